@@ -1,0 +1,72 @@
+# make serve   the service on http://127.0.0.1:8000, with the default model
+# make test    the whole test suite
+# make help    the rest
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+LOCKS := requirements
+UV_VERSION := 0.13.9
+ARGS ?=
+
+.PHONY: help serve setup setup-torch test check fix bench docker lock clean
+
+help: ## these lines
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+serve: $(VENV)/.serve ## run the service (ARGS="--port 9000" for options)
+	$(BIN)/hubel serve $(ARGS)
+
+setup: $(VENV)/.setup ## everything but torch: to serve, train a head, test and check
+
+setup-torch: $(VENV)/.torch ## and torch: to fine-tune, and to make the default bundle
+
+test: $(VENV)/.setup ## all tests (ARGS="-k name" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.setup ## format, lint, types, import rules
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.setup ## format, and mend what lint can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docker: ## build the image hubel
+	docker build --tag hubel .
+
+lock: ## resolve the locked requirements anew
+	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==$(UV_VERSION)
+	for device in cpu gpu openvino; do \
+	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
+	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
+	$(COMPILE) --extra cpu --extra train --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+
+COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+  --python-version 3.11 --custom-compile-command 'make lock' --no-emit-index-url \
+  --group build pyproject.toml
+
+clean: ## remove the environment and what tools left
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Hubel needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: $(LOCKS)/serve-cpu.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r $(LOCKS)/serve-cpu.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/.serve $(LOCKS)/train.txt $(LOCKS)/dev.txt
+	$(PIP) install --require-hashes -r $(LOCKS)/train.txt
+	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
+	@touch $@
+
+# torch's CPU and PyPI builds differ, so it is pinned without hashes.
+$(VENV)/.torch: $(VENV)/.setup $(LOCKS)/torch.txt
+	$(PIP) install -r $(LOCKS)/torch.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""HTTP: Hubel's own API, its errors, probes, metrics and docs."""

@@ -1,0 +1,173 @@
+"""POST /api/v1/classify: one image as the raw body, or one or many as multipart files.
+
+refuse what can be refused -> read the body -> queue -> wait, unless the client leaves -> JSON
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app import errors
+from app.api.body import read_body
+from app.api.envelope import facts_of
+from app.api.multipart import is_multipart, split_files
+from app.api.problems import problem_of, responses
+from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
+from app.api.service import Held, Service, ServiceDep
+from app.errors import ClientGone, DeadlinePassed, HubelError
+from app.runtime import classifier
+from app.runtime.classifier import Classified
+
+router = APIRouter(tags=["classify"])
+
+_FILE = {"type": "string", "format": "binary"}
+_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
+_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "An image as it is, under any content type; or, as `multipart/form-data`, one "
+    "or many files.",
+    "content": {
+        **{kind: {"schema": _FILE} for kind in (*_RAW_TYPES, "application/octet-stream")},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": {"type": "array", "items": _FILE}},
+                "required": ["file"],
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "/classify",
+    summary="What do these images show?",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A `Result` for one image; a `Batch` for several, or with `batch=true`.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/Result"},
+                            {"$ref": "#/components/schemas/Batch"},
+                        ]
+                    },
+                    "example": EXAMPLE_RESULT,
+                }
+            },
+        },
+        **responses(
+            errors.NotAnImage,
+            errors.BadParameter,
+            errors.UnknownModel,
+            errors.BodyTooSlow,
+            errors.TooManyBytes,
+            errors.TooManyPixels,
+            errors.TooManyFiles,
+            errors.UnsupportedFormat,
+            errors.BrokenImage,
+            errors.QueueFull,
+            errors.ModelNotReady,
+            errors.DeadlinePassed,
+        ),
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def classify(
+    request: Request,
+    service: ServiceDep,
+    model: Annotated[str | None, Query(description="A model's name; unset: the default.")] = None,
+    version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
+    top_k: Annotated[int, Query(ge=1, description="How many predictions, at most.")] = 5,
+    min_probability: Annotated[
+        float, Query(ge=0, le=1, description="Leave out what is less probable.")
+    ] = 0.0,
+    batch: Annotated[bool, Query(description="Answer with a batch for one image, too.")] = False,
+) -> Response:
+    """Classify one image or several.
+
+    One image is answered with a `Result`, an image that can't be used with a problem. Several
+    are answered with a `Batch`, in order; there, a bad file fails alone.
+    """
+    served = service.registry.resolve(model, version)
+    service.classifier.engine.check_room()
+    query = classifier.Query(top_k, min_probability)
+    with service.buffer.hold() as held:
+        photos, several = await _read_photos(request, service, held)
+        outcomes = await _wait(service.classifier.submit(photos, served, query), request, service)
+    facts = facts_of(request.scope)
+    facts.model, facts.version, facts.images = served.name, served.version, len(photos)
+    for outcome in outcomes:
+        if isinstance(outcome, Classified):
+            facts.stages.append(outcome.stages)
+            service.metrics.observe(outcome)
+    if batch or several:
+        items = [_item(outcome, service, facts.request_id) for outcome in outcomes]
+        return _json(Batch(results=items))
+    if isinstance(outcomes[0], BaseException):
+        raise outcomes[0]
+    return _json(result_of(outcomes[0]))
+
+
+async def _read_photos(
+    request: Request, service: Service, held: Held
+) -> tuple[Sequence[bytes], bool]:
+    """The encoded images, and whether there are several."""
+    limits = service.limits
+    content_type = request.headers.get("content-type", "")
+    if not is_multipart(content_type):
+        return [await read_body(request, limits.max_image_bytes, limits, held)], False
+    body = await read_body(request, limits.max_body_bytes, limits, held)
+    files = await asyncio.to_thread(split_files, body, content_type, limits.max_files)
+    return files, len(files) > 1
+
+
+async def _wait(
+    futures: Sequence[Future[Classified]], request: Request, service: Service
+) -> Sequence[Classified | BaseException]:
+    """What became of each; when the client leaves, what still waits is dropped.
+
+    Raises:
+        ClientGone: the client left.
+        DeadlinePassed: it took too long.
+    """
+    deadline_s = service.classifier.engine.deadline_s
+    answers = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        first: list[asyncio.Future[Any]] = [answers, gone]
+        await asyncio.wait(first, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if answers.done():
+            return answers.result()
+        if gone.done():
+            raise ClientGone("The client left before its answer was ready.")
+        raise DeadlinePassed(f"No answer was ready within {deadline_s:g} s. Try again later.")
+    finally:
+        gone.cancel()
+        answers.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _item(
+    outcome: Classified | BaseException, service: Service, request_id: str
+) -> Result | Failure:
+    """One place of a batch; what isn't expected fails the whole request."""
+    if isinstance(outcome, HubelError):
+        service.metrics.rejections.labels(outcome.code).inc()
+        return Failure(problem=problem_of(outcome, request_id))
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return result_of(outcome)
+
+
+def _json(answer: Result | Batch) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")

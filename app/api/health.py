@@ -1,0 +1,51 @@
+"""Probes and metrics; they touch no model, wait for nothing and need no key."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.api.schemas import Readiness, summary_of
+from app.api.service import ServiceDep
+from app.errors import ModelError
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> dict[str, str]:
+    """200 for as long as the event loop turns."""
+    return {"status": "alive"}
+
+
+@router.get(
+    "/readyz",
+    summary="Should requests be sent here?",
+    responses={
+        503: {"description": "Draining, or the default model is refused.", "model": Readiness}
+    },
+)
+async def readyz(service: ServiceDep, response: Response) -> Readiness:
+    """200 when the default model serves; 503 when it doesn't, and after SIGTERM."""
+    registry = service.registry
+    default = registry.default
+    readiness = Readiness(
+        status="ready",
+        device=service.device.device,
+        device_note=service.device.note,
+        default=default,
+        models=[summary_of(entry, default) for entry in registry.entries],
+    )
+    try:
+        registry.resolve()
+    except ModelError:
+        readiness.status = "not ready"
+    if service.lifecycle.draining:
+        readiness.status = "draining"
+    if readiness.status != "ready":
+        response.status_code = 503
+    return readiness
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics(service: ServiceDep) -> Response:
+    """Requests by route and status, stage times, queue depth, rejections, models."""
+    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

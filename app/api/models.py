@@ -1,0 +1,64 @@
+"""GET /api/v1/models: what is served, in which version and precision, and what was refused."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from app import errors
+from app.api.auth import require_admin
+from app.api.problems import responses
+from app.api.schemas import ModelDetails, ModelList, details_of, summary_of
+from app.api.service import Service, ServiceDep
+from app.errors import BundleMismatch
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+
+@router.get("", summary="Which models are there?")
+async def list_models(service: ServiceDep) -> ModelList:
+    """All models, those that were refused too, with the reason."""
+    return _list(service)
+
+
+@router.get(
+    "/{name}",
+    summary="What is this model?",
+    responses=responses(errors.UnknownModel, errors.ModelNotReady),
+)
+async def describe_model(
+    name: str,
+    service: ServiceDep,
+    version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
+) -> ModelDetails:
+    """One model's labels, input, figures and origin."""
+    model = service.registry.resolve(name, version)
+    entry = next(entry for entry in service.registry.entries if entry.model is model)
+    return details_of(entry, service.registry.default)
+
+
+@router.post(
+    "/{name}/reload",
+    summary="Look again for this model's bundles",
+    dependencies=[Depends(require_admin)],
+    responses=responses(
+        errors.Unauthenticated, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
+    ),
+)
+async def reload_model(name: str, service: ServiceDep) -> ModelList:
+    """Load and verify the bundles of this name again; needs the admin key.
+
+    What serves goes on until the new one has passed; a bundle that is refused changes nothing.
+    """
+    entries = await asyncio.to_thread(service.registry.reload, name)
+    if refused := [entry for entry in entries if entry.reason]:
+        raise BundleMismatch(f"{refused[-1].folder.name} is refused: {refused[-1].reason}")
+    return _list(service)
+
+
+def _list(service: Service) -> ModelList:
+    default = service.registry.default
+    return ModelList(
+        default=default,
+        models=[summary_of(entry, default) for entry in service.registry.entries],
+    )

@@ -1,0 +1,156 @@
+"""Errors as `application/problem+json` (RFC 9457): the one table from the tree to a status.
+
+HubelError, a parameter that FastAPI refuses, 404, 405 and the unexpected all leave through here.
+"""
+
+from typing import Annotated, Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.api.envelope import facts_of
+from app.errors import HubelError, QueueFull
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[HubelError], int] = {
+    errors.NotAnImage: 400,
+    errors.UnsupportedFormat: 415,
+    errors.BrokenImage: 422,
+    errors.TooManyBytes: 413,
+    errors.TooManyPixels: 413,
+    errors.TooManyFiles: 413,
+    errors.BadParameter: 400,
+    errors.BodyTooSlow: 408,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.UnknownModel: 404,
+    errors.ModelNotReady: 503,
+    errors.BundleInvalid: 409,
+    errors.BundleMismatch: 409,
+    errors.QueueFull: 429,
+    errors.DeadlinePassed: 504,
+    errors.ClientGone: 499,  # nginx's: nobody is there to read it; for the log and the metrics
+    errors.DeviceUnavailable: 503,
+}
+_NOT_READY_RETRY_S = 5
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it, with a stable `code` and the request's id."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:hubel:problem:not_an_image",
+                    "title": "Not an image",
+                    "status": 400,
+                    "detail": "The body begins like no image format. Send a JPEG, PNG, WebP, GIF "
+                    "or BMP file.",
+                    "code": "not_an_image",
+                    "request_id": "0f8fad5bd9cb469fa16570867728950e",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What happened, and what to do about it.")]
+    code: Annotated[str, Field(description="Stable; for programs.")]
+    request_id: str
+
+
+def problem_of(err: HubelError, request_id: str) -> Problem:
+    """The problem that tells of `err`."""
+    return _problem(STATUS[type(err)], err.code, err.title, err.message, request_id)
+
+
+def _problem(status: int, code: str, title: str, detail: str, request_id: str) -> Problem:
+    return Problem(
+        type=f"urn:hubel:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+    )
+
+
+def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+
+
+async def _on_hubel_error(request: Request, err: Exception) -> Response:
+    expected = cast(HubelError, err)
+    facts = facts_of(request.scope)
+    facts.code = expected.code
+    headers = {}
+    if isinstance(expected, QueueFull):
+        headers["Retry-After"] = str(expected.retry_after_s)
+    elif isinstance(expected, errors.ModelNotReady):
+        headers["Retry-After"] = str(_NOT_READY_RETRY_S)
+    elif isinstance(expected, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _respond(problem_of(expected, facts.request_id), headers)
+
+
+async def _on_bad_parameter(request: Request, err: Exception) -> Response:
+    first = cast(RequestValidationError, err).errors()[0]
+    where = " ".join(str(part) for part in first["loc"])
+    text = f"The {where} is wrong: {first['msg']}. See /docs for what is accepted."
+    return await _on_hubel_error(request, errors.BadParameter(text))
+
+
+async def _on_http_error(request: Request, err: Exception) -> Response:
+    http = cast(HTTPException, err)
+    texts = {
+        404: ("not_found", "Not found", f"There is nothing at {request.url.path}. See /docs."),
+        405: (
+            "method_not_allowed",
+            "Method not allowed",
+            f"{request.method} is not for {request.url.path}. See /docs.",
+        ),
+    }
+    code, title, detail = texts.get(http.status_code, ("http_error", "Error", str(http.detail)))
+    facts = facts_of(request.scope)
+    facts.code = code
+    problem = _problem(http.status_code, code, title, detail, facts.request_id)
+    return _respond(problem, dict(http.headers or {}))
+
+
+def internal_problem(request_id: str) -> bytes:
+    """The body that stands for an unexpected error; its traceback is in the log."""
+    text = "Something failed inside the service. Its log holds the cause, under this request id."
+    problem = _problem(500, "internal", "Internal error", text, request_id)
+    return problem.model_dump_json().encode()
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of `app` leave as a problem."""
+    app.add_exception_handler(HubelError, _on_hubel_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the errors `kinds`."""
+    by_status: dict[int, list[type[HubelError]]] = {}
+    for kind in kinds:
+        by_status.setdefault(STATUS[kind], []).append(kind)
+    return {
+        status: {
+            "description": "; ".join(f"`{kind.code}`: {_sentence(kind)}" for kind in group),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, group in by_status.items()
+    }
+
+
+def _sentence(kind: type[HubelError]) -> str:
+    return (kind.__doc__ or "").splitlines()[0].rstrip(".")

@@ -1,0 +1,296 @@
+"""The model bundle: one folder, complete in itself.
+
+    <name>/bundle.json       what is written below as `Manifest`; written last
+    <name>/model.onnx        fp32
+    <name>/model.int8.onnx   static QDQ; present only where it passed its gates
+    <name>/golden/           a few small photos, and the probabilities they must give
+    <name>/README.md         the model card
+
+folder -> `load` (schema) -> `verify_files` (bytes, sha256) -> runtime.verify (graph, golden
+photos). Training goes the other way: a folder being built -> `record_files` -> `save`, which
+renames it into place whole.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from app.errors import BundleInvalid, BundleMismatch
+
+MANIFEST = "bundle.json"
+
+Precision = Literal["fp32", "int8"]
+MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+
+Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Label(_Part):
+    """One class; its position in `Manifest.labels` is its index in the graph's output."""
+
+    name: Annotated[str, StringConstraints(min_length=1)]
+    """For people; unique in a bundle."""
+    id: str | None = None
+    """For programs, where the data has one: ImageNet's synset."""
+
+
+class InputSpec(_Part):
+    """How a canvas becomes the graph's input; training and serving read the same."""
+
+    canvas: Literal[480] = 480
+    """Side of the square that every photo is brought to, in pixels."""
+    size: Annotated[int, Field(ge=8, le=480)]
+    """Side of the graph's input, in pixels."""
+    crop: Annotated[float, Field(gt=0, le=1)]
+    """Side of the centre square that is kept, as a share of the canvas."""
+    resample: Resample
+    """Filter of the resize from the kept square to `size`."""
+
+
+class FileRecord(_Part):
+    """What a file of the bundle must be."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Calibration(_Part):
+    """The temperature that the logits are divided by, in the graph.
+
+    ECE is the expected calibration error over 15 equal-width bins of top-1 confidence
+    (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """
+
+    temperature: Annotated[float, Field(gt=0)]
+    ece_before: Share
+    ece_after: Share
+    images: PositiveInt
+    on: str
+    """Which photos, and how they were kept from scoring their own temperature."""
+
+
+class UnknownRule(_Part):
+    """When a photo counts as like none of the training's."""
+
+    score: Literal["familiarity", "max_probability"]
+    threshold: float
+    accepts: Share
+    """Share of known photos whose score reaches the threshold."""
+
+
+class Metrics(_Part):
+    """Figures of one precision, measured through the bundle's own way from bytes."""
+
+    top1: Share
+    top5: Share
+    ece: Share
+    images: PositiveInt
+    on: str
+
+
+class GoldenPhoto(_Part):
+    """A photo whose probabilities are known; row i of `Golden.expected` belongs to photo i."""
+
+    file: str
+    label: str
+    """The label it must get."""
+    source: str
+    """Where it comes from, and its licence."""
+    tolerance: Mapping[Precision, Annotated[float, Field(gt=0, lt=1)]]
+    """Largest allowed absolute difference of any probability, by precision."""
+
+
+class Golden(_Part):
+    """The bundle's own test."""
+
+    photos: Annotated[tuple[GoldenPhoto, ...], Field(min_length=1)]
+    expected: Mapping[Precision, str]
+    """By precision, a .npy file of float32 [photos, labels]."""
+
+
+class Baseline(_Part):
+    """What drift in production is measured against."""
+
+    images: PositiveInt
+    confidence: tuple[int, ...]
+    """Histogram of top-1 confidence, equal-width bins over 0..1."""
+
+
+class Training(_Part):
+    """Where the model comes from, enough to make it again."""
+
+    recipe: str
+    arguments: Mapping[str, Any]
+    seed: int
+    data: str
+    """Fingerprint of the photos: a sha256 over their sorted relative names and contents."""
+    versions: Mapping[str, str]
+    git_commit: str | None = None
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class Manifest(_Part):
+    """All of bundle.json."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: PositiveInt
+    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    input: InputSpec
+    files: Mapping[str, FileRecord]
+    golden: Golden
+    metrics: Mapping[Precision, Metrics]
+    calibration: Calibration | None = None
+    unknown: UnknownRule | None = None
+    baseline: Baseline | None = None
+    training: Training
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"label {twice!r} occurs twice; labels must be unique")
+        for name in self.files:
+            parts = PurePosixPath(name).parts
+            if not parts or parts[0] == "/" or ".." in parts or "\\" in name:
+                raise ValueError(f"file {name!r} must lie inside the bundle")
+        if MODEL_FILES["fp32"] not in self.files:
+            raise ValueError(f"files must list {MODEL_FILES['fp32']}")
+        needed = [photo.file for photo in self.golden.photos] + list(self.golden.expected.values())
+        if missing := [name for name in needed if name not in self.files]:
+            raise ValueError(f"golden file {missing[0]!r} is not listed in files")
+        for precision in self.precisions:
+            if precision not in self.golden.expected or any(
+                precision not in photo.tolerance for photo in self.golden.photos
+            ):
+                raise ValueError(f"golden photos say nothing of {precision}")
+        return self
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that the bundle has a graph for, fp32 first."""
+        return tuple(p for p, name in MODEL_FILES.items() if name in self.files)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose bundle.json has been read; its other files have not been looked at."""
+
+    folder: Path
+    manifest: Manifest
+
+    def path(self, name: str) -> Path:
+        """The place of the bundle's file `name`."""
+        return self.folder / name
+
+    def model_path(self, precision: Precision) -> Path:
+        """The place of the graph of one precision."""
+        return self.path(MODEL_FILES[precision])
+
+
+def load(folder: Path) -> Bundle:
+    """Read `folder`/bundle.json.
+
+    Raises:
+        BundleInvalid: it is missing, is no JSON, or is not of the schema.
+    """
+    file = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(file.read_bytes())
+    except OSError as err:
+        raise BundleInvalid(
+            f"{file} can't be read ({err.strerror}). Name a folder that holds a {MANIFEST}."
+        ) from err
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
+        raise BundleInvalid(
+            f"{file} is not a valid bundle: {where}: {first['msg']}{more}. "
+            "Write the bundle again with the training program."
+        ) from err
+    return Bundle(folder, manifest)
+
+
+def verify_files(bundle: Bundle) -> None:
+    """Compare every listed file with its size and sha256.
+
+    Raises:
+        BundleMismatch: a file is missing or changed; the message says which, and how.
+    """
+    for name, record in bundle.manifest.files.items():
+        path = bundle.path(name)
+        try:
+            size = path.stat().st_size
+            if size != record.bytes:
+                raise BundleMismatch(
+                    f"{path} has {size} bytes, {MANIFEST} says {record.bytes}. "
+                    "Copy the bundle again."
+                )
+            digest = _sha256(path)
+        except OSError as err:
+            raise BundleMismatch(
+                f"{path} can't be read ({err.strerror}). Copy the bundle again."
+            ) from err
+        if digest != record.sha256:
+            raise BundleMismatch(
+                f"{path} has sha256 {digest[:12]}…, {MANIFEST} says {record.sha256[:12]}…. "
+                "Copy the bundle again."
+            )
+
+
+def record_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
+    """The records of `folder`'s files `names`, relative and with forward slashes."""
+    return {
+        name: FileRecord(sha256=_sha256(folder / name), bytes=(folder / name).stat().st_size)
+        for name in names
+    }
+
+
+def save(manifest: Manifest, built: Path, output: Path) -> Bundle:
+    """Write bundle.json into the folder `built` and move that to `output`, whole.
+
+    `built` lies on the same file system as `output`, and already holds every other file. A bundle
+    that stood at `output` is replaced; it is gone only once the new one is complete.
+
+    Raises:
+        BundleMismatch: `built` does not hold what the manifest lists.
+    """
+    bundle = Bundle(built, manifest)
+    verify_files(bundle)
+    text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
+    (built / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    old = output.with_name(f".{output.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        os.replace(output, old)
+    os.replace(built, output)
+    shutil.rmtree(old, ignore_errors=True)
+    return Bundle(output, manifest)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,143 @@
+"""Wiring: settings -> the service -> the application; and the process that serves it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import __version__, server, vision
+from app.api import classify, docs, health, models, problems
+from app.api.auth import Keys, require_key
+from app.api.envelope import Envelope
+from app.api.metrics import Metrics
+from app.api.problems import Problem, responses
+from app.api.schemas import Batch, Result
+from app.api.service import BodyLimits, Buffer, Lifecycle, Service
+from app.errors import Unauthenticated
+from app.runtime.classifier import Classifier
+from app.runtime.cores import available_cores
+from app.runtime.engine import Engine
+from app.runtime.model import load_model
+from app.runtime.registry import Registry, model_roots
+from app.runtime.session import choose_device
+from app.settings import Settings
+
+_DESCRIPTION = (
+    "Hubel answers what a photo shows: POST an image to `/api/v1/classify` and get calibrated "
+    "probabilities. Errors are `application/problem+json` with a stable `code`."
+)
+
+
+def create_service(settings: Settings) -> Service:
+    """Put together what the routes work with; nothing is loaded or started yet.
+
+    Raises:
+        DeviceUnavailable: the device that is asked for can't be had.
+        ValueError: a key file can't be read.
+    """
+    device = choose_device(settings.device)
+    load = partial(load_model, device=device.device)
+    registry = Registry(model_roots(settings.models), load, settings.default_model)
+    engine = Engine(threads=available_cores(), deadline_s=settings.deadline_s)
+    buffer = Buffer(settings.max_buffered_bytes)
+    return Service(
+        registry=registry,
+        classifier=Classifier(engine, vision.Limits(settings.max_image_bytes, settings.max_pixels)),
+        device=device,
+        keys=Keys(settings.api_secret, settings.admin_secret),
+        limits=BodyLimits(
+            settings.max_image_bytes,
+            settings.max_body_bytes,
+            settings.max_files,
+            settings.body_timeout_s,
+        ),
+        buffer=buffer,
+        metrics=Metrics(
+            depth=lambda: engine.depth,
+            capacity=lambda: engine.capacity,
+            held_bytes=lambda: buffer.held_bytes,
+            entries=lambda: registry.entries,
+        ),
+        lifecycle=Lifecycle(),
+    )
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its models are loaded when it starts.
+
+    Raises:
+        DeviceUnavailable: the device that is asked for can't be had.
+        ValueError: a key file can't be read.
+    """
+    service = create_service(settings)
+    app = FastAPI(
+        title="Hubel",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    app.add_middleware(
+        Envelope,
+        metrics=service.metrics,
+        is_draining=lambda: service.lifecycle.draining,
+        internal_problem=problems.internal_problem,
+    )
+    problems.install(app)
+    api = APIRouter(
+        prefix="/api/v1",
+        dependencies=[Depends(require_key)],
+        responses=responses(Unauthenticated),
+    )
+    api.include_router(classify.router)
+    api.include_router(models.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    docs.install(app)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    service = cast(Service, app.state.service)
+    await asyncio.to_thread(service.registry.load_all)
+    engine = service.classifier.engine
+    models = [entry.model for entry in service.registry.entries if entry.model]
+    engine.service_s = max((model.service_s for model in models), default=engine.service_s)
+    with engine:
+        yield
+
+
+def _openapi(app: FastAPI) -> dict[str, object]:
+    """The OpenAPI document, with the schemas that only responses by hand refer to."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document["components"]["schemas"]
+        for model in (Problem, Result, Batch):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT.
+
+    Raises:
+        DeviceUnavailable: the device that is asked for can't be had.
+        ValueError: a key file can't be read.
+    """
+    app = create_app(settings)
+    service = cast(Service, app.state.service)
+    server.serve(app, listener, service.lifecycle, settings.drain_s)

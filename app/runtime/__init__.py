@@ -1,0 +1,1 @@
+"""Arrays -> probabilities: models, their verification, and the threads that run them."""

@@ -1,0 +1,106 @@
+"""A model that may serve: a bundle, verified, and the session of the precision chosen for here.
+
+folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos;
+the first that passes serves. int8 comes first on a CPU; where it misses its golden photos (u8s8
+saturates on x86 without VNNI) fp32 serves, and `notes` says so. CUDA never serves int8.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import bundle as bundles
+from app.bundle import Bundle, Manifest, Precision
+from app.errors import BundleMismatch
+from app.runtime.session import Device, Session
+from app.runtime.verify import check_signature, require_golden, run_golden
+
+
+@dataclass(frozen=True)
+class Model:
+    """A verified bundle and its session; what a request holds on to until it is answered."""
+
+    bundle: Bundle
+    session: Session
+    notes: tuple[str, ...] = ()
+    """What an operator should know: a precision that was passed over, and why."""
+    service_s: float = 0.02
+    """Seconds from bytes to probabilities, as measured on the golden photos."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What bundle.json says."""
+        return self.bundle.manifest
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> int:
+        """The model's version."""
+        return self.manifest.version
+
+    def run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (K,) float32 of one image (S, S, 3) uint8 RGB."""
+        probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis])[0]
+        return probabilities
+
+
+def load_model(folder: Path, device: Device, precision: Precision | None = None) -> Model:
+    """Load and verify the bundle in `folder`.
+
+    Args:
+        folder: the bundle.
+        device: where it must run.
+        precision: the one to serve; None chooses.
+
+    Raises:
+        BundleInvalid: bundle.json or a graph can't be read.
+        BundleMismatch: a file, the graph's signature or a golden photo is off.
+        DeviceUnavailable: ONNX Runtime can't have the device.
+    """
+    bundle = bundles.load(folder)
+    bundles.verify_files(bundle)
+    notes: list[str] = []
+    *preferred, last = candidates(bundle, device, precision)
+    for choice in preferred:
+        try:
+            return _open(bundle, device, choice, notes)
+        except BundleMismatch as err:
+            notes.append(f"{choice} is passed over: {err}")
+    return _open(bundle, device, last, notes)
+
+
+def candidates(bundle: Bundle, device: Device, precision: Precision | None) -> list[Precision]:
+    """The precisions to try, best first.
+
+    Raises:
+        BundleMismatch: the bundle has no graph of the precision asked for.
+    """
+    if precision is None:
+        return ["int8", "fp32"] if _may_int8(bundle, device) else ["fp32"]
+    if precision not in bundle.manifest.precisions:
+        raise BundleMismatch(
+            f"{bundle.folder} has no {precision} graph; it has "
+            f"{' and '.join(bundle.manifest.precisions)}. Ask for one of these."
+        )
+    return [precision]
+
+
+def _may_int8(bundle: Bundle, device: Device) -> bool:
+    return device == "cpu" and "int8" in bundle.manifest.precisions
+
+
+def _open(bundle: Bundle, device: Device, precision: Precision, notes: list[str]) -> Model:
+    session = Session(bundle.model_path(precision), device, precision)
+    check_signature(session, bundle)
+    require_golden(run_golden(session, bundle), session)
+    began = time.perf_counter()
+    run_golden(session, bundle)  # the second time, warm: what a request will take
+    service_s = (time.perf_counter() - began) / len(bundle.manifest.golden.photos)
+    return Model(bundle, session, tuple(notes), service_s)

@@ -1,0 +1,121 @@
+"""One graph on one device: arrays -> probabilities, through ONNX Runtime.
+
+A device is a promise: ONNX Runtime falls back to the CPU silently (onnxruntime #23372), so the
+providers are looked at after loading.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from app.bundle import Precision
+from app.errors import BundleInvalid, DeviceUnavailable
+
+Device = Literal["cpu", "cuda"]
+_CUDA = "CUDAExecutionProvider"
+_ERRORS_ONLY = 3
+_NOTHING = 4
+# y = Relu(x) for one float: the smallest graph, to see whether a device can be had at all
+_PROBE = (
+    b'\x08\x07:7\n\x0c\n\x01x\x12\x01y"\x04Relu\x12\x05probe'
+    b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """The device that is used, and why it isn't the one that was asked for."""
+
+    device: Device
+    note: str | None = None
+
+
+def choose_device(asked: Literal["auto", "cpu", "cuda"]) -> DeviceChoice:
+    """Settle what `asked` means on this machine, by trying it.
+
+    Raises:
+        DeviceUnavailable: `cuda` was asked for, and can't be had.
+    """
+    if asked == "cpu":
+        return DeviceChoice("cpu")
+    reason = _why_no_cuda()
+    if reason is None:
+        return DeviceChoice("cuda")
+    if asked == "cuda":
+        raise DeviceUnavailable(f"CUDA can't be used: {reason}, or choose --device cpu.")
+    return DeviceChoice("cpu", f"auto fell back to the CPU: {reason}.")
+
+
+def _why_no_cuda() -> str | None:
+    if _CUDA not in ort.get_available_providers():
+        return "the installed ONNX Runtime has no CUDA provider; install the `gpu` extra"
+    options = ort.SessionOptions()
+    options.log_severity_level = _NOTHING
+    try:
+        providers = ort.InferenceSession(_PROBE, options, providers=[_CUDA]).get_providers()
+    except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
+        return f"{_first_line(err)}; check the driver"
+    if providers[0] == _CUDA:
+        return None
+    return (
+        "ONNX Runtime's CUDA provider does not load on this machine; "
+        "check its GPU, driver, CUDA and cuDNN libraries"
+    )
+
+
+class Session:
+    """One loaded graph; `run` may be called by several threads at once.
+
+    Args:
+        path: the ONNX file.
+        device: where it must run.
+        precision: what the file holds; told on, not looked at.
+
+    Raises:
+        BundleInvalid: ONNX Runtime can't load the file.
+        DeviceUnavailable: it can't have the device.
+    """
+
+    def __init__(self, path: Path, device: Device, precision: Precision) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = 1  # runs stand side by side, a thread each
+        options.inter_op_num_threads = 1
+        provider = _CUDA if device == "cuda" else "CPUExecutionProvider"
+        try:
+            self._session = ort.InferenceSession(path, options, providers=[provider])
+        except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
+            raise BundleInvalid(
+                f"{path} can't be loaded by ONNX Runtime ({_first_line(err)}). Export it again."
+            ) from err
+        if self._session.get_providers()[0] != provider:
+            raise DeviceUnavailable(
+                f"CUDA can't be used: ONNX Runtime loaded {path.name} on the CPU instead. "
+                "Check the driver, CUDA and cuDNN libraries, or choose --device cpu."
+            )
+        self.device = device
+        self.precision = precision
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, list[int | str | None]]]:
+        """By name, ONNX Runtime's type and the shape; a free dimension is no integer."""
+        return {node.name: (node.type, node.shape) for node in self._session.get_inputs()}
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, list[int | str | None]]]:
+        """By name, ONNX Runtime's type and the shape; a free dimension is no integer."""
+        return {node.name: (node.type, node.shape) for node in self._session.get_outputs()}
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB."""
+        (probabilities,) = self._session.run(["probabilities"], {"image": images})
+        return np.asarray(probabilities)
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).splitlines() or [type(err).__name__])[0]

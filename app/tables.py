@@ -1,0 +1,118 @@
+"""What the commands print: predictions as a table, JSON lines or CSV; figures as a table."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from app.errors import HubelError
+from app.runtime.classifier import Classified
+from app.runtime.evaluate import Evaluation
+
+Outcome = tuple[Path, Classified | HubelError]
+_WORST = 10
+
+
+@contextmanager
+def destination(output: Path | None) -> Generator[IO[str], None, None]:
+    """Standard output, or a file that appears at `output` only when it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    beside = output.with_name(f".{output.name}.part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(beside, output)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write(outcomes: Iterable[Outcome], form: str, top_k: int, out: IO[str]) -> int:
+    """Write a row for each photo as it comes, and count those that can't be used.
+
+    Args:
+        outcomes: the photos, in order.
+        form: table, jsonl or csv.
+        top_k: how many predictions a CSV row has room for.
+        out: where to.
+    """
+    failed = 0
+    row = _row_writer(form, top_k, out)
+    for path, outcome in outcomes:
+        failed += isinstance(outcome, HubelError)
+        row(path, outcome)
+    return failed
+
+
+def _row_writer(
+    form: str, top_k: int, out: IO[str]
+) -> Callable[[Path, Classified | HubelError], Any]:
+    if form == "csv":
+        return _csv_writer(top_k, out)
+    line = _json_line if form == "jsonl" else _table_line
+    return lambda path, outcome: print(line(path, outcome), file=out)
+
+
+def _table_line(path: Path, outcome: Classified | HubelError) -> str:
+    if isinstance(outcome, HubelError):
+        return f"{path}  {outcome.code}: {outcome}"
+    shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in outcome.predictions)
+    return f"{path}  {', '.join(shares)}"
+
+
+def _json_line(path: Path, outcome: Classified | HubelError) -> str:
+    row: dict[str, Any] = {"path": str(path)}
+    if isinstance(outcome, HubelError):
+        row["error"] = {"code": outcome.code, "detail": str(outcome)}
+    else:
+        row |= {
+            "model": outcome.model,
+            "version": outcome.version,
+            "predictions": [
+                {"label": p.label, "index": p.index, "probability": p.probability}
+                for p in outcome.predictions
+            ],
+            "decision": outcome.decision,
+        }
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelError], Any]:
+    pairs = [(f"label_{rank}", f"probability_{rank}") for rank in range(1, top_k + 1)]
+    columns = ["path", *(name for pair in pairs for name in pair), "decision", "error"]
+    writer = csv.DictWriter(out, columns, restval="")
+    writer.writeheader()
+
+    def row(path: Path, outcome: Classified | HubelError) -> None:
+        cells: dict[str, Any] = {"path": str(path)}
+        if isinstance(outcome, HubelError):
+            cells["error"] = f"{outcome.code}: {outcome}"
+        else:
+            cells["decision"] = outcome.decision or ""
+            for (label, probability), p in zip(pairs, outcome.predictions, strict=False):
+                cells |= {label: p.label, probability: f"{p.probability:.6f}"}
+        writer.writerow(cells)
+
+    return row
+
+
+def evaluation(result: Evaluation) -> str:
+    """The figures for people: all together, then the classes with the lowest recall."""
+    lines = [
+        f"{result.model} version {result.version}, {result.precision}, {result.images} photos",
+        f"top-1  {result.top1:.1%}",
+        f"top-5  {result.top5:.1%}",
+        f"ECE    {result.ece:.3f}",
+    ]
+    worst = sorted(result.per_class, key=lambda figures: figures["recall"])[:_WORST]
+    lines += ["", "lowest recall  photos  label"]
+    lines += [f"{c['recall']:13.1%}  {c['images']:6}  {c['label']}" for c in worst]
+    if result.failed:
+        lines += ["", f"{len(result.failed)} photos can't be used:"]
+        lines += [f"{failure['path']}  {failure['error']}" for failure in result.failed]
+    return "\n".join(lines)
