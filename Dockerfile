@@ -17,7 +17,8 @@ COPY model model
 RUN /opt/hubel/bin/pip install --quiet --no-deps --no-build-isolation --editable . \
  && rm -rf build *.egg-info \
  && /opt/hubel/bin/pip uninstall --quiet --yes setuptools pip \
- && python -m compileall -q --invalidation-mode unchecked-hash app
+ && python -m compileall -q --invalidation-mode unchecked-hash app \
+ && chmod -R a+rX /srv/hubel /opt/hubel
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Hubel" \

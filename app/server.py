@@ -11,6 +11,7 @@ are answered with a reset.
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Generator
@@ -19,6 +20,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.service import Lifecycle
+
+log = logging.getLogger("hubel")
 
 _KEEP_ALIVE_S = 75
 """Longer than the idle time-outs of the usual proxies, so that they close first."""
@@ -93,6 +96,14 @@ class DrainingServer(uvicorn.Server):
     def _end(self, drain_s: float) -> None:
         self._lifecycle.draining = True
         asyncio.get_running_loop().call_later(drain_s, setattr, self, "should_exit", True)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say where."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            log.info("Hubel answers at %s; try it at %s/docs", url, url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, but answer whoever has connected; then end as uvicorn does."""

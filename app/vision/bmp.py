@@ -1,0 +1,43 @@
+"""BMP -> `Raw`: header -> limits -> pixels."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+
+from app.vision import rle
+from app.vision.picture import Limits
+from app.vision.raw import Raw, check_pixels, reading
+
+
+def read(data: bytes, limits: Limits) -> Raw:
+    """Decode a BMP; the image is L, RGB or RGBA."""
+    with reading("bmp"):
+        file = BmpImageFile(BytesIO(data))
+    check_pixels("bmp", file.size, limits.max_pixels)
+    with reading("bmp"):
+        image = _unpacked(file, data) if file.tile[0].codec_name == "bmp_rle" else file
+        image.load()
+        return Raw(_plain(image), file.size)
+
+
+def _unpacked(file: BmpImageFile, data: bytes) -> Image.Image:
+    _, _, offset, arguments = file.tile[0]
+    assert isinstance(arguments, tuple)
+    _, nibbles, direction = arguments  # direction: 1 from the top, -1 from the bottom
+    width, height = file.size
+    indices = rle.unpack(data[offset:], width, height, nibbles=nibbles)
+    if file.mode == "1":  # black and white
+        indices = np.where(indices, 255, 0).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(indices[::direction]))
+    if file.palette is not None:
+        image.putpalette(file.palette)
+    return image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode == "RGBA":
+        # Many programs announce alpha and leave it zero; nobody sends an invisible picture.
+        return image.convert("RGB") if image.getchannel("A").getbbox() is None else image
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

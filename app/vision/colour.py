@@ -1,0 +1,37 @@
+"""Any colours -> sRGB: profile, then ink and grey to RGB, then alpha over white.
+
+Works on the canvas, after the resize, where it is cheap.
+"""
+
+from PIL import Image
+
+from app.vision.profile import transform
+
+_WHITE = (255, 255, 255)
+
+
+def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Bring `image` to RGB, sRGB.
+
+    Without a usable profile, RGB and grey are taken for sRGB, and CMYK for ideal inks:
+    R = (1 - C) (1 - K), and so on.
+
+    Args:
+        image: of mode L, LA, RGB, RGBA or CMYK.
+        icc: the profile that the file embeds.
+
+    Returns:
+        An image of mode RGB; `image` itself where nothing is to be done.
+    """
+    if image.mode in ("LA", "RGBA"):
+        colours = _to_rgb(image.convert(image.mode.removesuffix("A")), icc)
+        white = Image.new("RGB", image.size, _WHITE)
+        return Image.composite(colours, white, image.getchannel("A"))
+    return _to_rgb(image, icc)
+
+
+def _to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    way = transform(icc, image.mode)
+    if way is not None:
+        return way.apply(image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,58 @@
+"""GIF -> `Raw`: screen and first frame -> limits -> the first frame, as if on white paper."""
+
+import struct
+from io import BytesIO
+
+from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+
+from app.errors import BrokenImage
+from app.vision.picture import Limits
+from app.vision.raw import Raw, check_pixels, pillow_limit, reading
+
+_EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
+
+
+def read(data: bytes, limits: Limits) -> Raw:
+    """Decode the first frame of a GIF; the image is L, LA, RGB or RGBA.
+
+    Where the frame leaves the screen uncovered, the image is transparent.
+    """
+    with reading("gif"):
+        screen, frame = _extents(data)
+    left, top, right, bottom = frame
+    size = max(screen[0], right), max(screen[1], bottom)
+    check_pixels("gif", size, pillow_limit(limits))
+    with reading("gif"):
+        file = GifImageFile(BytesIO(data))
+        file.load()
+        transparent = "transparency" in file.info
+        grey = file.mode == "L"
+        if frame == (0, 0, *size):
+            image = file.convert(
+                ("LA" if grey else "RGBA") if transparent else "L" if grey else "RGB"
+            )
+        else:
+            image = Image.new("RGBA", size)
+            image.paste(file.crop(frame).convert("RGBA"), (left, top))
+    return Raw(image, size)
+
+
+def _extents(data: bytes) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """Size of the screen; left, top, right and bottom of the first frame on it.
+
+    Pillow may allocate the frame as soon as it opens a file, so they are needed before.
+    """
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while data[at] != _END:
+        if data[at] == _FRAME:
+            x, y, across, down = struct.unpack_from("<HHHH", data, at + 1)
+            return (width, height), (x, y, x + across, y + down)
+        if data[at] == _EXTENSION:
+            at += 1
+            while length := data[at + 1]:
+                at += 1 + length
+            at += 1
+        at += 1
+    raise BrokenImage("The GIF holds no picture. Save it anew.")

@@ -1,0 +1,175 @@
+"""PNG -> `Raw`: chunks -> limits -> a file of the needed chunks alone -> pixels, 8 bits each.
+
+Only IHDR, PLTE, tRNS and IDAT go to Pillow. Its plugin refuses files for broken or large text,
+warns about odd animations, and shows an animation's first frame through them; what is left out
+can do none of that. The picture of an animated PNG is its default one.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from app.errors import BrokenImage
+from app.vision.picture import Limits
+from app.vision.profile import MAX_PROFILE_BYTES
+from app.vision.raw import Raw, check_pixels, reading
+
+_SIGNATURE_BYTES = 8
+_AROUND_BYTES = 12  # length and kind before a chunk's content, checksum after it
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_GREY_ALPHA = 4
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+_ADAM7_LAST = (0, 1, 1, 2)
+_INFLATED_AT_ONCE_BYTES = 1 << 20
+
+
+@dataclass
+class _Chunks:
+    header: tuple[int, int, int, int, int]
+    """Width, height, bits per sample, colour type, interlaced."""
+    before: list[memoryview] = field(default_factory=list)
+    """IHDR, PLTE and tRNS, whole."""
+    pixels: list[memoryview] = field(default_factory=list)
+    """The contents of the IDAT chunks: one zlib stream."""
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.header[0], self.header[1]
+
+    def file(self) -> BytesIO:
+        length = sum(len(part) for part in self.pixels)
+        start = struct.pack(">I4s", length, b"IDAT")
+        parts: tuple[bytes | memoryview, ...] = (
+            b"\x89PNG\r\n\x1a\n",
+            *self.before,
+            start,
+            *self.pixels,
+            b"\0\0\0\0",
+            _END,
+        )
+        return BytesIO(b"".join(parts))
+
+
+def read(data: bytes, limits: Limits) -> Raw:
+    """Decode a PNG; the image is L, LA, RGB or RGBA."""
+    chunks = _chunks(data)
+    check_pixels("png", chunks.size, limits.max_pixels)
+    with reading("png"):
+        file = PngImageFile(chunks.file())
+        file.load()
+        if _may_be_short(file, chunks) and not _is_whole(chunks):
+            raise BrokenImage("The PNG has fewer rows than its header says. Save it anew.")
+        image = _plain(file, chunks)
+    return Raw(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
+
+
+def _chunks(data: bytes) -> _Chunks:
+    walk = _walk(memoryview(data))
+    kind, header = next(walk, (b"", memoryview(b"")))
+    if kind != b"IHDR" or len(header) != 13 + _AROUND_BYTES:
+        raise BrokenImage("The PNG does not begin with its header. Save it anew.")
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[8:-4])
+    chunks = _Chunks((width, height, bits, colour, interlaced), [header])
+    for kind, chunk in walk:
+        content = chunk[8:-4]
+        if kind == b"IDAT":
+            chunks.pixels.append(content)
+        elif kind in (b"PLTE", b"tRNS"):
+            chunks.before.append(chunk)
+        elif kind == b"iCCP":
+            chunks.icc = _profile(bytes(content))
+        elif kind == b"eXIf":
+            chunks.exif = bytes(content)
+        elif kind == b"IEND":
+            break
+    return chunks
+
+
+def _walk(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Every chunk's kind and the whole chunk; one that is cut short ends where the file does."""
+    at = _SIGNATURE_BYTES
+    while at + _AROUND_BYTES <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + length + _AROUND_BYTES
+        if end > len(data):
+            # Pixels that are cut short run into the end mark, and the decoder says so.
+            yield kind, data[at:]
+            return
+        yield kind, data[at:end]
+        at = end
+
+
+def _profile(content: bytes) -> bytes | None:
+    compressed = content.partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(compressed, MAX_PROFILE_BYTES + 1)
+    except zlib.error:
+        return None
+
+
+def _may_be_short(file: PngImageFile, chunks: _Chunks) -> bool:
+    # Pillow leaves rows zero, and says nothing, where the zlib stream ends before the picture.
+    width, height = chunks.size
+    last = file.crop((0, height - 1, width, height)).tobytes()
+    return bool(chunks.header[4]) or not any(last)
+
+
+def _is_whole(chunks: _Chunks) -> bool:
+    width, height, bits, colour, interlaced = chunks.header
+    sample_bits = bits * _SAMPLES[colour]
+    passes = (*_ADAM7, _ADAM7_LAST) if interlaced else ((0, 0, 1, 1),)
+    wanted = 0
+    for left, top, across, down in passes:
+        columns, rows = -((left - width) // across), -((top - height) // down)
+        if columns > 0 and rows > 0:
+            wanted += rows * (1 + (columns * sample_bits + 7) // 8)
+    return _inflated_bytes(chunks.pixels, wanted) >= wanted
+
+
+def _inflated_bytes(parts: list[memoryview], enough: int) -> int:
+    inflate = zlib.decompressobj()
+    total = 0
+    for part in parts:
+        rest: bytes | memoryview = part
+        while rest and total < enough and not inflate.eof:
+            total += len(inflate.decompress(rest, _INFLATED_AT_ONCE_BYTES))
+            rest = inflate.unconsumed_tail
+    return total
+
+
+def _plain(file: PngImageFile, chunks: _Chunks) -> Image.Image:
+    """Bring palette, 1-bit and 16-bit pixels and a transparent colour to 8 bits and alpha."""
+    bits, colour = chunks.header[2:4]
+    key = file.info.get("transparency")
+    if file.mode == "I;16":
+        return _from_16_bits(np.asarray(file), key)
+    if key is not None and file.mode == "L":
+        # The key is told in the file's bits, the pixels are scaled to eight.
+        file.info["transparency"] = (key & ((1 << bits) - 1)) * (255 // ((1 << bits) - 1))
+    if key is not None and file.mode == "RGB":
+        file.info["transparency"] = tuple((part >> (bits - 8)) & 255 for part in key)
+    if file.mode in ("1", "L"):
+        return file.convert("L" if key is None else "LA")
+    if file.mode in ("P", "RGB"):
+        return file.convert("RGB" if key is None else "RGBA")
+    # Pillow reads 16-bit grey with alpha as RGBA.
+    return file.convert("LA") if colour == _GREY_ALPHA else file
+
+
+def _from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:
+    # (h, w) uint16 -> its upper byte, as Pillow and libpng do for 16-bit colour
+    image = Image.fromarray((grey >> 8).astype(np.uint8))
+    if key is None:
+        return image
+    alpha = Image.fromarray(np.where(grey == key, 0, 255).astype(np.uint8))
+    return Image.merge("LA", (image, alpha))

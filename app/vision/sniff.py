@@ -1,0 +1,106 @@
+"""The format of a file, from its first bytes alone.
+
+bytes -> one of the five formats that are read
+      -> UnsupportedFormat    an image (or what people take for one) of another format, named
+      -> NotAnImage           anything else
+
+Names and content types are never asked: both are often wrong.
+"""
+
+import re
+
+from app.errors import NotAnImage, UnsupportedFormat
+from app.vision.picture import Format
+
+READ = "JPEG, PNG, WebP, GIF or BMP"
+
+_BMP_HEADER_BYTES = (12, 40, 52, 56, 64, 108, 124)
+
+_OTHERS = (
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\xd8\xff\xf7", "JPEG-LS"),
+    (b"%PDF-", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "PSD"),
+    (b"\0\0\x01\0", "ICO"),
+    (b"\0\0\x02\0", "CUR"),
+    (b"icns", "ICNS"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"SIMPLE  =", "FITS"),
+    (b"\x8aMNG\r\n\x1a\n", "MNG"),
+    (b"\x8bJNG\r\n\x1a\n", "JNG"),
+    (b"gimp xcf", "XCF"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"\xd7\xcd\xc6\x9a", "WMF"),
+)
+_BRANDS = {  # ISO base media files name themselves in bytes 8 to 12
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"heim": "HEIC",
+    b"heis": "HEIC",
+    b"hevc": "HEIC",
+    b"hevx": "HEIC",
+    b"mif1": "HEIF",
+    b"msf1": "HEIF",
+    b"crx ": "Canon CR3",
+    b"qt  ": "QuickTime video",
+}
+_NETPBM = re.compile(rb"P[1-7]\s")
+_SVG = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:svg|(?:\?xml|!DOCTYPE|!--).*?<svg)[\s>]", re.S | re.I)
+_SVG_SEARCHED_BYTES = 2048
+
+
+def sniff(data: bytes) -> Format:
+    """Name the format of `data`.
+
+    Raises:
+        UnsupportedFormat: it is of a format that isn't read; the message says which.
+        NotAnImage: no image format begins like this.
+    """
+    if format := _readable(data):
+        return format
+    if name := _other(data):
+        raise UnsupportedFormat(f"This is {name}, which isn't read here. Convert it to {READ}.")
+    what = "The file is empty." if not data else "No image format begins like this file."
+    raise NotAnImage(f"{what} Send the bytes of a {READ} file.")
+
+
+def _readable(data: bytes) -> Format | None:
+    if data.startswith(b"\xff\xd8\xff") and not data.startswith(b"\xff\xd8\xff\xf7"):
+        return "jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    # Text begins with BM too: the size of the second header tells.
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
+        return "bmp"
+    return None
+
+
+def _other(data: bytes) -> str | None:
+    for magic, name in _OTHERS:
+        if data.startswith(magic):
+            return name
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "MP4 video")
+    if _NETPBM.match(data):
+        return "Netpbm"
+    if _SVG.match(data[:_SVG_SEARCHED_BYTES]):
+        return "SVG"
+    return None

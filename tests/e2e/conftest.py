@@ -1,0 +1,175 @@
+"""A real server process, and clients that tell exactly what became of each request."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+CLIENTS = 32
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Process:
+    """`hubel serve` on a port of its own."""
+
+    def __init__(self, **environment: str) -> None:
+        command = [Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
+        self.popen = subprocess.Popen(
+            command, stderr=subprocess.PIPE, env={**os.environ, **environment}, cwd=REPOSITORY
+        )
+        self.lines: list[str] = []
+        self._found = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        assert self._found.wait(timeout=60), f"the server did not start: {self.lines}"
+        assert self.port, f"the server did not start: {self.lines}"
+
+    port = 0
+
+    def _read(self) -> None:
+        """Keep its log, all along: a full pipe would stop the server."""
+        assert self.popen.stderr is not None
+        with self.popen.stderr as log:
+            for raw in log:
+                self.lines.append(raw.decode())
+                if found := re.search(r"answers at http://127\.0\.0\.1:(\d+)", self.lines[-1]):
+                    self.port = int(found[1])
+                    self._found.set()
+        self._found.set()
+
+    def terminate(self) -> None:
+        self.popen.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Its exit status, once its log is complete."""
+        status = self.popen.wait(timeout=60)
+        self._reader.join()
+        return status
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.wait()
+
+    def log(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.lines]
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Starts servers; keywords are their environment."""
+    started: list[Process] = []
+
+    def begin(**environment: str) -> Process:
+        started.append(Process(**environment))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+
+
+class RawClient:
+    """Posts over a plain socket, so that a reset is seen as a reset and never tried again."""
+
+    def __init__(self, port: int, body: bytes) -> None:
+        self.port = port
+        self.connection: socket.socket | None = None
+        head = (
+            "POST /api/v1/classify HTTP/1.1\r\nHost: test\r\n"
+            f"Content-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.request = head.encode() + body
+
+    def post(self) -> str:
+        """A status such as '200', 'not connected' (nobody listens), or 'lost: …'."""
+        if self.connection is None:
+            try:
+                self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+            except ConnectionRefusedError:
+                return "not connected"
+        try:
+            self.connection.sendall(self.request)
+            head, body = self._answer()
+        except OSError as err:
+            self.close()
+            return f"lost: {err!r}"
+        if not head:
+            self.close()
+            return "lost: empty answer"
+        if b"connection: close" in head.lower():
+            self.close()
+        json.loads(body)
+        return head.split(b" ", 2)[1].decode()
+
+    def _answer(self) -> tuple[bytes, bytes]:
+        assert self.connection is not None
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (more := self.connection.recv(65536)):
+                return b"", b""
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]
+        while len(body) < length:
+            if not (more := self.connection.recv(65536)):
+                raise ConnectionError("cut short")
+            body += more
+        return head, body
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+@pytest.fixture
+def raw_client() -> type[RawClient]:
+    return RawClient
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A golden photo of the default model: a tabby cat."""
+    return (REPOSITORY / "model/imagenet/golden/chelsea.jpg").read_bytes()
+
+
+@pytest.fixture
+def load(photo: bytes) -> Callable[[int, int, Callable[[int], None]], Counter[str]]:
+    """Shares out a number of requests among `CLIENTS` clients and counts what became of them."""
+
+    def run(port: int, requests: int, on_request: Callable[[int], None]) -> Counter[str]:
+        outcomes: Counter[str] = Counter()
+        numbers = iter(range(requests))
+        lock = threading.Lock()
+
+        def one() -> None:
+            client = RawClient(port, photo)
+            outcome = ""
+            while outcome != "not connected":
+                with lock:
+                    number = next(numbers, None)
+                if number is None:
+                    break
+                on_request(number)
+                outcome = client.post()
+                with lock:
+                    outcomes[outcome] += 1
+            client.close()
+
+        threads = [threading.Thread(target=one) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
+
+    return run

@@ -1,0 +1,101 @@
+"""The real Dockerfile and docker-compose.yml, built and run, and a photo sent through."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+PORT = "18765"
+LIMIT_MB = 400
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0
+        if shutil.which("docker")
+        else True,
+        reason="no Docker engine answers",
+    ),
+]
+
+
+def run(*command: str) -> str:
+    environment = {**os.environ, "HUBEL_PORT": PORT, "COMPOSE_PROJECT_NAME": "hubel-test"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def container():
+    """The id of the running container, healthy."""
+    run(*COMPOSE, "up", "--detach", "--build")
+    try:
+        name = run(*COMPOSE, "ps", "-q", "hubel").strip()
+        for _ in range(300):
+            state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", name))
+            if state["Health"]["Status"] == "healthy":
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"not healthy: {state}\n{run('docker', 'logs', name)}")
+        yield name
+    finally:
+        run(*COMPOSE, "down", "--volumes")
+
+
+@pytest.fixture
+def client():
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
+        yield client
+
+
+def test_a_photo_is_classified_through_the_container(container, client, photo):
+    answer = client.post("/api/v1/classify", content=photo)
+    assert answer.status_code == 200
+    assert answer.json()["predictions"][0]["label"] == "Egyptian cat"
+
+
+def test_the_image_is_small_and_has_no_compiler_no_torch_and_no_pip(container):
+    size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", "hubel"))
+    assert size < LIMIT_MB * 1_000_000
+    probe = "command -v gcc cc make pip || /opt/hubel/bin/python -c 'import torch' || echo none"
+    found = run("docker", "exec", container, "sh", "-c", probe)
+    assert found.strip().splitlines()[-1] == "none"
+    assert "gcc" not in found
+
+
+def test_it_runs_as_nobody_in_particular_on_a_file_system_it_cannot_write(container):
+    assert run("docker", "exec", container, "id", "-u").strip() == "10001"
+    script = "touch /srv/hubel/x /opt/hubel/x /models/x /x 2>/dev/null || echo refused"
+    assert run("docker", "exec", container, "sh", "-c", script).strip() == "refused"
+    host = json.loads(run("docker", "inspect", "--format", "{{json .HostConfig}}", container))
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert host["Memory"] == 1024**3
+    assert host["NanoCpus"] == 2_000_000_000
+
+
+def test_docker_stop_in_the_middle_of_a_load_loses_nothing(container, load):
+    stopper = threading.Thread(target=run, args=("docker", "stop", "--time", "30", container))
+
+    def stop_at_half(number: int) -> None:
+        if number == 100:
+            stopper.start()
+
+    outcomes = load(int(PORT), 200, stop_at_half)
+    stopper.join()
+    assert outcomes == {"200": 200}
+    state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", container))
+    assert state["ExitCode"] == 0
