@@ -286,7 +286,12 @@ def save(manifest: Manifest, built: Path, output: Path) -> Bundle:
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         os.replace(output, old)
-    os.replace(built, output)
+    try:
+        os.replace(built, output)
+    except OSError:
+        if old.exists():
+            os.replace(old, output)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     return Bundle(output, manifest)
 

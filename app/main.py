@@ -7,18 +7,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import cast
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, server, vision
 from app.api import classify, docs, health, models, problems
-from app.api.auth import Keys, require_key
+from app.api.auth import Keys
 from app.api.envelope import Envelope
 from app.api.metrics import Metrics
-from app.api.problems import Problem, responses
+from app.api.problems import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
-from app.errors import Unauthenticated
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
@@ -91,14 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
         internal_problem=problems.internal_problem,
     )
     problems.install(app)
-    api = APIRouter(
-        prefix="/api/v1",
-        dependencies=[Depends(require_key)],
-        responses=responses(Unauthenticated),
-    )
-    api.include_router(classify.router)
-    api.include_router(models.router)
-    app.include_router(api)
+    app.include_router(classify.router)
+    app.include_router(models.router)
     app.include_router(health.router)
     docs.install(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]

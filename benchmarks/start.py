@@ -64,8 +64,12 @@ def measure() -> tuple[float, float]:
 def main() -> None:
     """Print the figures."""
     times, sizes = zip(*(measure() for _ in range(ROUNDS)), strict=True)
-    print(f"first right answer  {statistics.median(times):.2f} s  ({min(times):.2f}-{max(times):.2f})")
-    print(f"memory (PSS)        {statistics.median(sizes):.0f} MB ({min(sizes):.0f}-{max(sizes):.0f})")
+    print(
+        f"first right answer  {statistics.median(times):.2f} s  ({min(times):.2f}-{max(times):.2f})"
+    )
+    print(
+        f"memory (PSS)        {statistics.median(sizes):.0f} MB ({min(sizes):.0f}-{max(sizes):.0f})"
+    )
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
+from app.api.auth import require_key
 from app.api.body import read_body
 from app.api.envelope import facts_of
 from app.api.multipart import is_multipart, split_files
@@ -21,7 +22,12 @@ from app.errors import ClientGone, DeadlinePassed, HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
 
-router = APIRouter(tags=["classify"])
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["classify"],
+    dependencies=[Depends(require_key)],
+    responses=responses(errors.Unauthenticated),
+)
 
 _FILE = {"type": "string", "format": "binary"}
 _RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")

@@ -6,13 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from app import errors
-from app.api.auth import require_admin
+from app.api.auth import require_admin, require_key
 from app.api.problems import responses
 from app.api.schemas import ModelDetails, ModelList, details_of, summary_of
 from app.api.service import Service, ServiceDep
 from app.errors import BundleMismatch
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(
+    prefix="/api/v1/models",
+    tags=["models"],
+    dependencies=[Depends(require_key)],
+    responses=responses(errors.Unauthenticated),
+)
 
 
 @router.get("", summary="Which models are there?")

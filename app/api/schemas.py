@@ -8,6 +8,9 @@ from app.api.problems import Problem
 from app.runtime.classifier import Classified
 from app.runtime.registry import Entry
 
+_DECIMALS = 6
+"""Of a probability in an answer; a float32 has hardly more."""
+
 EXAMPLE_RESULT: dict[str, Any] = {
     "model": "imagenet",
     "version": 1,
@@ -114,7 +117,7 @@ def result_of(classified: Classified) -> Result:
         model=classified.model,
         version=classified.version,
         predictions=[
-            Prediction(label=p.label, index=p.index, probability=p.probability)
+            Prediction(label=p.label, index=p.index, probability=round(p.probability, _DECIMALS))
             for p in classified.predictions
         ],
         decision=classified.decision,

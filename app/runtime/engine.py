@@ -152,6 +152,7 @@ class Engine:
             result = job.work(queue_s)
         except BaseException as err:  # every piece of work gets its answer
             future.set_exception(err)
+            del future, job  # the traceback holds this frame: a cycle would keep the photo
         else:
             future.set_result(result)
         self.service_s += _SMOOTHING * (time.monotonic() - began - self.service_s)

@@ -114,10 +114,11 @@ class Registry:
             UnknownModel: there is none of that name.
         """
         folders = [folder for root in self._roots for folder in discover(root)]
-        promoted = [self.promote(folder) for folder in folders if _name(folder) == name]
-        gone = [e for e in self.entries if e.name == name and e.folder not in folders]
-        for entry in gone:
-            del self._entries[entry.folder]
+        known = {entry.folder for entry in self.entries if entry.name == name}
+        promoted = [self.promote(f) for f in folders if f in known or _name(f) == name]
+        with self._promoting:
+            gone = known.difference(folders)
+            self._entries = {f: entry for f, entry in self._entries.items() if f not in gone}
         if not promoted:
             raise UnknownModel(f"There is no bundle of a model {name!r} any more. Copy one in.")
         return promoted
@@ -144,7 +145,7 @@ class Registry:
     def _check_unique(self, model: Model, folder: Path) -> None:
         for other in self._entries.values():
             same = (other.name, other.version) == (model.name, model.version)
-            if same and other.ready and other.folder != folder:
+            if same and other.ready and other.folder != folder and other.folder.exists():
                 raise BundleError(
                     f"{other.folder} serves as version {model.version} of {model.name!r} already. "
                     "Give this one a higher version."

@@ -137,13 +137,13 @@ def raw_client() -> type[RawClient]:
 
 
 @pytest.fixture(scope="session")
-def photo() -> bytes:
+def cat_photo() -> bytes:
     """A golden photo of the default model: a tabby cat."""
     return (REPOSITORY / "model/imagenet/golden/chelsea.jpg").read_bytes()
 
 
 @pytest.fixture
-def load(photo: bytes) -> Callable[[int, int, Callable[[int], None]], Counter[str]]:
+def load(cat_photo: bytes) -> Callable[[int, int, Callable[[int], None]], Counter[str]]:
     """Shares out a number of requests among `CLIENTS` clients and counts what became of them."""
 
     def run(port: int, requests: int, on_request: Callable[[int], None]) -> Counter[str]:
@@ -152,7 +152,7 @@ def load(photo: bytes) -> Callable[[int, int, Callable[[int], None]], Counter[st
         lock = threading.Lock()
 
         def one() -> None:
-            client = RawClient(port, photo)
+            client = RawClient(port, cat_photo)
             outcome = ""
             while outcome != "not connected":
                 with lock:

@@ -61,8 +61,8 @@ def client():
         yield client
 
 
-def test_a_photo_is_classified_through_the_container(container, client, photo):
-    answer = client.post("/api/v1/classify", content=photo)
+def test_a_photo_is_classified_through_the_container(container, client, cat_photo):
+    answer = client.post("/api/v1/classify", content=cat_photo)
     assert answer.status_code == 200
     assert answer.json()["predictions"][0]["label"] == "Egyptian cat"
 

@@ -35,7 +35,7 @@ def test_nobody_is_reset_when_the_listener_closes_under_load(start, load, round_
     assert server.wait() == 0
 
 
-def test_while_draining_readyz_says_so_and_answers_end_their_connections(start, photo):
+def test_while_draining_readyz_says_so_and_answers_end_their_connections(start, cat_photo):
     server = start(HUBEL_DRAIN_S="2")
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
         assert client.get("/readyz").status_code == 200
@@ -45,15 +45,15 @@ def test_while_draining_readyz_says_so_and_answers_end_their_connections(start, 
             assert time.monotonic() < deadline
         assert ready.status_code == 503
         assert ready.json()["status"] == "draining"
-        answer = client.post("/api/v1/classify", content=photo)
+        answer = client.post("/api/v1/classify", content=cat_photo)
         assert answer.status_code == 200
         assert answer.headers["connection"] == "close"
     assert server.wait() == 0
 
 
-def test_idle_connections_do_not_keep_the_process(start, raw_client, photo):
+def test_idle_connections_do_not_keep_the_process(start, raw_client, cat_photo):
     server = start(HUBEL_DRAIN_S="0")
-    client = raw_client(server.port, photo)
+    client = raw_client(server.port, cat_photo)
     assert client.post() == "200"
     server.terminate()
     assert server.wait() == 0
