@@ -33,6 +33,8 @@ from pydantic import (
 from app.errors import BundleInvalid, BundleMismatch
 
 MANIFEST = "bundle.json"
+MODEL_CARD = "README.md"
+"""For people, who may edit it: not among the files that are vouched for."""
 
 Precision = Literal["fp32", "int8"]
 MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}

@@ -62,8 +62,9 @@ def _settings(**given: Any) -> "Settings":
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as err:
         first = err.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise _Wrong(f"{f'HUBEL_{name}' if name else 'The settings'}: {first['msg']}.") from err
+        told = str(first.get("ctx", {}).get("error", first["msg"])).removesuffix(".")
+        name = "".join(f"HUBEL_{part}: ".upper() for part in first["loc"])
+        raise _Wrong(f"{name}{told}.") from err
 
 
 def _engine() -> "Engine":
@@ -110,8 +111,15 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
 
     settings = _settings(models=models, device=device, host=host, port=port)
     logs.configure(settings.log_level)
+    try:
+        listener = server.bind(settings.host, settings.port)
+    except OSError as err:
+        raise _Wrong(
+            f"{settings.host}:{settings.port} can't be listened on ({err.strerror}). "
+            "Choose another --host or --port."
+        ) from err
     with _errors():
-        main.serve(settings, server.bind(settings.host, settings.port))
+        main.serve(settings, listener)
 
 
 @main.command()

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -20,7 +20,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port; 0 takes any.")
-    models: Path | None = Field(
+    models: DirectoryPath | None = Field(
         None, description="Folder of model bundles; the built-in `imagenet` is always there."
     )
     default_model: str | None = Field(
@@ -71,6 +71,7 @@ class Settings(BaseSettings):
         for name in ("api_key", "admin_key"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 raise ValueError(f"set {name} or {name}_file, not both")
+        _ = self.api_secret, self.admin_secret  # say now what is wrong with their files
         return self
 
     @cached_property

@@ -6,6 +6,7 @@ refuse what can be refused -> read the body -> queue -> wait, unless the client 
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -155,7 +156,9 @@ async def _wait(
         raise DeadlinePassed(f"No answer was ready within {deadline_s:g} s. Try again later.")
     finally:
         gone.cancel()
-        answers.cancel()
+        if answers.cancel():
+            with suppress(asyncio.CancelledError):
+                await answers  # or asyncio logs that nobody asked what became of it
 
 
 async def _gone(request: Request) -> None:

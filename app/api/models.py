@@ -29,7 +29,7 @@ async def list_models(service: ServiceDep) -> ModelList:
 @router.get(
     "/{name}",
     summary="What is this model?",
-    responses=responses(errors.UnknownModel, errors.ModelNotReady),
+    responses=responses(errors.BadParameter, errors.UnknownModel, errors.ModelNotReady),
 )
 async def describe_model(
     name: str,
@@ -56,8 +56,11 @@ async def reload_model(name: str, service: ServiceDep) -> ModelList:
     What serves goes on until the new one has passed; a bundle that is refused changes nothing.
     """
     entries = await asyncio.to_thread(service.registry.reload, name)
-    if refused := [entry for entry in entries if entry.reason]:
-        raise BundleMismatch(f"{refused[-1].folder.name} is refused: {refused[-1].reason}")
+    serving = max((entry.version or 0 for entry in entries if entry.ready), default=0)
+    for entry in entries:
+        # an old version that is refused is no news
+        if entry.reason and (entry.version is None or entry.version >= serving):
+            raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
     return _list(service)
 
 

@@ -12,6 +12,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import BadParameter, TooManyFiles
 
+_MAX_FIELDS = 32
+"""Parts beside the files, which are passed over."""
+
 
 def is_multipart(content_type: str) -> bool:
     """Whether a body of this content type is multipart; anything else is a raw image."""
@@ -46,13 +49,15 @@ def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
             "client set Content-Type itself."
         )
     parts = _parse(body, boundary, max_files)
-    files = [_content(body, part.spans) for part in parts if part.is_file]
+    files = [part for part in parts if part.is_file]
+    if len(files) > max_files:
+        raise TooManyFiles(f"The body has more than {max_files} files. Send fewer at once.")
     if not files:
         raise BadParameter(
             "The multipart body holds no file. Send each image as a file, as in "
             "curl -F file=@photo.jpg."
         )
-    return files
+    return [_content(body, part.spans) for part in files]
 
 
 def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
@@ -61,10 +66,8 @@ def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
     value = bytearray()
 
     def begin() -> None:
-        if len(parts) == max_files:
-            raise TooManyFiles(
-                f"The body has more than {max_files} parts. Send fewer images at once."
-            )
+        if len(parts) == max_files + _MAX_FIELDS:
+            raise TooManyFiles(f"The body has more than {len(parts)} parts. Send fewer at once.")
         parts.append(_Part())
 
     def end_header() -> None:

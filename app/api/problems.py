@@ -37,6 +37,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.DeviceUnavailable: 503,
 }
 _NOT_READY_RETRY_S = 5
+_EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
 
 
 class Problem(BaseModel):
@@ -52,7 +53,7 @@ class Problem(BaseModel):
                     "detail": "The body begins like no image format. Send a JPEG, PNG, WebP, GIF "
                     "or BMP file.",
                     "code": "not_an_image",
-                    "request_id": "0f8fad5bd9cb469fa16570867728950e",
+                    "request_id": _EXAMPLE_ID,
                 }
             ]
         }
@@ -146,10 +147,20 @@ def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": "; ".join(f"`{kind.code}`: {_sentence(kind)}" for kind in group),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {kind.code: {"value": _example(kind)} for kind in group},
+                }
+            },
         }
         for status, group in by_status.items()
     }
+
+
+def _example(kind: type[HubelError]) -> dict[str, Any]:
+    status, detail = STATUS[kind], f"{_sentence(kind)}."
+    return _problem(status, kind.code, kind.title, detail, _EXAMPLE_ID).model_dump()
 
 
 def _sentence(kind: type[HubelError]) -> str:

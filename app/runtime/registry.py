@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from app import bundle as bundles
-from app.errors import BundleError, ModelNotReady, UnknownModel
+from app.errors import BundleError, BundleMismatch, ModelNotReady, UnknownModel
 from app.runtime.model import Model, load_model
 from app.runtime.session import choose_device
 
@@ -146,7 +146,7 @@ class Registry:
         for other in self._entries.values():
             same = (other.name, other.version) == (model.name, model.version)
             if same and other.ready and other.folder != folder and other.folder.exists():
-                raise BundleError(
+                raise BundleMismatch(
                     f"{other.folder} serves as version {model.version} of {model.name!r} already. "
                     "Give this one a higher version."
                 )

@@ -17,6 +17,10 @@ from app.runtime.session import Session
 _ANY_PHOTO = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
 
 
+_OPTIONAL = {"embedding": 2, "activation": 4, "familiarity": 1}
+"""Outputs that a graph may have, and their ranks."""
+
+
 @dataclass(frozen=True)
 class GoldenResult:
     """How far one golden photo is from what it must give."""
@@ -42,6 +46,13 @@ def check_signature(session: Session, bundle: Bundle) -> None:
     count = len(bundle.manifest.labels)
     _require(session.inputs, "input", "image", "tensor(uint8)", [size, size, 3])
     _require(session.outputs, "output", "probabilities", "tensor(float)", [count])
+    for name, rank in _OPTIONAL.items():
+        dtype, shape = session.outputs.get(name, ("tensor(float)", [None] * rank))
+        if dtype != "tensor(float)" or len(shape) != rank:
+            raise BundleMismatch(
+                f"The graph's output {name!r} is {dtype} of rank {len(shape)}; a float tensor of "
+                f"rank {rank} is needed. Export it again."
+            )
 
 
 def _require(
@@ -78,8 +89,14 @@ def run_golden(session: Session, bundle: Bundle) -> list[GoldenResult]:
         except InputError as err:
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         pixels = vision.resize(picture.canvas, bundle.manifest.input)
-        difference = np.abs(session.run(pixels[np.newaxis])[0] - wanted).max()
-        # a NaN passes no comparison
+        try:
+            probabilities = session.run(pixels[np.newaxis])[0]
+        except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
+            raise BundleMismatch(
+                f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "
+                "Export the bundle again."
+            ) from err
+        difference = np.abs(probabilities - wanted).max()  # a NaN passes no comparison
         results.append(
             GoldenResult(photo.file, float(difference), photo.tolerance[session.precision])
         )

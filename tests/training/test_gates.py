@@ -1,0 +1,80 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from training.gates import Int8Result, compare_int8, int8_drop
+
+GOOD = {
+    "images": 1500,
+    "labelled": 100,
+    "top1_fp32": 0.9,
+    "top1_int8": 0.9,
+    "agreement": 0.95,
+    "drop": 0.002,
+    "fp32_ms": 10.0,
+    "int8_ms": 5.0,
+    "speedup": 2.0,
+}
+
+
+def test_an_int8_graph_that_is_as_good_and_faster_may_ship():
+    assert Int8Result(**GOOD).misses == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"images": 999}, "999 photos, and 1000 are needed"),
+        ({"drop": 0.011}, "loses 1.10 points"),
+        ({"drop": float("nan")}, "loses nan points"),
+        ({"speedup": 0.8}, "1.25 times as long"),
+    ],
+    ids=["too few photos", "less accurate", "no number", "slower"],
+)
+def test_an_int8_graph_is_left_out(change, reason):
+    (miss,) = Int8Result(**{**GOOD, **change}).misses
+    assert reason in miss
+
+
+def test_labelled_photos_count_by_right_and_wrong():
+    wanted = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    given = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.3, 0.7]])
+    # right to right, right to wrong, right to wrong, wrong to right
+    assert int8_drop(wanted, given, np.array([0, 0, 1, 1])) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("fp32", "int8", "lost"),
+    [
+        ([0.9, 0.1], [0.6, 0.4], 0.0),
+        ([0.51, 0.49], [0.4, 0.6], 0.02),
+        ([0.95, 0.05], [0.1, 0.9], 0.9),
+    ],
+    ids=["agreement costs nothing", "a near tie little", "a sure answer a lot"],
+)
+def test_a_photo_without_label_counts_by_fp32s_own_probabilities(fp32, int8, lost):
+    no_labels = np.array([], np.intp)
+    assert int8_drop(np.array([fp32]), np.array([int8]), no_labels) == pytest.approx(lost)
+
+
+def test_comparing_runs_both_graphs_on_every_photo_in_turn():
+    order = []
+
+    def graph(name, answer):
+        def run(images):
+            order.append(name)
+            return np.array([answer])
+
+        return SimpleNamespace(run=run)
+
+    result = compare_int8(
+        graph("fp32", [0.7, 0.3]),
+        graph("int8", [0.4, 0.6]),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.array([0]),
+    )
+    assert order == ["fp32", "int8", "int8", "fp32"]
+    assert (result.images, result.labelled, result.agreement) == (2, 1, 0.0)
+    assert (result.top1_fp32, result.top1_int8) == (1.0, 0.0)
+    assert result.drop == pytest.approx((1 + 0.4) / 2)

@@ -1,0 +1,102 @@
+"""The committed bundle is what training says it is."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from app import bundle, vision
+from app.runtime.session import Session
+from app.runtime.verify import run_golden
+from training import golden, labels
+from training.calibration import softmax
+
+FOLDER = Path(__file__).parents[2] / "model" / "imagenet"
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    made = bundle.load(FOLDER)
+    bundle.verify_files(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pixels(imagenet):
+    files = [FOLDER / photo.file for photo in imagenet.manifest.golden.photos]
+    limits = vision.Limits(max_bytes=10**6, max_pixels=10**6)
+    canvases = [vision.decode(file.read_bytes(), limits).canvas for file in files]
+    return np.stack([vision.resize(canvas, imagenet.manifest.input) for canvas in canvases])
+
+
+def test_it_is_small_enough_to_commit_and_holds_nothing_unlisted(imagenet):
+    files = {path for path in FOLDER.rglob("*") if path.is_file()}
+    assert sum(path.stat().st_size for path in files) <= 35_000_000
+    listed = {FOLDER / name for name in imagenet.manifest.files}
+    assert files == listed | {FOLDER / bundle.MANIFEST, FOLDER / bundle.MODEL_CARD}
+
+
+def test_its_labels_are_imagenets(imagenet):
+    assert imagenet.manifest.labels == labels.read(labels.IMAGENET)
+
+
+def test_it_reached_what_the_default_model_must(imagenet):
+    figures = imagenet.manifest.metrics["int8"]
+    assert figures.top1 >= 0.87
+    assert figures.top5 >= 0.97
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_golden_photos_get_their_labels_and_probabilities(imagenet, precision):
+    session = Session(imagenet.model_path(precision), "cpu", precision)
+    results = run_golden(session, imagenet)
+    assert all(result.passed for result in results), results
+    expected = np.load(imagenet.path(imagenet.manifest.golden.expected[precision]))
+    names = [imagenet.manifest.labels[index].name for index in expected.argmax(axis=1)]
+    assert names == [photo.label for photo in imagenet.manifest.golden.photos]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_class_activation_maps_add_up_to_the_probabilities(imagenet, pixels, precision):
+    session = ort.InferenceSession(
+        imagenet.model_path(precision), providers=["CPUExecutionProvider"]
+    )
+    wanted = ["probabilities", "embedding", "activation"]
+    probabilities, embedding, activation = session.run(wanted, {"image": pixels})
+    constants = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load(imagenet.model_path(precision)).graph.initializer
+    }
+    maps = np.einsum("ndhw,kd->nkhw", activation, constants["head.weight"])
+    logits = maps.mean(axis=(2, 3)) + constants["head.bias"]
+    assert softmax(logits / constants["temperature"]) == pytest.approx(probabilities, abs=1e-4)
+    assert activation.mean(axis=(2, 3)) == pytest.approx(embedding, abs=1e-4)
+
+
+def test_golden_photos_exercise_the_ways_through_the_pixels(imagenet):
+    found = []
+    for photo in imagenet.manifest.golden.photos:
+        with Image.open(FOLDER / photo.file) as image:
+            found.append((image.mode, image.size, image.getexif().get(0x0112)))
+    modes, sizes, orientations = zip(*found, strict=True)
+    assert set(modes) == {"RGB", "L"}
+    assert 6 in orientations
+    assert any(mode == "RGB" and size == (480, 480) for mode, size, _ in found)
+    assert len(set(sizes)) > 1
+
+
+def test_every_golden_photo_has_a_free_licence_on_record(imagenet):
+    for photo in imagenet.manifest.golden.photos:
+        assert photo.source == golden.ORIGINS[Path(photo.file).name].source
+        assert "CC0" in photo.source or "public domain" in photo.source
+
+
+def test_the_card_tells_figures_and_licences(imagenet):
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert f"{100 * imagenet.manifest.metrics['int8'].top1:.1f} %" in card
+    assert "Apache License 2.0" in card
+    assert all(photo.source in card for photo in imagenet.manifest.golden.photos)

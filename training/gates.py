@@ -1,0 +1,131 @@
+"""What must hold before anything is written.
+
+parity   ONNX Runtime gives what PyTorch gives, on real photos; else nothing is written
+int8     as accurate as fp32 and faster, on photos that did not calibrate it; else fp32 goes alone
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.runtime.session import Session
+from training.errors import GateMissed
+
+PARITY = 1e-4
+"""Largest difference of any probability; what is measured is about 1e-6."""
+INT8_MAX_DROP = 0.01
+"""Top-1 that int8 may lose against fp32."""
+INT8_MIN_IMAGES = 1000
+
+Probabilities = NDArray[np.floating[Any]]
+
+
+def probabilities_of(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The graph's probabilities (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
+    return np.concatenate([session.run(image[np.newaxis]) for image in pixels])
+
+
+def check_parity(wanted: Probabilities, given: Probabilities) -> float:
+    """The largest difference between PyTorch's probabilities and the graph's.
+
+    Raises:
+        GateMissed: it is over the tolerance, or no number.
+    """
+    difference = float(np.abs(wanted - given).max())
+    if not difference <= PARITY:
+        raise GateMissed(
+            f"The exported graph differs from PyTorch by {difference:.2g} in a probability; "
+            f"{PARITY:g} is allowed, so nothing is written. Compare their layers one by one."
+        )
+    return difference
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """int8 against fp32 on the same photos."""
+
+    images: int
+    labelled: int
+    top1_fp32: float
+    top1_int8: float
+    """Both on the labelled photos."""
+    agreement: float
+    """Share of all photos that get the same label from both."""
+    drop: float
+    """Top-1 that int8 loses, over all photos; see `int8_drop`."""
+    fp32_ms: float
+    int8_ms: float
+    """Medians of a run on one thread."""
+    speedup: float
+    """Median of the paired ratios."""
+
+    @property
+    def misses(self) -> list[str]:
+        """Why int8 may not ship; empty where it may."""
+        misses = []
+        if self.images < INT8_MIN_IMAGES:
+            misses.append(
+                f"it was compared on {self.images} photos, and {INT8_MIN_IMAGES} are needed"
+            )
+        if not self.drop <= INT8_MAX_DROP:
+            misses.append(
+                f"it loses {100 * self.drop:.2f} points of top-1, and "
+                f"{100 * INT8_MAX_DROP:.1f} is allowed"
+            )
+        if not self.speedup > 1:
+            misses.append(f"it takes {1 / self.speedup:.2f} times as long as fp32")
+        return misses
+
+
+def compare_int8(
+    fp32: Session, int8: Session, pixels: NDArray[np.uint8], truth: NDArray[np.intp]
+) -> Int8Result:
+    """Run every photo through both graphs, in turn, and compare answers and times.
+
+    Args:
+        fp32: the reference.
+        int8: the candidate.
+        pixels: (N, S, S, 3) uint8 RGB, none of which calibrated the candidate.
+        truth: (M,) class indices of the first M photos; the others have no label.
+    """
+    seconds = np.empty((len(pixels), 2))
+    rows: tuple[list[Probabilities], list[Probabilities]] = ([], [])
+    for index, image in enumerate(pixels):
+        for which in (index % 2, 1 - index % 2):  # neither is always second, with a warm cache
+            began = time.perf_counter()
+            answer = (fp32, int8)[which].run(image[np.newaxis])
+            seconds[index, which] = time.perf_counter() - began
+            rows[which].append(answer[0])
+    wanted, given = np.stack(rows[0]), np.stack(rows[1])
+    labelled = slice(len(truth))
+    answers, others = wanted.argmax(axis=1), given.argmax(axis=1)
+    return Int8Result(
+        images=len(pixels),
+        labelled=len(truth),
+        top1_fp32=float((answers[labelled] == truth).mean()),
+        top1_int8=float((others[labelled] == truth).mean()),
+        agreement=float((answers == others).mean()),
+        drop=int8_drop(wanted, given, truth),
+        fp32_ms=float(np.median(seconds[:, 0]) * 1000),
+        int8_ms=float(np.median(seconds[:, 1]) * 1000),
+        speedup=float(np.median(seconds[:, 0] / seconds[:, 1])),
+    )
+
+
+def int8_drop(wanted: Probabilities, given: Probabilities, truth: NDArray[np.intp]) -> float:
+    """The share of photos that fp32 gets right and int8 doesn't, less the other way round.
+
+    The first photos have a label in `truth`. For one without, what is lost is what fp32 itself
+    holds of the two answers: the calibrated probability of its own less that of int8's. So
+    agreement costs nothing, a flip between two equally likely breeds next to nothing, and a
+    flip away from a sure answer a whole photo; no flip can count as a gain.
+    """
+    rows = np.arange(len(wanted))
+    answers, others = wanted.argmax(axis=1), given.argmax(axis=1)
+    lost = wanted[rows, answers] - wanted[rows, others]
+    count = len(truth)
+    lost[:count] = (answers[:count] == truth).astype(float) - (others[:count] == truth)
+    return float(lost.mean())

@@ -1,0 +1,31 @@
+"""With what a model was made: versions of the libraries, and the commit of this repository."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from app import __version__
+
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Hubel, Python and the libraries whose results depend on them."""
+    return {
+        "hubel": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+    }
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out, with `-dirty` where files differ; None without git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
