@@ -183,6 +183,12 @@ class Manifest(_Part):
         needed = [photo.file for photo in self.golden.photos] + list(self.golden.expected.values())
         if missing := [name for name in needed if name not in self.files]:
             raise ValueError(f"golden file {missing[0]!r} is not listed in files")
+        for photo in self.golden.photos:
+            if photo.label not in names:
+                raise ValueError(
+                    f"golden photo {photo.file} has the label {photo.label!r}, which "
+                    "is none of the labels"
+                )
         for precision in self.precisions:
             if precision not in self.golden.expected or any(
                 precision not in photo.tolerance for photo in self.golden.photos

@@ -63,8 +63,8 @@ def _settings(**given: Any) -> "Settings":
     except ValidationError as err:
         first = err.errors()[0]
         told = str(first.get("ctx", {}).get("error", first["msg"])).removesuffix(".")
-        name = "".join(f"HUBEL_{part}: ".upper() for part in first["loc"])
-        raise _Wrong(f"{name}{told}.") from err
+        where = "".join(f"HUBEL_{str(part).upper()}={first['input']}: " for part in first["loc"])
+        raise _Wrong(f"{where}{told}.") from err
 
 
 def _engine() -> "Engine":
@@ -129,12 +129,13 @@ def health() -> None:
     from urllib.request import urlopen
 
     settings = _settings()
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
     try:
-        with urlopen(f"http://{host}:{settings.port}/readyz", timeout=2) as answer:
+        with urlopen(f"http://{address}/readyz", timeout=2) as answer:
             click.echo(answer.read().decode())
     except (URLError, OSError) as err:
-        raise _Refused(f"The service at {host}:{settings.port} is not ready ({err}).") from err
+        raise _Refused(f"The service at {address} is not ready ({err}).") from err
 
 
 @main.command()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from app.errors import HubelError
+from app.errors import BadParameter, HubelError
 from app.runtime.classifier import Classified
 from app.runtime.evaluate import Evaluation
 
@@ -24,6 +24,8 @@ def destination(output: Path | None) -> Generator[IO[str], None, None]:
         yield sys.stdout
         return
     beside = output.with_name(f".{output.name}.part")
+    if not output.parent.is_dir():
+        raise BadParameter(f"{output.parent} is no folder. Make it, or name another --output.")
     try:
         with beside.open("w", encoding="utf-8", newline="") as file:
             yield file

@@ -64,12 +64,61 @@ def _probabilities(colour: tuple[int, int, int], sharpness: float) -> np.ndarray
     return exponents / exponents.sum()
 
 
+@pytest.fixture(scope="session")
+def photo() -> Callable[..., bytes]:
+    """JPEG bytes of one colour, by name or as RGB: photo("red"), photo((1, 2, 3), (600, 400))."""
+
+    def make(colour: str | tuple[int, int, int], size: tuple[int, int] = (480, 480)) -> bytes:
+        return jpeg(COLOURS[colour] if isinstance(colour, str) else colour, size)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def graph() -> Callable[..., onnx.ModelProto]:
+    """The tiny graph; keywords bend it."""
+    return tiny_graph
+
+
+@pytest.fixture(scope="session")
+def imagenet() -> Path:
+    """The bundle that every checkout serves."""
+    return Path(__file__).parents[1] / "model" / "imagenet"
+
+
+@pytest.fixture
+def rewrite() -> Callable[..., None]:
+    """Changes a bundle's bundle.json: values at dotted paths, and the records of its files."""
+
+    def change(folder: Path, values: dict[str, object] | None = None, *, record: bool = True):
+        file = folder / bundles.MANIFEST
+        manifest = json.loads(file.read_text())
+        if record:
+            records = bundles.record_files(folder, manifest["files"])
+            manifest["files"] = {name: r.model_dump() for name, r in records.items()}
+        for path, value in (values or {}).items():
+            *above, last = path.split("/")
+            part = manifest
+            for key in above:
+                part = part[int(key)] if isinstance(part, list) else part[key]
+            if value is ...:
+                del part[last]
+            else:
+                part[int(last) if isinstance(part, list) else last] = value
+        file.write_text(json.dumps(manifest))
+
+    return change
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
     """Makes a bundle of the tiny graph below a folder; keywords bend the truth."""
+    return _bundle_maker(tmp_path)
 
+
+def _bundle_maker(below: Path) -> MakeBundle:
     def make(
-        root: Path = tmp_path / "models",
+        root: Path = below / "models",
         name: str = "colours",
         version: int = 1,
         *,
@@ -110,11 +159,11 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
                         "photos": [
                             {
                                 "file": f"golden/{colour}.jpg",
-                                "label": colour,
+                                "label": labels[min(index, len(labels) - 1)],
                                 "source": "made here, CC0",
                                 "tolerance": dict.fromkeys(precisions, 0.02),
                             }
-                            for colour in COLOURS
+                            for index, colour in enumerate(COLOURS)
                         ],
                         "expected": {p: f"golden/{p}.npy" for p in precisions},
                     },
@@ -164,3 +213,15 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
         return _serve(Settings(**{"models": tmp_path / "models", **settings}))
 
     return start
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a service with the tiny model and the usual settings, one for a whole module."""
+    below = tmp_path_factory.mktemp("service")
+    _bundle_maker(below)()
+    (below / "built-in").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        with _serve(Settings(models=below / "models")) as client:
+            yield client

@@ -10,12 +10,14 @@ from app.errors import ModelError
 router = APIRouter(tags=["operation"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> dict[str, str]:
     """200 for as long as the event loop turns."""
     return {"status": "alive"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Should requests be sent here?",

@@ -155,4 +155,5 @@ class Engine:
             del future, job  # the traceback holds this frame: a cycle would keep the photo
         else:
             future.set_result(result)
-        self.service_s += _SMOOTHING * (time.monotonic() - began - self.service_s)
+            # what fails at once says nothing of how long photos take
+            self.service_s += _SMOOTHING * (time.monotonic() - began - self.service_s)

@@ -1,0 +1,242 @@
+"""POST /api/v1/classify: every way to send images, and that each gets its own answer."""
+
+import io
+import json
+import random
+import re
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+CLASSIFY = "/api/v1/classify"
+COLOURS = ("red", "green", "blue")
+
+
+def files(*contents):
+    return [("file", (f"{i}.jpg", content)) for i, content in enumerate(contents)]
+
+
+def label(result):
+    return result["predictions"][0]["label"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "image/jpeg",
+        "image/png",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "text/plain; charset=utf-8",
+        "multipart/mixed; boundary=x",
+        "nonsense",
+        "",
+        None,
+    ],
+)
+def test_a_raw_image_is_read_under_any_content_type(client, photo, content_type):
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = client.post(CLASSIFY, content=photo("green"), headers=headers)
+    assert answer.status_code == 200
+    assert label(answer.json()) == "green"
+
+
+def test_the_answer_has_everything_that_is_promised(client, photo):
+    answer = client.post(CLASSIFY, content=photo("red", (600, 400)))
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert list(body) == ["model", "version", "predictions", "decision", "image"]
+    assert (body["model"], body["version"], body["decision"]) == ("colours", 1, None)
+    assert body["image"] == {"format": "jpeg", "width": 600, "height": 400}
+    assert [list(p) for p in body["predictions"]] == [["label", "index", "probability"]] * 3
+    assert sum(p["probability"] for p in body["predictions"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_the_format_is_told_from_the_content(client, format):
+    file = io.BytesIO()
+    Image.new("RGB", (50, 40), "blue").save(file, format)
+    body = client.post(
+        CLASSIFY, content=file.getvalue(), headers={"Content-Type": "image/jpeg"}
+    ).json()
+    assert label(body) == "blue"
+    assert body["image"]["format"] == format.lower()
+
+
+def test_a_body_in_chunks_is_read(client, photo):
+    data = photo("red")
+
+    def chunks():
+        for start in range(0, len(data), 100):
+            yield data[start : start + 100]
+
+    assert label(client.post(CLASSIFY, content=chunks()).json()) == "red"
+
+
+def test_one_multipart_file_is_answered_like_a_raw_image(client, photo):
+    raw = client.post(CLASSIFY, content=photo("red")).json()
+    assert client.post(CLASSIFY, files=files(photo("red"))).json() == raw
+
+
+@pytest.mark.parametrize("as_multipart", [True, False])
+def test_one_image_with_batch_is_answered_as_a_batch(client, photo, as_multipart):
+    sent = {"files": files(photo("red"))} if as_multipart else {"content": photo("red")}
+    body = client.post(CLASSIFY, params={"batch": True}, **sent).json()
+    assert [label(r) for r in body["results"]] == ["red"]
+
+
+def test_several_are_answered_in_the_order_in_which_they_were_sent(client, photo):
+    wanted = ["blue", "red", "red", "green", "blue", "green", "red"]
+    body = client.post(CLASSIFY, files=files(*map(photo, wanted))).json()
+    assert [label(r) for r in body["results"]] == wanted
+
+
+def test_a_fields_name_does_not_matter_and_plain_fields_are_passed_over(client, photo):
+    answer = client.post(
+        CLASSIFY,
+        data={"note": "holiday"},
+        files=[("image", ("a.jpg", photo("red"))), ("x[]", ("b", photo("blue")))],
+    )
+    assert [label(r) for r in answer.json()["results"]] == ["red", "blue"]
+
+
+def test_a_bad_file_in_a_batch_fails_alone_with_its_own_problem(client, photo):
+    contents = [photo("red"), b"text", photo("red")[:300], b"", b"II*\0", photo("blue")]
+    answer = client.post(CLASSIFY, files=files(*contents))
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    assert (label(results[0]), label(results[5])) == ("red", "blue")
+    problems = [r["problem"] for r in results[1:5]]
+    assert [(p["status"], p["code"]) for p in problems] == [
+        (400, "not_an_image"),
+        (422, "broken_image"),
+        (400, "not_an_image"),
+        (415, "unsupported_format"),
+    ]
+    assert {p["request_id"] for p in problems} == {answer.headers["x-request-id"]}
+
+
+def test_one_bad_multipart_file_is_a_problem_of_the_request(client):
+    answer = client.post(CLASSIFY, files=files(b"text"))
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_an_image")
+
+
+def test_one_bad_file_with_batch_fails_alone(client):
+    answer = client.post(CLASSIFY, params={"batch": True}, files=files(b"text"))
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["problem"]["code"] == "not_an_image"
+
+
+@pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (1000, 3)])
+def test_top_k_limits_the_predictions(client, photo, top_k, count):
+    body = client.post(CLASSIFY, params={"top_k": top_k}, content=photo("red")).json()
+    assert len(body["predictions"]) == count
+
+
+def test_min_probability_leaves_out_the_rest(client, photo):
+    body = client.post(CLASSIFY, params={"min_probability": 0.5}, content=photo("red")).json()
+    assert [p["label"] for p in body["predictions"]] == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"top_k": 0}, "top_k"),
+        ({"top_k": "many"}, "top_k"),
+        ({"top_k": 1.5}, "top_k"),
+        ({"min_probability": -0.1}, "min_probability"),
+        ({"min_probability": 1.1}, "min_probability"),
+        ({"min_probability": "nan"}, "min_probability"),
+        ({"version": 0}, "version"),
+        ({"version": "latest"}, "version"),
+        ({"batch": "perhaps"}, "batch"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_refused_by_name(client, photo, params, named):
+    answer = client.post(CLASSIFY, params=params, content=photo("red"))
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_parameter")
+    assert f"The query {named} is wrong: " in answer.json()["detail"]
+
+
+def test_model_and_version_choose_who_answers(make_bundle, serve, photo, tmp_path):
+    models = tmp_path / "models"
+    make_bundle(models, "colours", 1, folder=models / "colours/1")
+    make_bundle(models, "colours", 2, folder=models / "colours/2")
+    make_bundle(models, "french", labels=("rouge", "vert", "bleu"))
+
+    def ask(**params):
+        body = client.post(CLASSIFY, params=params, content=photo("red")).json()
+        return body["model"], body["version"], label(body)
+
+    with serve(default_model="colours") as client:
+        assert ask() == ("colours", 2, "red")
+        assert ask(version=1) == ("colours", 1, "red")
+        assert ask(model="french") == ("french", 1, "rouge")
+        assert ask(model="french", version=1) == ("french", 1, "rouge")
+
+
+@pytest.mark.parametrize("given", ["abc", "a" * 128, "9f.A_b:c/d+e=f-g"])
+def test_a_request_id_is_taken_over(client, photo, given):
+    answer = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": given})
+    assert answer.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a" * 129, "{}", 'x"y', "ä"])
+def test_a_request_id_that_is_no_plain_one_is_replaced(client, given):
+    answer = client.get("/livez", headers={"X-Request-ID": given.encode("latin-1")})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+def test_every_request_has_an_id_of_its_own(client):
+    ids = {client.get("/livez").headers["x-request-id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_server_timing_tells_the_stages(client, photo, count):
+    answer = client.post(CLASSIFY, files=files(*[photo("red")] * count))
+    parts = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    assert list(parts) == ["queue", "decode", "resize", "run", "total"]
+    assert all(float(ms) >= 0 for ms in parts.values())
+    assert float(parts["decode"]) > 0
+
+
+def test_a_client_that_speaks_the_plainest_http_is_answered(client, photo):
+    """As curl --data-binary does: POST with the form's content type."""
+    with urllib.request.urlopen(f"{client.base_url}{CLASSIFY}", data=photo("blue")) as answer:
+        assert label(json.load(answer)) == "blue"
+
+
+def test_sixteen_clients_at_once_each_get_their_own_answer(client, photo):
+    def ask(seed):
+        chance = random.Random(seed)
+        for _ in range(6):
+            wanted = [chance.choice(COLOURS) for _ in range(chance.randint(1, 4))]
+            sent = (
+                {"content": photo(wanted[0])}
+                if len(wanted) == 1
+                else {"files": files(*map(photo, wanted))}
+            )
+            body = client.post(CLASSIFY, **sent).json()
+            assert [label(r) for r in body.get("results", [body])] == wanted
+        return True
+
+    with ThreadPoolExecutor(16) as callers:
+        assert all(callers.map(ask, range(16)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    colours=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=5),
+)
+def test_a_batched_answer_equals_the_single_answers(client, photo, colours):
+    photos = [photo(colour, (64, 64)) for colour in colours]
+    batch = client.post(CLASSIFY, params={"batch": True}, files=files(*photos)).json()["results"]
+    single = [client.post(CLASSIFY, content=data).json() for data in photos]
+    assert batch == single

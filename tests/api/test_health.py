@@ -1,0 +1,133 @@
+"""Probes and metrics."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+CLASSIFY = "/api/v1/classify"
+
+
+def samples(client):
+    """(name, labels) -> value, as Prometheus reads them."""
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def fresh(make_bundle, serve):
+    make_bundle()
+    with serve() as client:
+        yield client
+
+
+def test_a_living_process_says_so(client):
+    assert client.get("/livez").json() == {"status": "alive"}
+
+
+def test_a_ready_service_tells_what_serves(client):
+    answer = client.get("/readyz")
+    body = answer.json()
+    assert answer.status_code == 200
+    assert (body["status"], body["default"], body["device"]) == ("ready", "colours", "cpu")
+    assert [(m["name"], m["state"]) for m in body["models"]] == [("colours", "ready")]
+
+
+def test_a_service_whose_default_model_is_refused_is_not_ready_but_alive(make_bundle, serve):
+    folder = make_bundle().folder
+    (folder / "model.onnx").write_bytes(b"changed")
+    with serve() as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+        assert "model.onnx has 7 bytes" in answer.json()["models"][0]["reason"]
+        assert client.get("/livez").status_code == 200
+
+
+def test_a_service_without_any_model_is_not_ready(serve, tmp_path):
+    (tmp_path / "models").mkdir()
+    with serve() as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["models"]) == (503, [])
+
+
+def test_a_refused_model_beside_the_default_does_not_matter(make_bundle, serve, tmp_path):
+    make_bundle()
+    other = make_bundle(tmp_path / "models", "other").folder
+    (other / "model.onnx").write_bytes(b"changed")
+    with serve(default_model="colours") as client:
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_draining_service_is_not_ready_and_ends_its_connections(fresh, photo):
+    assert "connection" not in fresh.get("/readyz").headers
+    fresh.app.state.service.lifecycle.draining = True
+    answer = fresh.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+    answered = fresh.post(CLASSIFY, content=photo("red"))
+    assert answered.status_code == 200
+    assert answered.headers["connection"] == "close"
+
+
+def test_requests_are_counted_by_route_and_status(fresh, photo):
+    for content in (photo("red"), photo("blue"), b"text"):
+        fresh.post(CLASSIFY, content=content)
+    fresh.get("/api/v1/models/colours")
+    fresh.get("/api/v1/models/wasps")
+    fresh.get("/a/b/c")
+    fresh.get("/a/b/d")
+    counted = samples(fresh)
+    name = "hubel_requests_total"
+    assert counted[(name, *sorted(("POST", CLASSIFY, "200")))] == 2
+    assert counted[(name, *sorted(("POST", CLASSIFY, "400")))] == 1
+    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "200")))] == 1
+    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "404")))] == 1
+    assert counted[(name, *sorted(("GET", "unmatched", "404")))] == 2
+    assert counted["hubel_request_seconds_count", CLASSIFY] == 3
+    assert counted["hubel_rejections_total", "not_an_image"] == 1
+    assert counted["hubel_rejections_total", "unknown_model"] == 1
+
+
+def test_images_and_their_stages_are_counted(fresh, photo):
+    files = [("file", ("a", data)) for data in (photo("red"), b"text", photo("blue"))]
+    fresh.post(CLASSIFY, files=files)
+    counted = samples(fresh)
+    assert counted["hubel_images_total", "1", "colours"] == 2
+    for stage in ("queue", "decode", "resize", "run"):
+        assert counted["hubel_stage_seconds_count", stage] == 2
+    assert counted["hubel_stage_seconds_sum", "decode"] > 0
+    assert counted["hubel_rejections_total", "not_an_image"] == 1
+
+
+def test_the_queue_is_shown(fresh, block):
+    with block(fresh) as held:
+        before = samples(fresh)
+        held.engine.submit(*[lambda queue_s: None] * 3)
+        counted = samples(fresh)
+    assert before[("hubel_queue_depth",)] == 0
+    assert counted[("hubel_queue_depth",)] == 3
+    assert counted[("hubel_queue_capacity",)] == held.engine.capacity
+    assert counted[("hubel_held_bytes",)] == 0
+
+
+def test_a_refused_request_is_counted(fresh, photo, block):
+    with block(fresh) as held:
+        held.fill()
+        assert fresh.post(CLASSIFY, content=photo("red")).status_code == 429
+        assert samples(fresh)["hubel_rejections_total", "queue_full"] == 1
+
+
+def test_models_are_shown_ready_or_not(make_bundle, serve, tmp_path):
+    make_bundle()
+    other = make_bundle(tmp_path / "models", "other").folder
+    (other / "model.onnx").write_bytes(b"changed")
+    with serve() as client:
+        counted = samples(client)
+    assert counted[("hubel_model_ready", *sorted(("colours", "1", "fp32")))] == 1
+    assert counted[("hubel_model_ready", *sorted(("other", "1", "")))] == 0
+
+
+def test_the_process_is_shown(client):
+    assert samples(client)[("process_resident_memory_bytes",)] > 0

@@ -1,0 +1,163 @@
+"""Refused before it is read, and nothing is held once it is over."""
+
+import pytest
+
+CLASSIFY = "/api/v1/classify"
+
+
+def buffer_of(client):
+    return client.app.state.service.buffer
+
+
+@pytest.fixture
+def small(make_bundle, serve):
+    """A service that reads images of 20,000 bytes, bodies of 50,000 and 60,000 in all."""
+    make_bundle()
+    with serve(max_image_bytes=20_000, max_body_bytes=50_000, max_buffered_bytes=60_000) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("content_type", "announced"),
+    [("image/jpeg", 20_001), ("multipart/form-data; boundary=x", 50_001), ("image/png", 10**15)],
+)
+def test_a_body_that_is_announced_too_long_is_refused_though_it_never_comes(
+    small, connect, content_type, announced
+):
+    raw = connect(small)
+    raw.send(
+        f"POST {CLASSIFY} HTTP/1.1", f"Content-Type: {content_type}", f"Content-Length: {announced}"
+    )
+    status, headers, body = raw.answer()
+    assert (status, body["code"]) == (413, "too_many_bytes")
+    assert str(announced) in body["detail"]
+    assert body["request_id"] == headers["x-request-id"]
+    assert buffer_of(small).held_bytes == 0
+
+
+def test_who_waits_for_leave_to_send_is_refused_without_it(small, connect):
+    raw = connect(small)
+    raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 30000", "Expect: 100-continue")
+    assert raw.answer()[0] == 413
+
+
+def test_a_body_in_chunks_is_refused_where_it_passes_the_limit(small, connect):
+    raw = connect(small)
+    raw.send(f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked")
+    raw.socket.sendall(b"4e21\r\n" + bytes(20_001) + b"\r\n")  # and no last chunk
+    status, _, body = raw.answer()
+    assert (status, body["code"]) == (413, "too_many_bytes")
+
+
+def test_a_body_of_just_the_limit_is_read(small, photo):
+    data = photo("red").ljust(20_000, b"\0")
+    assert small.post(CLASSIFY, content=data).status_code == 200
+    assert small.post(CLASSIFY, content=data + b"\0").status_code == 413
+
+
+def test_a_file_in_a_batch_has_the_limit_of_an_image(small, photo):
+    files = [("file", ("a", photo("red").ljust(20_001, b"\0"))), ("file", ("b", photo("red")))]
+    first, second = small.post(CLASSIFY, files=files).json()["results"]
+    assert (first["problem"]["status"], first["problem"]["code"]) == (413, "too_many_bytes")
+    assert second["predictions"][0]["label"] == "red"
+
+
+def test_more_than_may_be_held_in_all_is_refused(small, connect, photo, until):
+    slow = [connect(small) for _ in range(3)]
+    for raw in slow:
+        raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 19000", body=b"\xff\xd8\xff")
+    until(lambda: buffer_of(small).held_bytes == 57_000)
+    answer = small.post(CLASSIFY, content=photo("red").ljust(4_000, b"\0"))
+    assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+    assert int(answer.headers["retry-after"]) >= 1
+    for raw in slow:
+        raw.socket.close()
+    until(lambda: buffer_of(small).held_bytes == 0)
+    assert small.post(CLASSIFY, content=photo("red")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"content": b"text"},
+        {"content": b"\xff\xd8\xff" + bytes(500)},
+        {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
+        {"files": [("file", ("a", b"text"))] * 3},
+        {"content": bytes(30_000)},
+        {"content": iter([bytes(15_000), bytes(15_000)])},
+    ],
+    ids=["no image", "broken", "no boundary", "batch", "too long", "too long in chunks"],
+)
+def test_nothing_is_held_after_a_request_however_it_ended(small, photo, sent, until):
+    small.post(CLASSIFY, **sent)
+    until(lambda: buffer_of(small).held_bytes == 0)
+    assert small.post(CLASSIFY, content=photo("red")).status_code == 200
+    until(lambda: buffer_of(small).held_bytes == 0)
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_holds_nothing(client, connect, until):
+    raw = connect(client)
+    raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 1000", body=b"\xff\xd8\xff")
+    until(lambda: buffer_of(client).held_bytes == 1000)
+    raw.socket.close()
+    until(lambda: buffer_of(client).held_bytes == 0)
+
+
+def test_a_client_that_leaves_while_it_waits_is_never_decoded(
+    make_bundle, serve, connect, photo, block, until, monkeypatch, caplog
+):
+    make_bundle()
+    with serve() as client:
+        from app import vision
+
+        decoded = []
+        decode = vision.decode
+        monkeypatch.setattr(
+            vision, "decode", lambda data, limits: decoded.append(data) or decode(data, limits)
+        )
+        with block(client) as held:
+            raw = connect(client)
+            data = photo("red")
+            raw.send(f"POST {CLASSIFY} HTTP/1.1", f"Content-Length: {len(data)}", body=data)
+            until(lambda: held.engine.depth == 1)
+            raw.socket.close()
+            until(lambda: held.engine.depth == 0)
+        assert client.post(CLASSIFY, content=photo("blue")).status_code == 200
+        assert decoded == [photo("blue")]
+        assert buffer_of(client).held_bytes == 0
+        text = client.get("/metrics").text
+        assert 'hubel_rejections_total{code="client_gone"} 1.0' in text
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+
+
+def test_a_failed_request_does_not_keep_its_body(client, monkeypatch):
+    """A cycle through the error's traceback would keep it until the garbage collector comes."""
+    import gc
+
+    from app import vision
+
+    alive = []
+
+    class Body(bytes):
+        """Bytes that tell when they go."""
+
+        def __del__(self):
+            alive.remove(id(self))
+
+    decode = vision.decode
+
+    def watched(data, limits):
+        body = Body(data)
+        alive.append(id(body))
+        return decode(body, limits)
+
+    monkeypatch.setattr(vision, "decode", watched)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert client.post(CLASSIFY, content=b"\xff\xd8\xff" + bytes(99)).status_code == 422
+        client.get("/livez")  # the last request has ended
+        assert alive == []
+    finally:
+        gc.enable()

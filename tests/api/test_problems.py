@@ -1,0 +1,225 @@
+"""Every expected error leaves as problem+json; the unexpected one tells nothing of the inside."""
+
+import io
+import logging
+import struct
+
+import pytest
+from PIL import Image
+
+from app import errors
+from app.api.problems import STATUS
+from app.errors import HubelError
+
+CLASSIFY = "/api/v1/classify"
+
+
+def leaves(kind):
+    below = kind.__subclasses__()
+    return [leaf for sub in below for leaf in leaves(sub)] if below else [kind]
+
+
+def check(answer, status, code):
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert list(body) == ["type", "title", "status", "detail", "code", "request_id"]
+    assert body["type"] == f"urn:hubel:problem:{code}"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"].endswith(".")
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
+
+
+@pytest.mark.parametrize("kind", leaves(HubelError), ids=lambda kind: kind.__name__)
+def test_every_leaf_of_the_tree_has_a_status(kind):
+    assert 400 <= STATUS[kind] <= 599
+
+
+def test_nothing_but_leaves_has_a_status():
+    assert set(STATUS) == set(leaves(HubelError))
+
+
+def test_codes_are_unique():
+    codes = [kind.code for kind in leaves(HubelError)]
+    assert len(set(codes)) == len(codes)
+
+
+def bmp_of(width, height):
+    return (
+        b"BM" + struct.pack("<IHHI", 54, 0, 0, 54)
+        + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    )  # fmt: skip
+
+
+def png_of(width, height):
+    file = io.BytesIO()
+    Image.new("1", (8, 8)).save(file, "PNG")
+    data = bytearray(file.getvalue())
+    data[16:24] = struct.pack(">II", width, height)
+    import zlib
+
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 400, "not_an_image"),
+        (b"just text", 400, "not_an_image"),
+        (b"II*\0" + bytes(50), 415, "unsupported_format"),
+        (b"%PDF-1.4", 415, "unsupported_format"),
+        (png_of(100_000, 100_000), 413, "too_many_pixels"),
+        (bmp_of(100_000, 100_000), 413, "too_many_pixels"),
+        (b"\xff\xd8\xff", 422, "broken_image"),
+    ],
+    ids=["empty", "text", "tiff", "pdf", "png bomb", "bmp bomb", "cut short"],
+)
+def test_what_is_wrong_with_an_image_is_told(client, content, status, code):
+    check(client.post(CLASSIFY, content=content), status, code)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.98])
+def test_a_truncated_photo_is_broken(client, imagenet, share):
+    data = (imagenet / "golden/chelsea.jpg").read_bytes()
+    check(client.post(CLASSIFY, content=data[: int(len(data) * share)]), 422, "broken_image")
+
+
+def test_a_bad_parameter(client):
+    check(client.post(CLASSIFY, params={"top_k": "x"}), 400, "bad_parameter")
+
+
+@pytest.mark.parametrize("params", [{"model": "wasps"}, {"version": 9}], ids=["model", "version"])
+def test_an_unknown_model_or_version(client, photo, params):
+    answer = client.post(CLASSIFY, params=params, content=photo("red"))
+    body = check(answer, 404, "unknown_model")
+    assert "colours" in body["detail"]
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/static/none.js"])
+def test_nothing_is_there(client, path):
+    assert path in check(client.get(path), 404, "not_found")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", CLASSIFY), ("DELETE", "/livez"), ("PUT", "/api/v1/models")]
+)
+def test_a_method_that_is_not_for_the_path(client, method, path):
+    answer = client.request(method, path)
+    check(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+def test_a_compressed_body_is_refused(client, photo, encoding):
+    answer = client.post(CLASSIFY, content=photo("red"), headers={"Content-Encoding": encoding})
+    assert encoding in check(answer, 415, "unsupported_format")["detail"]
+
+
+def test_too_many_files(make_bundle, serve, photo):
+    make_bundle()
+    with serve(max_files=2) as client:
+        files = [("file", ("a.jpg", photo("red")))]
+        assert client.post(CLASSIFY, files=files * 2).status_code == 200
+        check(client.post(CLASSIFY, files=files * 3), 413, "too_many_files")
+
+
+def test_a_body_that_comes_too_slowly(make_bundle, serve, connect, photo):
+    make_bundle()
+    with serve(body_timeout_s=0.05) as client:
+        raw = connect(client)
+        raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 1000", body=b"\xff\xd8\xff")
+        status, headers, body = raw.answer()
+        assert (status, body["code"]) == (408, "body_too_slow")
+        assert headers["content-type"] == "application/problem+json"
+        assert client.post(CLASSIFY, content=photo("red")).status_code == 200
+
+
+def test_a_full_queue_answers_at_once_and_says_when_to_come_back(client, photo, block):
+    with block(client) as held:
+        service_s = held.engine.service_s
+        held.fill()
+        answer = client.post(CLASSIFY, content=photo("red"))
+        check(answer, 429, "queue_full")
+        assert int(answer.headers["retry-after"]) >= 1
+        held.engine.service_s = service_s
+
+
+def test_a_batch_that_does_not_fit_is_refused_whole(make_bundle, serve, photo, block):
+    make_bundle()
+    with serve() as client, block(client) as held:
+        held.engine.service_s = 1e9  # as many may wait as there are threads
+        files = [("file", ("a.jpg", photo("red")))] * (held.engine.capacity + 1)
+        check(client.post(CLASSIFY, files=files), 429, "queue_full")
+        assert held.engine.depth == 0
+
+
+def test_a_refused_default_model_is_not_ready(make_bundle, serve, photo):
+    file = make_bundle().folder / "model.onnx"
+    file.write_bytes(file.read_bytes() + b"x")
+    with serve() as client:
+        answer = client.post(CLASSIFY, content=photo("red"))
+        body = check(answer, 503, "model_not_ready")
+        assert "model.onnx has" in body["detail"]
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_an_answer_that_comes_too_late(make_bundle, serve, photo, block, caplog):
+    make_bundle()
+    with serve(deadline_s=0.05) as client, block(client) as held:
+        check(client.post(CLASSIFY, content=photo("red")), 504, "deadline_passed")
+        assert held.engine.depth == 0
+        held.release()
+        assert client.post(CLASSIFY, content=photo("red")).status_code == 200
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}], ids=str
+)
+def test_a_missing_or_wrong_key(make_bundle, serve, photo, headers):
+    make_bundle()
+    with serve(api_key="hush") as client:
+        answer = client.post(CLASSIFY, content=photo("red"), headers=headers)
+        check(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_key_without_the_scope(make_bundle, serve):
+    make_bundle()
+    with serve(api_key="hush", admin_key="boss") as client:
+        headers = {"X-API-Key": "hush"}
+        check(client.post("/api/v1/models/colours/reload", headers=headers), 403, "forbidden")
+
+
+def test_the_unexpected_is_a_500_that_tells_nothing_of_the_inside(
+    make_bundle, serve, photo, monkeypatch, caplog
+):
+    make_bundle()
+
+    def fail(*args):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("app.runtime.classifier.top", fail)
+    with serve() as client:
+        answer = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": "mine"})
+        body = check(answer, 500, "internal")
+        assert body["request_id"] == "mine"
+        assert "secret" not in answer.text
+        in_batch = client.post(CLASSIFY, files=[("file", ("a.jpg", photo("red")))] * 2)
+        check(in_batch, 500, "internal")
+        monkeypatch.undo()
+        assert client.get("/livez").status_code == 200
+    logged = [r for r in caplog.records if r.levelno == logging.ERROR and "mine" in r.getMessage()]
+    assert "secret detail" in str(logged[0].exc_info[1])
+
+
+def test_a_bundle_that_is_refused_at_a_reload(make_bundle, serve):
+    folder = make_bundle().folder
+    with serve(admin_key="boss") as client:
+        (folder / "model.onnx").write_bytes(b"changed")
+        answer = client.post("/api/v1/models/colours/reload", headers={"X-API-Key": "boss"})
+        body = check(answer, 409, errors.BundleMismatch.code)
+        assert "model.onnx has 7 bytes" in body["detail"]

@@ -1,0 +1,10 @@
+"""What the runtime's tests share: the tiny model, loaded."""
+
+import pytest
+
+from app.runtime.model import Model, load_model
+
+
+@pytest.fixture
+def model(make_bundle) -> Model:
+    return load_model(make_bundle().folder, "cpu")

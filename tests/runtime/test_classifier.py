@@ -1,0 +1,160 @@
+"""One photo's way, and that a batch never gives one caller another's answer."""
+
+import io
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from app import vision
+from app.errors import BrokenImage, NotAnImage
+from app.runtime.classifier import Classifier, Query, classify, top
+from app.runtime.engine import Engine
+from app.runtime.model import load_model
+
+LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
+
+
+@pytest.fixture(scope="module")
+def built_in(imagenet):
+    return load_model(imagenet, "cpu")
+
+
+def test_the_most_probable_comes_first(model, photo):
+    answer = classify(photo((20, 120, 230)), model, Query(), LIMITS)
+    assert [p.label for p in answer.predictions] == ["blue", "green", "red"]
+    probabilities = [p.probability for p in answer.predictions]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-6)
+    assert all(
+        answer.probabilities[p.index] == np.float32(p.probability) for p in answer.predictions
+    )
+
+
+@pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (4, 3), (10**30, 3)])
+def test_no_more_predictions_than_asked_for_or_than_there_are(model, photo, top_k, count):
+    assert len(classify(photo("red"), model, Query(top_k), LIMITS).predictions) == count
+
+
+def test_what_is_less_probable_than_asked_for_is_left_out(model):
+    probabilities = np.array([0.25, 0.5, 0.25], np.float32)
+
+    def labels(least):
+        return [p.label for p in top(probabilities, model, Query(5, least))]
+
+    assert labels(0.25) == ["green", "red", "blue"]
+    assert labels(0.26) == ["green"]
+    assert labels(0.51) == []
+
+
+def test_ties_go_by_index(model):
+    third = np.full(3, 1 / 3, np.float32)
+    assert [p.index for p in top(third, model, Query(2))] == [0, 1]
+
+
+def test_what_the_file_is_comes_along(model):
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, "PNG")
+    answer = classify(file.getvalue(), model, Query(), LIMITS, queue_s=1.5)
+    assert (answer.format, answer.width, answer.height) == ("png", 30, 20)
+    assert (answer.model, answer.version, answer.decision) == ("colours", 1, None)
+    stages = answer.stages
+    assert stages.queue_s == 1.5
+    assert min(stages.decode_s, stages.resize_s, stages.run_s) > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 5))
+def test_a_batched_run_equals_single_runs(shared_session, seed, count):
+    images = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    batched = shared_session.run(images)
+    single = np.concatenate([shared_session.run(image[np.newaxis]) for image in images])
+    assert batched.shape == (count, 3)
+    np.testing.assert_allclose(batched, single, atol=1e-6, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def shared_session(tmp_path_factory, graph):
+    import onnx
+
+    from app.runtime.session import Session
+
+    file = tmp_path_factory.mktemp("graph") / "model.onnx"
+    onnx.save(graph(), file)
+    return Session(file, "cpu", "fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_batched_run_of_the_built_in_model_equals_single_runs(imagenet, precision):
+    from app import bundle as bundles
+    from app.runtime.session import Session
+
+    bundle = bundles.load(imagenet)
+    if precision not in bundle.manifest.precisions:
+        pytest.skip(f"the built-in bundle has no {precision}")
+    session = Session(bundle.model_path(precision), "cpu", precision)
+    images = np.stack(
+        [
+            vision.resize(
+                vision.decode(bundle.path(photo.file).read_bytes(), LIMITS).canvas,
+                bundle.manifest.input,
+            )
+            for photo in bundle.manifest.golden.photos
+        ]
+    )
+    single = np.concatenate([session.run(image[np.newaxis]) for image in images])
+    np.testing.assert_allclose(session.run(images), single, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(single.sum(axis=1), 1, atol=1e-5)
+
+
+def by_hand_resized(image, spec):
+    """The kept square through Pillow's filter; by a whole factor, box is each block's mean."""
+    side = round(spec.crop * 480)
+    edge = (480 - side) / 2
+    if spec.resample == "box" and side % spec.size == 0:
+        factor, start = side // spec.size, int(edge)
+        square = np.asarray(image, np.uint32)[start : start + side, start : start + side]
+        blocks = square.reshape(spec.size, factor, spec.size, factor, 3).sum(axis=(1, 3))
+        return ((blocks + factor**2 // 2) // factor**2).astype(np.uint8)
+    filters = {"box": 4, "bilinear": 2, "bicubic": 3, "lanczos": 1}
+    box = (edge, edge, 480 - edge, 480 - edge)
+    filter = Image.Resampling(filters[spec.resample])
+    return np.asarray(image.resize((spec.size, spec.size), filter, box))
+
+
+def test_the_whole_way_equals_decoding_resizing_and_running_by_hand(imagenet, built_in):
+    """A 480 x 480 JPEG: Pillow's own decode, crop and resize, then ONNX Runtime's own session."""
+    data = (imagenet / "golden/rocket.jpg").read_bytes()
+    spec = built_in.manifest.input
+    image = Image.open(io.BytesIO(data))
+    assert (image.size, image.mode) == ((480, 480), "RGB")
+    pixels = by_hand_resized(image, spec)
+    session = ort.InferenceSession(built_in.bundle.model_path(built_in.session.precision))
+    (by_hand,) = session.run(["probabilities"], {"image": pixels[np.newaxis]})
+    answer = classify(data, built_in, Query(), LIMITS)
+    np.testing.assert_allclose(answer.probabilities, by_hand[0], atol=1e-5, rtol=0)
+    best = answer.predictions[0]
+    assert best.index == by_hand[0].argmax()
+    assert best.label == built_in.manifest.labels[best.index].name == "missile"
+
+
+def test_photos_submitted_together_each_get_their_own_answer(model, photo):
+    wanted = ["red", "green", "blue", "green", "red", "blue"] * 4
+    with Engine(threads=3, deadline_s=30) as engine:
+        futures = Classifier(engine, LIMITS).submit([photo(c) for c in wanted], model, Query(1))
+        assert [f.result(30).predictions[0].label for f in futures] == wanted
+
+
+def test_a_photo_that_cannot_be_used_fails_alone(model, photo):
+    with Engine(threads=2, deadline_s=30) as engine:
+        broken = photo("red")[:300]
+        futures = Classifier(engine, LIMITS).submit(
+            [photo("red"), b"text", broken, photo("blue")], model, Query(1)
+        )
+        assert isinstance(futures[1].exception(30), NotAnImage)
+        assert isinstance(futures[2].exception(30), BrokenImage)
+        labels = [futures[i].result(30).predictions[0].label for i in (0, 3)]
+    assert labels == ["red", "blue"]

@@ -1,0 +1,200 @@
+"""Labelled folders and the figures that come of them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from app import vision
+from app.bundle import Label
+from app.errors import BadParameter, BrokenImage, NotAnImage
+from app.runtime.bulk import classify_files, photos_below
+from app.runtime.classifier import Query
+from app.runtime.engine import Engine
+from app.runtime.evaluate import evaluate, labelled_photos
+
+LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
+LABELS = (
+    Label(name="Egyptian cat", id="n02124075"),
+    Label(name="tench", id="n01440764"),
+    Label(name="crane bird"),
+)
+
+
+@pytest.fixture
+def engine():
+    with Engine(threads=2, deadline_s=60) as engine:
+        yield engine
+
+
+@pytest.fixture
+def folders(tmp_path, photo):
+    """Makes photos below a folder: {"red/1.jpg": "red"}, or bytes as they are."""
+
+    def make(files):
+        for name, content in files.items():
+            file = tmp_path / "data" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else photo(content, (64, 64)))
+        return tmp_path / "data"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("folder", "index"),
+    [
+        ("Egyptian cat", 0),
+        ("Egyptian_cat", 0),
+        ("egyptian CAT", 0),
+        ("n02124075", 0),
+        ("N01440764", 1),
+        ("crane_bird", 2),
+    ],
+)
+def test_a_folder_is_named_by_label_or_id_however_it_is_spelt(folders, folder, index):
+    data = folders({f"{folder}/a.jpg": "red"})
+    assert [p.index for p in labelled_photos(data, LABELS)] == [index]
+
+
+def test_an_id_counts_before_another_labels_name(folders):
+    labels = (Label(name="one", id="two"), Label(name="two", id="three"))
+    data = folders({"two/a.jpg": "red"})
+    assert [p.index for p in labelled_photos(data, labels)] == [0]
+
+
+def test_a_folder_that_is_no_label_is_refused_by_its_name(folders):
+    data = folders({"tench/a.jpg": "red", "unicorn/a.jpg": "red", "zebra/a.jpg": "red"})
+    with pytest.raises(BadParameter, match=r"2 folders of .* the first is 'unicorn'"):
+        labelled_photos(data, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("parts", "used"),
+    [
+        (("train", "val", "test"), "test"),
+        (("train", "val"), "val"),
+        (("train", "test"), "test"),
+    ],
+)
+def test_the_part_kept_for_testing_is_measured(folders, parts, used):
+    data = folders({f"{part}/tench/a.jpg": "red" for part in parts})
+    assert [p.path for p in labelled_photos(data, LABELS)] == [data / used / "tench/a.jpg"]
+
+
+def test_photos_are_found_below_in_order_and_others_are_passed_over(folders):
+    names = ["tench/b.PNG", "tench/a.jpeg", "tench/more/c.webp", "tench/z.bmp"]
+    other = ["tench/notes.txt", "tench/.hidden.jpg", ".cache/x.jpg", "tench/.d/x.jpg", "at-top.jpg"]
+    data = folders(dict.fromkeys((*names, *other), "red"))
+    found = [str(p.path.relative_to(data)) for p in labelled_photos(data, LABELS)]
+    assert found == ["tench/a.jpeg", "tench/b.PNG", "tench/more/c.webp", "tench/z.bmp"]
+
+
+@pytest.mark.parametrize("files", [{"tench/notes.txt": b""}, {"a.jpg": "red"}])
+def test_a_folder_without_photos_is_refused(folders, files):
+    with pytest.raises(BadParameter, match="has no photos in folders"):
+        labelled_photos(folders(files), LABELS)
+
+
+def test_a_file_named_by_hand_is_taken_whatever_its_name(folders):
+    data = folders({"photo.dat": "red"})
+    assert list(photos_below(data / "photo.dat")) == [data / "photo.dat"]
+
+
+def test_outcomes_come_in_the_order_of_the_paths(folders, model, engine):
+    colours = ["red", "green", "blue"] * 9
+    data = folders({f"{i:02}.jpg": colour for i, colour in enumerate(colours)})
+    paths = [data / f"{i:02}.jpg" for i in range(len(colours))]
+    outcomes = list(classify_files(paths, model, Query(1), LIMITS, engine))
+    assert [path for path, _ in outcomes] == paths
+    assert [outcome.predictions[0].label for _, outcome in outcomes] == colours
+
+
+def test_few_photos_are_read_ahead(folders, model, engine):
+    data = folders({f"{i:02}.jpg": "red" for i in range(40)})
+    taken = []
+
+    def paths():
+        for path in photos_below(data):
+            taken.append(path)
+            yield path
+
+    outcomes = classify_files(paths(), model, Query(1), LIMITS, engine)
+    next(outcomes)
+    assert len(taken) <= engine.threads * 4
+    assert len(list(outcomes)) == 39
+
+
+def test_a_photo_that_cannot_be_used_gives_its_error_in_its_place(folders, model, engine, photo):
+    data = folders({"1.jpg": "red", "2.jpg": b"text", "3.jpg": photo("red")[:300], "5.jpg": "blue"})
+    paths = [*photos_below(data), data / "6.jpg"]
+    outcomes = [outcome for _, outcome in classify_files(paths, model, Query(1), LIMITS, engine)]
+    assert outcomes[0].predictions[0].label == "red"
+    assert isinstance(outcomes[1], NotAnImage)
+    assert isinstance(outcomes[2], BrokenImage)
+    assert outcomes[3].predictions[0].label == "blue"
+    assert isinstance(outcomes[4], BadParameter)
+    assert "6.jpg can't be read (No such file" in str(outcomes[4])
+
+
+def test_the_figures_are_those_computed_by_hand(folders, model, engine):
+    """Red has two photos of which one is green; green one, right; blue none but a broken one."""
+    data = folders(
+        {
+            "red/1.jpg": "red",
+            "red/2.jpg": "green",
+            "id-green/1.jpg": "green",
+            "blue/broken.jpg": b"text",
+        }
+    )
+    photos = labelled_photos(data, model.manifest.labels)
+    result = evaluate(model, photos, LIMITS, engine)
+    assert (result.model, result.version, result.precision) == ("colours", 1, "fp32")
+    assert result.images == 3
+    assert result.top1 == pytest.approx(2 / 3)
+    assert result.top5 == 1
+    # all three answers are equally sure, in one bin: |confidence - 2/3|
+    logit = (230 - 20) / 128 * 8
+    confidence = 1 / (1 + 2 * math.exp(-logit))
+    assert result.ece == pytest.approx(confidence - 2 / 3, abs=1e-3)
+    by_label = {c["label"]: c for c in result.per_class}
+    assert by_label.keys() == {"red", "green"}
+    assert by_label["red"]["images"] == 2
+    assert by_label["red"]["recall"] == 0.5
+    assert by_label["red"]["precision"] == 1
+    assert by_label["green"]["recall"] == 1
+    assert by_label["green"]["precision"] == 0.5
+    (failed,) = result.failed
+    assert failed["path"].endswith("blue/broken.jpg")
+    assert "No image format" in failed["error"]
+
+
+def test_progress_sees_every_photo(folders, model, engine):
+    photos = labelled_photos(
+        folders({"red/1.jpg": "red", "blue/1.jpg": b"text"}), model.manifest.labels
+    )
+    seen = []
+
+    def progress(outcomes):
+        for outcome in outcomes:
+            seen.append(outcome[0].name)
+            yield outcome
+
+    evaluate(model, photos, LIMITS, engine, progress)
+    assert seen == ["1.jpg", "1.jpg"]
+
+
+def test_photos_of_which_none_can_be_used_are_refused(folders, model, engine):
+    photos = labelled_photos(folders({"red/1.jpg": b"text"}), model.manifest.labels)
+    with pytest.raises(BadParameter, match="None of the photos can be used; the first: No image"):
+        evaluate(model, photos, LIMITS, engine)
+
+
+def test_figures_are_plain_numbers(folders, model, engine):
+    import json
+    from dataclasses import asdict
+
+    photos = labelled_photos(folders({"red/1.jpg": "red"}), model.manifest.labels)
+    result = evaluate(model, photos, LIMITS, engine)
+    assert json.loads(json.dumps(asdict(result))) == asdict(result)
+    assert not isinstance(result.top1, np.generic)

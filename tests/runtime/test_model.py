@@ -1,0 +1,86 @@
+"""Which precision serves, and what keeps a bundle from serving at all."""
+
+import onnx
+import pytest
+
+from app.errors import BundleInvalid, BundleMismatch
+from app.runtime.model import candidates, load_model
+
+
+def test_a_good_bundle_loads_and_says_nothing(make_bundle):
+    model = load_model(make_bundle().folder, "cpu")
+    assert (model.name, model.version, model.session.precision) == ("colours", 1, "fp32")
+    assert model.notes == ()
+    assert model.service_s > 0
+
+
+def test_int8_that_passes_serves_on_a_cpu(make_bundle):
+    model = load_model(make_bundle(int8_sharpness=8.0).folder, "cpu")
+    assert model.session.precision == "int8"
+    assert model.notes == ()
+
+
+def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
+    model = load_model(make_bundle(int8_sharpness=1.0).folder, "cpu")
+    assert model.session.precision == "fp32"
+    (note,) = model.notes
+    assert "int8 is passed over: int8 misses its golden photo golden/" in note
+    assert "0.02 is allowed" in note
+
+
+def test_a_precision_asked_for_is_not_replaced(make_bundle):
+    folder = make_bundle(int8_sharpness=1.0).folder
+    with pytest.raises(BundleMismatch, match="int8 misses its golden photo"):
+        load_model(folder, "cpu", "int8")
+    assert load_model(folder, "cpu", "fp32").session.precision == "fp32"
+
+
+def test_a_precision_that_is_not_there_is_refused(make_bundle):
+    with pytest.raises(BundleMismatch, match="has no int8 graph; it has fp32"):
+        load_model(make_bundle().folder, "cpu", "int8")
+
+
+def test_cuda_never_serves_int8(make_bundle):
+    bundle = make_bundle(int8_sharpness=8.0)
+    assert candidates(bundle, "cuda", None) == ["fp32"]
+    assert candidates(bundle, "cpu", None) == ["int8", "fp32"]
+
+
+def test_golden_photos_that_are_off_refuse_the_bundle(make_bundle, rewrite, graph):
+    folder = make_bundle().folder
+    onnx.save(graph(sharpness=1.0), folder / "model.onnx")
+    rewrite(folder)
+    with pytest.raises(BundleMismatch, match=r"fp32 misses its golden photo golden/\w+.jpg by 0"):
+        load_model(folder, "cpu")
+
+
+def test_a_wrong_label_count_is_refused_and_both_counts_told(make_bundle):
+    folder = make_bundle(labels=("red", "green", "blue", "grey")).folder
+    words = r"output 'probabilities' is tensor\(float\) \['N', 3\].*\['N', 4\]"
+    with pytest.raises(BundleMismatch, match=words):
+        load_model(folder, "cpu")
+
+
+@pytest.mark.parametrize("content", ["garbage", "truncated", "empty"])
+def test_a_graph_that_is_none_is_refused_by_its_path(make_bundle, rewrite, content):
+    folder = make_bundle().folder
+    file = folder / "model.onnx"
+    whole = file.read_bytes()
+    broken = {"garbage": b"\x00\xff" * 99, "truncated": whole[: len(whole) // 2], "empty": b""}
+    file.write_bytes(broken[content])
+    rewrite(folder)
+    with pytest.raises(BundleInvalid, match=r"model.onnx can't be loaded by ONNX Runtime \(.+\)"):
+        load_model(folder, "cpu")
+
+
+def test_a_changed_byte_is_found_before_the_graph_is_opened(make_bundle):
+    folder = make_bundle().folder
+    file = folder / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(BundleMismatch, match=r"model.onnx has"):
+        load_model(folder, "cpu")
+
+
+def test_the_built_in_bundle_passes(imagenet):
+    model = load_model(imagenet, "cpu")
+    assert (model.name, len(model.manifest.labels)) == ("imagenet", 1000)

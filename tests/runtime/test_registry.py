@@ -1,0 +1,223 @@
+"""Which models there are, which one answers, and that a reload breaks nothing."""
+
+import shutil
+from functools import partial
+
+import pytest
+
+from app.errors import ModelNotReady, UnknownModel
+from app.runtime.model import load_model
+from app.runtime.registry import Registry, discover
+
+
+@pytest.fixture
+def models(tmp_path):
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def built_in(tmp_path, make_bundle):
+    """A second root with an `imagenet`."""
+    make_bundle(tmp_path / "built-in", "imagenet")
+    return tmp_path / "built-in"
+
+
+@pytest.fixture
+def open_registry(models, built_in):
+    def start(default=None):
+        registry = Registry([models, built_in], partial(load_model, device="cpu"), default)
+        registry.load_all()
+        return registry
+
+    return start
+
+
+def break_bundle(folder):
+    file = folder / "model.onnx"
+    file.write_bytes(file.read_bytes() + b"x")
+
+
+def test_without_models_imagenet_is_the_default(open_registry):
+    assert open_registry().resolve().name == "imagenet"
+
+
+def test_the_only_model_is_the_default(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    assert open_registry().resolve().name == "birds"
+
+
+def test_of_several_imagenet_is_the_default(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    make_bundle(models, "bees")
+    assert open_registry().resolve().name == "imagenet"
+
+
+def test_two_versions_of_one_model_are_still_the_only_model(open_registry, make_bundle, models):
+    make_bundle(models, "birds", 1, folder=models / "birds/1")
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    assert (open_registry().resolve().name, open_registry().resolve().version) == ("birds", 2)
+
+
+def test_the_default_can_be_set(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    make_bundle(models, "bees")
+    assert open_registry("bees").resolve().name == "bees"
+
+
+def test_a_default_that_is_not_there_is_no_reason_to_take_another(open_registry, make_bundle):
+    make_bundle()
+    with pytest.raises(UnknownModel, match=r"no model 'wasps'. Known models: colours, imagenet\."):
+        open_registry("wasps").resolve()
+
+
+@pytest.mark.parametrize("how", ["changed graph", "no manifest"])
+def test_a_refused_only_model_stays_the_default(open_registry, make_bundle, models, how):
+    folder = make_bundle(models, "birds").folder
+    if how == "changed graph":
+        break_bundle(folder)
+    else:
+        (folder / "bundle.json").write_text("{")
+    with pytest.raises(ModelNotReady, match=r"Model 'birds' does not serve: .*birds/"):
+        open_registry().resolve()
+
+
+def test_the_highest_version_that_is_ready_serves(open_registry, make_bundle, models):
+    for version in (2, 10, 9):
+        make_bundle(models, "birds", version, folder=models / f"birds/{version}")
+    break_bundle(models / "birds/10")
+    registry = open_registry()
+    assert registry.resolve("birds").version == 9
+    assert registry.resolve("birds", 2).version == 2
+    with pytest.raises(ModelNotReady, match=r"model.onnx has"):
+        registry.resolve("birds", 10)
+    with pytest.raises(UnknownModel, match=r"'birds' has no version 3. It has: 10, 9, 2\."):
+        registry.resolve("birds", 3)
+
+
+def test_entries_are_sorted_by_name_the_newest_first(open_registry, make_bundle, models):
+    make_bundle(models, "birds", 1, folder=models / "birds/1")
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    make_bundle(models, "ants")
+    found = [(e.name, e.version) for e in open_registry().entries]
+    assert found == [("ants", 1), ("birds", 2), ("birds", 1), ("imagenet", 1)]
+
+
+def test_bundles_are_found_by_name_and_by_version_and_hidden_ones_are_not(make_bundle, models):
+    make_bundle(models, "ants")
+    make_bundle(models, "birds", folder=models / "birds/1")
+    make_bundle(models, "birds", 2, folder=models / ".birds.new")
+    make_bundle(models, "birds", 3, folder=models / "birds/.3.old")
+    (models / "empty").mkdir()
+    (models / "a file").write_text("")
+    make_bundle(models, "deep", folder=models / "a/b/c")
+    assert list(discover(models)) == [models / "ants", models / "birds/1"]
+
+
+def test_the_name_is_the_manifests_not_the_folders(open_registry, make_bundle, models):
+    make_bundle(models, "birds", folder=models / "some-folder")
+    assert open_registry().resolve("birds").name == "birds"
+
+
+def test_of_two_bundles_of_one_version_the_first_serves(open_registry, make_bundle, models):
+    make_bundle(models, "birds", folder=models / "a")
+    make_bundle(models, "birds", folder=models / "b")
+    registry = open_registry()
+    first, second = [e for e in registry.entries if e.name == "birds"]
+    assert first.ready
+    assert first.folder.name == "a"
+    assert not second.ready
+    assert "serves as version 1 of 'birds' already" in second.reason
+
+
+def test_the_users_imagenet_goes_before_the_built_in(open_registry, make_bundle, models):
+    make_bundle(models, "imagenet", labels=("rouge", "green", "blue"))
+    assert open_registry().resolve("imagenet").manifest.labels[0].name == "rouge"
+
+
+def test_a_reload_takes_up_a_new_version(open_registry, make_bundle, models):
+    make_bundle(models, "birds", 1, folder=models / "birds/1")
+    registry = open_registry()
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    assert registry.resolve("birds").version == 1
+    registry.reload("birds")
+    assert registry.resolve("birds").version == 2
+
+
+def test_a_reload_takes_up_a_new_model(open_registry, make_bundle, models):
+    registry = open_registry()
+    make_bundle(models, "birds")
+    registry.reload("birds")
+    assert registry.resolve("birds").name == "birds"
+
+
+def test_what_is_in_flight_finishes_on_the_model_it_began_with(
+    open_registry, make_bundle, models, tmp_path
+):
+    make_bundle(models, "birds")
+    registry = open_registry()
+    before = registry.resolve("birds")
+    make_bundle(models, "birds", labels=("rouge", "green", "blue"))
+    registry.reload("birds")
+    assert registry.resolve("birds").manifest.labels[0].name == "rouge"
+    assert before.manifest.labels[0].name == "red"
+    assert [r.passed for r in _golden(before)] == [True] * 3
+
+
+def _golden(model):
+    from app.runtime.verify import run_golden
+
+    return run_golden(model.session, model.bundle)
+
+
+@pytest.mark.parametrize("how", ["changed graph", "no manifest"])
+@pytest.mark.parametrize("folder", ["birds", "another-name"])
+def test_a_broken_replacement_leaves_the_old_one_serving(
+    open_registry, make_bundle, models, how, folder
+):
+    make_bundle(models, "birds", folder=models / folder)
+    registry = open_registry()
+    before = registry.resolve("birds")
+    if how == "changed graph":
+        break_bundle(models / folder)
+    else:
+        (models / folder / "bundle.json").write_text("{")
+    (entry,) = registry.reload("birds")
+    assert registry.resolve("birds") is before
+    assert entry.ready
+    assert str(models / folder) in entry.reason
+
+
+def test_a_repaired_bundle_serves_again_after_a_reload(open_registry, make_bundle, models):
+    folder = make_bundle(models, "birds").folder
+    break_bundle(folder)
+    registry = open_registry()
+    make_bundle(models, "birds")
+    (entry,) = registry.reload("birds")
+    assert (entry.ready, entry.reason) == (True, None)
+    assert registry.resolve("birds").version == 1
+
+
+def test_a_version_that_was_removed_stops_at_a_reload(open_registry, make_bundle, models):
+    for version in (1, 2):
+        make_bundle(models, "birds", version, folder=models / f"birds/{version}")
+    registry = open_registry()
+    shutil.rmtree(models / "birds/2")
+    registry.reload("birds")
+    assert registry.resolve("birds").version == 1
+    with pytest.raises(UnknownModel):
+        registry.resolve("birds", 2)
+
+
+def test_a_bundle_may_move_to_another_folder(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    registry = open_registry()
+    (models / "birds").rename(models / "moved")
+    registry.reload("birds")
+    assert registry.resolve("birds").bundle.folder == models / "moved"
+    assert [e.folder for e in registry.entries if e.name == "birds"] == [models / "moved"]
+
+
+def test_a_reload_of_what_is_not_there_is_refused(open_registry):
+    with pytest.raises(UnknownModel, match="'wasps'"):
+        open_registry().reload("wasps")

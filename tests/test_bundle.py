@@ -1,0 +1,198 @@
+"""The bundle's files: what is refused and in which words, and that saving is all or nothing."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from app import bundle as bundles
+from app.errors import BundleInvalid, BundleMismatch
+
+GOOD_SHA = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("schema_version", 2, "schema_version"),
+        ("name", "Has Spaces", "name"),
+        ("name", "../up", "name"),
+        ("version", 0, "version"),
+        ("version", ..., "version"),
+        ("labels", [{"name": "one"}], "labels"),
+        ("labels/0/name", "", "labels.0.name"),
+        ("labels/1/surprise", 1, "labels.1.surprise"),
+        ("input/canvas", 512, "input.canvas"),
+        ("input/size", 481, "input.size"),
+        ("input/size", 7, "input.size"),
+        ("input/crop", 0, "input.crop"),
+        ("input/crop", 1.01, "input.crop"),
+        ("input/resample", "nearest", "input.resample"),
+        ("files/model.onnx/sha256", "XYZ", "files.model.onnx.sha256"),
+        ("files/model.onnx/bytes", -1, "files.model.onnx.bytes"),
+        ("golden/photos", [], "golden.photos"),
+        ("golden/photos/0/tolerance/fp32", 1, "golden.photos.0.tolerance.fp32"),
+        ("metrics/fp32/top1", 1.5, "metrics.fp32.top1"),
+        ("metrics/fp16", {}, "metrics.fp16"),
+        ("training", ..., "training"),
+        ("unknown", {"score": "mood", "threshold": 0, "accepts": 1}, "unknown.score"),
+        ("extra", 1, "extra"),
+    ],
+)
+def test_a_schema_violation_names_its_field(make_bundle, rewrite, path, value, named):
+    folder = make_bundle().folder
+    rewrite(folder, {path: value})
+    with pytest.raises(BundleInvalid) as caught:
+        bundles.load(folder)
+    message = str(caught.value)
+    assert f"bundle.json is not a valid bundle: {named}" in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("labels/1/name", "red", "label 'red' occurs twice"),
+        ("files/model.onnx", ..., "files must list model.onnx"),
+        ("golden/photos/0/file", "golden/none.jpg", "golden file 'golden/none.jpg'"),
+        ("golden/expected/fp32", "golden/none.npy", "golden file 'golden/none.npy'"),
+        ("golden/photos/0/tolerance", {"int8": 0.1}, "golden photos say nothing of fp32"),
+        ("golden/expected", {}, "golden photos say nothing of fp32"),
+    ],
+    ids=["duplicate label", "no fp32 graph", "photo", "expected", "tolerance", "no expectation"],
+)
+def test_parts_that_contradict_each_other_are_refused(make_bundle, rewrite, path, value, words):
+    folder = make_bundle().folder
+    rewrite(folder, {path: value})
+    with pytest.raises(BundleInvalid, match=re.escape(words)):
+        bundles.load(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/passwd", "../other/model.onnx", "golden/../../x", "..", ".", "", "golden\\x", "C:\\x"],
+)
+def test_a_path_outside_the_bundle_is_refused(make_bundle, name):
+    folder = make_bundle().folder
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"][name] = {"sha256": GOOD_SHA, "bytes": 1}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleInvalid, match="must lie inside the bundle"):
+        bundles.load(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"schema_version": 1}']
+)
+def test_what_is_no_manifest_is_refused(make_bundle, content):
+    folder = make_bundle().folder
+    (folder / "bundle.json").write_bytes(content)
+    with pytest.raises(BundleInvalid, match=r"is not a valid bundle: \S.*Write the bundle again"):
+        bundles.load(folder)
+
+
+def test_a_folder_without_a_manifest_is_refused_by_its_path(tmp_path):
+    with pytest.raises(BundleInvalid, match=re.escape(str(tmp_path / "bundle.json"))):
+        bundles.load(tmp_path)
+
+
+def test_an_unchanged_bundle_passes(make_bundle):
+    bundle = make_bundle()
+    bundles.verify_files(bundle)
+    assert bundles.load(bundle.folder) == bundle
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden/red.jpg", "golden/fp32.npy"])
+def test_a_changed_byte_is_found_and_its_file_named(make_bundle, name):
+    bundle = make_bundle()
+    content = bytearray((bundle.folder / name).read_bytes())
+    content[-1] ^= 1
+    (bundle.folder / name).write_bytes(content)
+    with pytest.raises(BundleMismatch, match=re.escape(name) + r" has sha256 [0-9a-f]{12}"):
+        bundles.verify_files(bundle)
+
+
+def test_a_changed_size_is_found_and_told(make_bundle):
+    bundle = make_bundle()
+    file = bundle.path("golden/red.jpg")
+    before = file.stat().st_size
+    file.write_bytes(file.read_bytes() + b"x")
+    words = rf"golden/red.jpg has {before + 1} bytes, bundle.json says {before}"
+    with pytest.raises(BundleMismatch, match=words):
+        bundles.verify_files(bundle)
+
+
+def test_a_missing_file_is_named(make_bundle):
+    bundle = make_bundle()
+    bundle.path("golden/red.jpg").unlink()
+    with pytest.raises(BundleMismatch, match=r"golden/red.jpg can't be read \(No such file"):
+        bundles.verify_files(bundle)
+
+
+def _copy(bundle: bundles.Bundle, to: Path) -> Path:
+    for name in bundle.manifest.files:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).write_bytes(bundle.path(name).read_bytes())
+    return to
+
+
+def _next(bundle: bundles.Bundle) -> bundles.Manifest:
+    return bundle.manifest.model_copy(update={"version": bundle.manifest.version + 1})
+
+
+def test_saving_replaces_the_whole_folder(make_bundle, tmp_path):
+    first = make_bundle()
+    (first.folder / "stale.txt").write_text("of the first")
+    second = bundles.save(_next(first), _copy(first, tmp_path / "built"), first.folder)
+    assert second.folder == first.folder
+    assert bundles.load(first.folder).manifest.version == 2
+    assert not (first.folder / "stale.txt").exists()
+    assert [f.name for f in first.folder.parent.iterdir()] == ["colours"]
+    assert not (tmp_path / "built").exists()
+
+
+def test_what_is_saved_loads_as_the_same(make_bundle, tmp_path):
+    first = make_bundle()
+    saved = bundles.save(first.manifest, _copy(first, tmp_path / "built"), tmp_path / "other")
+    assert bundles.load(tmp_path / "other") == saved
+    assert saved.manifest == first.manifest
+
+
+def _state(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_a_build_that_lacks_a_file_changes_nothing(make_bundle, tmp_path):
+    first = make_bundle()
+    before = _state(first.folder.parent)
+    built = _copy(first, tmp_path / "built")
+    (built / "golden/red.jpg").unlink()
+    with pytest.raises(BundleMismatch, match=r"golden/red.jpg"):
+        bundles.save(_next(first), built, first.folder)
+    assert _state(first.folder.parent) == before
+    assert not (built / "bundle.json").exists()
+
+
+def test_a_move_that_fails_leaves_the_old_bundle_in_place(make_bundle, tmp_path, monkeypatch):
+    first = make_bundle()
+    before = _state(first.folder.parent)
+    built = _copy(first, tmp_path / "built")
+    replace = os.replace
+
+    def fail_for_built(source, target):
+        if source == built:
+            raise OSError(18, "Invalid cross-device link")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_for_built)
+    with pytest.raises(OSError, match="cross-device"):
+        bundles.save(_next(first), built, first.folder)
+    assert _state(first.folder.parent) == before
+
+
+def test_a_bundle_cannot_be_changed_once_loaded(make_bundle):
+    manifest = make_bundle().manifest
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.version = 5

@@ -1,0 +1,105 @@
+"""Settings: the environment, keys from files, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.upper().startswith("HUBEL_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("host", "0.0.0.0", "0.0.0.0"),
+        ("port", "0", 0),
+        ("models", "/", Path("/")),
+        ("default_model", "birds", "birds"),
+        ("device", "cpu", "cpu"),
+        ("max_image_bytes", "1000", 1000),
+        ("deadline_s", "2.5", 2.5),
+        ("drain_s", "0", 0.0),
+        ("log_level", "debug", "debug"),
+    ],
+)
+def test_the_environment_sets_it(monkeypatch, name, text, value):
+    assert getattr(Settings(), name) != value
+    monkeypatch.setenv(f"HUBEL_{name.upper()}", text)
+    assert getattr(Settings(), name) == value
+
+
+def test_an_option_goes_over_the_environment(monkeypatch):
+    monkeypatch.setenv("HUBEL_PORT", "9000")
+    assert Settings(port=9001).port == 9001
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("HUBEL_PORT", "")
+    monkeypatch.setenv("HUBEL_API_KEY", "")
+    assert Settings().port == 8000
+    assert Settings().api_secret is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("models", "/nowhere/at/all"),
+        ("port", 65536),
+        ("port", -1),
+        ("device", "tpu"),
+        ("max_image_bytes", 0),
+        ("max_files", 0),
+        ("deadline_s", 0),
+        ("drain_s", -1),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_wrong_value_is_refused(name, value):
+    with pytest.raises(ValidationError, match=name):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize("kind", ["api", "admin"])
+def test_a_key_comes_from_its_variable_or_its_file(tmp_path, kind):
+    assert getattr(Settings(**{f"{kind}_key": "abc"}), f"{kind}_secret") == "abc"
+    file = tmp_path / "key"
+    file.write_text("from a file\n")
+    assert getattr(Settings(**{f"{kind}_key_file": file}), f"{kind}_secret") == "from a file"
+    assert getattr(Settings(), f"{kind}_secret") is None
+
+
+@pytest.mark.parametrize("kind", ["api", "admin"])
+def test_a_key_and_a_key_file_together_are_refused(tmp_path, kind):
+    with pytest.raises(ValidationError, match=f"set {kind}_key or {kind}_key_file, not both"):
+        Settings(**{f"{kind}_key": "abc", f"{kind}_key_file": tmp_path / "key"})
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+def test_an_empty_key_file_is_refused_not_taken_for_no_key(tmp_path, content):
+    file = tmp_path / "key"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"is empty. Write the key into it"):
+        _ = Settings(api_key_file=file).api_secret
+
+
+def test_a_missing_key_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="can't be read"):
+        _ = Settings(admin_key_file=tmp_path / "none").admin_secret
+
+
+def test_a_key_is_not_shown():
+    assert "hush" not in repr(Settings(api_key="hush"))
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1
