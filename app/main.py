@@ -15,7 +15,7 @@ from app.api import classify, docs, health, models, problems
 from app.api.auth import Keys
 from app.api.envelope import Envelope
 from app.api.metrics import Metrics
-from app.api.problems import Problem
+from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.runtime.classifier import Classifier

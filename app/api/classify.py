@@ -1,17 +1,16 @@
 """POST /api/v1/classify: one image as the raw body, or one or many as multipart files.
 
-refuse what can be refused -> read the body -> queue -> wait, unless the client leaves -> JSON
+admit -> read the body -> answer, each image for itself -> JSON
 """
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
+from app.api.answer import admit, answer
 from app.api.auth import require_key
 from app.api.body import read_body
 from app.api.envelope import facts_of
@@ -19,7 +18,7 @@ from app.api.multipart import is_multipart, split_files
 from app.api.problems import problem_of, responses
 from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
 from app.api.service import Held, Service, ServiceDep
-from app.errors import ClientGone, DeadlinePassed, HubelError
+from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
 
@@ -101,20 +100,14 @@ async def classify(
     One image is answered with a `Result`, an image that can't be used with a problem. Several
     are answered with a `Batch`, in order; there, a bad file fails alone.
     """
-    served = service.registry.resolve(model, version)
-    service.classifier.engine.check_room()
+    served = admit(service, model, version)
     query = classifier.Query(top_k, min_probability)
     with service.buffer.hold() as held:
         photos, several = await _read_photos(request, service, held)
-        outcomes = await _wait(service.classifier.submit(photos, served, query), request, service)
-    facts = facts_of(request.scope)
-    facts.model, facts.version, facts.images = served.name, served.version, len(photos)
-    for outcome in outcomes:
-        if isinstance(outcome, Classified):
-            facts.stages.append(outcome.stages)
-            service.metrics.observe(outcome)
+        outcomes = await answer(request, service, photos, served, query)
     if batch or several:
-        items = [_item(outcome, service, facts.request_id) for outcome in outcomes]
+        request_id = facts_of(request.scope).request_id
+        items = [_item(outcome, service, request_id) for outcome in outcomes]
         return _json(Batch(results=items))
     if isinstance(outcomes[0], BaseException):
         raise outcomes[0]
@@ -134,38 +127,6 @@ async def _read_photos(
     return files, len(files) > 1
 
 
-async def _wait(
-    futures: Sequence[Future[Classified]], request: Request, service: Service
-) -> Sequence[Classified | BaseException]:
-    """What became of each; when the client leaves, what still waits is dropped.
-
-    Raises:
-        ClientGone: the client left.
-        DeadlinePassed: it took too long.
-    """
-    deadline_s = service.classifier.engine.deadline_s
-    answers = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-    gone = asyncio.create_task(_gone(request))
-    try:
-        first: list[asyncio.Future[Any]] = [answers, gone]
-        await asyncio.wait(first, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        if gone.done():
-            raise ClientGone("The client left before its answer was ready.")
-        raise DeadlinePassed(f"No answer was ready within {deadline_s:g} s. Try again later.")
-    finally:
-        gone.cancel()
-        if answers.cancel():
-            with suppress(asyncio.CancelledError):
-                await answers  # or asyncio logs that nobody asked what became of it
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 def _item(
     outcome: Classified | BaseException, service: Service, request_id: str
 ) -> Result | Failure:
@@ -178,5 +139,5 @@ def _item(
     return result_of(outcome)
 
 
-def _json(answer: Result | Batch) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json")
+def _json(body: Result | Batch) -> Response:
+    return Response(body.model_dump_json(), media_type="application/json")

@@ -67,7 +67,7 @@ class Envelope:
         app: the application inside.
         metrics: where requests are counted.
         is_draining: tells whether answers should end their connections.
-        internal_problem: makes the body for an unexpected error from the request's id.
+        internal_problem: makes media type and body for an unexpected error.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Envelope:
         *,
         metrics: Metrics,
         is_draining: Callable[[], bool],
-        internal_problem: Callable[[str], bytes],
+        internal_problem: Callable[[Scope], tuple[str, bytes]],
     ) -> None:
         self._app = app
         self._metrics = metrics
@@ -113,7 +113,7 @@ class Envelope:
             if facts.status:  # the answer has begun: all that is left is to break it off
                 raise
             facts.code = "internal"
-            await self._send_internal(facts, send_dressed)
+            await self._send_internal(scope, send_dressed)
         finally:
             self._tell(scope, facts)
 
@@ -124,10 +124,10 @@ class Envelope:
         if self._is_draining() and facts.body_read:
             headers["Connection"] = "close"
 
-    async def _send_internal(self, facts: Facts, send: Send) -> None:
-        headers = [(b"content-type", b"application/problem+json")]
+    async def _send_internal(self, scope: Scope, send: Send) -> None:
+        media_type, body = self._internal_problem(scope)
+        headers = [(b"content-type", media_type.encode())]
         await send({"type": "http.response.start", "status": 500, "headers": headers})
-        body = self._internal_problem(facts.request_id)
         await send({"type": "http.response.body", "body": body})
 
     def _tell(self, scope: Scope, facts: Facts) -> None:

@@ -3,15 +3,18 @@
 HubelError, a parameter that FastAPI refuses, 404, 405 and the unexpected all leave through here.
 """
 
-from typing import Annotated, Any, cast
+import json
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app import errors
+from app.api.dialects.shapes import shape_of
 from app.api.envelope import facts_of
+from app.api.problem import EXAMPLE_ID, Problem
 from app.errors import HubelError, QueueFull
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,34 +40,6 @@ STATUS: dict[type[HubelError], int] = {
     errors.DeviceUnavailable: 503,
 }
 _NOT_READY_RETRY_S = 5
-_EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
-
-
-class Problem(BaseModel):
-    """An error, as RFC 9457 has it, with a stable `code` and the request's id."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:hubel:problem:not_an_image",
-                    "title": "Not an image",
-                    "status": 400,
-                    "detail": "The body begins like no image format. Send a JPEG, PNG, WebP, GIF "
-                    "or BMP file.",
-                    "code": "not_an_image",
-                    "request_id": _EXAMPLE_ID,
-                }
-            ]
-        }
-    )
-
-    type: str
-    title: str
-    status: int
-    detail: Annotated[str, Field(description="What happened, and what to do about it.")]
-    code: Annotated[str, Field(description="Stable; for programs.")]
-    request_id: str
 
 
 def problem_of(err: HubelError, request_id: str) -> Problem:
@@ -83,8 +58,17 @@ def _problem(status: int, code: str, title: str, detail: str, request_id: str) -
     )
 
 
-def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+def _respond(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+    media_type, body = _rendered(request.scope, problem)
+    return Response(body, problem.status, headers, media_type)
+
+
+def _rendered(scope: Scope, problem: Problem) -> tuple[str, bytes]:
+    """Media type and body, in the shape of the protocol that was spoken."""
+    shape = shape_of(scope["path"])
+    if shape is None:
+        return MEDIA_TYPE, problem.model_dump_json().encode()
+    return "application/json", json.dumps(shape(problem), ensure_ascii=False).encode()
 
 
 async def _on_hubel_error(request: Request, err: Exception) -> Response:
@@ -98,7 +82,7 @@ async def _on_hubel_error(request: Request, err: Exception) -> Response:
         headers["Retry-After"] = str(_NOT_READY_RETRY_S)
     elif isinstance(expected, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(problem_of(expected, facts.request_id), headers)
+    return _respond(request, problem_of(expected, facts.request_id), headers)
 
 
 async def _on_bad_parameter(request: Request, err: Exception) -> Response:
@@ -122,14 +106,14 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
     facts = facts_of(request.scope)
     facts.code = code
     problem = _problem(http.status_code, code, title, detail, facts.request_id)
-    return _respond(problem, dict(http.headers or {}))
+    return _respond(request, problem, dict(http.headers or {}))
 
 
-def internal_problem(request_id: str) -> bytes:
-    """The body that stands for an unexpected error; its traceback is in the log."""
+def internal_problem(scope: Scope) -> tuple[str, bytes]:
+    """Media type and body for an unexpected error; its traceback is in the log."""
     text = "Something failed inside the service. Its log holds the cause, under this request id."
-    problem = _problem(500, "internal", "Internal error", text, request_id)
-    return problem.model_dump_json().encode()
+    request_id = facts_of(scope).request_id
+    return _rendered(scope, _problem(500, "internal", "Internal error", text, request_id))
 
 
 def install(app: FastAPI) -> None:
@@ -160,7 +144,7 @@ def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
 
 def _example(kind: type[HubelError]) -> dict[str, Any]:
     status, detail = STATUS[kind], f"{_sentence(kind)}."
-    return _problem(status, kind.code, kind.title, detail, _EXAMPLE_ID).model_dump()
+    return _problem(status, kind.code, kind.title, detail, EXAMPLE_ID).model_dump()
 
 
 def _sentence(kind: type[HubelError]) -> str:

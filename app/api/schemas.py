@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.problems import Problem
+from app.api.problem import Problem
 from app.runtime.classifier import Classified
 from app.runtime.registry import Entry
 
@@ -15,9 +15,9 @@ EXAMPLE_RESULT: dict[str, Any] = {
     "model": "imagenet",
     "version": 1,
     "predictions": [
-        {"label": "tabby cat", "index": 281, "probability": 0.8012},
-        {"label": "tiger cat", "index": 282, "probability": 0.1123},
-        {"label": "Egyptian cat", "index": 285, "probability": 0.0611},
+        {"label": "Egyptian cat", "index": 285, "probability": 0.679171},
+        {"label": "tiger cat", "index": 282, "probability": 0.225095},
+        {"label": "tabby", "index": 281, "probability": 0.090579},
     ],
     "decision": None,
     "image": {"format": "jpeg", "width": 451, "height": 300},

@@ -17,6 +17,10 @@ from app import vision
 from app.runtime.engine import Engine
 from app.runtime.model import Model
 
+Photo = bytes | NDArray[np.uint8]
+"""An encoded image; or uint8 RGB that needs no decoding: a canvas (480, 480, 3), or what the model
+reads (S, S, 3)."""
+
 Decision = Literal["accepted", "unsure", "unknown"]
 
 
@@ -60,6 +64,7 @@ class Classified:
     decision: Decision | None
     """None where the bundle has no rule for it."""
     format: str
+    """Of the file; `array` where there was none."""
     width: int
     height: int
     """As displayed, in pixels."""
@@ -67,17 +72,17 @@ class Classified:
 
 
 def classify(
-    data: bytes, model: Model, query: Query, limits: vision.Limits, queue_s: float = 0.0
+    photo: Photo, model: Model, query: Query, limits: vision.Limits, queue_s: float = 0.0
 ) -> Classified:
-    """Classify one encoded photo, on the thread that calls.
+    """Classify one photo, on the thread that calls.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
     """
     began = time.perf_counter()
-    picture = vision.decode(data, limits)
+    picture = vision.decode(photo, limits) if isinstance(photo, bytes) else _from_array(photo)
     decoded = time.perf_counter()
-    pixels = vision.resize(picture.canvas, model.manifest.input)
+    pixels = _resized(picture.canvas, model)
     resized = time.perf_counter()
     probabilities = model.run(pixels)
     ran = time.perf_counter()
@@ -92,6 +97,17 @@ def classify(
         height=picture.height,
         stages=Stages(queue_s, decoded - began, resized - decoded, ran - resized),
     )
+
+
+def _from_array(array: NDArray[np.uint8]) -> vision.Picture:
+    return vision.Picture(array, "array", array.shape[1], array.shape[0])
+
+
+def _resized(canvas: NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
+    spec = model.manifest.input
+    if canvas.shape[0] == spec.size != vision.CANVAS:
+        return canvas  # an array that came as the model reads it
+    return vision.resize(canvas, spec)
 
 
 def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple[Prediction, ...]:
@@ -113,7 +129,7 @@ class Classifier:
         self.limits = limits
 
     def submit(
-        self, photos: Sequence[bytes], model: Model, query: Query
+        self, photos: Sequence[Photo], model: Model, query: Query
     ) -> Sequence[Future[Classified]]:
         """Queue all of `photos`, or none; a photo that can't be used fails its own future.
 

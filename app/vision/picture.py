@@ -10,6 +10,7 @@ CANVAS = 480
 """Side of the square that every picture is brought to, in pixels."""
 
 Format = Literal["jpeg", "png", "webp", "gif", "bmp"]
+"""What is read."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Picture:
 
     canvas: NDArray[np.uint8]
     """(480, 480, 3) uint8, sRGB in the order R, G, B, 0..255, C-contiguous, not writable."""
-    format: Format
-    """The file's format by its content."""
+    format: Format | Literal["array"]
+    """The file's format by its content; `array` where there was no file."""
     width: int
     """Of the whole picture as displayed (EXIF orientation applied), in pixels."""
     height: int
