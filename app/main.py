@@ -60,7 +60,7 @@ def create_service(settings: Settings) -> Service:
             depth=lambda: engine.depth,
             capacity=lambda: engine.capacity,
             held_bytes=lambda: buffer.held_bytes,
-            entries=lambda: registry.entries,
+            registry=registry,
         ),
         lifecycle=Lifecycle(),
     )

@@ -133,7 +133,13 @@ class Envelope:
     def _tell(self, scope: Scope, facts: Facts) -> None:
         seconds = time.perf_counter() - facts.began
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(scope["method"], route, facts.status or 499).inc()
+        self._metrics.requests.labels(
+            scope["method"],
+            route,
+            facts.status or 499,
+            facts.model or "",
+            facts.version or "",
+        ).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         if facts.code:
             self._metrics.rejections.labels(facts.code).inc()

@@ -28,13 +28,12 @@ async def livez() -> dict[str, str]:
 async def readyz(service: ServiceDep, response: Response) -> Readiness:
     """200 when the default model serves; 503 when it doesn't, and after SIGTERM."""
     registry = service.registry
-    default = registry.default
     readiness = Readiness(
         status="ready",
         device=service.device.device,
         device_note=service.device.note,
-        default=default,
-        models=[summary_of(entry, default) for entry in registry.entries],
+        default=registry.default,
+        models=[summary_of(entry, registry) for entry in registry.entries],
     )
     try:
         registry.resolve()

@@ -1,14 +1,16 @@
 """What is counted, for Prometheus: GET /metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from app.runtime.classifier import Classified
-from app.runtime.registry import Entry
+from app.runtime.registry import Registry
 
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
@@ -21,7 +23,7 @@ class Metrics:
         depth: tells how many images are waiting.
         capacity: tells how many may.
         held_bytes: tells how many bytes of bodies are held.
-        entries: tells what models there are.
+        registry: tells what models there are.
     """
 
     def __init__(
@@ -30,13 +32,16 @@ class Metrics:
         depth: Callable[[], float],
         capacity: Callable[[], float],
         held_bytes: Callable[[], float],
-        entries: Callable[[], list[Entry]],
+        registry: Registry,
     ) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.requests = Counter(
-            "hubel_requests", "Requests.", ["method", "route", "status"], registry=self.registry
+            "hubel_requests",
+            "Requests; model and version where one answered.",
+            ["method", "route", "status", "model", "version"],
+            registry=self.registry,
         )
         self.seconds = Histogram(
             "hubel_request_seconds",
@@ -51,7 +56,7 @@ class Metrics:
         self.stages = Histogram(
             "hubel_stage_seconds",
             "Seconds of one image in one stage: queue, decode, resize, run.",
-            ["stage"],
+            ["stage", "model", "version"],
             buckets=_STAGE_BUCKETS_S,
             registry=self.registry,
         )
@@ -61,13 +66,7 @@ class Metrics:
         self._gauge("hubel_queue_depth", "Images waiting.", depth)
         self._gauge("hubel_queue_capacity", "Images that may wait.", capacity)
         self._gauge("hubel_held_bytes", "Bytes of request bodies held.", held_bytes)
-        self._models = Gauge(
-            "hubel_model_ready",
-            "1 for a model that serves, 0 for one that was refused.",
-            ["model", "version", "precision"],
-            registry=self.registry,
-        )
-        self._entries = entries
+        self.registry.register(_Models(registry))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
@@ -82,12 +81,31 @@ class Metrics:
             ("resize", stages.resize_s),
             ("run", stages.run_s),
         ):
-            self.stages.labels(stage).observe(seconds)
+            self.stages.labels(stage, classified.model, classified.version).observe(seconds)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""
-        self._models.clear()
-        for entry in self._entries():
-            precision = entry.model.session.precision if entry.model else ""
-            self._models.labels(entry.name, entry.version or "", precision).set(entry.ready)
         return generate_latest(self.registry)
+
+
+class _Models(Collector):
+    """What the registry knows, read when it is asked for."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        ready = GaugeMetricFamily(
+            "hubel_model_ready",
+            "1 for a model that serves, 0 for one that was refused or unloaded.",
+            labels=["model", "version", "precision"],
+        )
+        for entry in self._registry.entries:
+            precision = entry.model.session.precision if entry.model else ""
+            ready.add_metric([entry.name, str(entry.version or ""), precision], entry.ready)
+        promotions = CounterMetricFamily(
+            "hubel_promotions", "Bundles promoted, and refused.", labels=["model", "outcome"]
+        )
+        for (model, outcome), count in self._registry.promotions.copy().items():
+            promotions.add_metric([model, outcome], count)
+        return ready, promotions

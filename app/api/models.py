@@ -39,7 +39,7 @@ async def describe_model(
     """One model's labels, input, figures and origin."""
     model = service.registry.resolve(name, version)
     entry = next(entry for entry in service.registry.entries if entry.model is model)
-    return details_of(entry, service.registry.default)
+    return details_of(entry, service.registry)
 
 
 @router.post(
@@ -47,26 +47,45 @@ async def describe_model(
     summary="Look again for this model's bundles",
     dependencies=[Depends(require_admin)],
     responses=responses(
-        errors.Unauthenticated, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
+        errors.BadParameter, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
     ),
 )
-async def reload_model(name: str, service: ServiceDep) -> ModelList:
+async def reload_model(
+    name: str,
+    service: ServiceDep,
+    version: Annotated[
+        int | None,
+        Query(ge=1, description="Serve this one from now on, the way back; unset: the highest."),
+    ] = None,
+) -> ModelList:
     """Load and verify the bundles of this name again; needs the admin key.
 
     What serves goes on until the new one has passed; a bundle that is refused changes nothing.
     """
-    entries = await asyncio.to_thread(service.registry.reload, name)
+    entries = await asyncio.to_thread(service.registry.reload, name, version)
     serving = max((entry.version or 0 for entry in entries if entry.ready), default=0)
     for entry in entries:
-        # an old version that is refused is no news
-        if entry.reason and (entry.version is None or entry.version >= serving):
+        is_news = entry.ready or entry.version is None or entry.version > serving
+        if entry.reason and is_news:
             raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
     return _list(service)
 
 
+@router.post(
+    "/{name}/unload",
+    summary="Stop serving this model, and free its memory",
+    dependencies=[Depends(require_admin)],
+    responses=responses(errors.Forbidden, errors.UnknownModel),
+)
+async def unload_model(name: str, service: ServiceDep) -> ModelList:
+    """All versions of it; needs the admin key. Requests in flight are still answered."""
+    await asyncio.to_thread(service.registry.unload, name)
+    return _list(service)
+
+
 def _list(service: Service) -> ModelList:
-    default = service.registry.default
+    registry = service.registry
     return ModelList(
-        default=default,
-        models=[summary_of(entry, default) for entry in service.registry.entries],
+        default=registry.default,
+        models=[summary_of(entry, registry) for entry in registry.entries],
     )

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problem import Problem
 from app.runtime.classifier import Classified
-from app.runtime.registry import Entry
+from app.runtime.registry import Entry, Registry
 
 _DECIMALS = 6
 """Of a probability in an answer; a float32 has hardly more."""
@@ -74,8 +74,9 @@ class ModelSummary(BaseModel):
 
     name: str
     version: Annotated[int | None, Field(description="null where bundle.json can't be read.")]
-    state: Literal["ready", "refused"]
+    state: Literal["ready", "unloaded", "refused"]
     default: Annotated[bool, Field(description="Answers requests that name no model.")]
+    serving: Annotated[bool, Field(description="Answers requests that name no version.")]
     precision: Annotated[str | None, Field(description="What serves here: fp32 or int8.")]
     device: str | None
     labels: Annotated[int | None, Field(description="How many.")]
@@ -125,31 +126,32 @@ def result_of(classified: Classified) -> Result:
     )
 
 
-def summary_of(entry: Entry, default: str) -> ModelSummary:
+def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
     """The answer for one model."""
-    return ModelSummary(**_summary(entry, default))
+    return ModelSummary(**_summary(entry, registry))
 
 
-def details_of(entry: Entry, default: str) -> ModelDetails:
+def details_of(entry: Entry, registry: Registry) -> ModelDetails:
     """The answer for one model that serves, with everything."""
     assert entry.model is not None
     manifest = entry.model.manifest
     told = manifest.model_dump(mode="json", include={"input", "metrics", "calibration", "training"})
     return ModelDetails(
-        **_summary(entry, default),
+        **_summary(entry, registry),
         **told,
         label_names=[label.name for label in manifest.labels],
         label_ids=[label.id for label in manifest.labels],
     )
 
 
-def _summary(entry: Entry, default: str) -> dict[str, Any]:
+def _summary(entry: Entry, registry: Registry) -> dict[str, Any]:
     model = entry.model
     return {
         "name": entry.name,
         "version": entry.version,
-        "state": "ready" if entry.ready else "refused",
-        "default": entry.name == default,
+        "state": entry.state,
+        "default": entry.name == registry.default,
+        "serving": registry.serves(entry),
         "precision": model.session.precision if model else None,
         "device": model.session.device if model else None,
         "labels": len(model.manifest.labels) if model else None,

@@ -1,20 +1,26 @@
 """The models that may serve, by name and version; and those that may not, with the reason.
 
-folders -> `discover` -> `promote`, each: load and verify -> ready, or refused -> `resolve`.
-A folder that is replaced while its model serves is loaded beside it, and swapped in when it has
-passed; requests in flight finish on the model that they began with.
+    folders -> `discover` -> `promote`, each: load and verify beside what serves
+                               -> passed: swapped in, in one step
+                               -> refused: what served goes on, with the reason beside it
+            -> `resolve`: a request holds on to its model until it is answered
+
+The highest version that is ready serves, unless a reload has named one (a roll-back). A model that
+was replaced or unloaded is freed when the last request that began on it is done.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from app import bundle as bundles
-from app.errors import BundleError, BundleMismatch, ModelNotReady, UnknownModel
+from app.errors import BundleError, BundleMismatch, ModelError, ModelNotReady, UnknownModel
+from app.runtime import memory
 from app.runtime.model import Model, load_model
 from app.runtime.session import choose_device
 
@@ -33,13 +39,48 @@ class Entry:
     """None where bundle.json can't be read."""
     folder: Path
     model: Model | None
+    """None where it does not serve."""
     reason: str | None = None
     """Why the folder, as it is now, does not serve."""
+    unloaded: bool = False
+    """Somebody asked for it not to serve."""
 
     @property
     def ready(self) -> bool:
-        """Whether it serves."""
+        """Whether requests can be answered by it."""
         return self.model is not None
+
+    @property
+    def state(self) -> Literal["ready", "unloaded", "refused"]:
+        """In a word."""
+        if self.ready:
+            return "ready"
+        return "unloaded" if self.unloaded else "refused"
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is known at one moment; replaced as a whole, so that readers need no lock."""
+
+    entries: tuple[Entry, ...] = ()
+    """By name, the newest version first."""
+    pinned: Mapping[str, int] = field(default_factory=dict)
+    """Versions that serve although a higher one is ready."""
+
+    def with_entry(self, entry: Entry) -> "_View":
+        others = [other for other in self.entries if other.folder != entry.folder]
+        by_name = sorted([*others, entry], key=lambda e: (e.name, -(e.version or 0)))
+        return replace(self, entries=tuple(by_name))
+
+    def without(self, folders: Collection[Path]) -> "_View":
+        return replace(self, entries=tuple(e for e in self.entries if e.folder not in folders))
+
+    def pinning(self, name: str, version: int | None) -> "_View":
+        others = {other: pin for other, pin in self.pinned.items() if other != name}
+        return replace(self, pinned=others if version is None else {**others, name: version})
+
+    def named(self, name: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.name == name]
 
 
 class Registry:
@@ -57,13 +98,15 @@ class Registry:
         self._roots = roots
         self._load = load
         self._default = default
-        self._entries: dict[Path, Entry] = {}
+        self._view = _View()
         self._promoting = threading.Lock()
+        self.promotions: Counter[tuple[str, str]] = Counter()
+        """By name and outcome, `promoted` or `refused`."""
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> tuple[Entry, ...]:
         """What was found, by name, the newest version first."""
-        return sorted(self._entries.values(), key=lambda e: (e.name, -(e.version or 0)))
+        return self._view.entries
 
     @property
     def default(self) -> str:
@@ -73,7 +116,7 @@ class Registry:
         """
         if self._default is not None:
             return self._default
-        first = {e.name for e in self._entries.values() if e.folder.is_relative_to(self._roots[0])}
+        first = {e.name for e in self.entries if e.folder.is_relative_to(self._roots[0])}
         return first.pop() if len(first) == 1 else "imagenet"
 
     def load_all(self) -> None:
@@ -87,41 +130,80 @@ class Registry:
 
         Args:
             name: None for the default.
-            version: None for the highest that is ready.
+            version: None for the one that serves: the highest that is ready, or a pinned one.
 
         Raises:
             UnknownModel: there is none of that name, or no such version.
-            ModelNotReady: there is, and it may not serve.
+            ModelNotReady: there is, and it does not serve.
         """
+        view = self._view
         name = name or self.default
-        named = [entry for entry in self.entries if entry.name == name]
+        named = view.named(name)
         if not named:
-            known = ", ".join(sorted({entry.name for entry in self.entries})) or "none"
+            known = ", ".join(sorted({entry.name for entry in view.entries})) or "none"
             raise UnknownModel(f"There is no model {name!r}. Known models: {known}.")
         asked = [entry for entry in named if version in (None, entry.version)]
         if not asked:
             known = ", ".join(str(entry.version) for entry in named)
             raise UnknownModel(f"Model {name!r} has no version {version}. It has: {known}.")
+        if version is None and (pinned := view.pinned.get(name)):
+            asked.sort(key=lambda entry: entry.version != pinned)
         for entry in asked:
             if entry.model is not None:
                 return entry.model
         raise ModelNotReady(f"Model {name!r} does not serve: {asked[0].reason}")
 
-    def reload(self, name: str) -> list[Entry]:
+    def serves(self, entry: Entry) -> bool:
+        """Whether requests that name the model, but no version, are answered by `entry`."""
+        try:
+            return self.resolve(entry.name) is entry.model
+        except ModelError:
+            return False
+
+    def reload(self, name: str, version: int | None = None) -> list[Entry]:
         """Look again for bundles of this name and promote each; what serves goes on meanwhile.
+
+        Args:
+            name: the model's.
+            version: promote this one alone, and let it serve from now on although a higher one is
+                ready: the way back. None lets the highest serve.
+
+        Raises:
+            UnknownModel: there is none of that name, or no such version.
+        """
+        found = [folder for root in self._roots for folder in discover(root)]
+        known = {entry.folder for entry in self._view.named(name)}
+        folders = [f for f in found if f in known or _identity(f)[0] == name]
+        with self._promoting:
+            self._view = self._view.without(known.difference(found))
+        if version is not None:
+            folders = [folder for folder in folders if _identity(folder)[1] == version]
+        if not folders:
+            wanted = f"a model {name!r}" if version is None else f"version {version} of {name!r}"
+            raise UnknownModel(f"There is no bundle of {wanted}. Copy one in.")
+        promoted = [self.promote(folder) for folder in folders]
+        if version is None or not promoted[0].reason:
+            with self._promoting:
+                self._view = self._view.pinning(name, version)
+        return promoted
+
+    def unload(self, name: str) -> None:
+        """Stop serving all versions of a model, and let go of their memory.
 
         Raises:
             UnknownModel: there is none of that name.
         """
-        folders = [folder for root in self._roots for folder in discover(root)]
-        known = {entry.folder for entry in self.entries if entry.name == name}
-        promoted = [self.promote(f) for f in folders if f in known or _name(f) == name]
         with self._promoting:
-            gone = known.difference(folders)
-            self._entries = {f: entry for f, entry in self._entries.items() if f not in gone}
-        if not promoted:
-            raise UnknownModel(f"There is no bundle of a model {name!r} any more. Copy one in.")
-        return promoted
+            entries = self._view.named(name)
+            if not entries:
+                raise UnknownModel(f"There is no model {name!r} to unload.")
+            for entry in entries:
+                reason = "It was unloaded. Load it again."
+                gone = replace(entry, model=None, reason=reason, unloaded=True)
+                self._view = self._view.with_entry(gone)
+        del entries, entry, gone  # they hold the models
+        memory.release()
+        log.info("model %s is unloaded", name)
 
     def promote(self, folder: Path) -> Entry:
         """Load the bundle in `folder`; it serves from the moment it has passed, or not at all.
@@ -136,29 +218,29 @@ class Registry:
                 entry = Entry(model.name, model.version, folder, model)
                 for note in model.notes:
                     log.warning("model %s version %d: %s", model.name, model.version, note)
+                log.info("model %s version %d serves", model.name, model.version)
             except BundleError as err:
                 log.error("bundle %s is refused: %s", folder, err)
                 entry = self._refused(folder, str(err))
-            self._entries = {**self._entries, folder: entry}  # readers see one dict or the other
-            return entry
+            self.promotions[entry.name, "refused" if entry.reason else "promoted"] += 1
+            self._view = self._view.with_entry(entry)
+        memory.release()
+        return entry
 
     def _check_unique(self, model: Model, folder: Path) -> None:
-        for other in self._entries.values():
-            same = (other.name, other.version) == (model.name, model.version)
-            if same and other.ready and other.folder != folder and other.folder.exists():
+        for other in self._view.named(model.name):
+            same = other.version == model.version and other.model is not None
+            if same and other.folder != folder and other.folder.exists():
                 raise BundleMismatch(
                     f"{other.folder} serves as version {model.version} of {model.name!r} already. "
                     "Give this one a higher version."
                 )
 
     def _refused(self, folder: Path, reason: str) -> Entry:
-        if before := self._entries.get(folder):
-            return replace(before, reason=reason)
-        try:
-            manifest = bundles.load(folder).manifest
-        except BundleError:
-            return Entry(_name(folder), None, folder, None, reason)
-        return Entry(manifest.name, manifest.version, folder, None, reason)
+        for before in self._view.entries:
+            if before.folder == folder:
+                return replace(before, reason=reason)
+        return Entry(*_identity(folder), folder, None, reason)
 
 
 def model_roots(models: Path | None) -> list[Path]:
@@ -193,9 +275,10 @@ def _folders(root: Path) -> list[Path]:
     return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
 
 
-def _name(folder: Path) -> str:
-    """The name of the model in `folder`, from bundle.json, else from the folder."""
+def _identity(folder: Path) -> tuple[str, int | None]:
+    """Name and version of the bundle in `folder`: from bundle.json, else from the folder."""
     try:
-        return bundles.load(folder).manifest.name
+        manifest = bundles.load(folder).manifest
     except BundleError:
-        return folder.parent.name if folder.name.isdigit() else folder.name
+        return (folder.parent.name if folder.name.isdigit() else folder.name), None
+    return manifest.name, manifest.version

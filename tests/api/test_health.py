@@ -80,11 +80,11 @@ def test_requests_are_counted_by_route_and_status(fresh, photo):
     fresh.get("/a/b/d")
     counted = samples(fresh)
     name = "hubel_requests_total"
-    assert counted[(name, *sorted(("POST", CLASSIFY, "200")))] == 2
-    assert counted[(name, *sorted(("POST", CLASSIFY, "400")))] == 1
-    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "200")))] == 1
-    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "404")))] == 1
-    assert counted[(name, *sorted(("GET", "unmatched", "404")))] == 2
+    assert counted[(name, *sorted(("POST", CLASSIFY, "200", "colours", "1")))] == 2
+    assert counted[(name, *sorted(("POST", CLASSIFY, "400", "colours", "1")))] == 1
+    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "200", "", "")))] == 1
+    assert counted[(name, *sorted(("GET", "/api/v1/models/{name}", "404", "", "")))] == 1
+    assert counted[(name, *sorted(("GET", "unmatched", "404", "", "")))] == 2
     assert counted["hubel_request_seconds_count", CLASSIFY] == 3
     assert counted["hubel_rejections_total", "not_an_image"] == 1
     assert counted["hubel_rejections_total", "unknown_model"] == 1
@@ -96,8 +96,8 @@ def test_images_and_their_stages_are_counted(fresh, photo):
     counted = samples(fresh)
     assert counted["hubel_images_total", "1", "colours"] == 2
     for stage in ("queue", "decode", "resize", "run"):
-        assert counted["hubel_stage_seconds_count", stage] == 2
-    assert counted["hubel_stage_seconds_sum", "decode"] > 0
+        assert counted["hubel_stage_seconds_count", *sorted((stage, "colours", "1"))] == 2
+    assert counted["hubel_stage_seconds_sum", "1", "colours", "decode"] > 0
     assert counted["hubel_rejections_total", "not_an_image"] == 1
 
 

@@ -17,6 +17,7 @@ def test_models_are_listed_with_what_serves(make_bundle, serve, tmp_path):
         "version": 1,
         "state": "ready",
         "default": True,
+        "serving": True,
         "precision": "int8",
         "device": "cpu",
         "labels": 3,

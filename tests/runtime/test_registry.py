@@ -1,6 +1,8 @@
 """Which models there are, which one answers, and that a reload breaks nothing."""
 
+import gc
 import shutil
+import weakref
 from functools import partial
 
 import pytest
@@ -221,3 +223,66 @@ def test_a_bundle_may_move_to_another_folder(open_registry, make_bundle, models)
 def test_a_reload_of_what_is_not_there_is_refused(open_registry):
     with pytest.raises(UnknownModel, match="'wasps'"):
         open_registry().reload("wasps")
+
+
+def test_a_reload_of_a_version_is_the_way_back(open_registry, make_bundle, models):
+    make_bundle(folder=models / "colours/1", version=1)
+    make_bundle(folder=models / "colours/2", version=2)
+    registry = open_registry()
+    assert registry.resolve("colours").version == 2
+    registry.reload("colours", 1)
+    assert registry.resolve("colours").version == 1
+    assert registry.resolve("colours", 2).version == 2
+    assert [registry.serves(e) for e in registry.entries if e.name == "colours"] == [False, True]
+    registry.reload("colours")
+    assert registry.resolve("colours").version == 2
+
+
+def test_no_way_back_to_a_version_that_is_not_there_or_is_broken(
+    open_registry, make_bundle, models
+):
+    make_bundle(folder=models / "colours/1", version=1)
+    make_bundle(folder=models / "colours/2", version=2)
+    registry = open_registry()
+    with pytest.raises(UnknownModel, match="version 3"):
+        registry.reload("colours", 3)
+    (models / "colours/1/model.onnx").write_bytes(b"broken")
+    (entry,) = registry.reload("colours", 1)
+    assert entry.reason
+    assert registry.resolve("colours").version == 2
+
+
+def test_a_pinned_version_that_is_replaced_in_its_folder_gives_way(
+    open_registry, make_bundle, models
+):
+    make_bundle(models, version=1)
+    registry = open_registry()
+    registry.reload("colours", 1)
+    make_bundle(models, version=2)
+    registry.promote(models / "colours")
+    assert registry.resolve("colours").version == 2
+
+
+def test_an_unloaded_model_is_freed_and_can_be_loaded_again(open_registry, make_bundle, models):
+    make_bundle(models)
+    registry = open_registry()
+    freed = weakref.ref(registry.resolve("colours"))
+    registry.unload("colours")
+    gc.collect()
+    assert freed() is None
+    with pytest.raises(ModelNotReady, match="unloaded"):
+        registry.resolve("colours")
+    assert [e.state for e in registry.entries if e.name == "colours"] == ["unloaded"]
+    registry.reload("colours")
+    assert registry.resolve("colours").version == 1
+    with pytest.raises(UnknownModel):
+        registry.unload("nothing")
+
+
+def test_promotions_are_counted_by_outcome(open_registry, make_bundle, models):
+    make_bundle(models)
+    registry = open_registry()
+    (models / "colours/model.onnx").write_bytes(b"broken")
+    registry.reload("colours")
+    assert registry.promotions["colours", "promoted"] == 1
+    assert registry.promotions["colours", "refused"] == 1

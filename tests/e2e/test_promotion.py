@@ -1,0 +1,123 @@
+"""Models change while they are asked: nothing fails, nothing mixes, nothing stays in memory."""
+
+import gc
+import io
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 32
+PROMOTIONS = 50
+REFUSALS = 10
+ADMIN = {"Authorization": "Bearer secret"}
+LANGUAGES = (("red", "green", "blue"), ("rouge", "vert", "bleu"))
+"""Odd versions speak the second, even ones the first."""
+
+
+def red() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (230, 20, 20)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def pss_bytes(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return int(text.split("Pss:")[1].split()[0]) * 1024
+
+
+class Load:
+    """`CLIENTS` clients that ask all along, and what they were told."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/api/v1/classify"
+        self.answers: Counter[tuple[int, int, str]] = Counter()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        body = red()
+        with httpx.Client(timeout=60) as client:
+            while not self._stop.is_set():
+                answer = client.post(self.url, content=body)
+                told = answer.json()
+                best = told["predictions"][0]["label"] if answer.is_success else told["code"]
+                with self._lock:
+                    self.answers[answer.status_code, told.get("version", 0), best] += 1
+
+
+@pytest.mark.slow
+def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_path):
+    models = tmp_path / "models"
+    make_bundle(models, version=1, labels=LANGUAGES[1])
+    server = start(HUBEL_MODELS=str(models), HUBEL_ADMIN_KEY="secret", HUBEL_DRAIN_S="0")
+    base = f"http://127.0.0.1:{server.port}"
+    refused = 0
+    with Load(server.port) as load, httpx.Client(base_url=base, timeout=60) as admin:
+        for version in range(2, PROMOTIONS + 2):
+            bundle = make_bundle(models, version=version, labels=LANGUAGES[version % 2])
+            if version % (PROMOTIONS // REFUSALS) == 0:
+                good = bundle.model_path("fp32").read_bytes()
+                bundle.model_path("fp32").write_bytes(good + b"x")
+                answer = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
+                assert (answer.status_code, answer.json()["code"]) == (409, "bundle_mismatch")
+                assert admin.get("/readyz").status_code == 200
+                refused += 1
+                bundle.model_path("fp32").write_bytes(good)
+            answer = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
+            assert answer.status_code == 200, answer.text
+            told = admin.post("/api/v1/classify", content=red()).json()
+            assert told["version"] == version
+        metrics = admin.get("/metrics").text
+    assert refused == REFUSALS
+    statuses = Counter(status for status, _, _ in load.answers.elements())
+    assert set(statuses) == {200}
+    for _, version, label in load.answers:
+        assert label == LANGUAGES[version % 2][0]
+    assert len({version for _, version, _ in load.answers}) > PROMOTIONS // 2
+    promoted = 'hubel_promotions_total{model="colours",outcome="promoted"}'
+    assert f"{promoted} {PROMOTIONS + 1}.0" in metrics
+
+
+@pytest.mark.slow
+def test_memory_comes_back_after_promotions_of_the_default_model(start, imagenet):
+    server = start(HUBEL_ADMIN_KEY="secret", HUBEL_DRAIN_S="0")
+    body = (imagenet / "golden/chelsea.jpg").read_bytes()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
+
+        def reload_and_ask() -> None:
+            reply = client.post("/api/v1/models/imagenet/reload", headers=ADMIN)
+            assert reply.status_code == 200
+            assert client.post("/api/v1/classify", content=body).is_success
+
+        for _ in range(3):
+            reload_and_ask()
+        gc.collect()
+        before = pss_bytes(server.popen.pid)
+        for _ in range(10):
+            reload_and_ask()
+        time.sleep(0.2)
+        after = pss_bytes(server.popen.pid)
+        assert after < before * 1.1
+
+        reply = client.post("/api/v1/models/imagenet/unload", headers=ADMIN)
+        assert reply.status_code == 200
+        assert pss_bytes(server.popen.pid) < after - 5_000_000
+        assert client.post("/api/v1/classify", content=body).json()["code"] == "model_not_ready"
