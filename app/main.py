@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from app import __version__, server, vision
 from app.api import classify, docs, health, models, problems
 from app.api.auth import Keys
+from app.api.dialects import huggingface, tensorflow_serving, torchserve
 from app.api.envelope import Envelope
 from app.api.metrics import Metrics
 from app.api.problem import Problem
@@ -93,6 +94,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(classify.router)
     app.include_router(models.router)
     app.include_router(health.router)
+    app.include_router(huggingface.router)
+    app.include_router(torchserve.router)
+    app.include_router(torchserve.ping_router)
+    app.include_router(tensorflow_serving.router)
     docs.install(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app
