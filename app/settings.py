@@ -33,7 +33,9 @@ class Settings(BaseSettings):
         description="Where models run. `cuda` fails at start without CUDA; `auto` falls back.",
     )
     api_key: SecretStr | None = Field(
-        None, description="Key that every request to /api must carry; unset: none is asked for."
+        None,
+        description="Key that every request must carry, probes, metrics and docs aside; "
+        "unset: none is asked for.",
     )
     api_key_file: Path | None = Field(None, description="File that holds the API key.")
     admin_key: SecretStr | None = Field(

@@ -225,3 +225,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
         with _serve(Settings(models=below / "models")) as client:
             yield client
+
+
+@pytest.fixture(scope="module")
+def imagenet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a service with the model that every checkout serves, one for a whole module."""
+    with _serve(Settings(models=tmp_path_factory.mktemp("models"))) as client:
+        yield client

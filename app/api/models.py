@@ -10,7 +10,6 @@ from app.api.auth import require_admin, require_key
 from app.api.problems import responses
 from app.api.schemas import ModelDetails, ModelList, details_of, summary_of
 from app.api.service import Service, ServiceDep
-from app.errors import BundleMismatch
 
 router = APIRouter(
     prefix="/api/v1/models",
@@ -62,12 +61,7 @@ async def reload_model(
 
     What serves goes on until the new one has passed; a bundle that is refused changes nothing.
     """
-    entries = await asyncio.to_thread(service.registry.reload, name, version)
-    serving = max((entry.version or 0 for entry in entries if entry.ready), default=0)
-    for entry in entries:
-        is_news = entry.ready or entry.version is None or entry.version > serving
-        if entry.reason and is_news:
-            raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
+    await asyncio.to_thread(service.registry.reload_or_refuse, name, version)
     return _list(service)
 
 

@@ -68,7 +68,7 @@ def _rendered(scope: Scope, problem: Problem) -> tuple[str, bytes]:
     shape = shape_of(scope["path"])
     if shape is None:
         return MEDIA_TYPE, problem.model_dump_json().encode()
-    return "application/json", json.dumps(shape(problem), ensure_ascii=False).encode()
+    return "application/json", json.dumps(shape(problem)).encode()
 
 
 async def _on_hubel_error(request: Request, err: Exception) -> Response:

@@ -187,6 +187,21 @@ class Registry:
                 self._view = self._view.pinning(name, version)
         return promoted
 
+    def reload_or_refuse(self, name: str, version: int | None = None) -> None:
+        """Reload, and fail where something new was refused; what served goes on.
+
+        Raises:
+            UnknownModel: there is none of that name, or no such version.
+            BundleMismatch: a bundle is refused that would serve, had it passed.
+        """
+        entries = self.reload(name, version)
+        serving = max((entry.version or 0 for entry in entries if entry.ready), default=0)
+        for entry in entries:
+            # that an older version is refused is no news
+            is_news = entry.ready or entry.version is None or entry.version > serving
+            if entry.reason and is_news:
+                raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
+
     def unload(self, name: str) -> None:
         """Stop serving all versions of a model, and let go of their memory.
 

@@ -1,0 +1,71 @@
+"""What OpenAPI says of other services' protocols: their errors and bodies, in their own shapes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app import errors
+from app.api.dialects.shapes import Shape, error_alone, torchserve
+from app.api.problem import Problem
+from app.api.problems import MEDIA_TYPE, responses
+from app.errors import HubelError
+
+IMAGE_ERRORS: tuple[type[HubelError], ...] = (
+    errors.NotAnImage,
+    errors.BadParameter,
+    errors.UnknownModel,
+    errors.BodyTooSlow,
+    errors.TooManyBytes,
+    errors.TooManyPixels,
+    errors.UnsupportedFormat,
+    errors.BrokenImage,
+    errors.QueueFull,
+    errors.ModelNotReady,
+    errors.DeadlinePassed,
+)
+"""What any request that carries an image may be answered with."""
+
+FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
+
+_SCHEMAS: Mapping[Shape, Mapping[str, Any]] = {
+    error_alone: {
+        "type": "object",
+        "properties": {"error": {"type": "string"}},
+        "required": ["error"],
+    },
+    torchserve: {
+        "type": "object",
+        "properties": {
+            "code": {"type": "integer"},
+            "type": {"type": "string"},
+            "message": {"type": "string"},
+        },
+        "required": ["code", "type", "message"],
+    },
+}
+
+
+def errors_in(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the errors `kinds`, in a protocol's shape."""
+    documented = responses(*kinds)
+    for answer in documented.values():
+        problems = answer["content"].pop(MEDIA_TYPE)["examples"]
+        answer["content"]["application/json"] = {
+            "schema": _SCHEMAS[shape],
+            "examples": {
+                code: {"value": shape(Problem(**example["value"]))}
+                for code, example in problems.items()
+            },
+        }
+    return documented
+
+
+def answers(description: str, schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
+    """What OpenAPI says of an answer in JSON."""
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"description": description, "content": content}
+
+
+def json_body(schema: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
+    """What OpenAPI says of a request's body in JSON."""
+    media = {"schema": schema, "examples": {name: {"value": v} for name, v in examples.items()}}
+    return {"required": True, "content": {"application/json": media}}

@@ -1,0 +1,143 @@
+"""Hugging Face's image classification: POST /hf/{model}, as InferenceClient sends it.
+
+admit -> read the body -> told from its first byte: an image, or {"inputs": base64, "parameters"}
+-> answer -> [{"label", "score"}], most probable first
+
+The client posts to exactly the URL that it is given as `model`: without parameters the image as it
+is, maybe under no content type at all, else JSON. A string in `inputs` is base64; this service
+opens no paths and no URLs for anybody.
+
+`function_to_apply`: softmax is what every answer is, calibrated. sigmoid and none are refused.
+Both start from the logits, which the model does not give out, and log probabilities are logits
+only up to a constant that differs from image to image: no sigmoid follows from them, and under
+`none` they would look like the scores of another server and compare with nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi import Query as Parameter
+from pydantic import BaseModel
+
+from app import errors
+from app.api.answer import admit, all_of, answer
+from app.api.auth import require_key
+from app.api.body import read_body
+from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in, json_body
+from app.api.dialects.json_images import base64_length, decode_base64, read_json
+from app.api.dialects.shapes import error_alone
+from app.api.service import BodyLimits, ServiceDep
+from app.errors import BadParameter
+from app.runtime.classifier import Query
+
+router = APIRouter(
+    prefix="/hf",
+    tags=["hugging face"],
+    dependencies=[Depends(require_key)],
+    responses=errors_in(error_alone, errors.Unauthenticated),
+)
+
+_PARAMETERS_BYTES = 4096
+"""Room in a JSON body for what stands around the image."""
+_JSON_STARTS = b'{["'
+"""With which no image begins."""
+
+_INPUTS = {
+    "type": "object",
+    "properties": {
+        "inputs": {"type": "string", "description": "The image in base64."},
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "top_k": {"type": "integer", "minimum": 1, "default": 5},
+                "function_to_apply": {"type": "string", "enum": ["softmax"]},
+            },
+        },
+    },
+    "required": ["inputs"],
+}
+_BODY = json_body(_INPUTS, {"top_k": {"inputs": "/9j/4AAQSkZJRgABAQ…", "parameters": {"top_k": 3}}})
+_BODY["content"].update(
+    {kind: {"schema": FILE} for kind in ("image/*", "application/octet-stream")}
+)
+
+
+class Score(BaseModel):
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+_EXAMPLE = [{"label": "Egyptian cat", "score": 0.679171}, {"label": "tabby", "score": 0.090579}]
+_SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
+
+
+@router.post(
+    "/{model}",
+    summary="Classify an image",
+    responses={
+        200: answers("Most probable first.", _SCHEMA, _EXAMPLE),
+        **errors_in(error_alone, *IMAGE_ERRORS),
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def classify_for_hugging_face(
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    version: Annotated[int | None, Parameter(ge=1, description="Unset: what serves.")] = None,
+) -> list[Score]:
+    """The image as it is, under any content type; or JSON with the image in base64."""
+    served = admit(service, model, version)
+    with service.buffer.hold() as held:
+        body = await read_body(request, _limit(request, service.limits), service.limits, held)
+        photo, query = body, Query()
+        if body.lstrip()[:1] in _JSON_STARTS and body:
+            photo, query = await read_json(body, service.buffer, _understand)
+        (classified,) = all_of(await answer(request, service, [photo], served, query))
+    return [Score(label=p.label, score=p.probability) for p in classified.predictions]
+
+
+@router.get(
+    "/{model}/health",
+    summary="Does this model serve?",
+    responses=errors_in(error_alone, errors.UnknownModel, errors.ModelNotReady),
+)
+async def health_for_hugging_face(service: ServiceDep, model: str) -> dict[str, str]:
+    """What `InferenceClient.health_check` asks for."""
+    service.registry.resolve(model)
+    return {"status": "ok"}
+
+
+def _limit(request: Request, limits: BodyLimits) -> int:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return limits.max_image_bytes
+    return base64_length(limits.max_image_bytes) + _PARAMETERS_BYTES
+
+
+def _understand(document: Any) -> tuple[bytes, Query]:
+    if not isinstance(document, Mapping) or "inputs" not in document:
+        raise BadParameter('The JSON holds no image. Send {"inputs": "<base64>"}.')
+    parameters = document.get("parameters")
+    return decode_base64(document["inputs"], "inputs"), _query_of(parameters or {})
+
+
+def _query_of(parameters: Any) -> Query:
+    if not isinstance(parameters, Mapping):
+        raise BadParameter('parameters is no object. Send {"top_k": 5}, or leave it out.')
+    function = parameters.get("function_to_apply")
+    if function not in (None, "softmax"):
+        raise BadParameter(
+            "function_to_apply can only be softmax: this model answers with calibrated "
+            "probabilities and does not give out the logits that sigmoid and none need. "
+            "Leave it out."
+        )
+    top_k = parameters.get("top_k")
+    if top_k is None:
+        return Query()
+    if type(top_k) is not int or top_k < 1:
+        raise BadParameter("top_k must be a whole number from 1. Send 5, or leave it out.")
+    return Query(top_k)

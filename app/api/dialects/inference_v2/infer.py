@@ -1,0 +1,120 @@
+"""POST /v2/models/{name}[/versions/{version}]/infer: what do these images show?
+
+admit -> read the body -> `read_inference`, on a thread -> answer -> `reply`
+"""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from app import errors
+from app.api.answer import admit, all_of, answer
+from app.api.auth import require_key
+from app.api.body import read_body
+from app.api.dialects.documented import IMAGE_ERRORS, errors_in
+from app.api.dialects.inference_v2.reply import reply
+from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
+from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
+from app.api.dialects.inference_v2.tensors import Accepted
+from app.api.dialects.shapes import error_alone
+from app.api.service import Held, Service, ServiceDep
+from app.errors import TooManyBytes
+from app.runtime.classifier import Query
+
+router = APIRouter(
+    prefix="/models/{name}",
+    dependencies=[Depends(require_key)],
+    responses=errors_in(error_alone, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
+)
+
+_JSON_COPIES = 2
+"""That its reading makes: the text and the strings in it, or the images that they encode."""
+
+_TOLD: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The output; `application/octet-stream` where it follows the JSON.",
+            "model": InferenceAnswer,
+        }
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "in": "header",
+                "name": LENGTH_HEADER,
+                "required": False,
+                "schema": {"type": "integer", "minimum": 0},
+                "description": "How much of the body is JSON, in bytes; 0: none, the body is the "
+                "image. Unset: all of it.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": INFERENCE},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+    },
+}
+
+
+@router.post("/infer", summary="v2: what do these images show?", **_TOLD)
+async def infer(name: str, request: Request, service: ServiceDep) -> Response:
+    """Classify the images of the one input, `image`; one that can't be used fails the request.
+
+    - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP). After the JSON, each
+      with its length before it; in the JSON, as base64, of which the protocol itself says nothing.
+    - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, S, S, 3]`: what the model reads.
+    - **Raw binary request** (header 0): the body is one encoded image, or one array, told apart by
+      its first bytes and its length.
+
+    The output is `probabilities`, FP32 `[n, K]`; with the parameter `classification: k`, BYTES
+    `[n, k]` of `probability:index:label`, most probable first. Shared memory and compressed bodies
+    are refused.
+    """
+    return await _infer(request, service, name, None)
+
+
+@router.post(
+    "/versions/{version}/infer", summary="v2: what do these images show to this version?", **_TOLD
+)
+async def infer_by_version(
+    name: str,
+    version: Annotated[int, Path(ge=1, description="A version of the model.")],
+    request: Request,
+    service: ServiceDep,
+) -> Response:
+    """As without a version."""
+    return await _infer(request, service, name, version)
+
+
+async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
+    model = admit(service, name, version)
+    accepted = Accepted(model.manifest.input.size, service.limits.max_files)
+    with service.buffer.hold() as held:
+        body = await read_body(request, service.limits.max_body_bytes, service.limits, held)
+        head = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
+        _account_for_reading(held, head, len(body))
+        asked = await asyncio.to_thread(read_inference, body, head, accepted)
+        query = Query(top_k=asked.wanted.classes)
+        outcomes = await answer(request, service, asked.photos, model, query)
+    return reply(all_of(outcomes), asked, model)
+
+
+def _account_for_reading(held: Held, json_bytes: int, body_bytes: int) -> None:
+    """Count what reading the JSON will take, beside the body itself.
+
+    Raises:
+        TooManyBytes: it would take more memory than there is for all bodies.
+        QueueFull: it would now.
+    """
+    needed = body_bytes + _JSON_COPIES * json_bytes
+    if needed > held.buffer.max_bytes:
+        raise TooManyBytes(
+            f"Reading {json_bytes} bytes of JSON takes {needed} bytes of memory; "
+            f"{held.buffer.max_bytes} are allowed. Send fewer images at once, or binary data."
+        )
+    held.grow_to(needed)

@@ -1,0 +1,160 @@
+"""The body of an inference -> what is asked for.
+
+    Inference-Header-Content-Length   none: all of it is JSON
+                                      0: all of it is the one image (raw binary request)
+                                      n: n bytes of JSON, then the input's bytes
+
+Only arithmetic and views: it is run on a thread, since a body of many images takes milliseconds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.api.dialects.inference_v2.document import Document, read_document
+from app.api.dialects.inference_v2.tensors import (
+    Accepted,
+    from_binary,
+    from_numbers,
+    from_raw,
+    from_strings,
+    read_form,
+)
+from app.errors import BadParameter
+from app.runtime.classifier import Photo
+
+INPUT = "image"
+OUTPUT = "probabilities"
+LENGTH_HEADER = "Inference-Header-Content-Length"
+
+_MAX_HEADER_BYTES = 1024 * 1024
+"""Of JSON that binary data follow; without them it may be all of the body."""
+_LENGTH = re.compile("[0-9]{1,18}")
+_SHARED_MEMORY = "shared_memory_region"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How the one output is asked for."""
+
+    binary: bool = False
+    """After the JSON, not in it."""
+    classes: int = 0
+    """That many of the most probable as `score:index:label`; 0 asks for the probabilities."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """What is asked for."""
+
+    photos: Sequence[Photo]
+    wanted: Wanted
+    id: str | None = None
+    """To be echoed."""
+
+
+def json_bytes(length: str | None, body_bytes: int) -> int:
+    """How much of a body is JSON; 0 for a raw binary request.
+
+    Args:
+        length: the header that tells it, if there is one.
+        body_bytes: of the whole body.
+
+    Raises:
+        BadParameter: the header can't be right.
+    """
+    if length is None:
+        if not body_bytes:
+            raise BadParameter("The body is empty. Send an inference as JSON.")
+        return body_bytes
+    if not _LENGTH.fullmatch(length):
+        raise BadParameter(f"{LENGTH_HEADER} must be a whole number, not {length!r:.40}.")
+    told = int(length)
+    if told > body_bytes:
+        raise BadParameter(f"{LENGTH_HEADER} says {told} bytes of JSON; the body has {body_bytes}.")
+    if _MAX_HEADER_BYTES < told < body_bytes:
+        raise BadParameter(
+            f"{LENGTH_HEADER} says {told} bytes of JSON before binary data; "
+            f"{_MAX_HEADER_BYTES} are allowed."
+        )
+    return told
+
+
+def read_inference(body: bytes, head: int, accepted: Accepted) -> Inference:
+    """Read a body.
+
+    Args:
+        body: all of it.
+        head: how much of it is JSON, in bytes.
+        accepted: what the model takes.
+
+    Raises:
+        BadParameter: it does not follow the protocol; the message says where.
+        TooManyFiles: it has more images than are allowed.
+    """
+    if not head:
+        return Inference(from_raw(body, accepted), Wanted())
+    document = read_document(body[:head])
+    id = document.value.get("id")
+    if id is not None and not isinstance(id, str):
+        raise BadParameter("The request's `id` must be a string.")
+    wanted = _read_wanted(document.value)
+    return Inference(_read_photos(document, body, head, accepted), wanted, id)
+
+
+def _read_photos(document: Document, body: bytes, head: int, accepted: Accepted) -> Sequence[Photo]:
+    tensor = _only(document.value.get("inputs"), "input", INPUT)
+    form = read_form(tensor.get("datatype"), tensor.get("shape"), accepted)
+    size = _parameters(tensor, "input").get("binary_data_size")
+    data = tensor.get("data")
+    if (size is None) == (data is None):
+        raise BadParameter("The input must have either `data` or the parameter binary_data_size.")
+    follow = len(body) - head
+    if type(size) not in (int, type(None)) or follow != (size or 0):
+        raise BadParameter(
+            f"{follow} bytes follow the JSON; binary_data_size says {size!r:.40}. Both must be "
+            f"the same, with {LENGTH_HEADER} telling where the JSON ends."
+        )
+    if size is not None:
+        return from_binary(form, body, head)
+    numbers = document.numbers(data)
+    return from_strings(form, data) if numbers is None else from_numbers(form, numbers)
+
+
+def _read_wanted(value: Mapping[str, Any]) -> Wanted:
+    parameters = _parameters(value, "request")
+    if value.get("outputs") in (None, []):
+        return Wanted(binary=parameters.get("binary_data_output") is True)
+    output = _parameters(_only(value["outputs"], "output", OUTPUT), "output")
+    classes = output.get("classification", 0)
+    if type(classes) is not int or ("classification" in output and classes < 1):
+        raise BadParameter("The parameter classification must be a whole number, 1 or more.")
+    binary = output.get("binary_data", parameters.get("binary_data_output"))
+    return Wanted(binary is True, classes)
+
+
+def _only(tensors: object, kind: str, name: str) -> Mapping[str, Any]:
+    """The one tensor that a request's `inputs` or `outputs` may hold."""
+    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
+        raise BadParameter(f"`{kind}s` must be an array of objects.")
+    for tensor in tensors:
+        if tensor.get("name") != name:
+            raise BadParameter(
+                f"There is no {kind} {tensor.get('name')!r:.80}. The only {kind} is {name!r}."
+            )
+    if len(tensors) != 1:
+        raise BadParameter(f"`{kind}s` must name {name!r} once, not {len(tensors)} times.")
+    first: Mapping[str, Any] = tensors[0]
+    return first
+
+
+def _parameters(part: Mapping[str, Any], of: str) -> Mapping[str, Any]:
+    parameters = part.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise BadParameter(f"The {of}'s `parameters` must be an object.")
+    if _SHARED_MEMORY in parameters:
+        raise BadParameter("Shared memory is not read here. Send tensors in the request.")
+    return parameters

@@ -1,0 +1,133 @@
+"""What TensorFlow Serving tells of a model: GET /v1/models/{model}[/versions/{version}][/metadata].
+
+The state of its versions: AVAILABLE, or END with the reason; and its signatures.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path
+
+from app import errors
+from app.api.dialects.documented import answers, errors_in
+from app.api.dialects.shapes import error_alone
+from app.api.service import Service, ServiceDep
+from app.errors import ModelNotReady
+from app.runtime.model import Model
+from app.runtime.registry import Entry
+from app.vision import CANVAS
+
+router = APIRouter()
+"""Below /v1/models."""
+
+Version = Annotated[int, Path(ge=1)]
+
+_STATUS: Mapping[str, Any] = {
+    "model_version_status": [
+        {
+            "version": "1",
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+    ]
+}
+_UNKNOWN = errors_in(error_alone, errors.BadParameter, errors.UnknownModel)
+_METADATA: dict[str, Any] = {
+    "responses": errors_in(
+        error_alone, errors.BadParameter, errors.UnknownModel, errors.ModelNotReady
+    )
+}
+
+
+@router.get(
+    "/{model}",
+    summary="The state of a model's versions",
+    responses={200: answers("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
+)
+async def status(service: ServiceDep, model: str) -> dict[str, Any]:
+    """AVAILABLE, or END with the reason why it does not serve."""
+    return _status(service, model, None)
+
+
+@router.get(
+    "/{model}/versions/{version}",
+    summary="The state of one version",
+    responses={200: answers("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
+)
+async def status_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
+    """AVAILABLE, or END with the reason why it does not serve."""
+    return _status(service, model, version)
+
+
+@router.get("/{model}/metadata", summary="A model's signatures", **_METADATA)
+async def metadata(service: ServiceDep, model: str) -> dict[str, Any]:
+    """Of the version that serves: names, types and shapes of what goes in and comes out."""
+    return metadata_of(service.registry.resolve(model))
+
+
+@router.get("/{model}/versions/{version}/metadata", summary="One version's signatures", **_METADATA)
+async def metadata_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
+    """Names, types and shapes of what goes in and comes out."""
+    return metadata_of(service.registry.resolve(model, version))
+
+
+def _status(service: Service, model: str, version: int | None) -> dict[str, Any]:
+    if model.endswith((":predict", ":classify")):
+        raise HTTPException(405, headers={"Allow": "POST"})
+    with suppress(ModelNotReady):  # its state tells why
+        service.registry.resolve(model, version)
+    named = [entry for entry in service.registry.entries if entry.name == model]
+    return status_of([entry for entry in named if version in (None, entry.version)])
+
+
+def status_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """One model's versions: AVAILABLE, or END with the reason.
+
+    A folder whose version can't be read has version 0, which no model can have.
+    """
+    return {"model_version_status": [_version_status(entry) for entry in entries]}
+
+
+def _version_status(entry: Entry) -> dict[str, Any]:
+    code, message = ("OK", "") if entry.ready else ("FAILED_PRECONDITION", entry.reason or "")
+    return {
+        "version": str(entry.version or 0),
+        "state": "AVAILABLE" if entry.ready else "END",
+        "status": {"error_code": code, "error_message": message},
+    }
+
+
+def metadata_of(model: Model) -> dict[str, Any]:
+    """The model's signatures. Their names are for people: a body tells by itself what it holds."""
+    side, labels = model.manifest.input.size, len(model.manifest.labels)
+    files = {"image_bytes": _tensor("image_bytes", "DT_STRING", -1)}
+    probabilities = {"probabilities": _tensor("probabilities", "DT_FLOAT", -1, labels)}
+    classes = {
+        "classes": _tensor("classes", "DT_STRING", -1, labels),
+        "scores": _tensor("scores", "DT_FLOAT", -1, labels),
+    }
+    signatures = {
+        "serving_default": _signature("predict", files, probabilities),
+        "canvas": _signature("predict", _pixels(CANVAS), probabilities),
+        "pixels": _signature("predict", _pixels(side), probabilities),
+        "classify": _signature("classify", files, classes),
+    }
+    return {
+        "model_spec": {"name": model.name, "signature_name": "", "version": str(model.version)},
+        "metadata": {"signature_def": {"signature_def": signatures}},
+    }
+
+
+def _signature(method: str, inputs: Any, outputs: Any) -> dict[str, Any]:
+    name = f"tensorflow/serving/{method}"
+    return {"inputs": inputs, "outputs": outputs, "method_name": name}
+
+
+def _pixels(side: int) -> dict[str, Any]:
+    return {"image": _tensor("image", "DT_UINT8", -1, side, side, 3)}
+
+
+def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
+    dim = [{"size": str(size), "name": ""} for size in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": dim, "unknown_rank": False}, "name": name}

@@ -1,0 +1,166 @@
+"""TensorFlow Serving's REST API: /v1/models/{model}[/versions/{version}]:predict and :classify.
+
+admit -> read the body -> JSON -> images, on a thread -> answer -> JSON, on a thread
+
+predict answers with all probabilities in the order of the model's labels, which
+/api/v1/models/{model} lists; classify with [label, score] for all of them, most probable first.
+One bad image fails the request. :regress and version labels are not spoken: nothing here is a
+regression, and versions are numbers.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app import errors
+from app.api.answer import admit, all_of, answer
+from app.api.auth import require_key
+from app.api.body import read_body
+from app.api.dialects import tensorflow_models
+from app.api.dialects.documented import IMAGE_ERRORS, answers, errors_in, json_body
+from app.api.dialects.json_images import read_json
+from app.api.dialects.shapes import error_alone
+from app.api.dialects.tensorflow_bodies import Reader
+from app.api.dialects.tensorflow_models import Version
+from app.api.service import Service, ServiceDep
+from app.runtime.classifier import Classified, Photo, Query
+from app.runtime.model import Model
+from app.vision import CANVAS
+
+router = APIRouter(
+    prefix="/v1/models",
+    tags=["tensorflow serving"],
+    dependencies=[Depends(require_key)],
+    responses=errors_in(error_alone, errors.Unauthenticated),
+)
+
+_OBJECT = {"type": "object"}
+_ERRORS = errors_in(error_alone, *IMAGE_ERRORS, errors.TooManyFiles)
+_FILE = {"b64": "/9j/4AAQSkZJRgABAQ…"}
+_PREDICT: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: answers(
+            "`predictions` for `instances`, `outputs` for `inputs`: for each image all "
+            "probabilities, in the order of the model's labels.",
+            _OBJECT,
+            {"predictions": [[0.00012, 0.98761, 0.01227]]},
+        ),
+        **_ERRORS,
+    },
+    "openapi_extra": {
+        "requestBody": json_body(
+            _OBJECT,
+            {
+                "files": {"instances": [_FILE]},
+                "named": {"signature_name": "serving_default", "instances": [{"image": _FILE}]},
+                "columns": {"inputs": {"image_bytes": [_FILE]}},
+                "pixels": {"instances": [[[[255, 0, 0], [254, 1, 0]], [[253, 0, 2], [255, 1, 1]]]]},
+            },
+        )
+    },
+}
+_CLASSIFY: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: answers(
+            "For each example all labels with their probabilities, most probable first.",
+            _OBJECT,
+            {"results": [[["Egyptian cat", 0.679171], ["tiger cat", 0.225095]]]},
+        ),
+        **_ERRORS,
+    },
+    "openapi_extra": {
+        "requestBody": json_body(_OBJECT, {"files": {"examples": [{"image": _FILE}]}})
+    },
+}
+router.include_router(tensorflow_models.router)
+
+
+@router.post("/{model}:predict", summary="Probabilities of all labels", **_PREDICT)
+async def predict(request: Request, service: ServiceDep, model: str) -> Response:
+    """By the version that serves; images as base64 or as nested lists of numbers."""
+    return await _predict(request, service, model, None)
+
+
+@router.post(
+    "/{model}/versions/{version}:predict",
+    summary="Probabilities of all labels, by one version",
+    **_PREDICT,
+)
+async def predict_by_version(
+    request: Request, service: ServiceDep, model: str, version: Version
+) -> Response:
+    """Images as base64 or as nested lists of numbers."""
+    return await _predict(request, service, model, version)
+
+
+@router.post("/{model}:classify", summary="Labels and their probabilities", **_CLASSIFY)
+async def classify(request: Request, service: ServiceDep, model: str) -> Response:
+    """By the version that serves; images as base64."""
+    return await _classify(request, service, model, None)
+
+
+@router.post(
+    "/{model}/versions/{version}:classify",
+    summary="Labels and their probabilities, by one version",
+    **_CLASSIFY,
+)
+async def classify_by_version(
+    request: Request, service: ServiceDep, model: str, version: Version
+) -> Response:
+    """Images as base64."""
+    return await _classify(request, service, model, version)
+
+
+async def _predict(request: Request, service: Service, name: str, version: int | None) -> Response:
+    model = admit(service, name, version)
+    read = _reader(service, model).predict
+    classified, columns = await _classified(request, service, model, Query(1), read)
+    member = "outputs" if columns else "predictions"
+    return await _json(lambda: {member: [one.probabilities.tolist() for one in classified]})
+
+
+async def _classify(request: Request, service: Service, name: str, version: int | None) -> Response:
+    model = admit(service, name, version)
+    read = _reader(service, model).classify
+    query = Query(len(model.manifest.labels))
+    classified, _ = await _classified(request, service, model, query, read)
+    return await _json(
+        lambda: {
+            "results": [[[p.label, p.probability] for p in one.predictions] for one in classified]
+        }
+    )
+
+
+def _reader(service: Service, model: Model) -> Reader:
+    return Reader(service.limits.max_files, _sides(model))
+
+
+def _sides(model: Model) -> Collection[int]:
+    return {CANVAS, model.manifest.input.size}
+
+
+async def _classified(
+    request: Request,
+    service: Service,
+    model: Model,
+    query: Query,
+    read: Callable[[Any], tuple[list[Photo], bool]],
+) -> tuple[Sequence[Classified], bool]:
+    """The answers for all images of the body, and whether these came in columns."""
+    limits = service.limits
+    with service.buffer.hold() as held:
+        body = await read_body(request, limits.max_body_bytes, limits, held)
+        photos, columns = await read_json(body, service.buffer, read, _sides(model))
+        del body  # the images are out of it
+        return all_of(await answer(request, service, photos, model, query)), columns
+
+
+async def _json(make: Callable[[], Any]) -> Response:
+    """An answer that is made on a thread: a thousand numbers for each image."""
+    text = await asyncio.to_thread(lambda: json.dumps(make(), ensure_ascii=False))
+    return Response(text, media_type="application/json")

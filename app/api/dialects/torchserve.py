@@ -1,0 +1,132 @@
+"""TorchServe's inference API: /predictions/{model}[/{version}] and /ping.
+
+admit -> read the body: the image as it is, or the one file of a multipart body -> answer
+-> {label: probability}, most probable first
+
+POST and PUT are the same, as there: `curl -T photo.jpg`, which its documents show, is a PUT.
+Versions are written 1 or 1.0. Its management API (port 8081) is not spoken: a model is a folder
+here, see /api/v1/models; nor are /explanations, workflows and its gRPC.
+"""
+
+import asyncio
+import re
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app import errors
+from app.api.answer import admit, all_of, answer
+from app.api.auth import require_key
+from app.api.body import read_body
+from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in
+from app.api.dialects.shapes import torchserve
+from app.api.multipart import is_multipart, split_files
+from app.api.service import Held, Service, ServiceDep
+from app.errors import BadParameter, ModelError, UnknownModel
+from app.runtime.classifier import Query
+
+router = APIRouter(
+    tags=["torchserve"],
+    dependencies=[Depends(require_key)],
+    responses=errors_in(torchserve, errors.Unauthenticated),
+)
+ping_router = APIRouter(tags=["torchserve"])
+"""Asks for no key."""
+
+_VERSION = re.compile(r"([0-9]{1,9})(\.0)?")
+
+_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}}
+_PREDICTIONS = answers(
+    "The five most probable labels, most probable first.",
+    {"type": "object", "additionalProperties": {"type": "number"}},
+    {"Egyptian cat": 0.679171, "tiger cat": 0.225095, "tabby": 0.090579},
+)
+_RESPONSES = {
+    200: _PREDICTIONS,
+    **errors_in(torchserve, *IMAGE_ERRORS, errors.TooManyFiles),
+}
+_BODY = {
+    "required": True,
+    "description": "The image as it is, under any content type; or a multipart body with one file.",
+    "content": {
+        **{kind: {"schema": FILE} for kind in ("image/*", "application/octet-stream")},
+        "multipart/form-data": {"schema": {"type": "object", "properties": {"data": FILE}}},
+    },
+}
+
+
+@router.put("/predictions/{model}", include_in_schema=False)
+@router.post(
+    "/predictions/{model}",
+    summary="Classify an image",
+    responses=_RESPONSES,
+    openapi_extra={"requestBody": _BODY},
+)
+async def predictions(request: Request, service: ServiceDep, model: str) -> dict[str, float]:
+    """By the version that serves."""
+    return await _predict(request, service, model, None)
+
+
+@router.put("/predictions/{model}/{version}", include_in_schema=False)
+@router.post(
+    "/predictions/{model}/{version}",
+    summary="Classify an image by one version",
+    responses=_RESPONSES,
+    openapi_extra={"requestBody": _BODY},
+)
+async def predictions_by_version(
+    request: Request, service: ServiceDep, model: str, version: str
+) -> dict[str, float]:
+    """A version is written 1 or 1.0."""
+    written = _VERSION.fullmatch(version)
+    if not written:
+        service.registry.resolve(model)
+        raise UnknownModel(f"Model {model!r} has no version {version!r}. Versions are 1, 2, …")
+    return await _predict(request, service, model, int(written[1]))
+
+
+@ping_router.head("/ping", include_in_schema=False)
+@ping_router.get(
+    "/ping",
+    summary="Should requests be sent here?",
+    responses={
+        200: answers("They should.", _STATUS, {"status": "Healthy"}),
+        503: answers(
+            "Draining, or the default model is refused.", _STATUS, {"status": "Unhealthy"}
+        ),
+    },
+)
+async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
+    """As /readyz, in TorchServe's words; asks for no key."""
+    try:
+        service.registry.resolve()
+        healthy = not service.lifecycle.draining
+    except ModelError:
+        healthy = False
+    if not healthy:
+        response.status_code = 503
+    return {"status": "Healthy" if healthy else "Unhealthy"}
+
+
+async def _predict(
+    request: Request, service: Service, model: str, version: int | None
+) -> dict[str, float]:
+    served = admit(service, model, version)
+    with service.buffer.hold() as held:
+        photo = await _read_photo(request, service, held)
+        (classified,) = all_of(await answer(request, service, [photo], served, Query()))
+    return {prediction.label: prediction.probability for prediction in classified.predictions}
+
+
+async def _read_photo(request: Request, service: Service, held: Held) -> bytes:
+    limits = service.limits
+    content_type = request.headers.get("content-type", "")
+    if not is_multipart(content_type):
+        return await read_body(request, limits.max_image_bytes, limits, held)
+    body = await read_body(request, limits.max_body_bytes, limits, held)
+    files = await asyncio.to_thread(split_files, body, content_type, limits.max_files)
+    if len(files) > 1:
+        raise BadParameter(
+            f"The body has {len(files)} files; this protocol answers one image. Send them one by "
+            "one, or together to /api/v1/classify."
+        )
+    return files[0]

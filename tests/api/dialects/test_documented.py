@@ -1,0 +1,59 @@
+"""What OpenAPI says of the dialects: tags, examples, and errors in each one's own shape."""
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+
+ALONE = {"error"}
+SHAPES = {
+    "hugging face": ALONE,
+    "tensorflow serving": ALONE,
+    "torchserve": {"code", "type", "message"},
+}
+
+
+@pytest.fixture(scope="module")
+def operations():
+    paths = create_app(Settings()).openapi()["paths"]
+    return [
+        (f"{method} {path}", operation)
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if SHAPES.keys() & set(operation.get("tags", ()))
+    ]
+
+
+def test_every_route_is_there(operations):
+    by_version = [f"/v1/models/{{model}}{part}" for part in ("", "/versions/{version}")]
+    assert {name for name, _ in operations} == {
+        "post /hf/{model}",
+        "get /hf/{model}/health",
+        "post /predictions/{model}",
+        "post /predictions/{model}/{version}",
+        "get /ping",
+        *(f"post {path}:{verb}" for path in by_version for verb in ("predict", "classify")),
+        *(f"get {path}{part}" for path in by_version for part in ("", "/metadata")),
+    }
+
+
+def test_errors_are_in_the_protocols_shape(operations):
+    for name, operation in operations:
+        (tag,) = operation["tags"]
+        statuses = {s for s in operation["responses"] if s[0] in "45"}
+        if name.startswith("post"):
+            refused = {"400", "401", "404", "408", "413", "415", "422", "429", "503", "504"}
+            assert statuses == refused, name
+        for status in statuses - ({"503"} if name == "get /ping" else set()):
+            content = operation["responses"][status]["content"]["application/json"]
+            assert set(content["schema"]["required"]) == SHAPES[tag]
+            for example in content["examples"].values():
+                assert set(example["value"]) == SHAPES[tag]
+
+
+def test_bodies_and_answers_have_examples(operations):
+    for name, operation in operations:
+        assert operation["summary"]
+        if name.startswith("post"):
+            assert operation["requestBody"]["content"]
+            assert operation["responses"]["200"]["content"]["application/json"]["example"]
