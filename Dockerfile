@@ -25,7 +25,9 @@ LABEL org.opencontainers.image.title="Hubel" \
       org.opencontainers.image.description="Self-hosted image classification" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin hubel \
- && install -d /models
+ && install -d /models \
+ && python -m pip uninstall --quiet --yes --root-user-action ignore setuptools wheel pip \
+ && rm -rf /usr/local/lib/python3.11/ensurepip
 COPY --from=build /opt/hubel /opt/hubel
 COPY --from=build /srv/hubel /srv/hubel
 ENV PATH=/opt/hubel/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \

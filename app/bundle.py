@@ -6,15 +6,19 @@
     <name>/golden/           a few small photos, and the probabilities they must give
     <name>/README.md         the model card
 
-folder -> `load` (schema) -> `verify_files` (bytes, sha256) -> runtime.verify (graph, golden
+folder -> `load` (seal, schema) -> `verify_files` (bytes, sha256) -> runtime.verify (graph, golden
 photos). Training goes the other way: a folder being built -> `record_files` -> `save`, which
 renames it into place whole.
+
+The seal is a sha256 of all else in bundle.json: labels in another order, or another crop, would
+pass every other test.
 """
 
 import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -33,6 +37,7 @@ from pydantic import (
 from app.errors import BundleInvalid, BundleMismatch
 
 MANIFEST = "bundle.json"
+_SEAL = "sha256"
 MODEL_CARD = "README.md"
 """For people, who may edit it: not among the files that are vouched for."""
 
@@ -93,7 +98,11 @@ class Calibration(_Part):
 
 
 class UnknownRule(_Part):
-    """When a photo counts as like none of the training's."""
+    """When a photo counts as like none of the training's: its score is under the threshold.
+
+    The answer's `decision` is then `unknown`. Else it is `unsure` where the most probable label has
+    less than two thirds (app.runtime.classifier.SURE_FROM), and `accepted` from there on.
+    """
 
     score: Literal["familiarity", "max_probability"]
     threshold: float
@@ -171,12 +180,12 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         names = [label.name for label in self.labels]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"label {twice!r} occurs twice; labels must be unique")
+        folded = Counter(name.casefold() for name in names)
+        if twice := [name for name in names if folded[name.casefold()] > 1]:
+            raise ValueError(f"label {twice[0]!r} occurs twice; labels must be unique")
         for name in self.files:
             parts = PurePosixPath(name).parts
-            if not parts or parts[0] == "/" or ".." in parts or "\\" in name:
+            if not parts or parts[0] == "/" or ".." in parts or set(name) & {"\\", "\0"}:
                 raise ValueError(f"file {name!r} must lie inside the bundle")
         if MODEL_FILES["fp32"] not in self.files:
             raise ValueError(f"files must list {MODEL_FILES['fp32']}")
@@ -223,23 +232,54 @@ def load(folder: Path) -> Bundle:
 
     Raises:
         BundleInvalid: it is missing, is no JSON, or is not of the schema.
+        BundleMismatch: it was changed after it was written.
     """
     file = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(file.read_bytes())
+        document = json.loads(file.read_bytes())
     except OSError as err:
         raise BundleInvalid(
             f"{file} can't be read ({err.strerror}). Name a folder that holds a {MANIFEST}."
         ) from err
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
+    except (ValueError, RecursionError) as err:
         raise BundleInvalid(
-            f"{file} is not a valid bundle: {where}: {first['msg']}{more}. "
+            f"{file} is not a valid bundle: it is no JSON ({err}). "
             "Write the bundle again with the training program."
         ) from err
+    told = document.pop(_SEAL, None) if isinstance(document, dict) else None
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as err:
+        raise _invalid(file, err) from err
+    if told != (found := _seal(document)):
+        raise BundleMismatch(
+            f"{file} was changed after it was written: its seal is {told}, its content's "
+            f"{found}. Copy the bundle again."
+        )
     return Bundle(folder, manifest)
+
+
+def _invalid(file: Path, err: ValidationError) -> BundleInvalid:
+    first = err.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
+    return BundleInvalid(
+        f"{file} is not a valid bundle: {where}: {first['msg']}{more}. "
+        "Write the bundle again with the training program."
+    )
+
+
+def _seal(document: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest's JSON, however it is laid out."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_manifest(document: Mapping[str, Any], folder: Path) -> None:
+    """Write bundle.json, sealed, into `folder`."""
+    sealed = {**document, _SEAL: _seal(document)}
+    text = json.dumps(sealed, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def verify_files(bundle: Bundle) -> None:
@@ -252,6 +292,8 @@ def verify_files(bundle: Bundle) -> None:
         path = bundle.path(name)
         try:
             size = path.stat().st_size
+            if not path.is_file() or not path.resolve().is_relative_to(bundle.folder.resolve()):
+                raise BundleMismatch(f"{path} is no file of the bundle's. Copy the bundle again.")
             if size != record.bytes:
                 raise BundleMismatch(
                     f"{path} has {size} bytes, {MANIFEST} says {record.bytes}. "
@@ -288,8 +330,7 @@ def save(manifest: Manifest, built: Path, output: Path) -> Bundle:
     """
     bundle = Bundle(built, manifest)
     verify_files(bundle)
-    text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
-    (built / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_manifest(manifest.model_dump(mode="json", exclude_none=True), built)
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():

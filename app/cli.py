@@ -48,6 +48,8 @@ def _errors() -> Generator[None, None, None]:
         yield
     except BundleError as err:
         raise _Refused(str(err)) from err
+    except BrokenPipeError:
+        raise  # whoever read our output has had enough, as `head` has: click ends quietly
     except (HubelError, OSError) as err:
         raise _Wrong(str(err)) from err
 
@@ -125,16 +127,17 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
 @main.command()
 def health() -> None:
     """Ask the service on this machine whether it is ready; for container health checks."""
-    from urllib.error import URLError
-    from urllib.request import urlopen
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, build_opener
 
     settings = _settings()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+    direct = build_opener(ProxyHandler({}))  # this machine is behind no proxy
     try:
-        with urlopen(f"http://{address}/readyz", timeout=2) as answer:
+        with direct.open(f"http://{address}/readyz", timeout=2) as answer:
             click.echo(answer.read().decode())
-    except (URLError, OSError) as err:
+    except (HTTPException, OSError) as err:
         raise _Refused(f"The service at {address} is not ready ({err}).") from err
 
 
@@ -173,7 +176,8 @@ def classify(
     from app.runtime.registry import open_registry
 
     settings = _settings(models=models, device=device)
-    photos = [photo for path in paths for photo in photos_below(path)]
+    with _errors():
+        photos = [photo for path in paths for photo in photos_below(path)]
     if not photos:
         raise _Wrong(
             f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders."
@@ -217,6 +221,69 @@ def evaluate(
             model, photos, _limits(settings), engine, lambda them: _progress(them, len(photos))
         )
     click.echo(json.dumps(asdict(result), indent=1) if as_json else tables.evaluation(result))
+    if result.failed:
+        raise _Refused(f"{len(result.failed)} photos can't be used, and count in no figure.")
+
+
+@main.command()
+@click.argument("data", type=_FOLDER)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the bundle; one that stands there is replaced.",
+)
+@click.option("--recipe", type=click.Choice(["head"]), default="head", show_default=True)
+@click.option("--name", help="The model's name.  [default: that of the output folder]")
+@click.option("--version", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the split; the same seed gives the same model.",
+)
+def train(data: Path, output: Path, recipe: str, name: str | None, version: int, seed: int) -> None:
+    """Train a model on DATA, a folder with one folder of photos per class.
+
+    Where DATA has train/ and val/ or test/ inside, the split is used as given.
+    """
+    try:
+        from training import recipe as training
+        from training.errors import GateMissed
+    except ImportError as err:
+        raise _Wrong(f"Training needs {err.name}. Install the `train` extra.") from err
+
+    with _errors():
+        try:
+            arguments = training.Arguments(
+                data, output, recipe, _model_name(name, output), version, seed
+            )
+            made = training.train(arguments, click.echo)
+        except GateMissed as err:
+            raise _Refused(str(err)) from err
+    for precision, figures in made.bundle.manifest.metrics.items():
+        click.echo(
+            f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
+            f"{figures.images} test photos"
+        )
+    click.echo(f"written to {output} in {made.bundle.manifest.training.seconds:.0f} s")
+
+
+def _model_name(name: str | None, output: Path) -> str:
+    """The name that was given, or the output folder's."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from app.bundle import Name
+
+    chosen = output.resolve().name if name is None else name
+    try:
+        return TypeAdapter[str](Name).validate_python(chosen)
+    except ValidationError as err:
+        raise _Wrong(
+            f"{chosen!r} can't be a model's name. "
+            "Give --name, in lower-case letters, digits, '.', '_' and '-'."
+        ) from err
 
 
 @main.command()

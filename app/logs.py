@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """The time in UTC, as RFC 3339 has it."""

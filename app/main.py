@@ -1,6 +1,7 @@
 """Wiring: settings -> the service -> the application; and the process that serves it."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from app.api.metrics import Metrics
 from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
+from app.errors import ModelError
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
@@ -26,6 +28,8 @@ from app.runtime.model import load_model
 from app.runtime.registry import Registry, model_roots
 from app.runtime.session import choose_device
 from app.settings import Settings
+
+log = logging.getLogger("hubel")
 
 _DESCRIPTION = (
     "Hubel answers what a photo shows: POST an image to `/api/v1/classify` and get calibrated "
@@ -108,6 +112,10 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     service = cast(Service, app.state.service)
     await asyncio.to_thread(service.registry.load_all)
+    try:
+        service.registry.resolve()
+    except ModelError as err:
+        log.error("requests that name no model get 503: %s", err)
     engine = service.classifier.engine
     models = [entry.model for entry in service.registry.entries if entry.model]
     engine.service_s = max((model.service_s for model in models), default=engine.service_s)

@@ -55,13 +55,13 @@ class Settings(BaseSettings):
     max_buffered_bytes: Annotated[int, Field(gt=0)] = Field(
         256 * MIB, description="Most bytes of request bodies held at once; above it, 429."
     )
-    body_timeout_s: Annotated[float, Field(gt=0)] = Field(
+    body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30.0, description="Seconds in which a request's body must have arrived; else 408."
     )
-    deadline_s: Annotated[float, Field(gt=0)] = Field(
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         10.0, description="Seconds in which an answer must be given; sizes the queue; else 504."
     )
-    drain_s: Annotated[float, Field(ge=0)] = Field(
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         5.0, description="Seconds after SIGTERM in which requests are still answered."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -97,11 +97,17 @@ class Settings(BaseSettings):
 
 def _secret(value: SecretStr | None, file: Path | None) -> str | None:
     if file is None:
-        return value.get_secret_value() if value else None
+        return _ascii(value.get_secret_value()) if value else None
     try:
         text = file.read_text(encoding="utf-8").strip()
     except OSError as err:
         raise ValueError(f"The key file {file} can't be read ({err.strerror}).") from err
     if not text:
         raise ValueError(f"The key file {file} is empty. Write the key into it.")
-    return text
+    return _ascii(text)
+
+
+def _ascii(key: str) -> str:
+    if not key.isascii():
+        raise ValueError("A key must be ASCII: others don't arrive in a header as they were sent.")
+    return key

@@ -60,15 +60,20 @@ def _row_writer(
     return lambda path, outcome: print(line(path, outcome), file=out)
 
 
+def _shown(path: Path) -> str:
+    """The path; bytes of it that are no UTF-8 as question marks."""
+    return str(path).encode("utf-8", "replace").decode()
+
+
 def _table_line(path: Path, outcome: Classified | HubelError) -> str:
     if isinstance(outcome, HubelError):
-        return f"{path}  {outcome.code}: {outcome}"
+        return f"{_shown(path)}  {outcome.code}: {outcome}"
     shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in outcome.predictions)
-    return f"{path}  {', '.join(shares)}"
+    return f"{_shown(path)}  {', '.join(shares)}"
 
 
 def _json_line(path: Path, outcome: Classified | HubelError) -> str:
-    row: dict[str, Any] = {"path": str(path)}
+    row: dict[str, Any] = {"path": _shown(path)}
     if isinstance(outcome, HubelError):
         row["error"] = {"code": outcome.code, "detail": str(outcome)}
     else:
@@ -91,7 +96,7 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
     writer.writeheader()
 
     def row(path: Path, outcome: Classified | HubelError) -> None:
-        cells: dict[str, Any] = {"path": str(path)}
+        cells: dict[str, Any] = {"path": _shown(path)}
         if isinstance(outcome, HubelError):
             cells["error"] = f"{outcome.code}: {outcome}"
         else:

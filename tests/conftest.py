@@ -105,7 +105,8 @@ def rewrite() -> Callable[..., None]:
                 del part[last]
             else:
                 part[int(last) if isinstance(part, list) else last] = value
-        file.write_text(json.dumps(manifest))
+        del manifest["sha256"]
+        bundles.write_manifest(manifest, folder)
 
     return change
 

@@ -196,3 +196,41 @@ def test_a_bundle_cannot_be_changed_once_loaded(make_bundle):
     manifest = make_bundle().manifest
     with pytest.raises(ValueError, match="frozen"):
         manifest.version = 5
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("labels", [{"name": "green"}, {"name": "red"}, {"name": "blue"}]),
+        ("input", {"canvas": 480, "size": 32, "crop": 0.97, "resample": "box"}),
+        ("version", 7),
+    ],
+    ids=["labels in another order", "another crop", "another version"],
+)
+def test_what_was_changed_by_hand_is_refused(make_bundle, part, value):
+    folder = make_bundle().folder
+    manifest = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**manifest, part: value}))
+    with pytest.raises(BundleMismatch, match="changed after it was written"):
+        bundles.load(folder)
+
+
+def test_the_seal_does_not_depend_on_the_layout_of_the_file(make_bundle):
+    folder = make_bundle().folder
+    manifest = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps(dict(reversed(manifest.items()))))
+    assert bundles.load(folder).manifest.name == "colours"
+
+
+def test_a_link_that_leads_out_of_the_bundle_is_refused(make_bundle, tmp_path):
+    bundle = make_bundle()
+    outside = tmp_path / "outside.onnx"
+    bundle.model_path("fp32").rename(outside)
+    bundle.model_path("fp32").symlink_to(outside)
+    with pytest.raises(BundleMismatch, match="no file of the bundle's"):
+        bundles.verify_files(bundle)
+
+
+def test_labels_that_differ_in_case_alone_are_refused(make_bundle):
+    with pytest.raises(ValueError, match="occurs twice"):
+        make_bundle(labels=("red", "Red", "blue"))

@@ -216,7 +216,8 @@ def labelled(tmp_path, photo):
 
 def test_evaluate_prints_figures_and_what_failed(hubel, models, labelled):
     result = hubel("evaluate", models / "colours", labelled)
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1
+    assert "1 photos can't be used" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "colours version 1, fp32, 3 photos"
     assert lines[1:3] == ["top-1  66.7%", "top-5  100.0%"]

@@ -103,3 +103,17 @@ def test_a_key_is_not_shown():
 def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1
+
+
+@pytest.mark.parametrize("name", ["DEADLINE_S", "BODY_TIMEOUT_S", "DRAIN_S"])
+@pytest.mark.parametrize("value", ["inf", "nan", "1e9"])
+def test_times_are_finite(monkeypatch, name, value):
+    monkeypatch.setenv(f"HUBEL_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_key_that_no_header_can_carry_is_refused(monkeypatch):
+    monkeypatch.setenv("HUBEL_API_KEY", "schlüssel")
+    with pytest.raises(ValidationError, match="ASCII"):
+        Settings()

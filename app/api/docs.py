@@ -12,7 +12,6 @@ _HEADERS = {
     # Swagger UI writes style attributes and shows images and answers from data and blob URLs.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
 }
 
 router = APIRouter(include_in_schema=False)

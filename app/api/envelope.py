@@ -119,6 +119,7 @@ class Envelope:
 
     def _dress(self, headers: MutableHeaders, facts: Facts) -> None:
         headers["X-Request-ID"] = facts.request_id
+        headers["X-Content-Type-Options"] = "nosniff"
         headers["Server-Timing"] = facts.server_timing()
         # With a body still on its way, closing would reset the connection under the answer.
         if self._is_draining() and facts.body_read:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.api.problems import NOT_READY_RETRY_S
 from app.api.schemas import Readiness, summary_of
 from app.api.service import ServiceDep
 from app.errors import ModelError
@@ -30,6 +31,7 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
     registry = service.registry
     readiness = Readiness(
         status="ready",
+        reason=None,
         device=service.device.device,
         device_note=service.device.note,
         default=registry.default,
@@ -37,12 +39,13 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
     )
     try:
         registry.resolve()
-    except ModelError:
-        readiness.status = "not ready"
+    except ModelError as err:
+        readiness.status, readiness.reason = "not ready", str(err)
     if service.lifecycle.draining:
         readiness.status = "draining"
     if readiness.status != "ready":
         response.status_code = 503
+        response.headers["Retry-After"] = str(NOT_READY_RETRY_S)
     return readiness
 
 

@@ -36,9 +36,8 @@ async def describe_model(
     version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
 ) -> ModelDetails:
     """One model's labels, input, figures and origin."""
-    model = service.registry.resolve(name, version)
-    entry = next(entry for entry in service.registry.entries if entry.model is model)
-    return details_of(entry, service.registry)
+    entry, model = service.registry.find(name, version)
+    return details_of(entry, model, service.registry)
 
 
 @router.post(

@@ -39,7 +39,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.ClientGone: 499,  # nginx's: nobody is there to read it; for the log and the metrics
     errors.DeviceUnavailable: 503,
 }
-_NOT_READY_RETRY_S = 5
+NOT_READY_RETRY_S = 5
 
 
 def problem_of(err: HubelError, request_id: str) -> Problem:
@@ -78,8 +78,8 @@ async def _on_hubel_error(request: Request, err: Exception) -> Response:
     headers = {}
     if isinstance(expected, QueueFull):
         headers["Retry-After"] = str(expected.retry_after_s)
-    elif isinstance(expected, errors.ModelNotReady):
-        headers["Retry-After"] = str(_NOT_READY_RETRY_S)
+    elif isinstance(expected, errors.ModelNotReady | errors.DeviceUnavailable):
+        headers["Retry-After"] = str(NOT_READY_RETRY_S)
     elif isinstance(expected, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return _respond(request, problem_of(expected, facts.request_id), headers)

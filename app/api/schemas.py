@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problem import Problem
 from app.runtime.classifier import Classified
+from app.runtime.model import Model
 from app.runtime.registry import Entry, Registry
 
 _DECIMALS = 6
@@ -106,6 +107,7 @@ class Readiness(BaseModel):
     """Whether requests should be sent here."""
 
     status: Literal["ready", "not ready", "draining"]
+    reason: Annotated[str | None, Field(description="Why it is not ready.")]
     device: str
     device_note: str | None
     default: str
@@ -131,10 +133,9 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
     return ModelSummary(**_summary(entry, registry))
 
 
-def details_of(entry: Entry, registry: Registry) -> ModelDetails:
+def details_of(entry: Entry, model: Model, registry: Registry) -> ModelDetails:
     """The answer for one model that serves, with everything."""
-    assert entry.model is not None
-    manifest = entry.model.manifest
+    manifest = model.manifest
     told = manifest.model_dump(mode="json", include={"input", "metrics", "calibration", "training"})
     return ModelDetails(
         **_summary(entry, registry),

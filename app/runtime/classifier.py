@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
+from app.bundle import UnknownRule
 from app.runtime.engine import Engine
 from app.runtime.model import Model
 
@@ -22,6 +23,10 @@ Photo = bytes | NDArray[np.uint8]
 reads (S, S, 3)."""
 
 Decision = Literal["accepted", "unsure", "unknown"]
+
+SURE_FROM = 2 / 3
+"""Top-1 probability that an accepted answer has at least. Between two classes that is twice as
+likely as the other; calibrated, an answer there is right two times in three."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Classified:
     predictions: tuple[Prediction, ...]
     """Most probable first."""
     decision: Decision | None
-    """None where the bundle has no rule for it."""
+    """See `decide`."""
     format: str
     """Of the file; `array` where there was none."""
     width: int
@@ -84,14 +89,14 @@ def classify(
     decoded = time.perf_counter()
     pixels = _resized(picture.canvas, model)
     resized = time.perf_counter()
-    probabilities = model.run(pixels)
+    probabilities, familiarity = model.run(pixels)
     ran = time.perf_counter()
     return Classified(
         model=model.name,
         version=model.version,
         probabilities=probabilities,
         predictions=top(probabilities, model, query),
-        decision=None,
+        decision=decide(probabilities, familiarity, model.manifest.unknown),
         format=picture.format,
         width=picture.width,
         height=picture.height,
@@ -119,6 +124,26 @@ def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple
         for index, probability in zip(order.tolist(), probabilities[order].tolist(), strict=True)
         if probability >= query.min_probability
     )
+
+
+def decide(
+    probabilities: NDArray[np.float32], familiarity: float | None, rule: UnknownRule | None
+) -> Decision | None:
+    """What to make of one answer.
+
+    unknown   the photo is like none of the training's: its score is under the bundle's threshold,
+              which 95 % of known photos reach. The labels mean nothing then.
+    unsure    it looks familiar, but no label has a probability of two thirds.
+    accepted  neither. It may still be wrong, as often as its probability says.
+    None      the bundle has no rule: it was trained without one.
+    """
+    if rule is None:
+        return None
+    confidence = float(probabilities.max())
+    score = confidence if rule.score == "max_probability" else familiarity
+    if score is None or score < rule.threshold:
+        return "unknown"
+    return "unsure" if confidence < SURE_FROM else "accepted"
 
 
 class Classifier:

@@ -45,10 +45,20 @@ class Model:
         """The model's version."""
         return self.manifest.version
 
-    def run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (K,) float32 of one image (S, S, 3) uint8 RGB."""
-        probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis])[0]
-        return probabilities
+    def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float | None]:
+        """Probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
+
+        Both come from one run; familiarity is None where the bundle's rule doesn't ask for it.
+        """
+        rule = self.manifest.unknown
+        if rule is None or rule.score != "familiarity":
+            probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis])[0]
+            return probabilities, None
+        names = ("probabilities", "familiarity")
+        probabilities, familiarity = (
+            output[0] for output in self.session.outputs_of(names, image[np.newaxis])
+        )
+        return probabilities, float(familiarity)
 
 
 def load_model(folder: Path, device: Device, precision: Precision | None = None) -> Model:

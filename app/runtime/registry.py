@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Literal
 
 from app import bundle as bundles
-from app.errors import BundleError, BundleMismatch, ModelError, ModelNotReady, UnknownModel
+from app.errors import (
+    BundleError,
+    BundleMismatch,
+    DeviceUnavailable,
+    ModelError,
+    ModelNotReady,
+    UnknownModel,
+)
 from app.runtime import memory
 from app.runtime.model import Model, load_model
 from app.runtime.session import choose_device
@@ -126,7 +133,12 @@ class Registry:
                 self.promote(folder)
 
     def resolve(self, name: str | None = None, version: int | None = None) -> Model:
-        """The model that answers a request.
+        """The model that answers a request; see `find`."""
+        _, model = self.find(name, version)
+        return model
+
+    def find(self, name: str | None = None, version: int | None = None) -> tuple[Entry, Model]:
+        """The entry that answers a request, and its model.
 
         Args:
             name: None for the default.
@@ -150,7 +162,7 @@ class Registry:
             asked.sort(key=lambda entry: entry.version != pinned)
         for entry in asked:
             if entry.model is not None:
-                return entry.model
+                return entry, entry.model
         raise ModelNotReady(f"Model {name!r} does not serve: {asked[0].reason}")
 
     def serves(self, entry: Entry) -> bool:
@@ -237,6 +249,12 @@ class Registry:
             except BundleError as err:
                 log.error("bundle %s is refused: %s", folder, err)
                 entry = self._refused(folder, str(err))
+            except DeviceUnavailable:
+                raise
+            except Exception as err:  # one broken folder must not stop the others
+                log.exception("bundle %s can't be loaded", folder)
+                kind = type(err).__name__
+                entry = self._refused(folder, f"It can't be loaded ({kind}: {err}). Copy it again.")
             self.promotions[entry.name, "refused" if entry.reason else "promoted"] += 1
             self._view = self._view.with_entry(entry)
         memory.release()
@@ -278,12 +296,18 @@ def open_registry(
 
 
 def discover(root: Path) -> Iterator[Path]:
-    """The folders <name>/ and <name>/<version>/ below `root` that hold a bundle.json, in order."""
+    """The folders <name>/ and <name>/<version>/ below `root` that hold a bundle.json, in order.
+
+    A folder that can't be looked into, such as a volume's lost+found, is passed over.
+    """
     for folder in _folders(root):
-        if (folder / bundles.MANIFEST).is_file():
-            yield folder
-        else:
-            yield from (f for f in _folders(folder) if (f / bundles.MANIFEST).is_file())
+        try:
+            if (folder / bundles.MANIFEST).is_file():
+                yield folder
+            else:
+                yield from [f for f in _folders(folder) if (f / bundles.MANIFEST).is_file()]
+        except OSError as err:
+            log.warning("%s is passed over: %s", folder, err.strerror)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -4,6 +4,7 @@ A device is a promise: ONNX Runtime falls back to the CPU silently (onnxruntime 
 providers are looked at after loading.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -113,8 +114,15 @@ class Session:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB."""
-        (probabilities,) = self._session.run(["probabilities"], {"image": images})
-        return np.asarray(probabilities)
+        (probabilities,) = self.outputs_of(["probabilities"], images)
+        return probabilities
+
+    def outputs_of(
+        self, names: Sequence[str], images: NDArray[np.uint8]
+    ) -> list[NDArray[np.float32]]:
+        """The outputs `names` of one run, each (N, ...) float32, in that order."""
+        given: list[NDArray[np.float32]] = self._session.run(names, {"image": images})
+        return given
 
 
 def _first_line(err: Exception) -> str:

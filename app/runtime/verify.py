@@ -53,6 +53,12 @@ def check_signature(session: Session, bundle: Bundle) -> None:
                 f"The graph's output {name!r} is {dtype} of rank {len(shape)}; a float tensor of "
                 f"rank {rank} is needed. Export it again."
             )
+    rule = bundle.manifest.unknown
+    if rule is not None and rule.score == "familiarity" and rule.score not in session.outputs:
+        raise BundleMismatch(
+            "bundle.json has a threshold of familiarity, and the graph no such output. "
+            "Export it again."
+        )
 
 
 def _require(
@@ -66,10 +72,10 @@ def _require(
         raise BundleMismatch(
             f"The graph has no {kind} {name!r}, only {', '.join(found)}. Export it again."
         )
-    got_dtype, (free, *rest) = found[name]
-    if got_dtype != dtype or rest != shape or isinstance(free, int):
+    got_dtype, got_shape = found[name]
+    if got_dtype != dtype or got_shape[1:] != shape or isinstance(got_shape[0], int):
         raise BundleMismatch(
-            f"The graph's {kind} {name!r} is {got_dtype} {[free, *rest]}; its bundle.json needs "
+            f"The graph's {kind} {name!r} is {got_dtype} {got_shape}; its bundle.json needs "
             f"{dtype} {['N', *shape]}. Bring labels, size and graph together again."
         )
 
@@ -80,7 +86,7 @@ def run_golden(session: Session, bundle: Bundle) -> list[GoldenResult]:
     Raises:
         BundleMismatch: a golden file can't be read, or has the wrong shape.
     """
-    golden = bundle.manifest.golden
+    golden, labels = bundle.manifest.golden, bundle.manifest.labels
     expected = _expected(bundle, session)
     results = []
     for photo, wanted in zip(golden.photos, expected, strict=True):
@@ -96,6 +102,11 @@ def run_golden(session: Session, bundle: Bundle) -> list[GoldenResult]:
                 f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "
                 "Export the bundle again."
             ) from err
+        if (label := labels[int(wanted.argmax())].name) != photo.label:
+            raise BundleMismatch(
+                f"Golden photo {photo.file} must be {photo.label!r}, and its expected "
+                f"probabilities say {label!r}. Bring labels and graph together again."
+            )
         difference = np.abs(probabilities - wanted).max()  # a NaN passes no comparison
         results.append(
             GoldenResult(photo.file, float(difference), photo.tolerance[session.precision])
@@ -124,8 +135,10 @@ def _expected(bundle: Bundle, session: Session) -> NDArray[np.float32]:
         array: NDArray[np.float32] = np.load(
             io.BytesIO(bundle.path(name).read_bytes()), allow_pickle=False
         )
-    except (OSError, ValueError, EOFError) as err:
+    except (OSError, ValueError, EOFError, MemoryError) as err:
         raise BundleMismatch(f"{name} can't be read ({err}). Copy the bundle again.") from err
+    if not isinstance(array, np.ndarray):
+        raise BundleMismatch(f"{name} is no single array. Export the bundle again.")
     if array.shape != shape or array.dtype != np.float32:
         raise BundleMismatch(
             f"{name} is {array.dtype} {list(array.shape)}; float32 {list(shape)} is needed. "

@@ -131,3 +131,14 @@ def test_models_are_shown_ready_or_not(make_bundle, serve, tmp_path):
 
 def test_the_process_is_shown(client):
     assert samples(client)[("process_resident_memory_bytes",)] > 0
+
+
+def test_a_default_model_that_is_not_there_is_told_with_the_reason(make_bundle, serve, caplog):
+    make_bundle()
+    with serve(default_model="typo") as client:
+        answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "not ready"
+    assert "no model 'typo'" in answer.json()["reason"]
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "get 503: There is no model 'typo'" in caplog.text

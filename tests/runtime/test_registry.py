@@ -4,6 +4,7 @@ import gc
 import shutil
 import weakref
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -286,3 +287,33 @@ def test_promotions_are_counted_by_outcome(open_registry, make_bundle, models):
     registry.reload("colours")
     assert registry.promotions["colours", "promoted"] == 1
     assert registry.promotions["colours", "refused"] == 1
+
+
+def test_a_bundle_that_breaks_the_loader_stops_no_other(make_bundle, models):
+    make_bundle(models, "good")
+    make_bundle(models, "bad")
+
+    def load(folder):
+        if folder.name == "bad":
+            raise ValueError("embedded null byte")
+        return load_model(folder, "cpu")
+
+    registry = Registry([models], load)
+    registry.load_all()
+    assert registry.resolve("good").name == "good"
+    with pytest.raises(ModelNotReady, match="embedded null byte"):
+        registry.resolve("bad")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_passed_over(make_bundle, models, monkeypatch):
+    make_bundle(models, "good")
+    (models / "lost+found").mkdir()
+    look = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return look(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert [folder.name for folder in discover(models)] == ["good"]

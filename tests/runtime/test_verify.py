@@ -1,5 +1,7 @@
 """The graph's signature and the golden photos, each wrong in its own way."""
 
+import io
+
 import numpy as np
 import onnx
 import pytest
@@ -27,6 +29,12 @@ def _float_input(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.node[0]
     model.graph.node.insert(0, helper.make_node("Mul", ["image", "scale"], ["normal"]))
     return model
+
+
+def _archive() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, np.zeros((3, 3), np.float32))
+    return file.getvalue()
 
 
 def _one_image_only(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -63,8 +71,9 @@ def test_a_graph_of_another_signature_is_refused(make_bundle, rewrite, graph, be
         (lambda f: f.write_bytes(b"no array"), "golden/fp32.npy can't be read"),
         (lambda f: f.write_bytes(b""), "golden/fp32.npy can't be read"),
         (lambda f: np.save(f, np.array([{}]), allow_pickle=True), "can't be read"),
+        (lambda f: f.write_bytes(_archive()), "no single array"),
     ],
-    ids=["shape", "dtype", "garbage", "empty", "pickle"],
+    ids=["shape", "dtype", "garbage", "empty", "pickle", "archive"],
 )
 def test_expectations_that_cannot_be_used_are_refused(make_bundle, rewrite, write, words):
     folder = make_bundle().folder
@@ -104,3 +113,11 @@ def test_the_difference_is_the_largest_of_all_probabilities(make_bundle, rewrite
 )
 def test_a_golden_photo_passes_within_its_tolerance(difference, passed):
     assert GoldenResult("a.jpg", difference, 0.02).passed is passed
+
+
+def test_a_golden_photo_must_get_the_label_that_it_is_said_to_get(make_bundle, rewrite):
+    bundle = make_bundle()
+    swapped = [{"name": "green"}, {"name": "red"}, {"name": "blue"}]
+    rewrite(bundle.folder, {"labels": swapped})
+    with pytest.raises(BundleMismatch, match=r"red\.jpg must be 'red'.* say 'green'"):
+        load_model(bundle.folder, "cpu")
