@@ -1,5 +1,6 @@
 """BMP -> `Raw`: header -> limits -> pixels."""
 
+import math
 from io import BytesIO
 
 import numpy as np
@@ -7,15 +8,17 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from app.vision import rle
+from app.vision.budget import BYTES_PER_PIXEL, Turn
 from app.vision.picture import Limits
 from app.vision.raw import Raw, check_pixels, reading
 
 
-def read(data: bytes, limits: Limits) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
     """Decode a BMP; the image is L, RGB or RGBA."""
     with reading("bmp"):
         file = BmpImageFile(BytesIO(data))
     check_pixels("bmp", file.size, limits.max_pixels)
+    turn.take(BYTES_PER_PIXEL * math.prod(file.size))
     with reading("bmp"):
         image = _unpacked(file, data) if file.tile[0].codec_name == "bmp_rle" else file
         image.load()

@@ -1,6 +1,6 @@
 """From the bytes of a file to the canvas.
 
-bytes -> size limit -> format -> header -> pixel limit -> pixels -> EXIF turn
+bytes -> size limit -> format -> header -> pixel limit -> its turn -> pixels -> upright
       -> centre square, resized to 480 x 480 -> sRGB -> (480, 480, 3) uint8
 
 The first four and the limits cost next to nothing and come before any pixel is decoded. Nothing
@@ -15,6 +15,7 @@ from PIL import Image
 
 from app.errors import TooManyBytes
 from app.vision import bmp, gif, jpeg, png, webp
+from app.vision.budget import BUDGET_BYTES, Budget, Turn
 from app.vision.colour import to_srgb
 from app.vision.exif import orientation
 from app.vision.picture import CANVAS, Format, Limits, Picture
@@ -24,7 +25,9 @@ from app.vision.sniff import sniff
 CANVAS_RESAMPLE = Image.Resampling.BICUBIC
 """Filter of the resize from the picture's centre square to the canvas."""
 
-_READERS: Mapping[Format, Callable[[bytes, Limits], Raw]] = {
+_BUDGET = Budget(BUDGET_BYTES)
+
+_READERS: Mapping[Format, Callable[[bytes, Limits, Turn], Raw]] = {
     "jpeg": jpeg.read,
     "png": png.read,
     "webp": webp.read,
@@ -34,7 +37,7 @@ _READERS: Mapping[Format, Callable[[bytes, Limits], Raw]] = {
 
 
 @dataclass(frozen=True)
-class _Turn:
+class _Rotation:
     """What brings a picture upright: width and height swapped first, then mirrored."""
 
     method: Image.Transpose
@@ -43,14 +46,14 @@ class _Turn:
     mirror_y: bool
 
 
-_TURNS = {
-    2: _Turn(Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
-    3: _Turn(Image.Transpose.ROTATE_180, False, True, True),
-    4: _Turn(Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
-    5: _Turn(Image.Transpose.TRANSPOSE, True, False, False),
-    6: _Turn(Image.Transpose.ROTATE_270, True, True, False),
-    7: _Turn(Image.Transpose.TRANSVERSE, True, True, True),
-    8: _Turn(Image.Transpose.ROTATE_90, True, False, True),
+_UPRIGHT = {
+    2: _Rotation(Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
+    3: _Rotation(Image.Transpose.ROTATE_180, False, True, True),
+    4: _Rotation(Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
+    5: _Rotation(Image.Transpose.TRANSPOSE, True, False, False),
+    6: _Rotation(Image.Transpose.ROTATE_270, True, True, False),
+    7: _Rotation(Image.Transpose.TRANSVERSE, True, True, True),
+    8: _Rotation(Image.Transpose.ROTATE_90, True, False, True),
 }
 
 _Box = tuple[float, float, float, float]
@@ -79,22 +82,23 @@ def decode(data: bytes, limits: Limits) -> Picture:
             f"Send a smaller picture: its shorter side need not be over {CANVAS} pixels."
         )
     format = sniff(data)
-    raw = _READERS[format](data, limits)
-    width, height = raw.size
-    turn = _TURNS.get(orientation(raw.exif))
-    if turn is not None and turn.swap:
-        width, height = height, width
-    canvas = to_srgb(_square(raw, turn), raw.icc)
-    return Picture(np.asarray(canvas), format, width, height)
+    with Turn(_BUDGET) as turn:
+        raw = _READERS[format](data, limits, turn)
+        rotation = _UPRIGHT.get(orientation(raw.exif))
+        canvas = to_srgb(_square(raw, rotation), raw.icc)
+        width, height = raw.size
+        if rotation is not None and rotation.swap:
+            width, height = height, width
+        return Picture(np.asarray(canvas), format, width, height)
 
 
-def _square(raw: Raw, turn: _Turn | None) -> Image.Image:
+def _square(raw: Raw, rotation: _Rotation | None) -> Image.Image:
     """The upright centre square, resized to the canvas."""
     image, box = raw.image, _centre(raw)
-    if turn is not None:
+    if rotation is not None:
         # Before the resize, which rounds between its two directions: so that all eight
         # orientations of a picture give the same canvas, to the bit.
-        image, box = image.transpose(turn.method), _turned(box, image.size, turn)
+        image, box = image.transpose(rotation.method), _turned(box, image.size, rotation)
     if image.size == (CANVAS, CANVAS) and box == (0, 0, CANVAS, CANVAS):
         return image
     return image.resize((CANVAS, CANVAS), CANVAS_RESAMPLE, box)
@@ -108,14 +112,14 @@ def _centre(raw: Raw) -> _Box:
     return left, top, left + side, top + side
 
 
-def _turned(box: _Box, size: tuple[int, int], turn: _Turn) -> _Box:
+def _turned(box: _Box, size: tuple[int, int], rotation: _Rotation) -> _Box:
     left, top, right, bottom = box
     width, height = size
-    if turn.swap:
+    if rotation.swap:
         left, top, right, bottom = top, left, bottom, right
         width, height = height, width
-    if turn.mirror_x:
+    if rotation.mirror_x:
         left, right = width - right, width - left
-    if turn.mirror_y:
+    if rotation.mirror_y:
         top, bottom = height - bottom, height - top
     return left, top, right, bottom

@@ -1,5 +1,6 @@
 """GIF -> `Raw`: screen and first frame -> limits -> the first frame, as if on white paper."""
 
+import math
 import struct
 from io import BytesIO
 
@@ -7,24 +8,30 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from app.errors import BrokenImage
+from app.vision.budget import BYTES_PER_PIXEL, Turn
 from app.vision.picture import Limits
 from app.vision.raw import Raw, check_pixels, pillow_limit, reading
 
 _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
+_CONTROL = b"\x21\xf9"
+"""Transparency of the frame that follows."""
+_MAX_BLOCKS = 100_000
+"""In extensions; each holds up to 255 bytes."""
 
 
-def read(data: bytes, limits: Limits) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
     """Decode the first frame of a GIF; the image is L, LA, RGB or RGBA.
 
     Where the frame leaves the screen uncovered, the image is transparent.
     """
     with reading("gif"):
-        screen, frame = _extents(data)
+        screen, frame, needed = _first_frame(data)
     left, top, right, bottom = frame
     size = max(screen[0], right), max(screen[1], bottom)
     check_pixels("gif", size, pillow_limit(limits))
+    turn.take(BYTES_PER_PIXEL * math.prod(size))
     with reading("gif"):
-        file = GifImageFile(BytesIO(data))
+        file = GifImageFile(BytesIO(needed))
         file.load()
         transparent = "transparency" in file.info
         grey = file.mode == "L"
@@ -38,21 +45,31 @@ def read(data: bytes, limits: Limits) -> Raw:
     return Raw(image, size)
 
 
-def _extents(data: bytes) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
-    """Size of the screen; left, top, right and bottom of the first frame on it.
+def _first_frame(data: bytes) -> tuple[tuple[int, int], tuple[int, int, int, int], bytes]:
+    """Size of the screen; left, top, right, bottom of the first frame; the file without comments.
 
-    Pillow may allocate the frame as soon as it opens a file, so they are needed before.
+    Pillow may allocate the frame as soon as it opens a file, and keeps every block of a comment.
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    kept = [data[:at]]
+    blocks = 0
     while data[at] != _END:
         if data[at] == _FRAME:
             x, y, across, down = struct.unpack_from("<HHHH", data, at + 1)
-            return (width, height), (x, y, x + across, y + down)
+            return (width, height), (x, y, x + across, y + down), b"".join([*kept, data[at:]])
+        begin = at
         if data[at] == _EXTENSION:
             at += 1
             while length := data[at + 1]:
                 at += 1 + length
+                blocks += 1
+                if blocks > _MAX_BLOCKS:
+                    raise BrokenImage(
+                        "The GIF has too many blocks before its picture. Save it anew."
+                    )
             at += 1
         at += 1
+        if data[begin : begin + 2] == _CONTROL:
+            kept.append(data[begin:at])
     raise BrokenImage("The GIF holds no picture. Save it anew.")

@@ -1,4 +1,4 @@
-"""JPEG -> `Raw`: header -> limits -> the DCT scale -> pixels.
+"""JPEG -> `Raw`: layout -> header -> limits -> the DCT scale -> pixels.
 
 A large photo is decoded at 1/2, 1/4 or 1/8 of its size, which the inverse DCT gives for less
 work than the whole; both sides stay at least as long as the canvas.
@@ -11,15 +11,10 @@ from io import BytesIO
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
-from app.errors import BrokenImage
+from app.vision.budget import Turn
 from app.vision.picture import CANVAS, Limits
 from app.vision.raw import Raw, check_pixels, reading
-
-MAX_SCANS = 200
-"""Each scan of a progressive JPEG goes over all its blocks, and may be a few bytes long: without
-a bound a small file can keep the decoder busy for minutes. Encoders write 3 to about 40."""
-
-_START_OF_SCAN = b"\xff\xda"
+from app.vision.segments import check_segments
 
 
 class _File(JpegImageFile):
@@ -27,17 +22,14 @@ class _File(JpegImageFile):
         """Leave EXIF alone: Pillow warns, and so speaks to our users, where it is broken."""
 
 
-def read(data: bytes, limits: Limits) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
     """Decode a JPEG; the image is L, RGB or CMYK."""
+    check_segments(data)
     with reading("jpeg"):
         file = _File(BytesIO(data))
     size = file.size
     check_pixels("jpeg", size, limits.max_pixels)
-    if "progressive" in file.info and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
-        raise BrokenImage(
-            f"The JPEG has {scans} scans, more than any camera or program writes; "
-            f"the limit is {MAX_SCANS}. Save it anew."
-        )
+    turn.take(_working_bytes(file))
     with reading("jpeg"):
         file.draft(None, (CANVAS, CANVAS))
         file.load()
@@ -47,3 +39,12 @@ def read(data: bytes, limits: Limits) -> Raw:
         image = ImageChops.invert(file)
     scale = file.decoderconfig[0] if file.decoderconfig else 1
     return Raw(image, size, scale, file.info.get("icc_profile"), file.info.get("exif"))
+
+
+def _working_bytes(file: JpegImageFile) -> int:
+    """For the scaled pixels and a copy; where there are several scans, for all coefficients."""
+    width, height = file.size
+    samples = width * height * len(file.getbands())
+    scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(file.size) >= s * CANVAS)
+    coefficients = 2 * samples if "progressive" in file.info else 0
+    return 2 * samples // scale**2 + coefficients

@@ -5,6 +5,7 @@ warns about odd animations, and shows an animation's first frame through them; w
 can do none of that. The picture of an animated PNG is its default one.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
+from app.vision.budget import BYTES_PER_PIXEL, Turn
 from app.vision.picture import Limits
 from app.vision.profile import MAX_PROFILE_BYTES
 from app.vision.raw import Raw, check_pixels, reading
@@ -29,6 +31,8 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7_LAST = (0, 1, 1, 2)
 _INFLATED_AT_ONCE_BYTES = 1 << 20
+_MAX_CHUNKS = 50_000
+"""Of 8 KB, as libpng writes them, that would be 400 MB."""
 
 
 @dataclass
@@ -60,10 +64,11 @@ class _Chunks:
         return BytesIO(b"".join(parts))
 
 
-def read(data: bytes, limits: Limits) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
     """Decode a PNG; the image is L, LA, RGB or RGBA."""
     chunks = _chunks(data)
     check_pixels("png", chunks.size, limits.max_pixels)
+    turn.take(BYTES_PER_PIXEL * math.prod(chunks.size))
     with reading("png"):
         file = PngImageFile(chunks.file())
         file.load()
@@ -80,13 +85,16 @@ def _chunks(data: bytes) -> _Chunks:
         raise BrokenImage("The PNG does not begin with its header. Save it anew.")
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[8:-4])
     chunks = _Chunks((width, height, bits, colour, interlaced), [header])
+    profiles = 0
     for kind, chunk in walk:
         content = chunk[8:-4]
         if kind == b"IDAT":
-            chunks.pixels.append(content)
+            if content:
+                chunks.pixels.append(content)
         elif kind in (b"PLTE", b"tRNS"):
             chunks.before.append(chunk)
-        elif kind == b"iCCP":
+        elif kind == b"iCCP" and not profiles:
+            profiles += 1
             chunks.icc = _profile(bytes(content))
         elif kind == b"eXIf":
             chunks.exif = bytes(content)
@@ -98,7 +106,10 @@ def _chunks(data: bytes) -> _Chunks:
 def _walk(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Every chunk's kind and the whole chunk; one that is cut short ends where the file does."""
     at = _SIGNATURE_BYTES
+    left = _MAX_CHUNKS
     while at + _AROUND_BYTES <= len(data):
+        if not (left := left - 1):
+            raise BrokenImage(f"The PNG has more than {_MAX_CHUNKS:,} chunks. Save it anew.")
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + length + _AROUND_BYTES
         if end > len(data):
@@ -171,5 +182,5 @@ def _from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:
     image = Image.fromarray((grey >> 8).astype(np.uint8))
     if key is None:
         return image
-    alpha = Image.fromarray(np.where(grey == key, 0, 255).astype(np.uint8))
+    alpha = Image.fromarray(np.where(grey == key, np.uint8(0), np.uint8(255)))
     return Image.merge("LA", (image, alpha))

@@ -1,10 +1,12 @@
 """WebP -> `Raw`: header -> limits -> pixels, of the first frame where there are several."""
 
+import math
 from io import BytesIO
 
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import BrokenImage
+from app.vision.budget import BYTES_PER_PIXEL, Turn
 from app.vision.picture import Limits
 from app.vision.raw import Raw, check_pixels, pillow_limit, reading
 
@@ -13,10 +15,11 @@ _VP8_START = b"\x9d\x01\x2a"
 _VP8L_START = b"\x2f"
 
 
-def read(data: bytes, limits: Limits) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
     """Decode a WebP; the image is RGB or RGBA."""
     size = _size(data)
     check_pixels("webp", size, pillow_limit(limits))
+    turn.take(BYTES_PER_PIXEL * math.prod(size))
     with reading("webp"):
         file = WebPImageFile(BytesIO(data))
         if file.size != size:

@@ -1,0 +1,163 @@
+"""Files that are small and made to be dear: refused early, or decoded in their turn."""
+
+import io
+import struct
+import sys
+import threading
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.errors import BrokenImage
+from app.vision import Limits, decode
+from app.vision.budget import SMALL_BYTES, Budget, Turn
+from app.vision.segments import MAX_SCANS, MAX_SEGMENTS, MAX_SEQUENTIAL_SCANS, check_segments
+
+LIMITS = Limits(20 * 2**20, 50_000_000)
+
+
+def jpeg(size=(480, 480), **options) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, (200, 100, 50)).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def segment(marker: int, content: bytes = b"") -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", 2 + len(content)) + content
+
+
+def with_segments(data: bytes, segments: bytes) -> bytes:
+    return data[:2] + segments + data[2:]
+
+
+def with_empty_scans(count: int) -> bytes:
+    data = jpeg(subsampling=0)
+    head = data[: data.index(b"\xff\xda")]
+    return head + segment(0xDA, bytes((1, 1, 0, 0, 63, 0))) * count + b"\xff\xd9"
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png(extra: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (480, 480), (200, 100, 50)).save(file, "PNG")
+    data = file.getvalue()
+    return data[:33] + extra + data[33:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_empty_scans(MAX_SEQUENTIAL_SCANS + 1),
+        with_empty_scans(20_000),
+        with_segments(jpeg(), segment(0xE5) * (MAX_SEGMENTS + 1)),
+        with_segments(jpeg(), segment(0xE1, b"Exif\0\0" + bytes(100)) * (MAX_SEGMENTS + 1)),
+    ],
+    ids=["scans", "many scans", "segments", "exif segments"],
+)
+def test_a_jpeg_that_would_keep_the_decoder_busy_is_refused_by_its_layout(data, monkeypatch):
+    monkeypatch.setattr("app.vision.jpeg._File", None)  # no decoder is asked
+    with pytest.raises(BrokenImage, match="more than any camera or program writes"):
+        decode(data, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(progressive=True),
+        jpeg(restart_marker_blocks=1),
+        with_segments(jpeg(), segment(0xE2, bytes(50)) * 300),
+        with_segments(jpeg(), b"\xff\xff\xff" + segment(0xFE, b"padded")),
+    ],
+    ids=["progressive", "restarts", "300 segments", "fill bytes"],
+)
+def test_an_unusual_but_honest_jpeg_is_read(data):
+    plain = decode(jpeg(), LIMITS).canvas
+    assert np.abs(decode(data, LIMITS).canvas.astype(int) - plain).max() <= 1
+
+
+def test_what_stands_behind_the_picture_does_not_count():
+    video = np.random.default_rng(0).bytes(4_000_000) + b"\xff\xda\0\4xx" * (MAX_SCANS + 1)
+    data = jpeg(progressive=True)
+    assert np.array_equal(decode(data + video, LIMITS).canvas, decode(data, LIMITS).canvas)
+
+
+def test_a_cut_jpeg_is_left_to_the_decoder():
+    check_segments(jpeg()[:100])
+    check_segments(b"\xff\xd8\xff")
+
+
+def test_of_many_profiles_in_a_png_one_is_unpacked(monkeypatch):
+    unpacked = []
+    monkeypatch.setattr("app.vision.png._profile", unpacked.append)
+    decode(png(chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1000))) * 50), LIMITS)
+    assert len(unpacked) == 1
+
+
+def test_a_png_of_countless_chunks_is_refused():
+    with pytest.raises(BrokenImage, match="chunks"):
+        decode(png(chunk(b"IDAT", b"") * 60_000), LIMITS)
+
+
+def test_empty_pixel_chunks_change_nothing():
+    plain = decode(png(), LIMITS).canvas
+    assert np.array_equal(decode(png(chunk(b"IDAT", b"") * 10), LIMITS).canvas, plain)
+
+
+def gif(comment: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.new("P", (480, 480), 3).save(file, "GIF", transparency=3)
+    data = file.getvalue()
+    start = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    return data[:start] + b"\x21\xfe" + comment + b"\0" + data[start:]
+
+
+def test_a_comment_of_countless_blocks_is_refused_and_others_are_left_out():
+    with pytest.raises(BrokenImage, match="blocks"):
+        decode(gif(b"\x01x" * 100_001), LIMITS)
+    canvas = decode(gif(b"\x01x" * 100), LIMITS).canvas
+    assert (canvas == 255).all()  # its transparency, told behind the comment, still counts
+
+
+def test_big_pictures_take_turns_and_small_ones_never_wait():
+    budget = Budget(SMALL_BYTES * 3)
+    entered = threading.Event()
+
+    def second():
+        with Turn(budget) as turn:
+            turn.take(SMALL_BYTES * 2)
+            entered.set()
+
+    with Turn(budget) as first:
+        first.take(SMALL_BYTES * 2)
+        thread = threading.Thread(target=second)
+        thread.start()
+        with Turn(budget) as small:
+            small.take(SMALL_BYTES)
+        assert not entered.wait(0.1)
+    thread.join(timeout=10)
+    assert entered.is_set()
+
+
+def test_a_picture_beyond_the_budget_is_decoded_alone():
+    budget = Budget(SMALL_BYTES)
+    with Turn(budget) as turn:
+        turn.take(SMALL_BYTES * 100)
+    with Turn(budget) as turn:
+        turn.take(SMALL_BYTES * 100)
+
+
+def test_a_broken_big_picture_gives_its_turn_back(monkeypatch):
+    budget = Budget(SMALL_BYTES)
+    monkeypatch.setattr(sys.modules["app.vision.decode"], "_BUDGET", budget)
+    header = struct.pack(">IIBBBBB", 6000, 6000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"junk")
+    for _ in range(2):
+        with pytest.raises(BrokenImage):
+            decode(data + chunk(b"IEND", b""), LIMITS)
+    assert budget._held_bytes == 0
