@@ -20,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.service import Lifecycle
+from app.protocol import BoundedProtocol
 
 log = logging.getLogger("hubel")
 
@@ -28,6 +29,8 @@ _KEEP_ALIVE_S = 75
 _LINGER_S = 1.0
 """How long a connection may stay silent after the listener has closed."""
 _BACKLOG = 2048
+_GRACE_S = 15
+"""What answers that have begun may still take; with drain_s it stays below Compose's 30 s."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,7 +62,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -69,6 +72,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_S,
     )
     DrainingServer(config, lifecycle, drain_s).run(sockets=[listener])
 
@@ -94,6 +98,9 @@ class DrainingServer(uvicorn.Server):
             loop.remove_signal_handler(signal.SIGINT)
 
     def _end(self, drain_s: float) -> None:
+        if self._lifecycle.draining:  # asked for a second time: at once
+            self.should_exit = self.force_exit = True
+            return
         self._lifecycle.draining = True
         asyncio.get_running_loop().call_later(drain_s, setattr, self, "should_exit", True)
 
@@ -112,7 +119,7 @@ class DrainingServer(uvicorn.Server):
             await self._take_the_last(listener)
         loop = asyncio.get_running_loop()
         until = loop.time() + _LINGER_S
-        while self.server_state.connections and loop.time() < until:
+        while self.server_state.connections and loop.time() < until and not self.force_exit:
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
 

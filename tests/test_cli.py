@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from app.cli import main
 
-COMMANDS = ["serve", "health", "classify", "evaluate", "check"]
+COMMANDS = ["serve", "health", "classify", "evaluate", "train", "check"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 """The end of the server, step by step, in this process."""
 
 import asyncio
+import json
+import signal
 import socket
 import threading
 import time
@@ -9,6 +11,7 @@ import pytest
 import uvicorn
 
 from app.api.service import Lifecycle
+from app.protocol import MAX_HEAD_BYTES, BoundedProtocol
 from app.server import DrainingServer, bind
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +29,7 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def run_with(client, loop_name):
+def run_with(client, loop_name="uvloop", respond=None):
     """Run a server here, in the main thread, and `client(server, loop, port)` in another."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
@@ -35,9 +38,11 @@ def run_with(client, loop_name):
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
             loops.append(asyncio.get_running_loop())
-        await hello(scope, receive, send)
+        await (respond or hello)(scope, receive, send)
 
-    config = uvicorn.Config(app, loop=loop_name, ws="none", lifespan="on", log_config=None)
+    config = uvicorn.Config(
+        app, http=BoundedProtocol, loop=loop_name, ws="none", lifespan="on", log_config=None
+    )
     server = DrainingServer(config, Lifecycle(), drain_s=0)
     answers = []
 
@@ -80,3 +85,110 @@ def test_who_connected_but_has_not_sent_yet_is_answered():
             return connection.recv(65536)
 
     assert run_with(client, "uvloop").startswith(b"HTTP/1.1 200")
+
+
+def talk(*pieces, pause_s=0.0):
+    """A client that sends `pieces` one after the other, and reads until it is hung up on."""
+
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            try:
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(pause_s)
+            except OSError:
+                pass  # it was hung up on while it sent
+            told = b""
+            try:
+                while more := connection.recv(65536):
+                    told += more
+                    if b"\r\n\r\n" in told and b"hello" in told:
+                        break
+            except ConnectionResetError:
+                pass  # what was sent after the refusal was not read
+            return told
+
+    return client
+
+
+def problem(answer):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    assert b"connection: close" in head
+    told = json.loads(body)
+    assert told["detail"].endswith(".")
+    return int(head.split(b" ")[1]), told["code"]
+
+
+def test_a_head_without_end_is_refused():
+    # a pause lets the refusal arrive before what follows it
+    pieces = [b"GET / HTTP/1.1\r\nX-Long: ", *[b"a" * 16_384] * 12]
+    assert problem(run_with(talk(*pieces, pause_s=0.02))) == (431, "head_too_large")
+
+
+def test_an_ordinary_head_in_many_pieces_is_read():
+    pieces = [b"GET / HTTP/1.1\r\n", *[f"X-{i}: {i}\r\n".encode() for i in range(50)], b"\r\n"]
+    assert b"200 OK" in run_with(talk(*pieces))
+
+
+def test_a_head_that_does_not_come_in_time_is_refused(monkeypatch):
+    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    assert problem(run_with(talk(b"GET / HTTP/1.1\r\n"))) == (408, "head_too_slow")
+
+
+def test_who_says_nothing_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    assert run_with(talk(b"")) == b""
+
+
+def test_what_is_no_http_is_a_problem():
+    assert problem(run_with(talk(b"EHLO example.org\r\n\r\n"))) == (400, "bad_request")
+
+
+def test_a_body_is_no_head_however_long_and_however_slow(monkeypatch):
+    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    body = [b"b" * 65_536] * 8
+    head = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {65_536 * 8}\r\n\r\n".encode()
+    assert len(body) * 65_536 > MAX_HEAD_BYTES
+
+    async def patient(scope, receive, send):
+        if scope["type"] == "http":
+            while (await receive())["more_body"]:
+                pass
+        await hello(scope, receive, send)
+
+    for respond in (patient, hello):  # `hello` answers before the body has come
+        assert b"200 OK" in run_with(talk(head, *body, pause_s=0.05), respond=respond)
+
+
+def test_requests_in_one_piece_are_all_answered():
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(REQUEST * 3)
+            told = b""
+            while told.count(b"hello") < 3:
+                told += connection.recv(65536)
+            return told
+
+    assert run_with(client).count(b"200 OK") == 3
+
+
+def test_a_second_signal_ends_the_server_though_a_request_hangs():
+    entered = threading.Event()
+
+    async def hang(scope, receive, send):
+        if scope["type"] == "http":
+            entered.set()
+            await asyncio.sleep(600)
+        await hello(scope, receive, send)
+
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(REQUEST)
+            assert entered.wait(10)
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            signal.raise_signal(signal.SIGTERM)
+            return connection.recv(65536)
+
+    assert b"hello" not in run_with(client, respond=hang)

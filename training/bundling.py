@@ -29,7 +29,7 @@ from app.bundle import (
 )
 from app.runtime import metrics
 from app.runtime.session import Session
-from training import calibration, golden, photos
+from training import calibration, photos
 from training.calibration import Temperatures
 from training.gates import Int8Result, compare_int8, probabilities_of
 from training.quantize import CALIBRATION_PHOTOS, quantize
@@ -127,12 +127,16 @@ def calibrated(logits: NDArray[np.float32], labelled: Labelled) -> Calibration:
 
 def record_golden(
     folder: Path,
-    files: list[Path],
+    files: Sequence[Path],
+    sources: Mapping[str, str],
     sessions: Mapping[Precision, Session],
     names: tuple[Label, ...],
     spec: InputSpec,
 ) -> Golden:
-    """Copy the golden photos into the bundle, with what each graph makes of them."""
+    """Copy the golden photos into the bundle, with what each graph makes of them.
+
+    `sources` says by file name where each comes from.
+    """
     (folder / "golden").mkdir()
     for file in files:
         shutil.copyfile(file, folder / "golden" / file.name)
@@ -146,7 +150,7 @@ def record_golden(
             GoldenPhoto(
                 file=f"golden/{file.name}",
                 label=names[int(row.argmax())].name,
-                source=golden.ORIGINS[file.name].source,
+                source=sources[file.name],
                 tolerance={which: TOLERANCE[which] for which in sessions},
             )
             for file, row in zip(files, given["fp32"], strict=True)

@@ -32,7 +32,7 @@ class Temperatures:
     """(N,) for each photo, the temperature fitted without its fold."""
 
 
-def fit_temperature(logits: Floats, truth: Integers) -> float:
+def fit_temperature(logits: Floats, truth: Integers, doubt: float = 0.0) -> float:
     """The temperature with the least negative log-likelihood, between 0.05 and 20.
 
     The likelihood is concave in the inverse temperature, so golden-section search finds its peak.
@@ -40,16 +40,26 @@ def fit_temperature(logits: Floats, truth: Integers) -> float:
     Args:
         logits: (N, K).
         truth: (N,) class indices.
+        doubt: the chance, shared by the other classes, that a photo isn't what `truth` says. It
+            keeps a few photos without an error from claiming certainty; see `doubt_after`.
     """
     low, high = 1 / _HIGHEST, 1 / _LOWEST
     for _ in range(_STEPS):
         left = high - _GOLDEN_RATIO * (high - low)
         right = low + _GOLDEN_RATIO * (high - low)
-        if _loss(logits * left, truth) < _loss(logits * right, truth):
+        if _loss(logits * left, truth, doubt) < _loss(logits * right, truth, doubt):
             high = right
         else:
             low = left
     return 2 / (low + high)
+
+
+def doubt_after(photos: int) -> float:
+    """The chance of an error after as many photos without one, by Laplace's rule of succession.
+
+    As the targets of Platt 1999, "Probabilistic Outputs for Support Vector Machines".
+    """
+    return 1 / (photos + 2)
 
 
 def cross_fit(logits: Floats, truth: Integers, seed: int, folds: int = FOLDS) -> Temperatures:
@@ -78,7 +88,11 @@ def rescored(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.fl
     return softmax(logits / temperatures.of_photo[:, np.newaxis])
 
 
-def _loss(logits: Floats, truth: Integers) -> float:
+def _loss(logits: Floats, truth: Integers, doubt: float) -> float:
     top = logits.max(axis=1)
     total = np.log(np.exp(logits - top[:, np.newaxis]).sum(axis=1)) + top
-    return float((total - logits[np.arange(len(truth)), truth]).mean())
+    right = logits[np.arange(len(truth)), truth]
+    if doubt:
+        others = (logits.sum(axis=1) - right) / (logits.shape[1] - 1)
+        right = (1 - doubt) * right + doubt * others
+    return float((total - right).mean())

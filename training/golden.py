@@ -57,6 +57,7 @@ ORIGINS: Mapping[str, Origin] = {
         "data/rocket.jpg",
     ),
 }
+SOURCES: Mapping[str, str] = {name: origin.source for name, origin in ORIGINS.items()}
 
 
 def find(folder: Path) -> list[Path]:

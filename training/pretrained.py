@@ -92,7 +92,9 @@ def build(arguments: Arguments) -> Bundle:
             metrics={which: bundling.measure(each, labelled) for which, each in sessions.items()},
             calibration=bundling.calibrated(logits, labelled),
             int8=result,
-            golden=bundling.record_golden(folder, golden_photos, sessions, names, arguments.input),
+            golden=bundling.record_golden(
+                folder, golden_photos, golden.SOURCES, sessions, names, arguments.input
+            ),
         )
         (folder / bundle.MODEL_CARD).write_text(card.write(facts), encoding="utf-8")
         manifest = Manifest(
@@ -110,7 +112,7 @@ def build(arguments: Arguments) -> Bundle:
                 arguments=arguments.recorded(),
                 seed=arguments.seed,
                 data=photos.fingerprint(found),
-                versions=provenance.versions(),
+                versions=provenance.versions("torch"),
                 git_commit=provenance.git_commit(),
                 seconds=round(time.monotonic() - began, 1),
             ),

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from app import __version__
 
-_LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "pillow")
+_LIBRARIES = ("onnx", "onnxruntime", "numpy", "pillow")
 
 
-def versions() -> dict[str, str]:
-    """The versions of Hubel, Python and the libraries whose results depend on them."""
+def versions(*trained_by: str) -> dict[str, str]:
+    """The versions of Hubel, Python and the libraries whose results depend on them.
+
+    `trained_by` are those that this recipe uses beside.
+    """
     return {
         "hubel": __version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
+        **{name: version(name) for name in (*trained_by, *_LIBRARIES)},
     }
 
 

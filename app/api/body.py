@@ -34,7 +34,7 @@ async def read_body(request: Request, limit: int, limits: BodyLimits, held: Held
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
         _check(int(announced), limit)
-        held.grow_to(int(announced))
+        held.check_room(int(announced))  # what is only announced takes no room from others
     try:
         async with asyncio.timeout(limits.timeout_s):
             return await _read(request, limit, held)

@@ -4,6 +4,8 @@ HubelError, a parameter that FastAPI refuses, 404, 405 and the unexpected all le
 """
 
 import json
+import uuid
+from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -114,6 +116,18 @@ def internal_problem(scope: Scope) -> tuple[str, bytes]:
     text = "Something failed inside the service. Its log holds the cause, under this request id."
     request_id = facts_of(scope).request_id
     return _rendered(scope, _problem(500, "internal", "Internal error", text, request_id))
+
+
+def bare_problem(status: int, code: str, title: str, text: str) -> bytes:
+    """A whole HTTP answer, for what is refused before it is a request."""
+    request_id = uuid.uuid4().hex
+    body = _problem(status, code, title, text, request_id).model_dump_json().encode()
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+        f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def install(app: FastAPI) -> None:

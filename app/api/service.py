@@ -66,14 +66,22 @@ class Held:
             QueueFull: all requests together would hold more than the buffer's limit.
         """
         more = max(0, size - self.bytes)
+        self.check_room(more)
+        self.bytes += more
+        self.buffer.held_bytes += more
+
+    def check_room(self, more: int) -> None:
+        """Refuse now what could not be held now.
+
+        Raises:
+            QueueFull: all requests together would hold more than the buffer's limit.
+        """
         if self.buffer.held_bytes + more > self.buffer.max_bytes:
             raise QueueFull(
                 f"Requests that are being answered hold {self.buffer.held_bytes} bytes already. "
                 "Try again later, or send smaller images.",
                 retry_after_s=1,
             )
-        self.bytes += more
-        self.buffer.held_bytes += more
 
 
 @dataclass(frozen=True)

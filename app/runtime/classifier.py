@@ -141,7 +141,7 @@ def decide(
         return None
     confidence = float(probabilities.max())
     score = confidence if rule.score == "max_probability" else familiarity
-    if score is None or score < rule.threshold:
+    if score is None or not score >= rule.threshold:  # a NaN reaches nothing
         return "unknown"
     return "unsure" if confidence < SURE_FROM else "accepted"
 

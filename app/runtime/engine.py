@@ -9,6 +9,7 @@ Decoding, resizing and ONNX Runtime's run release the GIL, so threads are enough
 about an image happens in such work, on these threads, and nowhere else.
 """
 
+import logging
 import math
 import threading
 import time
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from app.errors import DeadlinePassed, QueueFull
+from app.errors import DeadlinePassed, QueueFull, TooManyFiles
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -68,12 +71,15 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish what is queued, then end the threads."""
+        """Finish what is queued, then end the threads; work that hangs is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        until = time.monotonic() + self.deadline_s
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                log.error("%s does not end; the process ends without it", thread.name)
 
     @property
     def depth(self) -> int:
@@ -91,8 +97,14 @@ class Engine:
 
         Raises:
             QueueFull: `pieces` more don't fit.
+            TooManyFiles: so many never fit.
         """
         depth, capacity = self.depth, self.capacity
+        if pieces > capacity:
+            raise TooManyFiles(
+                f"{pieces} images take longer than {self.deadline_s:g} s; {capacity} can be done. "
+                "Send fewer at once."
+            )
         if depth + pieces > capacity:
             wait_s = depth / 2 * self.service_s / self.threads
             raise QueueFull(
@@ -108,6 +120,7 @@ class Engine:
 
         Raises:
             QueueFull: they don't fit.
+            TooManyFiles: so many never fit.
         """
         now = time.monotonic()
         futures: list[Future[T]] = [Future() for _ in works]

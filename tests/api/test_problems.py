@@ -148,12 +148,12 @@ def test_a_full_queue_answers_at_once_and_says_when_to_come_back(client, photo, 
         held.engine.service_s = service_s
 
 
-def test_a_batch_that_does_not_fit_is_refused_whole(make_bundle, serve, photo, block):
+def test_a_batch_that_never_fits_is_refused_whole(make_bundle, serve, photo, block):
     make_bundle()
     with serve() as client, block(client) as held:
         held.engine.service_s = 1e9  # as many may wait as there are threads
         files = [("file", ("a.jpg", photo("red")))] * (held.engine.capacity + 1)
-        check(client.post(CLASSIFY, files=files), 429, "queue_full")
+        check(client.post(CLASSIFY, files=files), 413, "too_many_files")
         assert held.engine.depth == 0
 
 

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app import vision
-from app.errors import BrokenImage, NotAnImage
-from app.runtime.classifier import Classifier, Query, classify, top
+from app.bundle import UnknownRule
+from app.errors import BrokenImage, BundleMismatch, NotAnImage
+from app.runtime.classifier import Classifier, Query, classify, decide, top
 from app.runtime.engine import Engine
 from app.runtime.model import load_model
 
@@ -64,6 +66,56 @@ def test_what_the_file_is_comes_along(model):
     stages = answer.stages
     assert stages.queue_s == 1.5
     assert min(stages.decode_s, stages.resize_s, stages.run_s) > 0
+
+
+@pytest.mark.parametrize(
+    ("score", "familiarity", "top1", "decision"),
+    [
+        ("familiarity", 0.6, 0.67, "accepted"),
+        ("familiarity", 0.5, 0.99, "accepted"),
+        ("familiarity", 0.6, 0.66, "unsure"),
+        ("familiarity", 0.49, 0.99, "unknown"),
+        ("familiarity", float("nan"), 0.99, "unknown"),
+        ("max_probability", None, 0.49, "unknown"),
+        ("max_probability", None, 0.6, "unsure"),
+        (None, None, 0.1, None),
+    ],
+)
+def test_what_is_made_of_an_answer(score, familiarity, top1, decision):
+    rule = UnknownRule(score=score, threshold=0.5, accepts=0.95) if score else None
+    probabilities = np.array([top1, *[(1 - top1) / 2] * 2], np.float32)
+    assert decide(probabilities, familiarity, rule) == decision
+
+
+def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(
+    make_bundle, rewrite, graph, photo
+):
+    folder = make_bundle().folder
+    model = graph()
+    maximum = onnx.helper.make_node("ReduceMax", ["embedding"], ["familiarity"], keepdims=0)
+    maximum.attribute.append(onnx.helper.make_attribute("axes", [1]))
+    model.opset_import[0].version = 17
+    for node in model.graph.node:
+        if node.op_type == "ReduceMean":
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("axes", [1, 2]))
+    model.graph.node.append(maximum)
+    floats = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info("familiarity", floats, ["N"]))
+    onnx.save(model, folder / "model.onnx")
+    rewrite(folder, {"unknown": {"score": "familiarity", "threshold": 0.5, "accepts": 0.95}})
+    loaded = load_model(folder, "cpu")
+    bright = classify(photo("red"), loaded, Query(), LIMITS)
+    dull = classify(photo((150, 120, 120)), loaded, Query(), LIMITS)
+    assert (bright.decision, dull.decision) == ("accepted", "unknown")
+    assert dull.predictions[0].label == "red"
+
+
+def test_a_threshold_without_its_output_is_refused(make_bundle, rewrite):
+    folder = make_bundle().folder
+    rewrite(folder, {"unknown": {"score": "familiarity", "threshold": 0.5, "accepts": 0.95}})
+    with pytest.raises(BundleMismatch, match="a threshold of familiarity"):
+        load_model(folder, "cpu")
 
 
 @settings(max_examples=25, deadline=None)

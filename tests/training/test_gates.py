@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from training.gates import Int8Result, compare_int8, int8_drop
+from training.gates import Int8Result, compare_int8, int8_drop, upper_limit
 
 GOOD = {
     "images": 1500,
@@ -35,6 +35,32 @@ def test_an_int8_graph_that_is_as_good_and_faster_may_ship():
 def test_an_int8_graph_is_left_out(change, reason):
     (miss,) = Int8Result(**{**GOOD, **change}).misses
     assert reason in miss
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"images": 299, "lost": 0}, "299 photos, and 300 are needed"),
+        ({"images": 400, "lost": 1}, "loses 1 of 400 photos, which may be 1.18 %"),
+        ({"images": 1500, "lost": 40, "drop": 0.02}, "loses 2.00 points"),
+    ],
+    ids=["too few", "too few to be sure", "enough to count the drop"],
+)
+def test_with_fewer_photos_the_loss_must_surely_be_small(change, reason):
+    (miss,) = Int8Result(**{**GOOD, **change}).misses
+    assert reason in miss
+
+
+@pytest.mark.parametrize(
+    "change", [{"images": 300, "lost": 0}, {"images": 500, "lost": 1}], ids=["none", "one"]
+)
+def test_hundreds_of_photos_with_hardly_a_loss_are_enough(change):
+    assert Int8Result(**{**GOOD, **change}).misses == []
+
+
+def test_the_upper_limit_is_that_of_the_binomial():
+    assert upper_limit(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
+    assert upper_limit(3, 100) == pytest.approx(0.0757, abs=1e-4)  # Clopper and Pearson's table
 
 
 def test_labelled_photos_count_by_right_and_wrong():

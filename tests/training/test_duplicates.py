@@ -1,0 +1,85 @@
+"""What counts as the same picture, and what becomes of it."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from app.bundle import InputSpec
+from training import dataset, duplicates, findings, reading
+
+SPEC = InputSpec(size=32, crop=1.0, resample="box")
+
+
+@pytest.fixture
+def looked_at(tmp_path):
+    def look(**files):
+        """Files by name, `__` for the slash."""
+        for name, content in files.items():
+            path = tmp_path / "data" / f"{name.replace('__', '/')}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        data = dataset.look_into(tmp_path / "data")
+        photos, unusable, _ = reading.read(data.files, SPEC, tmp_path)
+        doubles = duplicates.find(photos)
+        found = findings.collect(data, photos, unusable, doubles)
+        names = [photos[index].file.name for index in findings.used(photos, doubles)]
+        return doubles, names, {finding.kind: finding.names for finding in found.found}
+
+    return look
+
+
+def plain(colour):
+    file = io.BytesIO()
+    Image.new("RGB", (90, 90), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(looked_at, blob):
+    doubles, names, found = looked_at(
+        red__a=blob("red", 1),
+        red__b=blob("red", 1, quality=40),
+        red__c=blob("red", 1, size=70),
+        red__d=blob("red", 2),
+    )
+    assert doubles.near == [[0, 1, 2]]
+    assert doubles.exact == []
+    assert len(names) == 4  # kept, on one side of the split
+    assert found["near duplicates"] == ("red/a.jpg = red/b.jpg = red/c.jpg",)
+
+
+def test_plain_pictures_of_other_colours_are_no_duplicates(looked_at):
+    doubles, _, _ = looked_at(x__a=plain("red"), x__b=plain("blue"), x__c=plain((255, 0, 60)))
+    assert doubles.near == []
+
+
+def test_of_copies_one_is_used(looked_at, blob):
+    _, names, found = looked_at(red__a=blob("red", 1), red__b=blob("red", 1), red__c=blob("red", 2))
+    assert names == ["red/a.jpg", "red/c.jpg"]
+    assert found["copies"] == ("red/a.jpg = red/b.jpg",)
+
+
+def test_a_photo_under_two_labels_is_left_out_and_one_that_looks_alike_is_named(looked_at, blob):
+    _, names, found = looked_at(
+        red__a=blob("red", 1),
+        green__b=blob("red", 1),
+        red__c=blob("red", 2),
+        green__d=blob("red", 2, quality=40),
+    )
+    assert names == ["green/d.jpg", "red/c.jpg"]
+    assert found["two labels"] == ("green/b.jpg = red/a.jpg",)
+    assert found["near, two labels"] == ("green/d.jpg = red/c.jpg",)
+
+
+def test_leaks_between_given_parts_are_named_and_left_as_they_are(looked_at, blob):
+    _, names, found = looked_at(
+        train__red__a=blob("red", 1),
+        test__red__b=blob("red", 1),
+        train__red__c=blob("red", 2),
+        val__red__d=blob("red", 2, quality=40),
+    )
+    assert len(names) == 4
+    assert found["leak"] == (
+        "test/red/b.jpg = train/red/a.jpg",
+        "train/red/c.jpg = val/red/d.jpg",
+    )

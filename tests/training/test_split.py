@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.errors import DataUnusable
+from training.split import deal, require_enough, split
+
+
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=10, max_size=40),
+    classes=st.integers(2, 4),
+    seed=st.integers(0, 99),
+)
+def test_groups_stay_together_and_every_class_is_in_every_part(sizes, classes, seed):
+    sizes += [1] * 5 * classes  # five photos of each class that stand alone
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    truth = groups % classes
+    parts = np.array(split(truth, groups, [None] * len(truth), seed))
+    for group in np.unique(groups):
+        assert len(set(parts[groups == group])) == 1
+    for label in range(classes):
+        assert set(parts[truth == label]) == {"train", "val", "test"}
+
+
+def test_parts_have_their_shares_of_every_class():
+    truth = np.repeat([0, 1], [200, 40])
+    parts = np.array(split(truth, np.arange(240), [None] * 240, 0))
+    for label, counts in ((0, (140, 30, 30)), (1, (28, 6, 6))):
+        own = parts[truth == label]
+        assert tuple((own == part).sum() for part in ("train", "val", "test")) == counts
+
+
+def test_a_seed_fixes_the_split_and_another_changes_it():
+    truth, groups = np.arange(60) % 2, np.arange(60)
+    first, again, other = (split(truth, groups, [None] * 60, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_given_parts_stand_and_a_missing_one_is_dealt_from_train():
+    truth, groups = np.arange(60) % 2, np.arange(60)
+    given = ["train"] * 40 + ["test"] * 20
+    parts = split(truth, groups, given, 0)
+    assert parts[40:] == ["test"] * 20
+    assert set(parts[:40]) == {"train", "val"}
+    assert split(truth, groups, ["train"] * 20 + ["val"] * 20 + ["test"] * 20, 0) == (
+        ["train"] * 20 + ["val"] * 20 + ["test"] * 20
+    )
+
+
+def test_folds_are_even_in_every_class():
+    truth = np.arange(100) % 2
+    folds = deal(truth, np.arange(100), [1.0] * 5, 0)
+    assert np.bincount(folds * 2 + truth).tolist() == [10] * 10
+
+
+def test_five_near_duplicates_are_one_photo():
+    truth, given = np.repeat([0, 1], 5), [None] * 10
+    require_enough(truth, np.arange(10), given, ["cat", "dog"])
+    with pytest.raises(DataUnusable, match="Class 'dog' has too few usable photos that differ: 4"):
+        require_enough(truth, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]), given, ["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [(["cat"], "there is only 'cat'"), ([], "two classes")]
+)
+def test_one_class_is_too_few(labels, words):
+    with pytest.raises(DataUnusable, match=words):
+        require_enough(np.zeros(9, np.intp), np.arange(9), [None] * 9, labels)

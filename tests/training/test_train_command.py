@@ -1,0 +1,228 @@
+"""`hubel train`, from a folder of photos to a bundle that serves."""
+
+import io
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import numpy_helper
+from PIL import Image
+
+from app import vision
+from app.bundle import load, verify_files
+from app.cli import main
+from app.runtime.classifier import Query, classify
+from app.runtime.model import load_model
+from app.runtime.session import Session
+from app.runtime.verify import run_golden
+from training import dataset, gates, head_int8, head_learning, reading
+from training.photos import LIMITS
+from training.recipe import BACKBONE
+
+
+def _train(*arguments):
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory, blob):
+    """A folder with everything that goes wrong in practice."""
+    data = tmp_path_factory.mktemp("odd") / "photos of blobs"
+    for start, (hue, folder) in enumerate({"red": "κόκκινο", "green": "dark green"}.items()):
+        (data / folder).mkdir(parents=True)
+        for index in range(14):
+            (data / folder / f"{index:02}.jpg").write_bytes(blob(hue, 100 * start + index))
+    greek = data / "κόκκινο"
+    (data / "nothing").mkdir()
+    (greek / "corrupt.jpg").write_bytes(blob("red", 50)[:600])
+    (greek / "moving.gif").write_bytes(blob("red", 51, "GIF"))
+    (greek / "notes.txt").write_text("taken in May")
+    (greek / "small.png").write_bytes(blob("red", 52, "PNG", size=40))
+    (greek / "scan.tif").write_bytes(blob("red", 53, "TIFF"))
+    shutil.copy(greek / "00.jpg", greek / "copy of 00.jpg")
+    shutil.copy(greek / "01.jpg", data / "dark green" / "mistaken.jpg")
+    (greek / "later").mkdir()
+    (greek / "later" / "again.jpg").write_bytes(blob("red", 2, quality=40))
+    return data
+
+
+@pytest.fixture(scope="module")
+def trained(odd):
+    output = odd.parent / "bundles" / "blobs"
+    result = _train(odd, "--output", output)
+    assert result.exit_code == 0, result.output
+    return output, result.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Files that can't be used, passed over (3): κόκκινο/corrupt.jpg (",
+        "κόκκινο/notes.txt (No image format begins like this file)",
+        "κόκκινο/scan.tif (This is TIFF, which isn't read here)",
+        "GIFs, of which the first frame is used (1): κόκκινο/moving.gif",
+        "Photos under 64 pixels high or wide (1): κόκκινο/small.png (40x40)",
+        "The same photo under two labels, left out (1): dark green/mistaken.jpg = κόκκινο/01.jpg",
+        "Copies of one file, of which one is used (1): κόκκινο/00.jpg = κόκκινο/copy of 00.jpg",
+        "kept on one side of the split (1): κόκκινο/02.jpg = κόκκινο/later/again.jpg",
+        "Folders without any file, left out as classes (1): nothing",
+        "Folders inside a class; their photos count for it (1): κόκκινο/later",
+        "Class names with spaces or letters beyond ASCII (2): dark green; κόκκινο",
+        "36 files (31 JPEG, 1 GIF, 1 PNG); 30 photos to learn from",
+        "2 classes: dark green 14, κόκκινο 16",
+    ],
+)
+def test_what_is_odd_about_the_data_is_said(trained, line):
+    output, told = trained
+    assert line in told
+    assert line in (output / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_bundle_is_whole_and_proves_itself(trained):
+    output, told = trained
+    made = load(output)
+    verify_files(made)
+    manifest = made.manifest
+    assert [label.name for label in manifest.labels] == ["dark green", "κόκκινο"]
+    assert (manifest.name, manifest.training.recipe) == ("blobs", "head")
+    assert manifest.training.arguments["data"] == "photos of blobs"
+    assert str(output.parent) not in (output / "bundle.json").read_text()
+    assert sum(manifest.training.arguments["photos"].values()) == 30
+    assert "int8 is left out: there are fewer than 300 photos to compare it on" in told
+    assert manifest.precisions == ("fp32",)
+    results = run_golden(Session(made.model_path("fp32"), "cpu", "fp32"), made)
+    assert len(results) == 4
+    assert all(result.difference < 1e-6 for result in results)
+    assert [path.name for path in output.parent.iterdir()] == ["blobs"]
+
+
+def test_golden_photos_are_small_canvases_of_the_test_split(trained):
+    made = load(trained[0])
+    for photo in made.manifest.golden.photos:
+        data = made.path(photo.file).read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (480, 480), {})
+        assert photo.source.startswith("photos of blobs/")
+
+
+def test_it_knows_its_classes_and_what_is_like_neither(trained, blob):
+    model = load_model(trained[0], "cpu")
+    for hue, label in (("red", "κόκκινο"), ("green", "dark green")):
+        answer = classify(blob(hue, 900), model, Query(), LIMITS)
+        assert (answer.predictions[0].label, answer.decision) == (label, "accepted")
+    lines = np.indices((480, 480)).sum(axis=0) // 8 % 2 * 255
+    stripes = np.repeat(lines[..., None], 3, axis=2).astype(np.uint8)
+    assert classify(stripes, model, Query(), LIMITS).decision == "unknown"
+
+
+def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
+    again = tmp_path / "again"
+    command = [sys.executable, "-m", "training", odd, "--output", again, "--name", "blobs"]
+    subprocess.run(command, check=True, capture_output=True)
+    first, second = load(trained[0]).manifest, load(again).manifest
+    of_the_run = {"training", "files"}
+    assert first.model_dump(exclude=of_the_run) == second.model_dump(exclude=of_the_run)
+    for one, other in zip(_weights(trained[0]), _weights(again), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert first.training.data == second.training.data
+
+
+def _weights(folder):
+    graph = onnx.load(folder / "model.onnx").graph
+    names = ("head.weight", "head.bias", "temperature", "prototypes")
+    return [numpy_helper.to_array(t) for t in graph.initializer if t.name in names]
+
+
+def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(head_int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
+    result = _train(data, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    made = load(tmp_path / "out")
+    manifest = made.manifest
+    assert manifest.precisions == ("fp32", "int8")
+    assert manifest.metrics["int8"].top1 == 1
+    assert {"fp32", "int8"} == set(manifest.golden.expected)
+    # 24 photos, of which half of train and val gave the ranges
+    assert "int8 on 14 photos: drop 0.00 points" in result.output
+    session = Session(made.model_path("int8"), "cpu", "int8")
+    pixels = np.zeros((1, 240, 240, 3), np.uint8)
+    assert session.outputs_of(["familiarity"], pixels)[0].shape == (1,)
+
+
+def test_a_given_split_is_used(data, tmp_path):
+    for index, part in enumerate(("train", "test")):
+        for hue in ("red", "green"):
+            (tmp_path / "given" / part / hue).mkdir(parents=True)
+            for file in sorted((data / hue).iterdir())[8 * index : 8 * index + 8]:
+                shutil.copy(file, tmp_path / "given" / part / hue)
+    shutil.copy(data / "red" / "00.jpg", tmp_path / "given" / "test" / "red" / "leak.jpg")
+    result = _train(tmp_path / "given", "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "split: train 14, val 2, test 9 (as given)" in result.output
+    assert "figures flatter (1): test/red/leak.jpg = train/red/00.jpg" in result.output
+    assert load(tmp_path / "out").manifest.metrics["fp32"].images == 9
+
+
+def test_pixels_are_those_that_serving_reads(data, tmp_path):
+    spec = load(BACKBONE).manifest.input
+    photos, _, pixels = reading.read(dataset.look_into(data).files, spec, tmp_path)
+    for photo in photos[:3]:
+        canvas = vision.decode(photo.file.path.read_bytes(), LIMITS).canvas
+        assert (pixels[photo.row] == vision.resize(canvas, spec)).all()
+
+
+def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(head_learning, "fit", interrupted)
+    result = _train(data, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "Aborted!" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_nothing_is_written_on_a_parity_miss(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gates, "PARITY", -1.0)
+    result = _train(data, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "differs from scikit-learn" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def _refused(result, *words):
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_too_little_to_learn_from_is_said(data, tmp_path):
+    output = tmp_path / "out"
+    for file in sorted((data / "green").iterdir())[4:]:
+        file.unlink()
+    _refused(_train(data, "--output", output), "Class 'green' has too few", "4, and 5 are needed")
+    shutil.rmtree(data / "green")
+    _refused(_train(data, "--output", output), "there is only 'red'")
+    shutil.rmtree(data / "red")
+    _refused(_train(data, "--output", output), "holds no photos")
+    (data / "red").mkdir()
+    (data / "red" / "a.txt").write_text("no photo")
+    _refused(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
+    assert not output.exists()
+
+
+def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    _refused(_train(data, "--output", tmp_path / "mine"), "is there already and is no bundle")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    _refused(_train(data, "--output", data / "out"), "lie in one another")
+    _refused(_train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name")
+    _refused(_train(tmp_path / "none", "--output", tmp_path / "out"), "does not exist")
+    _refused(_train(data, "--output", tmp_path / "out", "--recipe", "magic"), "'magic'")

@@ -1,0 +1,58 @@
+"""What a network learns from and is measured on: photos with their class and their part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training import findings
+from training.dataset import Dataset, Part
+from training.duplicates import Duplicates
+from training.errors import DataUnusable
+from training.reading import Photo
+from training.split import require_enough, split
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Photos in the order of their names."""
+
+    data: str
+    """The data folder's name."""
+    labels: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    truth: NDArray[np.intp]
+    """(N,) indices into `labels`."""
+    groups: NDArray[np.intp]
+    """(N,) a number that photos which look the same share."""
+    parts: NDArray[np.str_]
+    """(N,) train, val or test."""
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """(N,) where each photo's pixels lie."""
+        return np.array([photo.row for photo in self.photos], np.intp)
+
+    def of(self, *parts: Part) -> NDArray[np.intp]:
+        """The indices of the photos of these parts."""
+        return np.flatnonzero(np.isin(self.parts, parts))
+
+
+def prepare(dataset: Dataset, photos: Sequence[Photo], doubles: Duplicates, seed: int) -> Examples:
+    """Leave out what can't be learnt from, and split the rest.
+
+    Raises:
+        DataUnusable: too little is left.
+    """
+    kept = findings.used(photos, doubles)
+    labels = dataset.labels
+    truth = np.array([labels.index(photos[index].file.label) for index in kept], np.intp)
+    groups = doubles.group_of[kept]
+    given = [photos[index].file.part for index in kept]
+    require_enough(truth, groups, given, labels)
+    parts = np.array(split(truth, groups, given, seed))
+    if not (parts == "test").any():
+        raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
+    chosen = tuple(photos[index] for index in kept)
+    return Examples(dataset.name, labels, chosen, truth, groups, parts)

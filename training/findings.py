@@ -1,0 +1,203 @@
+"""What was found in the data, as data and as lines to read.
+
+files and photos -> one `Finding` for each kind of thing that is out of the ordinary, with the names
+of the files; the terminal shows the first few names, a report may show all. `used` says which
+photos training may learn from: one of several copies, and none of those that stand under two
+labels, since one of the labels must be wrong.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from training.dataset import Dataset
+from training.duplicates import Duplicates
+from training.reading import Photo, Unusable
+
+Kind = Literal[
+    "unusable",
+    "first frame",
+    "copies",
+    "two labels",
+    "near duplicates",
+    "near, two labels",
+    "leak",
+    "tiny",
+    "imbalance",
+    "empty class",
+    "nested",
+    "stray",
+    "odd name",
+]
+
+TINY_SIDE = 64
+"""A shorter side under this many pixels leaves little to see."""
+IMBALANCE = 5.0
+"""A largest class this many times the smallest is worth a word."""
+_SHOWN = 4
+_CLASSES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of thing, and what it was found on."""
+
+    kind: Kind
+    says: str
+    names: tuple[str, ...]
+
+    def line(self) -> str:
+        """For a terminal: what, and the first few names."""
+        shown = "; ".join(self.names[:_SHOWN])
+        more = f"; and {len(self.names) - _SHOWN} more" if len(self.names) > _SHOWN else ""
+        return f"{self.says} ({len(self.names)}): {shown}{more}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the data is like."""
+
+    files: int
+    photos: Mapping[str, int]
+    """By class, those that training may learn from."""
+    formats: Mapping[str, int]
+    found: tuple[Finding, ...]
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        named = [f"{label} {count}" for label, count in self.photos.items()]
+        classes = ", ".join(named[:_CLASSES_SHOWN])
+        if len(named) > _CLASSES_SHOWN:
+            classes += f", and {len(named) - _CLASSES_SHOWN} more"
+        formats = ", ".join(f"{count} {name}" for name, count in self.formats.items())
+        return [
+            f"{self.files} files ({formats}); {sum(self.photos.values())} photos to learn from",
+            f"{len(self.photos)} classes: {classes}",
+            *(finding.line() for finding in self.found),
+        ]
+
+
+def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
+    """The indices of the photos to learn from."""
+    left_out: set[int] = set()
+    for group in duplicates.exact:
+        if _labels(photos, group) > 1:
+            left_out.update(group)
+            continue
+        first: dict[object, int] = {}
+        for index in group:  # a copy in another part of a given split stays there
+            if first.setdefault(photos[index].file.part, index) != index:
+                left_out.add(index)
+    return [index for index in range(len(photos)) if index not in left_out]
+
+
+def collect(
+    dataset: Dataset, photos: Sequence[Photo], unusable: Sequence[Unusable], doubles: Duplicates
+) -> Findings:
+    """All findings, in the order in which they should be read."""
+    kept = [photos[index] for index in used(photos, doubles)]
+    by_class = Counter(photo.file.label for photo in kept)
+    formats = Counter(photo.format.upper() for photo in photos)
+    found = [
+        *_about_files(unusable, photos),
+        *_about_doubles(photos, doubles),
+        *_about_folders(dataset),
+        *_about_balance(by_class),
+    ]
+    return Findings(
+        files=len(dataset.files),
+        photos={label: by_class[label] for label in dataset.labels},
+        formats=dict(formats.most_common()),
+        found=tuple(finding for finding in found if finding.names),
+    )
+
+
+def _about_files(unusable: Sequence[Unusable], photos: Sequence[Photo]) -> list[Finding]:
+    tiny = [photo for photo in photos if min(photo.width, photo.height) < TINY_SIDE]
+    gifs = [photo.file.name for photo in photos if photo.format == "gif"]
+    return [
+        Finding(
+            "unusable",
+            "Files that can't be used, passed over",
+            tuple(f"{one.file.name} ({one.reason.removesuffix('.')})" for one in unusable),
+        ),
+        Finding("first frame", "GIFs, of which the first frame is used", tuple(gifs)),
+        Finding(
+            "tiny",
+            f"Photos under {TINY_SIDE} pixels high or wide",
+            tuple(f"{photo.file.name} ({photo.width}x{photo.height})" for photo in tiny),
+        ),
+    ]
+
+
+def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding]:
+    exact = {tuple(group) for group in doubles.exact}
+    near = [group for group in doubles.near if tuple(group) not in exact]
+    conflicts = [group for group in doubles.exact if _labels(photos, group) > 1]
+    near_conflicts = [group for group in near if _labels(photos, group) > 1]
+    leaks = [group for group in doubles.near if len({photos[i].file.part for i in group}) > 1]
+
+    def repeats(group: Sequence[int]) -> bool:
+        return len({photos[index].file.part for index in group}) < len(group)
+
+    def named(groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
+        return tuple(" = ".join(photos[index].file.name for index in group) for group in groups)
+
+    return [
+        Finding("two labels", "The same photo under two labels, left out", named(conflicts)),
+        Finding(
+            "copies",
+            "Copies of one file, of which one is used",
+            named([group for group in doubles.exact if group not in conflicts and repeats(group)]),
+        ),
+        Finding(
+            "near, two labels",
+            "Photos that look the same under two labels; look at them",
+            named(near_conflicts),
+        ),
+        Finding(
+            "near duplicates",
+            "Photos that look the same, kept on one side of the split",
+            named([group for group in near if group not in near_conflicts]),
+        ),
+        Finding(
+            "leak",
+            "The same photo in two parts of the given split, so figures flatter",
+            named(leaks),
+        ),
+    ]
+
+
+def _about_folders(dataset: Dataset) -> list[Finding]:
+    odd = [
+        label for label in dataset.labels if not label.isascii() or label != "".join(label.split())
+    ]
+    return [
+        Finding("empty class", "Folders without any file, left out as classes", dataset.empty),
+        Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
+        Finding("stray", "Outside any class's folder, passed over", dataset.stray),
+        Finding("odd name", "Class names with spaces or letters beyond ASCII", tuple(odd)),
+        Finding("odd name", "Class names that differ in case alone", _same_but_for_case(dataset)),
+    ]
+
+
+def _about_balance(by_class: Mapping[str, int]) -> list[Finding]:
+    if not by_class:
+        return []
+    ranked = sorted(by_class, key=lambda label: (by_class[label], label))
+    smallest, largest = ranked[0], ranked[-1]
+    if by_class[largest] < IMBALANCE * by_class[smallest]:
+        return []
+    ratio = by_class[largest] / by_class[smallest]
+    says = f"Unequal classes: the largest, {largest}, has {ratio:.0f} times the photos of"
+    return [Finding("imbalance", says, (smallest,))]
+
+
+def _same_but_for_case(dataset: Dataset) -> tuple[str, ...]:
+    counts = Counter(label.casefold() for label in dataset.labels)
+    return tuple(label for label in dataset.labels if counts[label.casefold()] > 1)
+
+
+def _labels(photos: Sequence[Photo], group: Sequence[int]) -> int:
+    return len({photos[index].file.label for index in group})

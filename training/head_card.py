@@ -1,0 +1,121 @@
+"""What is known of a trained head -> its card, README.md in the bundle."""
+
+import textwrap
+
+from app.bundle import Manifest, Metrics, Precision
+from app.runtime.classifier import SURE_FROM
+from training.findings import Findings
+from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
+from training.head_int8 import TOO_FEW
+
+_TEMPLATE = """\
+# {name}
+
+{count} classes: {labels}. Written by `hubel train` with the recipe `head`; bundle.json has its
+arguments.
+
+## Data
+
+{findings}
+
+Split, with photos that look alike on one side: {split}.
+bundle.json has a fingerprint of the photos.
+
+## Recipe
+
+The network is that of the bundle {backbone}, unchanged up to its embedding; see its card for the
+licence of its weights. The last layer is a multinomial logistic regression (scikit-learn,
+C = {strength:g}, chosen by {folds}-fold cross-validation over train and val, then fitted on all of
+them). Seed {seed}.
+
+## Figures
+
+| Precision | Top-1 | Top-5 | ECE | Photos | Measured on |
+|---|---|---|---|---|---|
+{metrics}
+
+fp32 is wrong on {wrong} of {images} photos; of others like them it may be wrong on up to
+{limit:.1f} % (95 %). The expected calibration error (15 bins) is {ece_before:.3f} without the
+temperature of {temperature:.3f}, and {ece_after:.3f} with it.
+
+{int8}
+
+## What it says of other photos
+
+A photo whose familiarity (cosine to the nearest of {prototypes} prototypes of the training's
+photos) is under {threshold:.3f} is answered `unknown`; {accepts:.1f} % of the test photos reach
+that. An answer under {sure:.0f} % is `unsure`, any other `accepted`.
+
+## Limits
+
+It knows the classes above and no others, as they look in the photos above: in other light, from
+other cameras or in other places it may be less right than the figures say, and only photos from
+there can tell. `unknown` catches most photos of something else, not all. Don't let it decide over
+people, medicine or safety.
+
+## Golden photos
+
+The bundle's own test: these give their stored probabilities, or the bundle doesn't serve. They are
+photos of the test split; mind that before you hand the bundle on.
+
+| Photo | Label | From |
+|---|---|---|
+{golden}
+"""
+_SHOWN = 20
+
+
+def write(int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
+    """The card, in Markdown."""
+    names = [label.name for label in manifest.labels]
+    chosen, fp32 = manifest.training.arguments, manifest.metrics["fp32"]
+    wrong = round((1 - fp32.top1) * fp32.images)
+    assert manifest.calibration is not None
+    assert manifest.unknown is not None
+    return _TEMPLATE.format(
+        name=manifest.name,
+        count=len(names),
+        labels=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else ""),
+        findings="\n".join(f"- {line}" for line in found.lines()),
+        split=", ".join(f"{part} {count}" for part, count in chosen["photos"].items()),
+        backbone=chosen["backbone"],
+        strength=chosen["strength"],
+        folds=chosen["folds"],
+        seed=manifest.training.seed,
+        metrics="\n".join(_row(*item) for item in manifest.metrics.items()),
+        wrong=wrong,
+        images=fp32.images,
+        limit=100 * upper_limit(wrong, fp32.images),
+        temperature=manifest.calibration.temperature,
+        ece_before=manifest.calibration.ece_before,
+        ece_after=manifest.calibration.ece_after,
+        int8=_int8(int8),
+        prototypes=chosen["prototypes"],
+        threshold=manifest.unknown.threshold,
+        accepts=100 * manifest.unknown.accepts,
+        sure=100 * SURE_FROM,
+        golden="\n".join(f"| {p.file} | {p.label} | {p.source} |" for p in manifest.golden.photos),
+    )
+
+
+def _row(precision: Precision, figures: Metrics) -> str:
+    return (
+        f"| {precision} | {100 * figures.top1:.1f} % | {100 * figures.top5:.1f} % "
+        f"| {figures.ece:.3f} | {figures.images} | {figures.on} |"
+    )
+
+
+def _int8(result: Int8Result | None) -> str:
+    if result is None:
+        return f"This bundle has no int8 graph: {TOO_FEW}."
+    verdict = "int8 passed its gates."
+    if result.misses:
+        verdict = f"This bundle has no int8 graph: {'; '.join(result.misses)}."
+    return textwrap.fill(
+        f"{verdict} On {result.images} photos that gave no ranges, each judged by a head that did "
+        f"not see it, it is right on {100 * result.top1_int8:.2f} % where fp32 is right on "
+        f"{100 * result.top1_fp32:.2f} % (a loss of {100 * INT8_MAX_DROP:.1f} points is allowed), "
+        f"gives fp32's label to {100 * result.agreement:.1f} %, and is {result.speedup:.2f} times "
+        "as fast, on one thread of the machine that made it.",
+        99,
+    )

@@ -1,0 +1,111 @@
+"""Photos -> everything that the recipe `head` learns from them.
+
+    pixels -> the backbone's embeddings, on all cores
+           -> folds of train and val -> strength -> temperature, threshold of familiarity
+           -> the head and the prototypes, from all of train and val
+
+Nothing here looks at test, but to tell how much of it the threshold accepts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bundle import Bundle, UnknownRule
+from app.runtime import metrics
+from app.runtime.session import Session
+from training import calibration, familiarity
+from training.cores import outputs
+from training.examples import Examples
+from training.head import Head, choose, fit
+from training.head_int8 import Judged
+from training.split import FOLDS, deal
+
+Integers = NDArray[np.intp]
+Embeddings = NDArray[np.float32]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What there is to learn from."""
+
+    examples: Examples
+    pixels: NDArray[np.uint8]
+    """(R, S, S, 3) RGB; each photo has a row."""
+    backbone: Bundle
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """The last layer, and what cross-validation chose it by."""
+
+    embeddings: Embeddings
+    """(N, D) of all photos."""
+    strength: float
+    head: Head
+    temperature: float
+    prototypes: NDArray[np.float32]
+    """(P, D) of length 1."""
+    unknown: UnknownRule
+    judged: Judged
+    """All photos, each with a head that did not see it."""
+
+
+def learn(task: Task, tell: Tell) -> Learnt:
+    """Learn from train and val together."""
+    examples = task.examples
+    embeddings = _embed(task)
+    own = examples.of("train", "val")
+    inputs, truth = embeddings[own], examples.truth[own]
+    folds = deal(truth, examples.groups[own], [1.0] * FOLDS, task.seed)
+    choice = choose(inputs, truth, folds)
+    right = metrics.top_k_accuracy(choice.logits, truth, 1)
+    tell(f"strength {choice.strength:g}: {100 * right:.1f} % right, cross-validated")
+
+    doubt = calibration.doubt_after(len(truth))
+    temperature = calibration.fit_temperature(choice.logits, truth, doubt)
+    prototypes, unknown = _familiar(task, embeddings, folds)
+    tell(
+        f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity from "
+        f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
+    )
+    fitted = fit(inputs, truth, choice.strength)
+    head_of = np.full(len(embeddings), FOLDS, np.intp)
+    head_of[own] = folds
+    heads = [*choice.heads, fitted]
+    return Learnt(
+        embeddings=embeddings,
+        strength=choice.strength,
+        head=fitted,
+        temperature=temperature,
+        prototypes=prototypes,
+        unknown=unknown,
+        judged=Judged(
+            task.pixels, examples.rows, examples.truth, embeddings, heads, head_of, temperature
+        ),
+    )
+
+
+def _embed(task: Task) -> Embeddings:
+    session = Session(task.backbone.model_path("fp32"), "cpu", "fp32")
+    rows = task.examples.rows.tolist()
+    return outputs(session, ["embedding"], task.pixels, rows, "embedding photos")[0]
+
+
+def _familiar(
+    task: Task, embeddings: Embeddings, folds: Integers
+) -> tuple[NDArray[np.float32], UnknownRule]:
+    """The prototypes, and the rule whose threshold accepts 95 % of what they did not see."""
+    own, tested = task.examples.of("train", "val"), task.examples.of("test")
+    inputs, truth = embeddings[own], task.examples.truth[own]
+    scores = familiarity.out_of_fold(inputs, truth, folds, task.seed)
+    threshold = familiarity.threshold(scores)
+    prototypes = familiarity.prototypes(inputs, truth, task.seed)
+    accepted = familiarity.score(embeddings[tested], prototypes) >= threshold
+    return prototypes, UnknownRule(
+        score="familiarity", threshold=threshold, accepts=float(accepted.mean())
+    )

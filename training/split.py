@@ -1,0 +1,89 @@
+"""Photos -> train, val, test; and the folds of a cross-validation.
+
+Photos that look alike stay together, every class is dealt out by itself, a seed fixes the order.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.dataset import PARTS, Part
+from training.errors import DataUnusable
+
+SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+FOLDS = 5
+MIN_PHOTOS = 5
+"""Of every class, that differ: three to learn from, and one each to choose by and to measure."""
+
+Integers = NDArray[np.intp]
+
+
+def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) -> Integers:
+    """Deal photos out in `shares`; the answer is each photo's share by number, (N,).
+
+    The groups of one class go, largest first and else in a random order, to the share that is
+    furthest behind what it is due (as seats are by Sainte-Laguë: five go 3, 1, 1 by 70/15/15).
+
+    Args:
+        truth: (N,) class indices.
+        groups: (N,) numbers; photos with the same one stay together, with the class of the first.
+        shares: of each part; their sum doesn't matter.
+        seed: fixes the order.
+    """
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups.tolist()):
+        members[group].append(index)
+    due = np.array(shares) / sum(shares)
+    part_of = np.empty(len(truth), np.intp)
+    rng = np.random.default_rng(seed)
+    for label in np.unique(truth):
+        own = [group for group in members.values() if truth[group[0]] == label]
+        order = sorted(rng.permutation(len(own)), key=lambda place: -len(own[place]))
+        has = np.zeros(len(due))
+        for place in order:
+            part = int(((has + 0.5) / due).argmin())
+            part_of[own[place]] = part
+            has[part] += len(own[place])
+    return part_of
+
+
+def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed: int) -> list[Part]:
+    """The part of each photo. Given parts stand; what is not given is dealt from the others."""
+    missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
+    open_ = np.array([part in (None, "train") for part in given])
+    parts: list[Part] = [part or "train" for part in given]
+    choices: tuple[Part, ...] = ("train", *(part for part in missing if part != "train"))
+    dealt = deal(truth[open_], groups[open_], [SHARES[part] for part in choices], seed)
+    for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
+        parts[index] = choices[part]
+    return parts
+
+
+def require_enough(
+    truth: Integers, groups: Integers, given: Sequence[Part | None], labels: Sequence[str]
+) -> None:
+    """Refuse what can't be learnt from.
+
+    Raises:
+        DataUnusable: there is one class, or a class has too few photos that differ.
+    """
+    if len(labels) <= 1:
+        raise DataUnusable(
+            "A classifier needs two classes at least"
+            f"{f', and there is only {labels[0]!r}' if labels else ''}. "
+            "Make a folder of photos for each class."
+        )
+    learnt = np.array([part != "test" for part in given], bool)
+    classes_of: defaultdict[int, set[int]] = defaultdict(set)
+    for group, index in zip(groups.tolist(), truth.tolist(), strict=True):
+        classes_of[group].add(index)
+    for index, label in enumerate(labels):
+        own = set(groups[learnt & (truth == index)].tolist())
+        differing = sum(classes_of[group] == {index} for group in own)
+        if differing < MIN_PHOTOS:
+            raise DataUnusable(
+                f"Class {label!r} has too few usable photos that differ: {differing}, and "
+                f"{MIN_PHOTOS} are needed. Add photos, or remove its folder."
+            )
