@@ -252,7 +252,9 @@ def train(data: Path, output: Path, recipe: str, name: str | None, version: int,
         from training import recipe as training
         from training.errors import GateMissed
     except ImportError as err:
-        raise _Wrong(f"Training needs {err.name}. Install the `train` extra.") from err
+        raise _Wrong(
+            f"Training needs {err.name}. Run make setup, or install the `train` extra."
+        ) from err
 
     with _errors():
         try:

@@ -21,6 +21,7 @@ from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.errors import ModelError
+from app.runtime import memory
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
@@ -158,6 +159,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         DeviceUnavailable: the device that is asked for can't be had.
         ValueError: a key file can't be read.
     """
+    memory.return_large_blocks()
     app = create_app(settings)
     service = cast(Service, app.state.service)
     server.serve(app, listener, service.lifecycle, settings.drain_s)
