@@ -64,6 +64,14 @@ def _probabilities(colour: tuple[int, int, int], sharpness: float) -> np.ndarray
     return exponents / exponents.sum()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _int8_instructions() -> Iterator[None]:
+    """Whatever processor the tests run on, models choose as on one with VNNI."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.runtime.model.saturates_int8", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def photo() -> Callable[..., bytes]:
     """JPEG bytes of one colour, by name or as RGB: photo("red"), photo((1, 2, 3), (600, 400))."""

@@ -1,8 +1,8 @@
 """A model that may serve: a bundle, verified, and the session of the precision chosen for here.
 
 folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos;
-the first that passes serves. int8 comes first on a CPU; where it misses its golden photos (u8s8
-saturates on x86 without VNNI) fp32 serves, and `notes` says so. CUDA never serves int8.
+the first that passes serves. int8 comes first on a CPU that has instructions for it; elsewhere, and
+where it misses its golden photos, fp32 serves, and `notes` says so. CUDA never serves int8.
 """
 
 import time
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app import bundle as bundles
 from app.bundle import Bundle, Manifest, Precision
 from app.errors import BundleMismatch
-from app.runtime.session import Device, Session
+from app.runtime.session import Device, Session, saturates_int8
 from app.runtime.verify import check_signature, require_golden, run_golden
 
 
@@ -79,6 +79,11 @@ def load_model(folder: Path, device: Device, precision: Precision | None = None)
     notes: list[str] = []
     *preferred, last = candidates(bundle, device, precision)
     for choice in preferred:
+        if choice == "int8" and saturates_int8():
+            notes.append(
+                "int8 is passed over: this processor has no instructions that speed it up."
+            )
+            continue
         try:
             return _open(bundle, device, choice, notes)
         except BundleMismatch as err:

@@ -28,6 +28,17 @@ def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
     assert "0.02 is allowed" in note
 
 
+def test_a_processor_without_int8_instructions_is_served_fp32_with_a_note(make_bundle, monkeypatch):
+    monkeypatch.setattr("app.runtime.model.saturates_int8", lambda: True)
+    folder = make_bundle(int8_sharpness=8.0).folder
+    model = load_model(folder, "cpu")
+    assert model.session.precision == "fp32"
+    assert model.notes == (
+        "int8 is passed over: this processor has no instructions that speed it up.",
+    )
+    assert load_model(folder, "cpu", "int8").session.precision == "int8"
+
+
 def test_a_precision_asked_for_is_not_replaced(make_bundle):
     folder = make_bundle(int8_sharpness=1.0).folder
     with pytest.raises(BundleMismatch, match="int8 misses its golden photo"):

@@ -1,10 +1,13 @@
 """A device is a promise."""
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 
+from app import bundle as bundles
 from app.errors import DeviceUnavailable
-from app.runtime.session import Session, choose_device
+from app.runtime.session import Session, choose_device, saturates_int8
+from app.runtime.verify import run_golden
 
 no_cuda = pytest.mark.skipif(
     "CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is here"
@@ -59,3 +62,21 @@ def test_a_session_that_landed_on_the_cpu_instead_is_refused(make_bundle, monkey
     )
     with pytest.raises(DeviceUnavailable, match=r"loaded model.onnx on the CPU instead"):
         Session(bundle.model_path("fp32"), "cuda", "fp32")
+
+
+def test_int8_gives_its_golden_photos_their_probabilities_on_any_processor(imagenet):
+    bundle = bundles.load(imagenet)
+    results = run_golden(Session(bundle.model_path("int8"), "cpu", "int8"), bundle)
+    assert all(result.passed for result in results), results
+
+
+def test_a_processor_that_saturates_gives_the_sum_that_16_bits_hold(monkeypatch):
+    class Saturating:
+        def __init__(self, *_, **__): ...
+        def run(self, *_):
+            return (np.array([[2 * 32767]]),)
+
+    monkeypatch.setattr(ort, "InferenceSession", Saturating)
+    assert saturates_int8()
+    monkeypatch.setattr(Saturating, "run", lambda *_: (np.array([[4 * 255 * 127]]),))
+    assert not saturates_int8()

@@ -56,11 +56,8 @@ def graph(request, folder):
 
 
 def _run(graph, pixels):
-    import onnxruntime as ort
-
-    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"image": pixels}), strict=True))
+    session = Session(graph, "cpu", graph.stem)
+    return dict(zip(session.outputs, session.outputs_of([*session.outputs], pixels), strict=True))
 
 
 def _dimensions(value):
