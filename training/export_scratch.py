@@ -1,0 +1,63 @@
+"""A network of training.scratch_networks -> the self-contained ONNX graph of a bundle.
+
+    planes -> for each unit: Conv (normalisation folded in) -> Relu -> MaxPool
+    fast       the last unit's maps = activation [N, D, h, w] -> mean -> embedding [N, D]
+    textbook   the last unit's maps, one after another = embedding [N, D]; no activation, since its
+               fully connected layer weighs every position by itself
+
+Tensors are called as the units are: `conv1` is what comes out of its ReLU, `conv1.pool` of its
+pooling. The rectified map comes before the pooled one, as the textbook has it and as ONNX Runtime
+fuses it; training does it the other way round, with the same result.
+"""
+
+import numpy as np
+import onnx
+
+from training.export import array, folded
+from training.graph import Graph
+from training.scratch_networks import Fast, Textbook, Unit
+
+
+def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onnx.ModelProto:
+    """The graph of `network` for inputs of `size` pixels; checked in full."""
+    graph = Graph()
+    tensor, side, channels = graph.prologue(), size, 3
+    last = len(network.units) - 1
+    for number, (name, unit) in enumerate(network.units.items()):
+        assert isinstance(unit, Unit)
+        output = "activation" if number == last and isinstance(network, Fast) else name
+        tensor, side = _add(graph, unit, name, tensor, side, output)
+        channels = unit.conv.out_channels
+    head = network.head
+    outputs: dict[str, tuple[int, ...]] = {
+        "probabilities": (head.out_features,),
+        "embedding": (head.in_features,),
+    }
+    if isinstance(network, Fast):
+        graph.pool()
+        outputs["activation"] = (channels, side, side)
+    else:
+        graph.node("Flatten", [tensor], "embedding", name="flatten", axis=1)
+    graph.epilogue(array(head.weight), array(head.bias), temperature)
+    return graph.model(size, outputs)
+
+
+def _add(
+    graph: Graph, unit: Unit, name: str, tensor: str, side: int, output: str
+) -> tuple[str, int]:
+    """The name and the side in pixels of what `unit` makes of `tensor`."""
+    if unit.norm is None:
+        assert unit.conv.bias is not None
+        weight, bias = array(unit.conv.weight), array(unit.conv.bias)
+    else:
+        weight, bias = folded(unit.conv, unit.norm)
+    kernel, padding = weight.shape[-1], int(np.ravel(unit.conv.padding)[0])
+    convolved = graph.convolution(
+        tensor, f"{name}.conv", weight, bias, layer=name, pads=(padding, padding)
+    )
+    rectified = graph.node("Relu", [convolved], output, name=f"{name}.relu")
+    side = side + 2 * padding - kernel + 1
+    if not unit.pool:
+        return rectified, side
+    pooled = graph.node("MaxPool", [rectified], f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
+    return pooled, side // 2

@@ -1,0 +1,159 @@
+"""Networks that are trained from random weights: `textbook`, to be understood, and `fast`.
+
+    float [N, 3, S, S] -> layers -> [N, D] -> head (fully connected) -> logits [N, K]
+
+Both are a row of `Unit`s, each a convolution, a nonlinearity and mostly a pooling, so that the
+exporter and the page can go through them one by one.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+NetworkName = Literal["textbook", "fast"]
+SMALLEST: Mapping[NetworkName, int] = {"textbook": 16, "fast": 17}
+"""Side in pixels of the smallest input that leaves each layer something to see."""
+
+
+class Unit(nn.Module):
+    """Convolution, batch normalisation where there is one, ReLU, and max pooling where asked for.
+
+    Pooling stands before the nonlinearity, which gives the same with fewer numbers to rectify:
+    the largest of several numbers is the same before and after a function that never falls.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, padding: int, pool: bool, norm: bool
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=not norm)
+        self.norm = _Norm(outputs) if norm else None
+        self.pool = pool
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H', W'), where pooling halves, rounding down."""
+        x: Tensor = self.conv(images)
+        if self.pool:
+            x = functional.max_pool2d(x, 2)
+        if self.norm is not None:
+            x = self.norm(x)
+        return functional.relu(x)
+
+
+class _Norm(nn.BatchNorm2d):
+    """Batch normalisation that shifts and doesn't scale: its gain is 1, so pooling may go first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-5, momentum=0.15)
+        self.weight.requires_grad_(requires_grad=False)
+
+
+class Textbook(nn.Module):
+    """The network that an introduction to CNNs describes, layer by layer.
+
+        32x32x3 -> 5x5 filters -> 28x28x32, ReLU -> pooling 14x14x32
+                -> 5x5 filters -> 10x10x64, ReLU -> pooling 5x5x64 -> fully connected -> K
+
+    A 5x5 filter over three colours is 75 multiplications at each of 28x28 = 784 positions. After
+    LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", with ReLU.
+    """
+
+    CHANNELS = (32, 64)
+    KERNEL = 5
+
+    def __init__(self, num_classes: int, size: int) -> None:
+        super().__init__()
+        first, second = self.CHANNELS
+        self.units = nn.ModuleDict(
+            {
+                "conv1": Unit(3, first, kernel=self.KERNEL, padding=0, pool=True, norm=False),
+                "conv2": Unit(first, second, kernel=self.KERNEL, padding=0, pool=True, norm=False),
+            }
+        )
+        side = ((size - 4) // 2 - 4) // 2
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(second * side * side, num_classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Normalised float (N, 3, S, S) -> the pooled maps, one after another: (N, D)."""
+        x = images
+        for unit in self.units.values():
+            x = unit(x)
+        return x.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised float (N, 3, S, S) -> logits (N, K)."""
+        logits: Tensor = self.head(self.dropout(self.embed(images)))
+        return logits
+
+
+class Fast(nn.Module):
+    """The network of the CIFAR-10 speed runs, to be quick and good on small pictures.
+
+        S -> whitening 2x2 -> three times: 3x3, pooling, 3x3 -> mean over positions -> head
+
+    After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv:2404.00498): a
+    first layer of fixed filters that decorrelate patches of 2x2 pixels, convolutions that begin by
+    passing their input through, normalisation without gains. Unlike there, ReLU stands for GELU,
+    which costs more on a CPU and keeps int8 from fusing, and the mean for the last maximum, so
+    that a class activation map is exact.
+    """
+
+    CHANNELS = (64, 256, 256)
+    PATCH = 2
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        patterns = 2 * 3 * self.PATCH**2
+        whitening = Unit(3, patterns, kernel=self.PATCH, padding=0, pool=False, norm=False)
+        whitening.conv.weight.requires_grad_(requires_grad=False)
+        units = {"whitening": whitening}
+        inputs = patterns
+        for number, outputs in enumerate(self.CHANNELS, 1):
+            for half, (fed, pool) in enumerate(((inputs, True), (outputs, False)), 1):
+                unit = Unit(fed, outputs, kernel=3, padding=1, pool=pool, norm=True)
+                nn.init.dirac_(unit.conv.weight[:fed])
+                units[f"conv{number}_{half}"] = unit
+            inputs = outputs
+        self.units = nn.ModuleDict(units)
+        self.head = nn.Linear(inputs, num_classes)
+        nn.init.uniform_(self.head.weight, -1 / inputs**1.5, 1 / inputs**1.5)
+        nn.init.zeros_(self.head.bias)
+
+    def whiten(self, images: Tensor) -> None:
+        """Set the first layer's filters so that its outputs over `images` don't correlate.
+
+        They are the eigenvectors of the patches' covariance, each divided by its deviation, and
+        the same with the other sign (Coates and Ng 2012, "Learning Feature Representations with
+        K-Means"). `images` is a normalised float (N, 3, S, S).
+        """
+        side = self.PATCH
+        patches = functional.unfold(images.contiguous(), side).transpose(1, 2).flatten(0, 1)
+        covariance = torch.cov(patches.double().T)
+        variances, vectors = torch.linalg.eigh(covariance)
+        filters = (vectors / (variances + 5e-4).sqrt()).T.reshape(-1, 3, side, side).float()
+        whitening = self.units["whitening"]
+        assert isinstance(whitening, Unit)
+        assert whitening.conv.bias is not None
+        with torch.no_grad():
+            whitening.conv.weight.copy_(torch.cat([filters, -filters]))
+            whitening.conv.bias.zero_()
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised float (N, 3, S, S) -> the last feature map (N, 256, h, w)."""
+        x = images
+        for unit in self.units.values():
+            x = unit(x)
+        return x
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Normalised float (N, 3, S, S) -> the vectors that the head reads (N, 256)."""
+        return self.features(images).mean(dim=(2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised float (N, 3, S, S) -> logits (N, K)."""
+        logits: Tensor = self.head(self.embed(images))
+        return logits
