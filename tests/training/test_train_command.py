@@ -100,6 +100,17 @@ def test_the_bundle_is_whole_and_proves_itself(trained):
     assert [path.name for path in output.parent.iterdir()] == ["blobs"]
 
 
+def test_the_report_is_vouched_for_and_names_what_was_found(trained):
+    output, _ = trained
+    assert "report/index.html" in load(output).manifest.files
+    text = (output / "report" / "index.html").read_text(encoding="utf-8")
+    for told in ("dark green/mistaken.jpg = κόκκινο/01.jpg", "κόκκινο/notes.txt", "out of fold"):
+        assert told in text
+    for section in ("data", "learning", "calibration", "unknown", "examples"):
+        assert f'<section id="{section}">' in text
+    assert str(output.parent) not in text
+
+
 def test_golden_photos_are_small_canvases_of_the_test_split(trained):
     made = load(trained[0])
     for photo in made.manifest.golden.photos:
@@ -129,6 +140,7 @@ def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
     for one, other in zip(_weights(trained[0]), _weights(again), strict=True):
         assert one == pytest.approx(other, abs=1e-6)
     assert first.training.data == second.training.data
+    assert first.files["report/index.html"] == second.files["report/index.html"]
 
 
 def _weights(folder):
