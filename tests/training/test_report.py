@@ -70,7 +70,7 @@ def full(content):
     )
     lines = (Line("train", [0.9, 0.5, 0.3]), Line("validation", [0.8, 0.6, 0.5]))
     return content(
-        uncalibrated=np.full((60, 2), 0.5),
+        uncalibrated=np.tile([0.7, 0.3], (60, 1)),  # right on half of them
         sizes={"train": np.array([490, 489]), "test": np.array([210, 210])},
         findings=found,
         curves=(Curve("Loss by epoch", "epoch", "loss", lines),),
@@ -131,7 +131,7 @@ def test_every_section_stands_in_the_page(full, tmp_path):
         "validation",
         "int8 on 1299 photos: drop 0.31 points.",
         "temperature of 1.500",
-        "is 0.110 without the temperature and 0.020 with it",
+        "error is 0.200 without the temperature",
         "familiarity is under 0.500",
         "top-1, fp32",
     ):

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.bundle import Manifest
+from app.runtime import metrics
 from app.runtime.classifier import SURE_FROM
 from training.gates import upper_limit
 from training.report import pictures, plots, tables
@@ -79,15 +80,16 @@ def _data(content: Content) -> Mapping[str, Any]:
 def _classes(content: Content) -> Mapping[str, Any]:
     counts = tables.confusion(content)
     count = len(counts)
-    shares = tables.shares(counts)
     small = count <= tables.MATRIX
     return {
         "classes": tables.classes(content, counts),
         "measured_classes": int((counts.sum(axis=1) > 0).sum()),
         "pairs": tables.pairs(content, counts),
         "pairs_shown": tables.PAIRS,
-        "matrix": list(zip(counts.tolist(), shares.tolist(), strict=True)) if small else None,
-        "heat": None if small else pictures.heat(shares),
+        "matrix": list(zip(counts.tolist(), tables.shares(counts).tolist(), strict=True))
+        if small
+        else None,
+        "heat": None if small else pictures.heat(counts),
     }
 
 
@@ -102,6 +104,7 @@ def _plots(content: Content) -> Mapping[str, Any]:
         "before": None
         if before is None
         else _svg(plots.reliability(before, content.truth, "before")),
+        "ece_before": None if before is None else metrics.calibration_error(before, content.truth),
         "familiar": None
         if rule is None or scores is None
         else _svg(
@@ -159,7 +162,7 @@ def _svg(text: str) -> Markup:
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None else f"{100 * share:.{digits}f} %"
+    return "-" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def _plain(count: int) -> str:

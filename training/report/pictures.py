@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from training.report import tables
 from training.report.content import Content
 
 MISTAKES = 24
@@ -20,6 +21,10 @@ PER_CLASS = 6
 _SIDE = 144
 """Pixels; a photo is shown at about this size."""
 _QUALITY = 62
+_CELLS = 240
+"""On a side of the picture of a confusion matrix, at most."""
+_COLOUR = (47, 125, 225)
+"""Seen on light and on dark."""
 
 Indices = NDArray[np.intp]
 
@@ -98,13 +103,34 @@ def _small(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     return _uri("image/webp", file.getvalue()), max(image.size)
 
 
-def heat(shares: NDArray[np.floating]) -> str:
-    """A matrix (K, K) of 0..1 as a PNG, a pixel each: one colour, as opaque as its share."""
-    opaque = np.round(np.sqrt(shares) * 255).astype(np.uint8)  # or single mistakes can't be seen
-    colour = np.broadcast_to(np.array([47, 111, 208], np.uint8), (*shares.shape, 3))
+@dataclass(frozen=True)
+class Heat:
+    """A confusion matrix as a picture."""
+
+    uri: str
+    classes: int
+    """That occur."""
+    pooled: int
+    """Classes to a cell, on each side."""
+
+
+def heat(counts: Indices) -> Heat:
+    """Counts (K, K) as a PNG, a pixel for each cell: one colour, as opaque as its share of the row.
+
+    Where more than 240 classes occur, a cell is the largest of several.
+    """
+    occurs = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
+    shares = tables.shares(counts[np.ix_(occurs, occurs)])
+    pooled = -(-len(occurs) // _CELLS)
+    side = -(-len(occurs) // pooled)
+    padded = np.zeros((side * pooled, side * pooled))
+    padded[: len(occurs), : len(occurs)] = shares
+    cells = padded.reshape(side, pooled, side, pooled).max(axis=(1, 3))
+    opaque = np.round(np.sqrt(cells) * 255).astype(np.uint8)  # or single mistakes can't be seen
+    colour = np.broadcast_to(np.array(_COLOUR, np.uint8), (side, side, 3))
     file = io.BytesIO()
     Image.fromarray(np.dstack([colour, opaque])).save(file, "PNG", optimize=True)
-    return _uri("image/png", file.getvalue())
+    return Heat(_uri("image/png", file.getvalue()), len(occurs), pooled)
 
 
 def _uri(kind: str, data: bytes) -> str:

@@ -135,7 +135,7 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
         axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":", label="as sure as right")
         areas = 14 + 130 * np.sqrt(bins.photos / bins.photos.max())
         axes.scatter(bins.confidence, bins.right, areas, color=_SECOND, zorder=3)
-        axes.plot([], [], "o", color=_SECOND, label="a bin: the larger, the more photos")
+        axes.plot([], [], "o", color=_SECOND, label="bins, by size")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
         axes.set(xlabel="mean confidence", ylabel="share that is right")
         _legend(axes)
