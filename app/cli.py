@@ -5,92 +5,31 @@ Errors are one sentence on standard error.
 """
 
 import json
-import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from app import __version__
+from app.terminal import (
+    Refused,
+    Wrong,
+    bulk_engine,
+    checked_name,
+    expected_errors,
+    photo_limits,
+    read_settings,
+    train_extra,
+    with_bar,
+)
 
 if TYPE_CHECKING:
-    from app import vision
     from app.bundle import Precision
-    from app.runtime.engine import Engine
-    from app.settings import Settings
-
-T = TypeVar("T")
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PATH = click.Path(exists=True, path_type=Path)
 _DEVICE = click.Choice(["auto", "cpu", "cuda"])
 _PRECISION = click.Choice(["fp32", "int8"])
-_BULK_DEADLINE_S = 24 * 3600.0
-"""Bulk work is waited for."""
-
-
-class _Refused(click.ClickException):
-    exit_code = 1
-
-
-class _Wrong(click.ClickException):
-    exit_code = 2
-
-
-@contextmanager
-def _errors() -> Generator[None, None, None]:
-    """Expected errors leave as one sentence: 1 for a bundle that fails, 2 for wrong input."""
-    from app.errors import BundleError, HubelError
-
-    try:
-        yield
-    except BundleError as err:
-        raise _Refused(str(err)) from err
-    except BrokenPipeError:
-        raise  # whoever read our output has had enough, as `head` has: click ends quietly
-    except (HubelError, OSError) as err:
-        raise _Wrong(str(err)) from err
-
-
-def _settings(**given: Any) -> "Settings":
-    """The settings of the environment, and over them the options that were given."""
-    from pydantic import ValidationError
-
-    from app.settings import Settings
-
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as err:
-        first = err.errors()[0]
-        told = str(first.get("ctx", {}).get("error", first["msg"])).removesuffix(".")
-        where = "".join(f"HUBEL_{str(part).upper()}={first['input']}: " for part in first["loc"])
-        raise _Wrong(f"{where}{told}.") from err
-
-
-def _engine() -> "Engine":
-    """An engine over all cores, for work that is waited for."""
-    from app.runtime.cores import available_cores
-    from app.runtime.engine import Engine
-
-    return Engine(threads=available_cores(), deadline_s=_BULK_DEADLINE_S)
-
-
-def _limits(settings: "Settings") -> "vision.Limits":
-    """What one photo may cost."""
-    from app import vision
-
-    return vision.Limits(settings.max_image_bytes, settings.max_pixels)
-
-
-def _progress(items: Iterable[T], length: int) -> Iterator[T]:
-    """Hand `items` on, with a bar on standard error where that is a terminal."""
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(
-        items, length, label="photos", show_pos=True, file=sys.stderr, hidden=hidden
-    ) as bar:
-        yield from bar
 
 
 @click.group()
@@ -111,16 +50,16 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
     """
     from app import logs, main, server
 
-    settings = _settings(models=models, device=device, host=host, port=port)
+    settings = read_settings(models=models, device=device, host=host, port=port)
     logs.configure(settings.log_level)
     try:
         listener = server.bind(settings.host, settings.port)
     except OSError as err:
-        raise _Wrong(
+        raise Wrong(
             f"{settings.host}:{settings.port} can't be listened on ({err.strerror}). "
             "Choose another --host or --port."
         ) from err
-    with _errors():
+    with expected_errors():
         main.serve(settings, listener)
 
 
@@ -130,7 +69,7 @@ def health() -> None:
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
-    settings = _settings()
+    settings = read_settings()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     address = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
     direct = build_opener(ProxyHandler({}))  # this machine is behind no proxy
@@ -138,7 +77,7 @@ def health() -> None:
         with direct.open(f"http://{address}/readyz", timeout=2) as answer:
             click.echo(answer.read().decode())
     except (HTTPException, OSError) as err:
-        raise _Refused(f"The service at {address} is not ready ({err}).") from err
+        raise Refused(f"The service at {address} is not ready ({err}).") from err
 
 
 @main.command()
@@ -175,21 +114,19 @@ def classify(
     from app.runtime.classifier import Query
     from app.runtime.registry import open_registry
 
-    settings = _settings(models=models, device=device)
-    with _errors():
+    settings = read_settings(models=models, device=device)
+    with expected_errors():
         photos = [photo for path in paths for photo in photos_below(path)]
     if not photos:
-        raise _Wrong(
-            f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders."
-        )
-    with _errors(), _engine() as engine:
+        raise Wrong(f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders.")
+    with expected_errors(), bulk_engine() as engine:
         registry = open_registry(settings.models, settings.device, settings.default_model)
         model = registry.resolve(name, version)
-        outcomes = classify_files(photos, model, Query(top_k), _limits(settings), engine)
+        outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
         with tables.destination(output) as out:
-            failed = tables.write(_progress(outcomes, len(photos)), form, top_k, out)
+            failed = tables.write(with_bar(outcomes, len(photos)), form, top_k, out)
     if failed:
-        raise _Refused(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
+        raise Refused(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
 
 
 @main.command()
@@ -198,12 +135,18 @@ def classify(
 @click.option("--precision", type=_PRECISION, help="Unset: what is served here.")
 @click.option("--device", type=_DEVICE, help="Where the model runs.  [default: auto]")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write a report into, with pictures of the mistakes.",
+)
 def evaluate(
     bundle: Path,
     data: Path,
     precision: "Precision | None",
     device: str | None,
     as_json: bool,
+    report: Path | None,
 ) -> None:
     """Measure BUNDLE on DATA, a folder with one folder of photos per label or label id."""
     from dataclasses import asdict
@@ -213,16 +156,23 @@ def evaluate(
     from app.runtime.model import load_model
     from app.runtime.session import choose_device
 
-    settings = _settings(device=device)
-    with _errors(), _engine() as engine:
+    settings = read_settings(device=device)
+    limits = photo_limits(settings)
+    if report is not None:
+        with train_extra("A report"):
+            from training import evaluation_report
+    with expected_errors(), bulk_engine() as engine:
         model = load_model(bundle, choose_device(settings.device).device, precision)
         photos = evaluation.labelled_photos(data, model.manifest.labels)
-        result = evaluation.evaluate(
-            model, photos, _limits(settings), engine, lambda them: _progress(them, len(photos))
+        measured = evaluation.measure(
+            model, photos, limits, engine, lambda them: with_bar(them, len(photos))
         )
+        if report is not None:
+            evaluation_report.write(model, measured, data, limits, report)
+    result = evaluation.figures(model, measured)
     click.echo(json.dumps(asdict(result), indent=1) if as_json else tables.evaluation(result))
     if result.failed:
-        raise _Refused(f"{len(result.failed)} photos can't be used, and count in no figure.")
+        raise Refused(f"{len(result.failed)} photos can't be used, and count in no figure.")
 
 
 @main.command()
@@ -248,44 +198,24 @@ def train(data: Path, output: Path, recipe: str, name: str | None, version: int,
 
     Where DATA has train/ and val/ or test/ inside, the split is used as given.
     """
-    try:
+    with train_extra("Training"):
         from training import recipe as training
         from training.errors import GateMissed
-    except ImportError as err:
-        raise _Wrong(
-            f"Training needs {err.name}. Run make setup, or install the `train` extra."
-        ) from err
 
-    with _errors():
+    with expected_errors():
         try:
             arguments = training.Arguments(
-                data, output, recipe, _model_name(name, output), version, seed
+                data, output, recipe, checked_name(name, output), version, seed
             )
             made = training.train(arguments, click.echo)
         except GateMissed as err:
-            raise _Refused(str(err)) from err
+            raise Refused(str(err)) from err
     for precision, figures in made.bundle.manifest.metrics.items():
         click.echo(
             f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
             f"{figures.images} test photos"
         )
     click.echo(f"written to {output} in {made.bundle.manifest.training.seconds:.0f} s")
-
-
-def _model_name(name: str | None, output: Path) -> str:
-    """The name that was given, or the output folder's."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from app.bundle import Name
-
-    chosen = output.resolve().name if name is None else name
-    try:
-        return TypeAdapter[str](Name).validate_python(chosen)
-    except ValidationError as err:
-        raise _Wrong(
-            f"{chosen!r} can't be a model's name. "
-            "Give --name, in lower-case letters, digits, '.', '_' and '-'."
-        ) from err
 
 
 @main.command()
@@ -296,7 +226,7 @@ def check(bundle: Path) -> None:
     from app.runtime.session import Session
     from app.runtime.verify import check_signature, require_golden, run_golden
 
-    with _errors():
+    with expected_errors():
         loaded = bundles.load(bundle)
         click.echo(f"schema      {loaded.manifest.name} version {loaded.manifest.version}")
         bundles.verify_files(loaded)

@@ -234,6 +234,26 @@ def test_evaluate_as_json(hubel, models, labelled):
     assert len(figures["failed"]) == 1
 
 
+def test_evaluate_writes_a_report(hubel, models, labelled, tmp_path):
+    folder = tmp_path / "told" / "report"
+    result = hubel("evaluate", models / "colours", labelled, "--report", folder)
+    assert "top-1" in result.stdout
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    for told in ("Right on", "red/", "count in no figure", "data:image/webp"):
+        assert told in text
+    assert str(tmp_path) not in text
+
+
+def test_a_report_without_the_train_extra_says_what_is_missing(models, labelled, tmp_path):
+    code = "import sys; sys.modules['jinja2'] = None; from app.cli import main; main()"
+    arguments = ("evaluate", models / "colours", labelled, "--report", tmp_path / "report")
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    one_sentence(result, 2, "A report needs jinja2. Run make setup, or install the `train` extra.")
+    assert not (tmp_path / "report").exists()
+
+
 def test_evaluate_refuses_a_precision_that_is_not_there(hubel, models, labelled):
     result = hubel("evaluate", models / "colours", labelled, "--precision", "int8")
     one_sentence(result, 1, "has no int8 graph; it has fp32")

@@ -7,11 +7,11 @@ int8     as accurate as fp32 and faster, on photos that did not calibrate it; el
 
 import time
 from dataclasses import dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from app.runtime.session import Session
 from training.errors import GateMissed
@@ -160,12 +160,7 @@ def upper_limit(count: int, of: int) -> float:
 
     Clopper and Pearson 1934: the share of which so few would be seen in 5 % of the cases.
     """
-    low, high = count / of, 1.0
-    for _ in range(50):
-        share = (low + high) / 2
-        seen = sum(comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count + 1))
-        low, high = (share, high) if seen > 1 - _CONFIDENCE else (low, share)
-    return high
+    return 1.0 if count == of else float(betaincinv(count + 1, of - count, _CONFIDENCE))
 
 
 def int8_drop(wanted: Probabilities, given: Probabilities, truth: NDArray[np.intp]) -> float:

@@ -21,6 +21,9 @@ arguments.
 Split, with photos that look alike on one side: {split}.
 bundle.json has a fingerprint of the photos.
 
+[The report](report/index.html) names them all, and shows figures by class, who is taken for whom,
+calibration, and the most confident mistakes.
+
 ## Recipe
 
 The network is that of the bundle {backbone}, unchanged up to its embedding; see its card for the

@@ -7,7 +7,7 @@
 Nothing here looks at test, but to tell how much of it the threshold accepts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,8 @@ class Learnt:
     embeddings: Embeddings
     """(N, D) of all photos."""
     strength: float
+    losses: Mapping[float, float]
+    """By strength, the mean negative log-likelihood out of fold."""
     head: Head
     temperature: float
     prototypes: NDArray[np.float32]
@@ -80,6 +82,7 @@ def learn(task: Task, tell: Tell) -> Learnt:
     return Learnt(
         embeddings=embeddings,
         strength=choice.strength,
+        losses=choice.losses,
         head=fitted,
         temperature=temperature,
         prototypes=prototypes,

@@ -32,7 +32,7 @@ from app.bundle import (
 )
 from app.runtime import metrics
 from app.runtime.session import Session
-from training import bundling, calibration, golden_picks, head_card, head_int8
+from training import bundling, calibration, golden_picks, head_card, head_int8, head_report, report
 from training.cores import outputs
 from training.findings import Findings
 from training.gates import Int8Result, check_parity
@@ -55,6 +55,7 @@ class Made:
     chosen: Mapping[str, Any]
     """What the recipe settled by itself."""
     card: Callable[[Manifest, Findings], str]
+    report: Callable[[Manifest, Findings], report.Content]
 
 
 def train(task: Task, folder: Path, scratch: Path, tell: Tell) -> Made:
@@ -69,7 +70,7 @@ def train(task: Task, folder: Path, scratch: Path, tell: Tell) -> Made:
     onnx.save(graft(source, learnt.head, learnt.temperature, learnt.prototypes), file)
     fp32 = Session(file, "cpu", "fp32")
     tested = task.examples.of("test")
-    given = {"fp32": _of_test(task, fp32)}
+    given: dict[Precision, NDArray[np.float32]] = {"fp32": _of_test(task, fp32)}
     wanted = learnt.judged.probabilities(learnt.embeddings[tested], tested)
     difference = check_parity(wanted, given["fp32"], "scikit-learn")
     tell(f"parity with scikit-learn {difference:.1e}")
@@ -95,6 +96,7 @@ def train(task: Task, folder: Path, scratch: Path, tell: Tell) -> Made:
             "photos": {part: len(task.examples.of(part)) for part in ("train", "val", "test")},
         },
         card=partial(head_card.write, result),
+        report=partial(head_report.content, task, learnt, given, _int8_line(result)),
     )
 
 

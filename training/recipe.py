@@ -4,6 +4,7 @@
          -> duplicates -> findings, told at once    duplicates, findings
          -> train, val, test                        examples, split
          -> the recipe: a trained graph             head_recipe
+         -> report/index.html                       report
          -> bundle.json and its folder              bundling
 
 Pixels are kept in a folder beside the output while training runs, and so is the bundle until it
@@ -21,7 +22,16 @@ from numpy.typing import NDArray
 
 from app import bundle as bundles
 from app.bundle import Bundle, Label, Manifest, Training
-from training import bundling, dataset, duplicates, findings, head_recipe, provenance, reading
+from training import (
+    bundling,
+    dataset,
+    duplicates,
+    findings,
+    head_recipe,
+    provenance,
+    reading,
+    report,
+)
 from training.errors import DataUnusable
 from training.examples import Examples, prepare
 from training.findings import Findings
@@ -92,6 +102,9 @@ def train(arguments: Arguments, tell: Callable[[str], None]) -> Trained:
                 seconds=round(time.monotonic() - began, 1),
             ),
         )
+        report.write(made.report(manifest, found), folder / "report")
+        files = bundles.record_files(folder, bundling.files_in(folder))
+        manifest = manifest.model_copy(update={"files": files})
         card = made.card(manifest, found)
         (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
         return Trained(bundles.save(manifest, folder, arguments.output), found)

@@ -66,6 +66,8 @@ class Classified:
     """(K,), all of them."""
     predictions: tuple[Prediction, ...]
     """Most probable first."""
+    familiarity: float | None
+    """None where the bundle's rule doesn't ask for it."""
     decision: Decision | None
     """See `decide`."""
     format: str
@@ -96,6 +98,7 @@ def classify(
         version=model.version,
         probabilities=probabilities,
         predictions=top(probabilities, model, query),
+        familiarity=familiarity,
         decision=decide(probabilities, familiarity, model.manifest.unknown),
         format=picture.format,
         width=picture.width,

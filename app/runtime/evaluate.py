@@ -1,4 +1,4 @@
-"""How good a model is on labelled photos: folder -> labels -> predictions -> figures.
+"""How good a model is on labelled photos: folder -> labels -> `measure` -> `figures`.
 
 DATA has one folder per class, named by the label or its id. Where it has `test/` or `val/` inside,
 that part is measured.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import Label
@@ -29,6 +30,24 @@ class LabelledPhoto:
 
     path: Path
     index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a model gave for each of T photos, those left out that can't be used."""
+
+    photos: list[LabelledPhoto]
+    probabilities: NDArray[np.float32]
+    """(T, K)."""
+    familiarity: NDArray[np.float64] | None
+    """(T,); None where the model's rule doesn't ask for it."""
+    failed: list[dict[str, str]]
+    """path and error of every photo that can't be used."""
+
+    @property
+    def truth(self) -> NDArray[np.intp]:
+        """(T,) class indices."""
+        return np.array([photo.index for photo in self.photos], np.intp)
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,18 @@ def evaluate(
     engine: Engine,
     progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Evaluation:
-    """Measure `model` on `photos`.
+    """The figures of `model` on `photos`; see `measure`."""
+    return figures(model, measure(model, photos, limits, engine, progress))
+
+
+def measure(
+    model: Model,
+    photos: list[LabelledPhoto],
+    limits: vision.Limits,
+    engine: Engine,
+    progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+) -> Measured:
+    """Run `model` on `photos`.
 
     Args:
         model: in the precision to be measured.
@@ -105,29 +135,36 @@ def evaluate(
         BadParameter: none of the photos can be used.
     """
     answers = classify_files((p.path for p in photos), model, Query(top_k=1), limits, engine)
-    probabilities, truth, failed = [], [], []
+    usable, probabilities, scores, failed = [], [], [], []
     for photo, (path, outcome) in zip(photos, progress(answers), strict=True):
         if isinstance(outcome, HubelError):
             failed.append({"path": str(path), "error": str(outcome)})
-        else:
-            probabilities.append(outcome.probabilities)
-            truth.append(photo.index)
-    if not truth:
+            continue
+        usable.append(photo)
+        probabilities.append(outcome.probabilities)
+        if outcome.familiarity is not None:
+            scores.append(outcome.familiarity)
+    if not usable:
         raise BadParameter(f"None of the photos can be used; the first: {failed[0]['error']}")
-    table, wanted = np.stack(probabilities), np.array(truth)
+    return Measured(usable, np.stack(probabilities), np.array(scores) if scores else None, failed)
+
+
+def figures(model: Model, measured: Measured) -> Evaluation:
+    """How good that is."""
+    table, wanted = measured.probabilities, measured.truth
     labels = model.manifest.labels
     return Evaluation(
         model=model.name,
         version=model.version,
         precision=model.session.precision,
-        images=len(truth),
+        images=len(wanted),
         top1=metrics.top_k_accuracy(table, wanted, 1),
         top5=metrics.top_k_accuracy(table, wanted, 5),
         ece=metrics.calibration_error(table, wanted),
         per_class=[
-            {"label": labels[figures.index].name, **asdict(figures)}
-            for figures in metrics.per_class(table, wanted)
-            if figures.images
+            {"label": labels[each.index].name, **asdict(each)}
+            for each in metrics.per_class(table, wanted)
+            if each.images
         ],
-        failed=failed,
+        failed=measured.failed,
     )

@@ -59,6 +59,8 @@ def test_hundreds_of_photos_with_hardly_a_loss_are_enough(change):
 
 
 def test_the_upper_limit_is_that_of_the_binomial():
+    assert upper_limit(750, 7500) == pytest.approx(0.1059, abs=2e-4)
+    assert upper_limit(5, 5) == 1
     assert upper_limit(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
     assert upper_limit(3, 100) == pytest.approx(0.0757, abs=1e-4)  # Clopper and Pearson's table
 

@@ -100,6 +100,17 @@ def test_the_bundle_is_whole_and_proves_itself(trained):
     assert [path.name for path in output.parent.iterdir()] == ["blobs"]
 
 
+def test_the_report_is_vouched_for_and_names_what_was_found(trained):
+    output, _ = trained
+    assert "report/index.html" in load(output).manifest.files
+    text = (output / "report" / "index.html").read_text(encoding="utf-8")
+    for told in ("dark green/mistaken.jpg = κόκκινο/01.jpg", "κόκκινο/notes.txt", "out of fold"):
+        assert told in text
+    for section in ("data", "learning", "calibration", "unknown", "examples"):
+        assert f'<section id="{section}">' in text
+    assert str(output.parent) not in text
+
+
 def test_golden_photos_are_small_canvases_of_the_test_split(trained):
     made = load(trained[0])
     for photo in made.manifest.golden.photos:
@@ -107,6 +118,23 @@ def test_golden_photos_are_small_canvases_of_the_test_split(trained):
         with Image.open(io.BytesIO(data)) as image:
             assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (480, 480), {})
         assert photo.source.startswith("photos of blobs/")
+
+
+def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_path):
+    for hue, folder in {"red": "κόκκινο", "green": "dark_green"}.items():
+        (tmp_path / "others" / folder).mkdir(parents=True)
+        for index in range(3):
+            (tmp_path / "others" / folder / f"{index}.jpg").write_bytes(blob(hue, 700 + index))
+    (tmp_path / "others" / "dark_green" / "broken.jpg").write_bytes(b"GIF")
+    folder = tmp_path / "report"
+    arguments = ("evaluate", trained[0], tmp_path / "others", "--report", folder)
+    result = CliRunner().invoke(main, [*map(str, arguments)])
+    assert result.exit_code == 1
+    assert "1 photos can't be used" in result.stderr
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    for told in ("6 of 6", "familiarity is under", "Without the temperature", "dark_green/0.jpg"):
+        assert told in text
+    assert "dark_green/broken.jpg (No image format" in text
 
 
 def test_it_knows_its_classes_and_what_is_like_neither(trained, blob):
@@ -129,6 +157,7 @@ def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
     for one, other in zip(_weights(trained[0]), _weights(again), strict=True):
         assert one == pytest.approx(other, abs=1e-6)
     assert first.training.data == second.training.data
+    assert first.files["report/index.html"] == second.files["report/index.html"]
 
 
 def _weights(folder):
@@ -141,6 +170,8 @@ def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch
     monkeypatch.setattr(head_int8, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
+    twice_as_fast = np.tile([2.0, 1.0], (5, 1))  # whatever this processor makes of int8
+    monkeypatch.setattr(head_int8, "in_turn", lambda *_: (None, None, twice_as_fast))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     made = load(tmp_path / "out")

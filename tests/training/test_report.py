@@ -1,0 +1,252 @@
+"""report/index.html: what stands in it, that nothing in it acts, and that it stays small."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.bundle import Calibration, Label, Metrics, UnknownRule
+from app.runtime import metrics
+from training import report
+from training.findings import Finding, Findings
+from training.report import Content, Curve, Line, plots
+
+HOSTILE = "<script>alert('κακό')</script> & \"friends\""
+
+
+def _content(bundle, labels, photos=60, **more):
+    """A content of random photos whose model is right two times in three."""
+    rng = np.random.default_rng(0)
+    count = len(labels)
+    truth = np.arange(photos) % count
+    logits = rng.normal(size=(photos, count)) + 4 * np.eye(count)[truth]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    figures = Metrics(
+        top1=metrics.top_k_accuracy(probabilities, truth, 1),
+        top5=metrics.top_k_accuracy(probabilities, truth, min(5, count)),
+        ece=metrics.calibration_error(probabilities, truth),
+        images=photos,
+        on="pets, its test split",
+    )
+    manifest = bundle.manifest.model_copy(
+        update={
+            "labels": tuple(Label(name=label) for label in labels),
+            "unknown": UnknownRule(score="familiarity", threshold=0.5, accepts=0.95),
+            "calibration": Calibration(
+                temperature=1.5, ece_before=0.11, ece_after=0.02, images=photos, on="test"
+            ),
+        }
+    )
+    noise = rng.integers(0, 256, (photos, 96, 96, 3), np.uint8)
+    given = {
+        "manifest": manifest,
+        "measured_on": "pets, its test split",
+        "figures": {"fp32": figures},
+        "truth": truth,
+        "probabilities": {"fp32": probabilities},
+        "names": [f"{labels[label]}/{index}.jpg" for index, label in enumerate(truth)],
+        "thumbnails": noise.__getitem__,
+    }
+    return Content(**{**given, **more})
+
+
+@pytest.fixture
+def content(make_bundle):
+    """A content of a bundle with these labels; keywords put more into it."""
+    bundle = make_bundle()
+    return lambda labels=("cat", "dog"), **more: _content(bundle, labels, **more)
+
+
+@pytest.fixture
+def full(content):
+    """Every section, for two classes."""
+    photos = {"cat": 700, "dog": 699}
+    found = Findings(
+        1399, photos, {"JPEG": 1399}, (Finding("tiny", "Tiny photos", ("dog/1.jpg",)),)
+    )
+    lines = (Line("train", [0.9, 0.5, 0.3]), Line("validation", [0.8, 0.6, 0.5]))
+    return content(
+        uncalibrated=np.tile([0.7, 0.3], (60, 1)),  # right on half of them
+        sizes={"train": np.array([490, 489]), "test": np.array([210, 210])},
+        findings=found,
+        curves=(Curve("Loss by epoch", "epoch", "loss", lines),),
+        int8="int8 on 1299 photos: drop 0.31 points.",
+        scores=np.linspace(0.2, 0.9, 60),
+    )
+
+
+class _Page(HTMLParser):
+    """Tags that stay open, attributes that act, and what is shown."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def _read(text):
+    page = _Page()
+    page.feed(text)
+    assert page.open == []
+    page.shown = " ".join(" ".join(page.text).split())
+    return page
+
+
+def _written(content, folder):
+    return report.write(content, folder / "report").read_text(encoding="utf-8")
+
+
+def test_every_section_stands_in_the_page(full, tmp_path):
+    page = _read(_written(full, tmp_path))
+    sections = (
+        "data learning figures classes confusion calibration unknown mistakes examples origin"
+    )
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert [one for one in ids if one in sections.split()] == sections.split()
+    for told in (
+        "Tiny photos 1 dog/1.jpg",
+        "train 979 70.0 %",
+        "Loss by epoch",
+        "validation",
+        "int8 on 1299 photos: drop 0.31 points.",
+        "temperature of 1.500",
+        "error is 0.200 without the temperature",
+        "familiarity is under 0.500",
+        "top-1, fp32",
+    ):
+        assert told in page.shown
+    assert len(set(ids)) == len(ids)
+
+
+def test_figures_are_those_of_the_photos(content, tmp_path):
+    truth = np.array([0, 0, 0, 1, 1])
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8], [0.96, 0.04]])
+    made = content(
+        truth=truth,
+        probabilities={"fp32": probabilities},
+        names=[f"{index}.jpg" for index in range(5)],
+        figures={"fp32": Metrics(top1=0.6, top5=1, ece=0.1, images=5, on="five")},
+    )
+    shown = _read(_written(made, tmp_path)).shown
+    assert "Right on 3 of 5 photos (60.0 %)" in shown
+    assert "cat 3 66.7 % 66.7 % dog (1)" in shown
+    assert "dog 2 50.0 % 50.0 % cat (1)" in shown
+    assert "cat dog cat 2 1 dog 1 1" in shown  # the matrix
+    mistakes = shown[shown.index("Most confident mistakes") : shown.index("Examples Of each")]
+    assert re.findall(r"(\d)\.jpg", mistakes) == ["4", "2"]  # the surest first
+    assert "cat 96.0 % is dog 4.0 %" in mistakes
+
+
+def test_what_is_absent_has_no_section(content, tmp_path):
+    page = _read(_written(content(), tmp_path))
+    ids = {value for name, value in page.attributes if name == "id"}
+    assert not ids & {"data", "learning", "unknown"}
+    assert "Without the temperature" not in page.shown
+
+
+def test_a_model_without_a_mistake_is_told_so(content, tmp_path):
+    right = np.eye(2)[np.arange(60) % 2]
+    assert "every measured photo got its label" in _written(
+        content(
+            probabilities={"fp32": right},
+            figures={"fp32": Metrics(top1=1, top5=1, ece=0, images=60, on="pets")},
+        ),
+        tmp_path,
+    )
+
+
+def test_nothing_in_the_page_acts_or_is_fetched(full, tmp_path):
+    page = _read(_written(full, tmp_path))
+    assert "script" not in page.tags
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith(("data:image/", "#"))
+    assert not re.search(r"url\((?!#)", _written(full, tmp_path))
+
+
+def test_names_from_the_data_are_escaped(content, tmp_path):
+    labels = (HOSTILE, "dog")
+    found = Findings(
+        2, dict.fromkeys(labels, 1), {"JPEG": 2}, (Finding("odd name", "Odd", labels),)
+    )
+    broken = "caf\udce9.jpg"
+    made = content(labels, findings=found, unusable=[HOSTILE, broken])
+    text = _written(made, tmp_path)
+    page = _read(text)
+    assert "script" not in page.tags
+    assert HOSTILE in page.shown
+    assert "caf\\udce9.jpg" in page.shown
+
+
+def test_a_thousand_classes_are_capped_and_it_says_so(content, tmp_path):
+    labels = tuple(f"class number {index}" for index in range(1000))
+    found = Findings(
+        5000, dict.fromkeys(labels, 5), {"JPEG": 5000}, (Finding("tiny", "Tiny", labels * 5),)
+    )
+    made = content(labels, photos=3000, findings=found, scores=np.linspace(0, 1, 3000))
+    text = _written(made, tmp_path)
+    assert len(text) < 3_000_000
+    shown = _read(text).shown
+    assert "The 100 of 1,000 classes with the lowest recall are shown" in shown
+    assert "40 of 1,000 classes are shown" in shown
+    assert "The first 2,000 are shown" in shown
+    assert re.search(r"The 24 of \d+ that it was surest of", shown)
+
+
+def test_the_heat_map_is_as_opaque_as_the_share(content, tmp_path):
+    labels = tuple(f"class {index}" for index in range(20))
+    probabilities = np.eye(20)[np.arange(60) % 20]
+    probabilities[0] = np.eye(20)[7]  # one of class 0's three photos
+    text = _written(content(labels, probabilities={"fp32": probabilities}), tmp_path)
+    data = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", text)[1])
+    opaque = np.asarray(Image.open(io.BytesIO(data)))[..., 3] / 255
+    assert opaque.shape == (20, 20)
+    assert opaque[0, 7] == pytest.approx((1 / 3) ** 0.5, abs=0.01)
+    assert opaque[0, 0] == pytest.approx((2 / 3) ** 0.5, abs=0.01)
+    assert opaque.sum() == pytest.approx(19 + opaque[0, 0] + opaque[0, 7])
+
+
+def test_the_same_content_gives_the_same_bytes(full, tmp_path):
+    assert _written(full, tmp_path) == _written(full, tmp_path)
+
+
+def test_plots_take_their_colours_from_the_page(full, tmp_path):
+    text = _written(full, tmp_path)
+    assert "var(--accent)" in text
+    assert not set(re.findall(r"#0102[0-9a-f]{2}", text))
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.S))
+    assert not re.search(r"#[0-9a-f]{6}\b(?!\))", re.sub(r"url\(#\w+\)|href=\"#\w+\"", "", drawn))
+
+
+def test_reliability_bins_are_those_of_the_calibration_error():
+    sure = np.array([0.61, 0.63, 0.65, 0.97])
+    probabilities, truth = np.stack([sure, 1 - sure], axis=1), np.array([0, 1, 1, 0])
+    bins = plots.reliability_bins(probabilities, truth)
+    assert bins.edges == pytest.approx([9 / 15, 14 / 15])
+    assert bins.photos.tolist() == [3, 1]
+    assert bins.right == pytest.approx([1 / 3, 1])
+    assert bins.confidence == pytest.approx([0.63, 0.97])
+    error = (bins.photos * abs(bins.right - bins.confidence)).sum() / 4
+    assert error == pytest.approx(metrics.calibration_error(probabilities, truth))

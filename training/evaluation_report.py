@@ -1,0 +1,79 @@
+"""`hubel evaluate --report`: what a bundle gave for labelled photos -> a report of it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import vision
+from app.bundle import Metrics
+from app.runtime import evaluate
+from app.runtime.evaluate import Measured
+from app.runtime.model import Model
+from training import calibration, report
+
+
+def write(
+    model: Model, measured: Measured, data: Path, limits: vision.Limits, folder: Path
+) -> None:
+    """Write the report into `folder`.
+
+    Args:
+        model: what was measured.
+        measured: what it gave.
+        data: the folder that the photos lie in.
+        limits: what a photo may cost.
+        folder: may be there already; its index.html is replaced.
+    """
+    report.write(_content(model, measured, data, limits), folder)
+
+
+def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits) -> report.Content:
+    result = evaluate.figures(model, measured)
+    name, precision = _text(data.resolve().name), model.session.precision
+    figures = Metrics(
+        top1=result.top1, top5=result.top5, ece=result.ece, images=result.images, on=name
+    )
+
+    def canvas(index: int) -> NDArray[np.uint8]:
+        return vision.decode(measured.photos[index].path.read_bytes(), limits).canvas
+
+    return report.Content(
+        manifest=model.manifest,
+        measured_on=name,
+        figures={precision: figures},
+        truth=measured.truth,
+        probabilities={precision: measured.probabilities},
+        names=[_text(photo.path.relative_to(data).as_posix()) for photo in measured.photos],
+        thumbnails=canvas,
+        uncalibrated=_uncalibrated(model, measured),
+        scores=_scores(model, measured),
+        unusable=[
+            f"{_text(os.path.relpath(failure['path'], data))} ({failure['error']})"
+            for failure in measured.failed
+        ],
+    )
+
+
+def _uncalibrated(model: Model, measured: Measured) -> NDArray[np.float64] | None:
+    """The probabilities (T, K) without the temperature: a softmax's logarithm is its logits."""
+    if (calibrated := model.manifest.calibration) is None:
+        return None
+    floor = np.finfo(np.float32).tiny
+    logits = np.log(np.maximum(measured.probabilities.astype(np.float64), floor))
+    return calibration.softmax(logits * calibrated.temperature)
+
+
+def _scores(model: Model, measured: Measured) -> NDArray[np.floating] | None:
+    """(T,) what the model's rule compares with its threshold."""
+    if (rule := model.manifest.unknown) is None:
+        return None
+    if rule.score == "max_probability":
+        return np.asarray(measured.probabilities.max(axis=1))
+    return measured.familiarity
+
+
+def _text(name: str) -> str:
+    """`name` as text that can be printed: bytes that are no UTF-8 become escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

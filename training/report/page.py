@@ -1,0 +1,169 @@
+"""Content -> page.html filled in -> report/index.html.
+
+The page needs no script and no network, and says so to the browser. Whatever comes from the data,
+names of classes and files above all, is escaped by the template.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.bundle import Manifest
+from app.runtime import metrics
+from app.runtime.classifier import SURE_FROM
+from training.gates import upper_limit
+from training.report import pictures, plots, tables
+from training.report.content import Content
+
+INDEX = "index.html"
+_NAMES = 2000
+"""Names shown of one finding; more would make the page too heavy to open."""
+_TOP5_FROM = 6
+"""With fewer classes the top five are all or nearly all of them."""
+
+
+def write(content: Content, folder: Path) -> Path:
+    """Write the report into `folder`, which is made where there is none, and answer its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / INDEX
+    # A file's name may hold what is no Unicode; it mustn't keep the report from being written.
+    file.write_bytes(render(content).encode("utf-8", "backslashreplace"))
+    return file
+
+
+def render(content: Content) -> str:
+    """The page."""
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=_percent, plain=_plain)
+    return environment.get_template("page.html").render(
+        style=Markup((here / "page.css").read_text(encoding="utf-8")),
+        content=content,
+        manifest=content.manifest,
+        names_shown=_NAMES,
+        top5=len(content.manifest.labels) >= _TOP5_FROM,
+        sure=SURE_FROM,
+        origin=_origin(content.manifest),
+        **_summary(content),
+        **_data(content),
+        **_classes(content),
+        **_plots(content),
+        **_pictures(content),
+    )
+
+
+def _summary(content: Content) -> Mapping[str, Any]:
+    figures = next(iter(content.figures.values()))
+    wrong = figures.images - round(figures.top1 * figures.images)
+    return {
+        "first": next(iter(content.figures)),
+        "shown": figures,
+        "right": figures.images - wrong,
+        "limit": upper_limit(wrong, figures.images),
+    }
+
+
+def _data(content: Content) -> Mapping[str, Any]:
+    sizes = {part: int(counts.sum()) for part, counts in content.sizes.items()}
+    return {"findings": content.findings, "sizes": sizes}
+
+
+def _classes(content: Content) -> Mapping[str, Any]:
+    counts = tables.confusion(content)
+    count = len(counts)
+    small = count <= tables.MATRIX
+    return {
+        "classes": tables.classes(content, counts),
+        "measured_classes": int((counts.sum(axis=1) > 0).sum()),
+        "pairs": tables.pairs(content, counts),
+        "pairs_shown": tables.PAIRS,
+        "matrix": list(zip(counts.tolist(), tables.shares(counts).tolist(), strict=True))
+        if small
+        else None,
+        "heat": None if small else pictures.heat(counts),
+    }
+
+
+def _plots(content: Content) -> Mapping[str, Any]:
+    probabilities = next(iter(content.probabilities.values()))
+    rule = content.manifest.unknown
+    before, scores = content.uncalibrated, content.scores
+    after = plots.reliability(probabilities, content.truth, "after")
+    return {
+        "curves": [(curve, _svg(plots.curve(curve))) for curve in content.curves],
+        "after": _svg(after),
+        "before": None
+        if before is None
+        else _svg(plots.reliability(before, content.truth, "before")),
+        "ece_before": None if before is None else metrics.calibration_error(before, content.truth),
+        "familiar": None
+        if rule is None or scores is None
+        else _svg(
+            plots.histogram(_by_outcome(content), rule.score.replace("_", " "), rule.threshold)
+        ),
+        "accepted": None
+        if rule is None or scores is None
+        else float((scores >= rule.threshold).mean()),
+    }
+
+
+def _by_outcome(content: Content) -> dict[str, Any]:
+    """The scores of photos that are answered rightly, and of the others."""
+    assert content.scores is not None
+    right = next(iter(content.probabilities.values())).argmax(axis=1) == content.truth
+    groups = {"answered rightly": content.scores[right], "wrongly": content.scores[~right]}
+    return {f"{name} ({len(group)})": group for name, group in groups.items() if len(group)}
+
+
+def _pictures(content: Content) -> Mapping[str, Any]:
+    shown = pictures.example_classes(content.truth)
+    labels = [content.manifest.labels[index].name for index in shown.tolist()]
+    return {
+        "mistakes": pictures.mistakes(content),
+        "mistakes_shown": pictures.MISTAKES,
+        "examples": list(zip(labels, pictures.examples(content), strict=True)),
+    }
+
+
+def _origin(manifest: Manifest) -> dict[str, Any]:
+    """How the model was made, but for the seconds: the same seed gives the same report."""
+    made = manifest.training
+    arguments = {name: _told(value) for name, value in made.arguments.items()}
+    rows = {
+        "recipe": made.recipe,
+        **arguments,
+        "seed": made.seed,
+        "fingerprint of the photos": made.data,
+        **{f"version of {name}": version for name, version in made.versions.items()},
+        "git commit": made.git_commit,
+    }
+    return {name: value for name, value in rows.items() if value is not None}
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_told, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _svg(text: str) -> Markup:
+    return Markup(text)
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{100 * share:.{digits}f}\u00a0%"
+
+
+def _plain(count: int) -> str:
+    return f"{count:,}"

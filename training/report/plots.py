@@ -1,0 +1,201 @@
+"""Figures -> SVG that stands in a page and takes its colours from it.
+
+matplotlib draws in colours that nothing else has; in the SVG they become the page's CSS variables,
+so that one plot is right in light and dark. Text stays text. Nothing in the SVG says when it was
+drawn: the same figures give the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from app.runtime.metrics import ECE_BINS
+from training.report.content import Curve
+
+_INK, _FAINT, _FIRST, _SECOND, _THIRD = "#010203", "#010204", "#010205", "#010206", "#010207"
+_VARIABLES = {
+    _INK: "var(--ink)",
+    _FAINT: "var(--line)",
+    _FIRST: "var(--accent)",
+    _SECOND: "var(--second)",
+    _THIRD: "var(--third)",
+}
+_LINES = (_FIRST, _SECOND, _THIRD)
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _FAINT,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+_WIDTH, _HEIGHT = 4.8, 3.1
+"""Inches, of 72 units of the SVG each."""
+_BARS = 40
+
+Floats = NDArray[np.floating]
+
+
+def curve(content: Curve) -> str:
+    """A plot of lines."""
+
+    def draw(axes: Axes) -> None:
+        for line, colour in zip(content.lines, _colours(), strict=False):
+            x = range(1, len(line.values) + 1) if line.x is None else line.x
+            points = "o" if len(line.values) <= _BARS else ""
+            axes.plot(x, line.values, points + "-", color=colour, label=line.name, markersize=3.5)
+        if content.logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        elif all(line.x is None for line in content.lines):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if content.chosen is not None:
+            axes.axvline(content.chosen, color=_INK, linewidth=1, linestyle=":", label="chosen")
+        axes.set(xlabel=content.x, ylabel=content.y)
+        if len(content.lines) > 1 or content.chosen is not None:
+            _legend(axes)
+
+    return _svg(f"curve {content.title}", draw)
+
+
+def _colours() -> Iterator[str]:
+    while True:
+        yield from _LINES
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """The bins of confidence that hold a photo, (B,) each."""
+
+    edges: Floats
+    """Where each begins; it is 1/15 wide."""
+    photos: NDArray[np.intp]
+    right: Floats
+    """Share of its photos that are answered rightly."""
+    confidence: Floats
+    """Their mean confidence."""
+
+
+def reliability_bins(probabilities: Floats, truth: NDArray[np.intp]) -> Bins:
+    """Probabilities (T, K) and classes (T,) by top-1 confidence, in the 15 bins of the ECE."""
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bin_of = np.clip(np.ceil(sure * ECE_BINS).astype(np.intp) - 1, 0, ECE_BINS - 1)
+    photos = np.bincount(bin_of, minlength=ECE_BINS)
+    filled = np.flatnonzero(photos)
+    return Bins(
+        edges=filled / ECE_BINS,
+        photos=photos[filled],
+        right=np.bincount(bin_of, weights=right, minlength=ECE_BINS)[filled] / photos[filled],
+        confidence=np.bincount(bin_of, weights=sure, minlength=ECE_BINS)[filled] / photos[filled],
+    )
+
+
+def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> str:
+    """How often answers are right, by how sure they are; 15 bins, as the ECE has them.
+
+    Args:
+        probabilities: (T, K).
+        truth: (T,) class indices.
+        name: tells this plot from others.
+    """
+    bins = reliability_bins(probabilities, truth)
+
+    def draw(axes: Axes) -> None:
+        axes.bar(
+            bins.edges,
+            bins.right,
+            1 / ECE_BINS,
+            align="edge",
+            color=_FIRST,
+            alpha=0.55,
+            linewidth=0,
+        )
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":", label="as sure as right")
+        areas = 14 + 130 * np.sqrt(bins.photos / bins.photos.max())
+        axes.scatter(bins.confidence, bins.right, areas, color=_SECOND, zorder=3)
+        axes.plot([], [], "o", color=_SECOND, label="bins, by size")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
+        axes.set(xlabel="mean confidence", ylabel="share that is right")
+        _legend(axes)
+
+    return _svg(f"reliability {name}", draw)
+
+
+def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
+    """How many photos have which score, one group upon the other, and where the threshold lies."""
+    everything = np.append(np.concatenate(list(groups.values())), threshold)
+    low, high = float(everything.min()), float(everything.max())
+    edges = np.linspace(low, high if high > low else low + 1, _BARS + 1)
+
+    def draw(axes: Axes) -> None:
+        below = np.zeros(_BARS)
+        for (name, scores), colour in zip(groups.items(), _colours(), strict=False):
+            counts, _ = np.histogram(scores, edges)
+            look: dict[str, Any] = {"color": colour, "alpha": 0.7, "linewidth": 0, "label": name}
+            axes.bar(edges[:-1], counts, edges[1] - edges[0], below, align="edge", **look)
+            below += counts
+        axes.axvline(threshold, color=_INK, linewidth=1.2, linestyle="--", label="threshold")
+        axes.set(xlabel=x, ylabel="photos")
+        _legend(axes)
+
+    return _svg(f"histogram {x}", draw)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.4)
+
+
+def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+    with _drawing(name):
+        figure = Figure((_WIDTH, _HEIGHT), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        file = io.StringIO()
+        unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
+    return _of_the_page(file.getvalue())
+
+
+@contextmanager
+def _drawing(name: str) -> Iterator[None]:
+    """The style, and ids that only `name` decides."""
+    with mpl.rc_context():
+        for setting, value in _STYLE.items():
+            mpl.rcParams[setting] = value
+        mpl.rcParams["svg.hashsalt"] = name
+        yield
+
+
+def _of_the_page(document: str) -> str:
+    """The svg element alone: without rules for the whole page, or ids that another plot has."""
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"<style.*?</style>|<metadata.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)
+    svg = re.sub(r' id="[A-Za-z0-9_.]*_[0-9]+"', "", svg)
+    svg = re.sub(r' (width|height)="[0-9.]+pt"', "", svg, count=2)
+    svg = re.sub(r"font-family: [^;\"]*; ", "", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return re.sub(r"\n\s*", "\n", svg)
