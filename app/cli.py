@@ -5,8 +5,9 @@ Errors are one sentence on standard error.
 """
 
 import json
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,7 @@ from app.terminal import (
 
 if TYPE_CHECKING:
     from app.bundle import Precision
+    from training.recipes import RecipeName
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PATH = click.Path(exists=True, path_type=Path)
@@ -183,7 +185,37 @@ def evaluate(
     required=True,
     help="Folder of the bundle; one that stands there is replaced.",
 )
-@click.option("--recipe", type=click.Choice(["head"]), default="head", show_default=True)
+@click.option(
+    "--recipe",
+    type=click.Choice(["head", "finetune", "scratch"]),
+    default="head",
+    show_default=True,
+    help="A new last layer in seconds; or, with torch, a whole network from ImageNet's weights or "
+    "from random ones.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(["textbook", "fast"]),
+    help="Of scratch: to be understood, or to be good.  [default: textbook]",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(8, 480),
+    help="Of scratch: side of what the network reads, in pixels.  [default: 32]",
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(["lite0", "lite2"]),
+    help="Of finetune: the EfficientNet-Lite to begin with.  [default: lite0]",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Of finetune and scratch.")
+@click.option("--device", type=_DEVICE, help="Of finetune and scratch.  [default: auto]")
+@click.option(
+    "--resume",
+    is_flag=True,
+    default=None,
+    help="Of finetune and scratch: go on where an interrupted run of the same command stopped.",
+)
 @click.option("--name", help="The model's name.  [default: that of the output folder]")
 @click.option("--version", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
@@ -193,19 +225,30 @@ def evaluate(
     show_default=True,
     help="Of the split; the same seed gives the same model.",
 )
-def train(data: Path, output: Path, recipe: str, name: str | None, version: int, seed: int) -> None:
+def train(
+    data: Path,
+    output: Path,
+    recipe: "RecipeName",
+    name: str | None,
+    version: int,
+    seed: int,
+    **options: Any,
+) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
 
     Where DATA has train/ and val/ or test/ inside, the split is used as given.
     """
     with train_extra("Training"):
         from training import recipe as training
+        from training import recipes
         from training.errors import GateMissed
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays half-done
     with expected_errors():
         try:
+            chosen = recipes.recipe(recipe, **options)
             arguments = training.Arguments(
-                data, output, recipe, checked_name(name, output), version, seed
+                data, output, chosen, checked_name(name, output), version, seed
             )
             made = training.train(arguments, click.echo)
         except GateMissed as err:

@@ -60,7 +60,7 @@ def _embedded(data: Path) -> tuple[Floats, list[reading.Photo], Integers]:
     session = Session(made.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
         files = dataset.look_into(data).files
-        photos, _, pixels = reading.read(files, made.manifest.input, Path(folder))
+        photos, _, (pixels,) = reading.read(files, [made.manifest.input], Path(folder))
         doubles = duplicates.find(photos)
         used = findings.used(photos, doubles)
         rows = [photos[index].row for index in used]
@@ -194,10 +194,10 @@ def _bundled(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> No
     print("\n| precision | AUROC | known accepted, % | unknown rejected, % |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         data = dataset.look_into(known)
-        photos, _, pixels = reading.read(data.files, spec, Path(one))
+        photos, _, (pixels,) = reading.read(data.files, [spec], Path(one))
         own = examples.prepare(data, photos, duplicates.find(photos), made.manifest.training.seed)
         tested = own.rows[own.of("test")].tolist()
-        strange, _, others = reading.read(dataset.look_into(unknown).files, spec, Path(other))
+        strange, _, (others,) = reading.read(dataset.look_into(unknown).files, [spec], Path(other))
         rows = [photo.row for photo in strange if photo.file.label not in left_out]
         assert made.manifest.unknown is not None
         threshold = made.manifest.unknown.threshold

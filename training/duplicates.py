@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.cores import each
 from training.reading import Photo
 
 NEAR_BITS = 0.15
@@ -22,7 +23,7 @@ NEAR_COLOUR = 0.25
 """Largest mean difference of the thumbnails, as a share of their contrast."""
 _NOISE = 2.0
 """A mean difference that saving again makes in any picture, of 255."""
-_BLOCK = 256
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,24 +57,29 @@ def _alike(keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _near_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
-    hashes = np.stack([photo.hash for photo in photos]).astype(np.float32)
-    colours = np.stack([photo.thumbnail for photo in photos]).astype(np.float32)
+    words = np.packbits([photo.hash for photo in photos], axis=1).view(np.uint64).T
+    words = np.ascontiguousarray(words)  # (4, N)
+    count = np.bitwise_count(words).sum(axis=0, dtype=np.int16)
+    colours = np.stack([photo.thumbnail for photo in photos]).astype(np.int16)
     contrast = colours.std(axis=(1, 2)).mean(axis=1)  # over places; a plain picture has none
     allowed = np.maximum(_NOISE, NEAR_COLOUR * contrast)
-    count = hashes.sum(axis=1)
-    pairs: list[tuple[int, int]] = []
-    for start in range(0, len(photos), _BLOCK):
+
+    def near(start: int) -> list[tuple[int, int]]:
         block = slice(start, start + _BLOCK)
-        both = hashes[block] @ hashes[start:].T
-        either = count[block, np.newaxis] + count[start:] - both
-        ones, others = np.nonzero(np.triu(either - both <= NEAR_BITS * either, 1))
-        ones, others = ones + start, others + start
-        apart = np.array(
-            [np.abs(colours[i] - colours[j]).mean() for i, j in zip(ones, others, strict=True)]
-        )
-        near = apart <= np.minimum(allowed[ones], allowed[others])
-        pairs += zip(ones[near].tolist(), others[near].tolist(), strict=True)
-    return pairs
+        differing = np.zeros((len(count[block]), len(photos) - start), np.int16)
+        for word in words:
+            differing += np.bitwise_count(word[block, np.newaxis] ^ word[start:])
+        # set in either: half of what is set in both hashes together and of what differs
+        both = count[block, np.newaxis] + count[start:]
+        ones, others = np.nonzero(differing * np.float32(2 / NEAR_BITS - 1) <= both)
+        later = others > ones
+        ones, others = ones[later] + start, others[later] + start
+        apart = np.abs(colours[ones] - colours[others]).mean(axis=(1, 2, 3))
+        alike = apart <= np.minimum(allowed[ones], allowed[others])
+        return list(zip(ones[alike].tolist(), others[alike].tolist(), strict=True))
+
+    starts = range(0, len(photos), _BLOCK)
+    return [pair for pairs in each(near, starts, "comparing photos") for pair in pairs]
 
 
 def _joined(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:

@@ -21,20 +21,20 @@ _LESS_SURE = 0.9
 _QUALITY = 88
 
 
-def pick(examples: Examples, probabilities: NDArray[np.float64]) -> list[int]:
+def pick(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]:
     """Indices of at most six photos of the test split, each answered rightly where there is one.
 
     Args:
         examples: with a test split.
-        probabilities: (N, K) of all of them.
+        probabilities: (T, K) of the test split.
     """
     tested = examples.of("test")
     classes = np.unique(examples.truth[tested])
     classes = classes[np.linspace(0, len(classes) - 1, min(_MOST, len(classes))).astype(int)]
     picks = []
     for label in classes:
-        own = tested[examples.truth[tested] == label]
-        sure = probabilities[own, label]
+        of_class = examples.truth[tested] == label
+        own, sure = tested[of_class], probabilities[of_class, label]
         picks.append(int(own[sure.argmax()]))
         less_sure = int(own[np.abs(sure - _LESS_SURE).argmin()])
         if 2 * len(classes) <= _MOST and less_sure not in picks:

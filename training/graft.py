@@ -47,7 +47,7 @@ def graft(
     outputs = {output.name: output for output in model.graph.output}
     shape = outputs["probabilities"].type.tensor_type.shape
     shape.dim[1].dim_value = len(head.bias)
-    _add_familiarity(model.graph, prototypes)
+    add_familiarity(model.graph, prototypes)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -56,7 +56,8 @@ def _put(tensor: onnx.TensorProto, value: NDArray[Any]) -> None:
     tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), tensor.name))
 
 
-def _add_familiarity(graph: onnx.GraphProto, prototypes: NDArray[np.float32]) -> None:
+def add_familiarity(graph: onnx.GraphProto, prototypes: NDArray[np.float32]) -> None:
+    """Add the output `familiarity` to a graph with an `embedding`; `prototypes` is (P, D)."""
     constants = {
         "prototypes": np.ascontiguousarray(prototypes.T),
         "shortest": np.array(np.finfo(np.float32).tiny, np.float32),

@@ -7,7 +7,7 @@
 Nothing here looks at test, but to tell how much of it the threshold accepts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,25 +18,13 @@ from app.runtime import metrics
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.cores import outputs
-from training.examples import Examples
 from training.head import Head, choose, fit
-from training.head_int8 import Judged
+from training.head_judge import HeadJudge
 from training.split import FOLDS, deal
+from training.task import Task, Tell
 
 Integers = NDArray[np.intp]
 Embeddings = NDArray[np.float32]
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What there is to learn from."""
-
-    examples: Examples
-    pixels: NDArray[np.uint8]
-    """(R, S, S, 3) RGB; each photo has a row."""
-    backbone: Bundle
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +41,14 @@ class Learnt:
     prototypes: NDArray[np.float32]
     """(P, D) of length 1."""
     unknown: UnknownRule
-    judged: Judged
+    judge: HeadJudge
     """All photos, each with a head that did not see it."""
 
 
-def learn(task: Task, tell: Tell) -> Learnt:
-    """Learn from train and val together."""
+def learn(task: Task, backbone: Bundle, tell: Tell) -> Learnt:
+    """Learn from train and val together, on the embeddings of `backbone`."""
     examples = task.examples
-    embeddings = _embed(task)
+    embeddings = _embed(task, backbone)
     own = examples.of("train", "val")
     inputs, truth = embeddings[own], examples.truth[own]
     folds = deal(truth, examples.groups[own], [1.0] * FOLDS, task.seed)
@@ -87,14 +75,12 @@ def learn(task: Task, tell: Tell) -> Learnt:
         temperature=temperature,
         prototypes=prototypes,
         unknown=unknown,
-        judged=Judged(
-            task.pixels, examples.rows, examples.truth, embeddings, heads, head_of, temperature
-        ),
+        judge=HeadJudge(task.pixels, examples.rows, embeddings, heads, head_of, temperature),
     )
 
 
-def _embed(task: Task) -> Embeddings:
-    session = Session(task.backbone.model_path("fp32"), "cpu", "fp32")
+def _embed(task: Task, backbone: Bundle) -> Embeddings:
+    session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     rows = task.examples.rows.tolist()
     return outputs(session, ["embedding"], task.pixels, rows, "embedding photos")[0]
 

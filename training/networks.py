@@ -158,7 +158,7 @@ def normalize(pixels: Tensor) -> Tensor:
     return ((pixels.float() - PIXEL_OFFSET) / PIXEL_SCALE).permute(0, 3, 1, 2)
 
 
-def logits_of(network: EfficientNetLite, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def logits_of(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
     with torch.inference_mode():
         rows = [network(normalize(torch.from_numpy(image[np.newaxis]))) for image in pixels]

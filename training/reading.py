@@ -53,25 +53,33 @@ class Unusable:
 
 
 def read(
-    files: Sequence[File], spec: InputSpec, folder: Path
-) -> tuple[list[Photo], list[Unusable], NDArray[np.uint8]]:
+    files: Sequence[File], specs: Sequence[InputSpec], folder: Path
+) -> tuple[list[Photo], list[Unusable], list[NDArray[np.uint8]]]:
     """Read every file once.
 
     Args:
         files: of a dataset.
-        spec: what the network reads.
+        specs: of the pixels that are wanted: what the network reads, and what it is augmented
+            from.
         folder: where the pixels are kept while training runs.
 
     Returns:
-        The photos; the files that are none; and the pixels (len(files), S, S, 3) uint8 RGB, of
-        which each photo has a row.
+        The photos; the files that are none; and for each spec the pixels (len(files), S, S, 3)
+        uint8 RGB, of which each photo has a row.
     """
-    shape = (len(files), spec.size, spec.size, 3)
-    pixels: NDArray[np.uint8] = open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
+    pixels: list[NDArray[np.uint8]] = [
+        open_memmap(
+            folder / f"pixels.{spec.size}.npy",
+            "w+",
+            np.uint8,
+            (len(files), spec.size, spec.size, 3),
+        )
+        for spec in specs
+    ]
 
     def look(row: int) -> Photo | Unusable:
         try:
-            return _look(files[row], row, spec, pixels)
+            return _look(files[row], row, specs, pixels)
         except OSError as err:
             return Unusable(files[row], f"It can't be read ({err.strerror}).")
         except InputError as err:
@@ -82,10 +90,13 @@ def read(
     return photos, [one for one in seen if isinstance(one, Unusable)], pixels
 
 
-def _look(file: File, row: int, spec: InputSpec, pixels: NDArray[np.uint8]) -> Photo:
+def _look(
+    file: File, row: int, specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
+) -> Photo:
     data = file.path.read_bytes()
     picture = vision.decode(data, LIMITS)
-    pixels[row] = vision.resize(picture.canvas, spec)
+    for spec, rows in zip(specs, pixels, strict=True):
+        rows[row] = vision.resize(picture.canvas, spec)
     image = Image.fromarray(picture.canvas)
     grid = image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     grey = np.asarray(grid)

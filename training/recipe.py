@@ -3,22 +3,20 @@
     DATA -> files -> photos and their pixels        dataset, reading
          -> duplicates -> findings, told at once    duplicates, findings
          -> train, val, test                        examples, split
-         -> the recipe: a trained graph             head_recipe
+         -> the recipe: a trained graph             head_recipe, finetune_recipe, scratch_recipe
+         -> parity, int8, figures, golden photos    ending
          -> report/index.html                       report
          -> bundle.json and its folder              bundling
 
 Pixels are kept in a folder beside the output while training runs, and so is the bundle until it
-is whole: Ctrl-C leaves nothing behind.
+is whole: Ctrl-C leaves nothing behind but the checkpoint to go on from, where the recipe has one.
 """
 
+import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from app import bundle as bundles
 from app.bundle import Bundle, Label, Manifest, Training
@@ -26,18 +24,17 @@ from training import (
     bundling,
     dataset,
     duplicates,
+    ending,
     findings,
-    head_recipe,
     provenance,
     reading,
     report,
+    trained_card,
 )
 from training.errors import DataUnusable
-from training.examples import Examples, prepare
+from training.examples import prepare
 from training.findings import Findings
-from training.head_learning import Task
-
-BACKBONE = Path(__file__).parent.parent / "model" / "imagenet"
+from training.task import Outcome, Recipe, Task, Tell
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,24 @@ class Arguments:
 
     data: Path
     output: Path
-    recipe: str
+    recipe: Recipe
     name: str
     version: int
     seed: int
 
     def recorded(self) -> dict[str, Any]:
         """For bundle.json: folders by their last name, since a path is true on one machine."""
-        return {"data": self.data.resolve().name, "recipe": self.recipe, "seed": self.seed}
+        return {
+            "data": self.data.resolve().name,
+            "recipe": self.recipe.name,
+            "seed": self.seed,
+            **self.recipe.recorded,
+        }
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of what an interrupted run leaves to go on from."""
+        return self.output.with_name(f".{self.output.name}.checkpoint")
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Trained:
     findings: Findings
 
 
-def train(arguments: Arguments, tell: Callable[[str], None]) -> Trained:
+def train(arguments: Arguments, tell: Tell) -> Trained:
     """Make a bundle of a folder of photos and move it to its place, whole.
 
     Raises:
@@ -73,53 +80,57 @@ def train(arguments: Arguments, tell: Callable[[str], None]) -> Trained:
     """
     began = time.monotonic()
     _require_free(arguments.output, arguments.data)
-    backbone = bundles.load(BACKBONE)
     with (
         bundling.folder_beside(arguments.output) as scratch,
         bundling.folder_beside(arguments.output) as folder,
     ):
-        found, examples, pixels = _look(arguments, backbone, scratch, tell)
-        task = Task(examples, pixels, backbone, arguments.seed)
-        made = head_recipe.train(task, folder, scratch, tell)
+        found, task = _look(arguments, scratch, tell)
+        outcome = _learn(arguments, task, scratch, tell)
+        made = ending.finish(task, outcome, folder, scratch, tell)
         manifest = Manifest(
             name=arguments.name,
             version=arguments.version,
-            labels=tuple(Label(name=label) for label in examples.labels),
-            input=backbone.manifest.input,
+            labels=tuple(Label(name=label) for label in task.examples.labels),
+            input=task.input,
             files=bundles.record_files(folder, bundling.files_in(folder)),
             golden=made.golden,
             metrics=made.metrics,
             calibration=made.calibration,
-            unknown=made.unknown,
+            unknown=outcome.unknown,
             baseline=made.baseline,
             training=Training(
-                recipe=arguments.recipe,
-                arguments={**arguments.recorded(), **made.chosen},
+                recipe=arguments.recipe.name,
+                arguments={
+                    **arguments.recorded(),
+                    **outcome.chosen,
+                    "photos": {part: len(task.examples.of(part)) for part in dataset.PARTS},
+                },
                 seed=arguments.seed,
-                data=reading.fingerprint(examples.photos),
-                versions=provenance.versions(*head_recipe.LIBRARIES),
+                data=reading.fingerprint(task.examples.photos),
+                versions=provenance.versions(*arguments.recipe.libraries),
                 git_commit=provenance.git_commit(),
                 seconds=round(time.monotonic() - began, 1),
             ),
         )
-        report.write(made.report(manifest, found), folder / "report")
+        report.write(ending.report(task, outcome, made, manifest, found), folder / "report")
         files = bundles.record_files(folder, bundling.files_in(folder))
         manifest = manifest.model_copy(update={"files": files})
-        card = made.card(manifest, found)
+        card = trained_card.write(outcome.card, made.int8, manifest, found)
         (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
-        return Trained(bundles.save(manifest, folder, arguments.output), found)
+        bundle = bundles.save(manifest, folder, arguments.output)
+    shutil.rmtree(arguments.checkpoint, ignore_errors=True)
+    return Trained(bundle, found)
 
 
-def _look(
-    arguments: Arguments, backbone: Bundle, scratch: Path, tell: Callable[[str], None]
-) -> tuple[Findings, Examples, NDArray[np.uint8]]:
+def _look(arguments: Arguments, scratch: Path, tell: Tell) -> tuple[Findings, Task]:
     """Read all photos, say what they are like, and split them."""
-    data = dataset.look_into(arguments.data)
+    data, recipe = dataset.look_into(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
             f"{arguments.data} holds no photos. It must hold a folder per class, with photos."
         )
-    photos, unusable, pixels = reading.read(data.files, backbone.manifest.input, scratch)
+    specs = [recipe.input] if recipe.larger is None else [recipe.input, recipe.larger]
+    photos, unusable, pixels = reading.read(data.files, specs, scratch)
     if not photos:
         raise DataUnusable(
             f"None of the {len(data.files)} files of {arguments.data} is a photo; the first, "
@@ -132,7 +143,16 @@ def _look(
     examples = prepare(data, photos, doubles, arguments.seed)
     counts = ", ".join(f"{part} {len(examples.of(part))}" for part in dataset.PARTS)
     tell(f"split: {counts}{' (as given)' if data.given else ''}")
-    return found, examples, pixels
+    return found, Task(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
+
+
+def _learn(arguments: Arguments, task: Task, scratch: Path, tell: Tell) -> Outcome:
+    try:
+        return arguments.recipe.learn(task, scratch, arguments.checkpoint, tell)
+    except KeyboardInterrupt:
+        if arguments.checkpoint.is_dir():
+            tell("stopped; the same command with --resume goes on after the last whole epoch")
+        raise
 
 
 def _require_free(output: Path, data: Path) -> None:

@@ -13,6 +13,8 @@ from training.dataset import PARTS, Part
 from training.errors import DataUnusable
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+VAL_AT_MOST = 2500
+"""Photos that are enough to choose and calibrate by; any more are better learnt from."""
 FOLDS = 5
 MIN_PHOTOS = 5
 """Of every class, that differ: three to learn from, and one each to choose by and to measure."""
@@ -55,10 +57,18 @@ def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed:
     open_ = np.array([part in (None, "train") for part in given])
     parts: list[Part] = [part or "train" for part in given]
     choices: tuple[Part, ...] = ("train", *(part for part in missing if part != "train"))
-    dealt = deal(truth[open_], groups[open_], [SHARES[part] for part in choices], seed)
+    dealt = deal(truth[open_], groups[open_], _shares(choices, int(open_.sum())), seed)
     for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
         parts[index] = choices[part]
     return parts
+
+
+def _shares(parts: Sequence[Part], photos: int) -> list[float]:
+    shares = {part: SHARES[part] / sum(SHARES[other] for other in parts) for part in parts}
+    if "val" in shares and shares["val"] * photos > VAL_AT_MOST:
+        shares["train"] += shares["val"] - VAL_AT_MOST / photos
+        shares["val"] = VAL_AT_MOST / photos
+    return [shares[part] for part in parts]
 
 
 def require_enough(

@@ -1,7 +1,9 @@
 """What counts as the same picture, and what becomes of it."""
 
 import io
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -20,7 +22,7 @@ def looked_at(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         data = dataset.look_into(tmp_path / "data")
-        photos, unusable, _ = reading.read(data.files, SPEC, tmp_path)
+        photos, unusable, _ = reading.read(data.files, [SPEC], tmp_path)
         doubles = duplicates.find(photos)
         found = findings.collect(data, photos, unusable, doubles)
         names = [photos[index].file.name for index in findings.used(photos, doubles)]
@@ -83,3 +85,18 @@ def test_leaks_between_given_parts_are_named_and_left_as_they_are(looked_at, blo
         "test/red/b.jpg = train/red/a.jpg",
         "train/red/c.jpg = val/red/d.jpg",
     )
+
+
+def test_what_is_near_does_not_depend_on_how_the_photos_are_cut_into_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    hashes = rng.random((90, 256)) < 0.4
+    hashes[40], hashes[77] = hashes[3], hashes[3]
+    hashes[77, :20] ^= True  # under 15 % of what is set in either
+    hashes[88] = hashes[5]
+    hashes[88, :60] ^= True  # over it
+    looks = rng.integers(0, 256, (90, 8, 8, 3), np.uint8)
+    looks[[40, 77]], looks[88] = looks[3], looks[5]
+    photos = [SimpleNamespace(sha256=str(i), hash=hashes[i], thumbnail=looks[i]) for i in range(90)]
+    for block in (1, 7, 32, 500):
+        monkeypatch.setattr(duplicates, "_BLOCK", block)
+        assert duplicates.find(photos).near == [[3, 40, 77]]

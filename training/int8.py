@@ -1,0 +1,66 @@
+"""The int8 graph of a trained network, and whether it may ship.
+
+At most 100 training photos give the ranges. On others the two precisions are compared by answers
+of what didn't learn from them (`Judge`), so no photo's answer is firmer than a new photo's.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from app.bundle import MODEL_FILES
+from app.runtime.session import Session
+from training.gates import INT8_FEW_IMAGES, Int8Result, in_turn, int8_result
+from training.quantize import CALIBRATION_PHOTOS, quantize
+from training.task import Outcome, Task
+
+TOO_FEW = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
+COMPARED = 2000
+"""Photos at most; the gate needs half of them."""
+_TIMED = 60
+
+
+def quantized(
+    folder: Path, fp32: Session, task: Task, outcome: Outcome
+) -> tuple[Session | None, Int8Result | None]:
+    """The int8 graph in `folder`, or None and no file where it missed a gate; and its comparison.
+
+    With too few photos nothing is tried, and there is no comparison.
+
+    Args:
+        folder: where the fp32 graph lies and the int8 graph goes.
+        fp32: the session of the fp32 graph.
+        task: the photos, and the seed that chooses which do what.
+        outcome: says which may give ranges, and which may be compared on.
+    """
+    rng = np.random.default_rng(task.seed)
+    count = min(CALIBRATION_PHOTOS, len(outcome.ranged) // 2)
+    ranged = np.sort(rng.permutation(outcome.ranged)[:count])
+    others = np.setdiff1d(outcome.compared, ranged)
+    if len(others) < INT8_FEW_IMAGES:
+        return None, None
+    file, rows = folder / MODEL_FILES["int8"], task.examples.rows
+    quantize(folder / MODEL_FILES["fp32"], task.pixels[rows[ranged]], file)
+    int8 = Session(file, "cpu", "int8")
+    compared = np.sort(rng.permutation(others)[:COMPARED])
+    wanted, given = (
+        outcome.judge.answers(session, compared, f"comparing {session.precision}")
+        for session in (fp32, int8)
+    )
+    _, _, seconds = in_turn(fp32, int8, task.pixels[rows[compared[:_TIMED]]])
+    result = int8_result(wanted, given, task.examples.truth[compared], seconds)
+    if result.misses:
+        file.unlink()
+        return None, result
+    return int8, result
+
+
+def line(result: Int8Result | None) -> str:
+    """What came of it, for a terminal and for the report."""
+    if result is None:
+        return f"int8 is left out: {TOO_FEW}"
+    verdict = f"; it is left out: {'; '.join(result.misses)}" if result.misses else ""
+    return (
+        f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
+        f"{result.speedup:.2f} times as fast{verdict}"
+    )

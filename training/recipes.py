@@ -1,0 +1,47 @@
+"""The recipes by name, each with the options that are its own."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+from app import bundle as bundles
+from training.errors import DataUnusable
+from training.head_recipe import HeadRecipe
+from training.task import Recipe
+
+RecipeName = Literal["head", "finetune", "scratch"]
+BACKBONE = Path(__file__).parent.parent / "model" / "imagenet"
+_OPTIONS: dict[RecipeName, frozenset[str]] = {
+    "head": frozenset(),
+    "finetune": frozenset({"backbone", "epochs", "device", "resume"}),
+    "scratch": frozenset({"network", "size", "epochs", "device", "resume"}),
+}
+
+
+def recipe(name: RecipeName, **options: Any) -> Recipe:
+    """The recipe `name`; options that are None are left to it.
+
+    Raises:
+        DataUnusable: it has no such option, or can't have that value, or torch is missing.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in _OPTIONS[name]:
+            owners = [owner for owner, own in _OPTIONS.items() if option in own]
+            raise DataUnusable(
+                f"--{option} is for the recipe {' and '.join(owners)}, not for {name}. "
+                "Leave it out."
+            )
+    if name == "head":
+        return HeadRecipe(bundles.load(BACKBONE))
+    if importlib.util.find_spec("torch") is None:
+        raise DataUnusable(
+            f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
+        )
+    if name == "finetune":
+        from training.finetune_recipe import FinetuneRecipe
+
+        return FinetuneRecipe(**given)
+    from training.scratch_recipe import ScratchRecipe
+
+    return ScratchRecipe(**given)

@@ -1,0 +1,191 @@
+"""The recipe `scratch`: a network from random weights, for pictures of any size.
+
+    photos -> random weights -> epochs: shifted and mirrored photos      loop
+           -> temperature, prototypes, threshold                         network_outcome
+
+`textbook` is trained as a textbook would (stochastic gradient descent with momentum), `fast` as
+the CIFAR-10 speed runs are: Muon for the filters, high rates for the biases, a straight way down.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, Optimizer
+
+from app.bundle import InputSpec
+from training import reading
+from training.augmentation import shifted
+from training.checkpoint import Checkpoint
+from training.errors import DataUnusable
+from training.export_scratch import export
+from training.hardware import Device, choose
+from training.loop import Photos, Regime, cosine, fit, linear
+from training.muon import Muon
+from training.network_outcome import class_weights, outcome
+from training.networks import normalize
+from training.scratch_networks import SMALLEST, Fast, NetworkName, Textbook
+from training.task import Outcome, Task, Tell
+
+EPOCHS: Mapping[NetworkName, int] = {"textbook": 16, "fast": 12}
+SIZE = 32
+_WHITENED_ON = 5000
+"""Photos that the first layer of `fast` is made from."""
+_STEPS_AN_EPOCH = 20
+"""At least so many, where there are photos enough for the smallest batches."""
+_SMALLEST_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
+"""Normalisation, which only `fast` has, needs more photos to tell a mean."""
+
+
+@dataclass(frozen=True)
+class ScratchRecipe:
+    """A `training.task.Recipe`."""
+
+    network: NetworkName = "textbook"
+    size: int = SIZE
+    epochs: int | None = None
+    device: Device = "auto"
+    resume: bool = False
+    name: str = "scratch"
+    libraries: tuple[str, ...] = ("torch",)
+    larger: None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a size that leaves a layer nothing to see."""
+        if self.size < SMALLEST[self.network]:
+            raise DataUnusable(
+                f"--size {self.size} is too small for {self.network}: its layers need "
+                f"{SMALLEST[self.network]} pixels at least."
+            )
+
+    @property
+    def input(self) -> InputSpec:
+        """The whole canvas, each pixel the mean of those that it stands for."""
+        return InputSpec(size=self.size, crop=1.0, resample="box")
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """Which network, on what, and for how long."""
+        epochs = self.epochs or EPOCHS[self.network]
+        return {"network": self.network, "size": self.size, "epochs": epochs}
+
+    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+        """Train from random weights."""
+        hardware = choose(self.device)
+        tell(f"training {self.network} on {hardware}")
+        torch.manual_seed(task.seed)
+        train = task.examples.of("train")
+        network = self._network(task)
+        regime = self._regime(len(train))
+        network, history = fit(
+            network,
+            Photos(task, train, task.examples.of("val"), class_weights(task)),
+            regime,
+            Checkpoint(checkpoint, self._identity(task)),
+            hardware,
+            seed=task.seed,
+            resume=self.resume,
+            tell=tell,
+        )
+        return outcome(
+            network,
+            partial(export, network, self.size),
+            task,
+            history,
+            scratch=scratch,
+            chosen={"trained_in": str(hardware)},
+            card=self._card(regime),
+            tell=tell,
+        )
+
+    def _network(self, task: Task) -> Textbook | Fast:
+        classes = len(task.examples.labels)
+        if self.network == "textbook":
+            return Textbook(classes, self.size)
+        network = Fast(classes)
+        rows = task.examples.rows[task.examples.of("train")]
+        chosen = torch.randperm(len(rows))[:_WHITENED_ON].numpy()
+        network.whiten(normalize(torch.from_numpy(task.pixels[rows[chosen]])))
+        return network
+
+    def _regime(self, photos: int) -> Regime:
+        epochs = self.epochs or EPOCHS[self.network]
+        few = min(photos, max(_SMALLEST_BATCH[self.network], photos // _STEPS_AN_EPOCH))
+        if self.network == "textbook":
+            batch = min(128, few)
+            return Regime(
+                epochs=epochs,
+                batch=batch,
+                pass_=batch,
+                label_smoothing=0.0,
+                optimizers=partial(_for_textbook, batch=batch),
+                schedule=cosine,
+                augment=shifted,
+                averaged_over=1.0,
+            )
+        batch = min(2000, few)
+        return Regime(
+            epochs=epochs,
+            batch=batch,
+            pass_=min(500, batch),
+            label_smoothing=0.2,
+            optimizers=partial(_for_fast, batch=batch),
+            schedule=linear,
+            augment=shifted,
+        )
+
+    def _identity(self, task: Task) -> Mapping[str, Any]:
+        return {
+            "--recipe": self.name,
+            **{f"--{name}": value for name, value in self.recorded.items()},
+            "--seed": task.seed,
+            "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
+            "torch": torch.__version__,
+        }
+
+    def _card(self, regime: Regime) -> str:
+        about = {
+            "textbook": "`textbook`: twice a 5x5 convolution, ReLU and pooling, then one fully "
+            "connected layer",
+            "fast": "`fast`: a whitening layer, six 3x3 convolutions with ReLU and pooling, the "
+            "mean over positions and one fully connected layer",
+        }[self.network]
+        return textwrap.fill(
+            f"The network is {about}; from random weights, on {self.size}x{self.size} pixels, for "
+            f"{regime.epochs} epochs of mirrored and shifted photos in batches of {regime.batch}.",
+            99,
+        )
+
+
+def _for_textbook(network: nn.Module, batch: int) -> Sequence[Optimizer]:
+    """The rate grows with the batch, as Goyal et al. 2017 (arXiv:1706.02677) have it."""
+    rate = 0.05 * batch / 128
+    return [SGD(network.parameters(), rate, momentum=0.9, weight_decay=5e-4, nesterov=True)]
+
+
+def _for_fast(network: nn.Module, batch: int) -> Sequence[Optimizer]:
+    """Rates and decays of airbench94_muon (github.com/KellerJordan/cifar10-airbench).
+
+    There the loss is the sum over the batch and logits are divided by the embedding's width; here
+    it is the mean, and the head's weights are that much smaller.
+    """
+    assert isinstance(network, Fast)
+    rate, decay, width = 0.053 * batch, 2e-6 * batch, network.head.in_features
+    filters = [weight for weight in network.units.parameters() if weight.ndim > 1]
+    biases = [weight for weight in network.units.parameters() if weight.ndim == 1]
+    head_rate = 0.67 * batch / width**2
+    vectors = [
+        {"params": [b for b in biases if b.requires_grad], "lr": rate},
+        {"params": network.head.parameters(), "lr": head_rate},
+    ]
+    for group in vectors:
+        group["weight_decay"] = decay / float(group["lr"])
+    return [
+        Muon([weight for weight in filters if weight.requires_grad], lr=0.24, momentum=0.6),
+        SGD(vectors, momentum=0.85, nesterov=True),
+    ]
