@@ -91,7 +91,7 @@ def test_what_is_near_does_not_depend_on_how_the_photos_are_cut_into_blocks(monk
     rng = np.random.default_rng(0)
     hashes = rng.random((90, 256)) < 0.4
     hashes[40], hashes[77] = hashes[3], hashes[3]
-    hashes[77, :20] ^= True  # under 15 % of what is set in either
+    hashes[77, :12] ^= True  # under 15 % of what is set in either
     hashes[88] = hashes[5]
     hashes[88, :60] ^= True  # over it
     looks = rng.integers(0, 256, (90, 8, 8, 3), np.uint8)
