@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app import __version__
+from app.import_command import import_
 from app.terminal import (
     Refused,
     Wrong,
@@ -36,6 +37,9 @@ _PRECISION = click.Choice(["fp32", "int8"])
 @click.version_option(__version__, prog_name="hubel")
 def main() -> None:
     """Train a CNN on your photos and serve it."""
+
+
+main.add_command(import_)
 
 
 @main.command()

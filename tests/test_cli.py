@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from app.cli import main
 
-COMMANDS = ["serve", "health", "classify", "evaluate", "train", "check"]
+COMMANDS = ["serve", "health", "classify", "evaluate", "train", "import", "check"]
 
 
 @pytest.fixture(autouse=True)

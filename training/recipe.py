@@ -36,6 +36,7 @@ from training.errors import DataUnusable
 from training.examples import Examples, prepare
 from training.findings import Findings
 from training.head_learning import Task
+from training.output import require_free
 
 BACKBONE = Path(__file__).parent.parent / "model" / "imagenet"
 
@@ -72,7 +73,7 @@ def train(arguments: Arguments, tell: Callable[[str], None]) -> Trained:
         GateMissed: the graph doesn't give what was trained.
     """
     began = time.monotonic()
-    _require_free(arguments.output, arguments.data)
+    require_free(arguments.output, arguments.data)
     backbone = bundles.load(BACKBONE)
     with (
         bundling.folder_beside(arguments.output) as scratch,
@@ -133,21 +134,3 @@ def _look(
     counts = ", ".join(f"{part} {len(examples.of(part))}" for part in dataset.PARTS)
     tell(f"split: {counts}{' (as given)' if data.given else ''}")
     return found, examples, pixels
-
-
-def _require_free(output: Path, data: Path) -> None:
-    """Only a bundle is ever replaced.
-
-    Raises:
-        DataUnusable: something else is at `output`, or it lies in the data.
-    """
-    taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    if taken and not (output / bundles.MANIFEST).is_file():
-        raise DataUnusable(
-            f"{output} is there already and is no bundle. Name a new folder for --output."
-        )
-    inside, outside = output.resolve(), data.resolve()
-    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise DataUnusable(
-            f"{output} and {data} lie in one another. Name an --output outside the photos."
-        )
