@@ -12,8 +12,8 @@ _TEMPLATE = """\
 
 ## What it reads
 
-{size} x {size} pixels, the centre {crop:g} of a photo, resampled with {resample}. In the graph they
-are brought to (pixel / {white} - mean) / std, with mean {mean} and std {std},
+{size} x {size} pixels, of the centre square {crop} %, resampled with {resample}. In the graph they
+are brought to ({pixel} - mean) / std, with mean {mean} and std {std},
 {channels}, {layout}. These numbers came with the command: where they aren't those of the training,
 answers are worse than they should be.
 
@@ -62,9 +62,9 @@ def write(manifest: Manifest, explains: bool, int8: str, report: bool) -> str:
         file=told["model"],
         sha256=told["sha256"],
         size=manifest.input.size,
-        crop=manifest.input.crop,
+        crop=f"{100 * manifest.input.crop:g}",
         resample=manifest.input.resample,
-        white=255 // told["pixel_range"],
+        pixel="pixel / 255" if told["pixel_range"] == 1 else "pixel",
         mean=", ".join(f"{each:g}" for each in told["mean"]),
         std=", ".join(f"{each:g}" for each in told["std"]),
         channels=told["channels"].upper(),
