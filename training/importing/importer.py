@@ -95,6 +95,40 @@ class _Set:
         )[0]
 
 
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What is known before anything is made, and where it is made."""
+
+    arguments: Arguments
+    labels: tuple[Label, ...]
+    source: Source
+    spec: InputSpec
+    folder: Path
+    """Becomes the bundle."""
+    scratch: Path
+    tell: Tell
+
+    @property
+    def file(self) -> Path:
+        """The fp32 graph."""
+        return self.folder / MODEL_FILES["fp32"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """The graphs, and what was measured of them."""
+
+    explains: bool
+    sessions: Mapping[Precision, Session]
+    int8: str
+    """What came of it."""
+    measured: _Set | None
+    given: Mapping[Precision, NDArray[np.float32]]
+    """By precision, the probabilities (N, K) of the measured photos."""
+    temperatures: Temperatures | None
+    calibration: Calibration | None
+
+
 def run(arguments: Arguments, tell: Tell) -> Bundle:
     """Make a bundle of an ONNX file and move it to its place, whole.
 
@@ -114,158 +148,168 @@ def run(arguments: Arguments, tell: Tell) -> Bundle:
         bundling.folder_beside(arguments.output) as scratch,
         bundling.folder_beside(arguments.output) as folder,
     ):
-        file = folder / MODEL_FILES["fp32"]
-        pixels = fitting.pixels_of(golden.find(GOLDEN), spec)
-        wrapped, told = fitting.fit(found, arguments.normalization, pixels, len(labels), file)
-        tell(told)
-        fp32 = Session(file, "cpu", "fp32")
-        sets = _read(arguments, labels, spec, scratch, tell)
-        temperatures, calibrated = None, None
-        if (measured := sets.get(arguments.calibrate)) is not None:
-            fp32, temperatures, calibrated = _calibrated(arguments, measured, wrapped, fp32, folder)
-            tell(
-                f"temperature {temperatures.all:.3f}: ECE {calibrated.ece_before:.3f} before, "
-                f"{calibrated.ece_after:.3f} after, cross-fitted on {calibrated.images} photos"
-            )
-        sessions: dict[Precision, Session] = {"fp32": fp32}
-        told = "int8 was not asked for"
-        if (ranged := sets.get(arguments.int8)) is not None:
-            int8, _, told = quantizing.quantized(
-                folder,
-                fp32,
-                wrapped.own,
-                ranged.pixels,
-                ranged.examples.rows,
-                ranged.truth,
-                arguments.seed,
-            )
-            tell(told)
-            if int8 is not None:
-                sessions["int8"] = int8
-        measured = measured or ranged
-        given = {which: measured.run(each) for which, each in sessions.items()} if measured else {}
-        manifest = Manifest(
-            name=arguments.name,
-            version=arguments.version,
-            labels=labels,
-            input=spec,
-            golden=_golden(measured, given, sessions, labels, spec, folder, scratch),
-            files=bundles.record_files(folder, bundling.files_in(folder)),
-            metrics=_metrics(measured, given, temperatures),
-            calibration=calibrated,
-            baseline=bundling.baseline(given["fp32"]) if measured else None,
-            training=Training(
-                recipe="import",
-                arguments=_recorded(arguments, found),
-                seed=arguments.seed,
-                data=reading.fingerprint(measured.examples.photos) if measured else "no photos",
-                versions=provenance.versions("onnx"),
-                git_commit=provenance.git_commit(),
-                seconds=round(time.monotonic() - began, 1),
-            ),
-        )
-        if measured is not None:
-            report.write(_content(manifest, measured, given, told), folder / "report")
+        work = _Work(arguments, labels, found, spec, folder, scratch, tell)
+        made = _make(work)
+        manifest = _manifest(work, made, _golden(work, made), began)
+        if made.measured is not None:
+            report.write(_content(manifest, made.measured, made), folder / "report")
             files = bundles.record_files(folder, bundling.files_in(folder))
             manifest = manifest.model_copy(update={"files": files})
-        text = card.write(manifest, wrapped.head is not None, told, measured is not None)
+        text = card.write(manifest, made.explains, made.int8, made.measured is not None)
         (folder / bundles.MODEL_CARD).write_text(text, encoding="utf-8")
         return bundles.save(manifest, folder, arguments.output)
 
 
-def _read(
-    arguments: Arguments, labels: tuple[Label, ...], spec: InputSpec, scratch: Path, tell: Tell
-) -> dict[Path | None, _Set]:
+def _make(work: _Work) -> _Made:
+    """Write the graphs into the bundle's folder, and measure them where there are photos."""
+    pixels = fitting.pixels_of(golden.find(GOLDEN), work.spec)
+    wrapped, told = fitting.fit(
+        work.source, work.arguments.normalization, pixels, len(work.labels), work.file
+    )
+    work.tell(told)
+    fp32 = Session(work.file, "cpu", "fp32")
+    sets = _read(work)
+    temperatures, calibrated = None, None
+    measured = sets.get(work.arguments.calibrate)
+    if measured is not None:
+        fp32, temperatures, calibrated = _calibrated(work, measured, wrapped, fp32)
+    sessions: dict[Precision, Session] = {"fp32": fp32}
+    told = "int8 was not asked for"
+    ranged = sets.get(work.arguments.int8)
+    if ranged is not None:
+        int8, told = quantizing.quantized(
+            work.folder,
+            fp32,
+            wrapped.own,
+            (ranged.pixels, ranged.examples.rows, ranged.truth),
+            work.arguments.seed,
+        )
+        work.tell(told)
+        if int8 is not None:
+            sessions["int8"] = int8
+    measured = measured or ranged
+    return _Made(
+        explains=wrapped.head is not None,
+        sessions=sessions,
+        int8=told,
+        measured=measured,
+        given={which: measured.run(each) for which, each in sessions.items()} if measured else {},
+        temperatures=temperatures,
+        calibration=calibrated,
+    )
+
+
+def _manifest(work: _Work, made: _Made, golden_photos: Golden, began: float) -> Manifest:
+    arguments, folder = work.arguments, work.folder
+    photos = None if made.measured is None else made.measured.examples.photos
+    return Manifest(
+        name=arguments.name,
+        version=arguments.version,
+        labels=work.labels,
+        input=work.spec,
+        golden=golden_photos,
+        files=bundles.record_files(folder, bundling.files_in(folder)),
+        metrics=_metrics(made),
+        calibration=made.calibration,
+        baseline=bundling.baseline(made.given["fp32"]) if made.given else None,
+        training=Training(
+            recipe="import",
+            arguments=_recorded(arguments, work.source),
+            seed=arguments.seed,
+            data="no photos" if photos is None else reading.fingerprint(photos),
+            versions=provenance.versions("onnx"),
+            git_commit=provenance.git_commit(),
+            seconds=round(time.monotonic() - began, 1),
+        ),
+    )
+
+
+def _read(work: _Work) -> dict[Path | None, _Set]:
     """The folders of photos, each read once."""
-    sets: dict[Path | None, _Set] = {}
-    for number, folder in enumerate({arguments.calibrate: 0, arguments.int8: 0}):
+    asked, sets = work.arguments, dict[Path | None, _Set]()
+    for number, folder in enumerate({asked.calibrate: 0, asked.int8: 0}):
         if folder is not None:
-            place = scratch / str(number)
+            place = work.scratch / str(number)
             place.mkdir()
-            sets[folder] = _Set(*data.read(folder, labels, spec, place, arguments.seed, tell))
+            sets[folder] = _Set(
+                *data.read(folder, work.labels, work.spec, place, asked.seed, work.tell)
+            )
     return sets
 
 
 def _calibrated(
-    arguments: Arguments, measured: _Set, wrapped: Wrapped, fp32: Session, folder: Path
+    work: _Work, measured: _Set, wrapped: Wrapped, fp32: Session
 ) -> tuple[Session, Temperatures, Calibration]:
     """Fit the temperature, and put it into the graph."""
-    floor = np.finfo(np.float32).tiny
-    logits = np.log(np.maximum(measured.run(fp32), floor))
-    temperatures = calibration.cross_fit(logits, measured.truth, arguments.seed)
+    name, truth = measured.examples.data, measured.truth
+    logits = np.log(np.maximum(measured.run(fp32), np.finfo(np.float32).tiny))
+    temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
     wrap.set_temperature(wrapped.model, temperatures.all)
-    file = folder / MODEL_FILES["fp32"]
-    onnx.save(wrapped.model, file)
-    labelled = bundling.Labelled(
-        measured.examples.data, measured.pixels, measured.truth, temperatures
+    onnx.save(wrapped.model, work.file)
+    labelled = bundling.Labelled(name, measured.pixels, truth, temperatures)
+    found = bundling.calibrated(logits, labelled)
+    work.tell(
+        f"temperature {temperatures.all:.3f}: ECE {found.ece_before:.3f} before, "
+        f"{found.ece_after:.3f} after, cross-fitted on {found.images} photos"
     )
-    return Session(file, "cpu", "fp32"), temperatures, bundling.calibrated(logits, labelled)
+    return Session(work.file, "cpu", "fp32"), temperatures, found
 
 
-def _metrics(
-    measured: _Set | None,
-    given: Mapping[Precision, NDArray[np.float32]],
-    temperatures: Temperatures | None,
-) -> dict[Precision, Metrics]:
+def _metrics(made: _Made) -> dict[Precision, Metrics]:
     """Where a temperature was fitted, each photo's confidence is by that of its own fold."""
-    if measured is None:
+    if made.measured is None:
         return {}
-    truth, on = measured.truth, measured.examples.data
+    truth, on = made.measured.truth, made.measured.examples.data
+    if made.temperatures is not None:
+        on += "; ECE cross-fitted"
     found: dict[Precision, Metrics] = {}
-    for which, rows in given.items():
-        scored = calibration.rescored(rows, temperatures) if temperatures else rows
+    for which, rows in made.given.items():
+        scored = calibration.rescored(rows, made.temperatures) if made.temperatures else rows
         found[which] = Metrics(
             top1=metrics.top_k_accuracy(rows, truth, 1),
             top5=metrics.top_k_accuracy(rows, truth, 5),
             ece=metrics.calibration_error(scored, truth),
             images=len(truth),
-            on=f"{on}{'; ECE cross-fitted' if temperatures else ''}",
+            on=on,
         )
     return found
 
 
-def _golden(
-    measured: _Set | None,
-    given: Mapping[Precision, NDArray[np.float32]],
-    sessions: Mapping[Precision, Session],
-    labels: tuple[Label, ...],
-    spec: InputSpec,
-    folder: Path,
-    scratch: Path,
-) -> Golden:
+def _golden(work: _Work, made: _Made) -> Golden:
     """Photos of DATA, or the default model's, with what the graphs make of them."""
     sources: Mapping[str, str] = golden.SOURCES
     files = golden.find(GOLDEN)
-    if measured is not None:
-        picks = golden_picks.pick(measured.examples, given["fp32"].astype(np.float64))
-        sources = golden_picks.write(measured.examples, picks, scratch / "golden")
-        files = [scratch / "golden" / name for name in sources]
-    return bundling.record_golden(folder, files, sources, sessions, labels, spec)
+    if made.measured is not None:
+        place, examples = work.scratch / "golden", made.measured.examples
+        picks = golden_picks.pick(examples, made.given["fp32"].astype(np.float64))
+        sources = golden_picks.write(examples, picks, place)
+        files = [place / name for name in sources]
+    return bundling.record_golden(
+        work.folder, files, sources, made.sessions, work.labels, work.spec
+    )
 
 
-def _content(
-    manifest: Manifest, measured: _Set, given: Mapping[Precision, NDArray[np.float32]], int8: str
-) -> report.Content:
+def _content(manifest: Manifest, measured: _Set, made: _Made) -> report.Content:
     examples, uncalibrated = measured.examples, None
     if manifest.calibration is not None:
-        logits = np.log(np.maximum(given["fp32"], np.finfo(np.float32).tiny))
+        logits = np.log(np.maximum(made.given["fp32"], np.finfo(np.float32).tiny))
         uncalibrated = calibration.softmax(logits * manifest.calibration.temperature)
     return report.Content(
         manifest=manifest,
         measured_on=examples.data,
         figures=manifest.metrics,
         truth=examples.truth,
-        probabilities=given,
+        probabilities=made.given,
         names=[photo.file.name for photo in examples.photos],
         thumbnails=lambda index: measured.pixels[examples.rows[index]],
         uncalibrated=uncalibrated,
-        int8=f"{int8}.",
+        int8=f"{made.int8}.",
     )
 
 
 def _recorded(arguments: Arguments, found: Source) -> dict[str, Any]:
     """For bundle.json: files by their last name, since a path is true on one machine."""
-    given = arguments.normalization
+    told = arguments.normalization
     photos_of = {"calibrate": arguments.calibrate, "int8": arguments.int8}
     return {
         "model": arguments.model.name,
@@ -274,9 +318,9 @@ def _recorded(arguments: Arguments, found: Source) -> dict[str, Any]:
         "layout": found.layout,
         "output": found.output,
         "output_kind": found.kind,
-        "mean": list(given.mean),
-        "std": list(given.std),
-        "pixel_range": given.range,
-        "channels": given.channels,
+        "mean": list(told.mean),
+        "std": list(told.std),
+        "pixel_range": told.range,
+        "channels": told.channels,
         **{name: path.resolve().name for name, path in photos_of.items() if path is not None},
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
-from training.gates import INT8_FEW_IMAGES, Int8Result, compare_int8
+from training.gates import INT8_FEW_IMAGES, compare_int8
 from training.importing.source import first_line
 from training.quantize import CALIBRATION_PHOTOS
 
@@ -28,35 +28,33 @@ def quantized(
     folder: Path,
     fp32: Session,
     own: Sequence[str],
-    pixels: NDArray[np.uint8],
-    rows: NDArray[np.intp],
-    truth: NDArray[np.intp],
+    photos: tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]],
     seed: int,
-) -> tuple[Session | None, Int8Result | None, str]:
-    """The int8 graph in `folder`, or None and no file; its comparison; and what to say.
+) -> tuple[Session | None, str]:
+    """The int8 graph in `folder`, or None and no file where it missed a gate; and what to say.
 
     Args:
         folder: where the fp32 graph lies and the int8 graph goes.
         fp32: the session of the fp32 graph.
         own: names of the nodes that stay float.
-        pixels: (R, S, S, 3) uint8 RGB.
-        rows: (N,) of `pixels`; some give the ranges, the others are compared on.
-        truth: (N,) class indices.
+        photos: pixels (R, S, S, 3) uint8 RGB; each photo's row (N,) of them; its class (N,). Some
+            give the ranges, the others are compared on.
         seed: chooses which do what.
     """
+    pixels, rows, truth = photos
     order = np.random.default_rng(seed).permutation(len(truth))
     count = min(CALIBRATION_PHOTOS, len(order) // 2)
     ranged, compared = np.sort(order[:count]), np.sort(order[count : count + COMPARED])
     if len(compared) < INT8_FEW_IMAGES:
         few = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
-        return None, None, f"int8 is left out: {few}"
+        return None, f"int8 is left out: {few}"
     file = folder / MODEL_FILES["int8"]
     try:
         _quantize(folder / MODEL_FILES["fp32"], pixels[rows[ranged]], own, file)
         int8 = Session(file, "cpu", "int8")
     except Exception as err:  # the quantizer's exceptions have no common base
         file.unlink(missing_ok=True)
-        return None, None, f"int8 is left out: the graph can't be quantised ({first_line(err)})"
+        return None, f"int8 is left out: the graph can't be quantised ({first_line(err)})"
     result = compare_int8(fp32, int8, pixels[rows[compared]], truth[compared])
     told = (
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
@@ -64,8 +62,8 @@ def quantized(
     )
     if result.misses:
         file.unlink()
-        return None, result, f"{told}; it is left out: {'; '.join(result.misses)}"
-    return int8, result, told
+        return None, f"{told}; it is left out: {'; '.join(result.misses)}"
+    return int8, told
 
 
 def _quantize(fp32: Path, pixels: NDArray[np.uint8], own: Sequence[str], int8: Path) -> None:
