@@ -60,12 +60,8 @@ def page_of(tmp_path, make_bundle):
             thumbnails=lambda index: rng.integers(0, 256, (64, 64, 3), np.uint8),
             uncalibrated=probabilities,
             sizes={part: np.full(classes, 1234) for part in ("train", "val", "test")},
-            findings=Findings(
-                9, dict.fromkeys(labels, 9), {"JPEG": 9}, (Finding("tiny", "Tiny", names),)
-            ),
-            curves=(
-                Curve("Loss", "epoch", "loss", (Line("train", [3, 2, 1]), Line("val", [3, 2, 2]))),
-            ),
+            findings=Findings(9, dict.fromkeys(labels, 9), {"JPEG": 9}, (tiny,)),
+            curves=(Curve("Loss", "epoch", "loss", lines),),
             scores=rng.uniform(size=len(truth)),
             int8="int8 on 1299 photos: drop 0.31 points.",
         )
