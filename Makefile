@@ -42,7 +42,7 @@ lock: ## resolve the locked requirements anew
 	for device in cpu gpu openvino; do \
 	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
-	$(COMPILE) --extra cpu --extra train --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) --extra cpu --extra train --extra parquet --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
   --python-version 3.11 --custom-compile-command 'make lock' --no-emit-index-url \

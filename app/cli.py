@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import __version__
+from app.import_command import import_
 from app.terminal import (
     Refused,
     Wrong,
@@ -25,6 +26,8 @@ from app.terminal import (
 )
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from app.bundle import Precision
     from training.recipes import RecipeName
 
@@ -38,6 +41,9 @@ _PRECISION = click.Choice(["fp32", "int8"])
 @click.version_option(__version__, prog_name="hubel")
 def main() -> None:
     """Train a CNN on your photos and serve it."""
+
+
+main.add_command(import_)
 
 
 @main.command()
@@ -92,7 +98,7 @@ def health() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl", "csv"]),
+    type=click.Choice(["table", "jsonl", "csv", "parquet"]),
     default="table",
     show_default=True,
 )
@@ -111,6 +117,7 @@ def classify(
 
     A photo that can't be used has its error in its row, and the command exits with 1.
     """
+    parquet = _parquet(output) if form == "parquet" else None
     from app import tables
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
@@ -125,10 +132,27 @@ def classify(
         registry = open_registry(settings.models, settings.device, settings.default_model)
         model = registry.resolve(name, version)
         outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
-        with tables.destination(output) as out:
-            failed = tables.write(with_bar(outcomes, len(photos)), form, top_k, out)
+        outcomes = with_bar(outcomes, len(photos))
+        if parquet is not None and output is not None:
+            failed = parquet.write(outcomes, output)
+        else:
+            with tables.destination(output) as out:
+                failed = tables.write(outcomes, form, top_k, out)
     if failed:
         raise Refused(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
+
+
+def _parquet(output: Path | None) -> "ModuleType":
+    """The module that writes Parquet, where it can."""
+    if output is None:
+        raise Wrong("Parquet is no text for the screen. Name a file with --output.")
+    try:
+        from app import parquet
+    except ImportError as err:
+        raise Wrong(
+            f"Parquet needs {err.name}. Install the `parquet` extra, or choose another --format."
+        ) from err
+    return parquet
 
 
 @main.command()

@@ -23,12 +23,18 @@ def destination(output: Path | None) -> Generator[IO[str], None, None]:
     if output is None:
         yield sys.stdout
         return
+    with complete(output) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def complete(output: Path) -> Generator[Path, None, None]:
+    """A place beside `output` to write to, which takes its place at the end, or vanishes."""
     beside = output.with_name(f".{output.name}.part")
     if not output.parent.is_dir():
         raise BadParameter(f"{output.parent} is no folder. Make it, or name another --output.")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        yield beside
         os.replace(beside, output)
     finally:
         beside.unlink(missing_ok=True)
@@ -73,6 +79,11 @@ def _table_line(path: Path, outcome: Classified | HubelError) -> str:
 
 
 def _json_line(path: Path, outcome: Classified | HubelError) -> str:
+    return json.dumps(record(path, outcome), ensure_ascii=False)
+
+
+def record(path: Path, outcome: Classified | HubelError) -> dict[str, Any]:
+    """What is known of one photo, by name: a line of JSON, a row of Parquet."""
     row: dict[str, Any] = {"path": _shown(path)}
     if isinstance(outcome, HubelError):
         row["error"] = {"code": outcome.code, "detail": str(outcome)}
@@ -86,7 +97,7 @@ def _json_line(path: Path, outcome: Classified | HubelError) -> str:
             ],
             "decision": outcome.decision,
         }
-    return json.dumps(row, ensure_ascii=False)
+    return row
 
 
 def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelError], Any]:

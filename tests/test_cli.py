@@ -9,12 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
+from app import parquet
 from app.cli import main
+from app.errors import NotAnImage
 
-COMMANDS = ["serve", "health", "classify", "evaluate", "train", "check"]
+COMMANDS = ["serve", "health", "classify", "evaluate", "train", "import", "check"]
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +136,54 @@ def test_a_broken_photo_has_its_error_in_its_row_and_the_exit_code_is_1(
     one_sentence(result, 1, "1 of 4 photos can't be used; their rows say why.")
     assert shown in result.stdout
     assert "blue" in result.stdout
+
+
+def test_classify_as_parquet_holds_what_json_lines_hold(hubel, models, photos, photo, tmp_path):
+    (photos / "aa.jpg").write_bytes(photo("red")[:300])
+    arguments = ("classify", photos, "--models", models, "--top-k", 2)
+    output = tmp_path / "out.parquet"
+    result = hubel(*arguments, "--format", "parquet", "--output", output)
+    one_sentence(result, 1, "1 of 4 photos can't be used; their rows say why.")
+    table = pyarrow.parquet.read_table(output)
+    lines = hubel(*arguments, "--format", "jsonl").stdout.splitlines()
+    for row, line in zip(table.to_pylist(), map(json.loads, lines), strict=True):
+        assert row == {**dict.fromkeys(table.column_names), **line}
+    assert table.schema.field("path").type == pyarrow.string()
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out.parquet"]
+
+
+def test_many_rows_of_parquet_are_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROWS", 4)
+    outcomes = [(Path(f"{index}.jpg"), NotAnImage("No image.")) for index in range(10)]
+    assert parquet.write(iter(outcomes), tmp_path / "out.parquet") == 10
+    file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [4, 4, 2]
+    assert file.read().column("path").to_pylist() == [f"{index}.jpg" for index in range(10)]
+
+
+def test_parquet_is_written_whole_or_not_at_all(tmp_path):
+    def broken():
+        yield Path("a.jpg"), NotAnImage("No image.")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "out.parquet").write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        parquet.write(broken(), tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_parquet_goes_to_a_file(hubel, models, photos):
+    result = hubel("classify", photos, "--models", models, "--format", "parquet")
+    one_sentence(result, 2, "Name a file with --output.")
+
+
+def test_parquet_without_its_extra_says_what_is_missing(models, photos, tmp_path):
+    code = "import sys; sys.modules['pyarrow'] = None; from app.cli import main; main()"
+    arguments = ("classify", photos, "--format", "parquet", "--output", tmp_path / "out.parquet")
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    one_sentence(result, 2, "Parquet needs pyarrow. Install the `parquet` extra")
 
 
 def test_output_is_written_to_a_file(hubel, models, photos, tmp_path):

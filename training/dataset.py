@@ -69,19 +69,19 @@ def look_into(data: Path) -> Dataset:
     for part, root in roots.items():
         for entry in _visible(root):
             if not entry.is_dir():
-                stray.append(_name(entry, data))
+                stray.append(name_below(entry, data))
                 continue
             found = [
-                File(path, _name(path, data), _text(entry.name), part)
+                File(path, name_below(path, data), printable(entry.name), part)
                 for path in _below(entry)
                 if path.is_file()
             ]
             files += found
-            nested += [_name(path, data) for path in _below(entry) if path.is_dir()]
+            nested += [name_below(path, data) for path in _below(entry) if path.is_dir()]
             if not found:
-                empty.append(_name(entry, data))
+                empty.append(name_below(entry, data))
     if given:
-        stray += [_name(entry, data) for entry in _visible(data) if entry.name not in given]
+        stray += [name_below(entry, data) for entry in _visible(data) if entry.name not in given]
     files.sort(key=lambda file: file.name)
     return Dataset(
         name=data.resolve().name,
@@ -112,10 +112,11 @@ def _below(folder: Path) -> Iterator[Path]:
             yield from _below(entry)
 
 
-def _name(path: Path, data: Path) -> str:
-    return _text(path.relative_to(data).as_posix())
+def name_below(path: Path, data: Path) -> str:
+    """Its place within DATA, with forward slashes, printable."""
+    return printable(path.relative_to(data).as_posix())
 
 
-def _text(name: str) -> str:
+def printable(name: str) -> str:
     """`name` as text that can be printed: bytes that are no UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

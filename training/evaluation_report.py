@@ -12,6 +12,7 @@ from app.runtime import evaluate
 from app.runtime.evaluate import Measured
 from app.runtime.model import Model
 from training import calibration, report
+from training.dataset import name_below, printable
 
 
 def write(
@@ -31,7 +32,7 @@ def write(
 
 def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits) -> report.Content:
     result = evaluate.figures(model, measured)
-    name, precision = _text(data.resolve().name), model.session.precision
+    name, precision = printable(data.resolve().name), model.session.precision
     figures = Metrics(
         top1=result.top1, top5=result.top5, ece=result.ece, images=result.images, on=name
     )
@@ -45,12 +46,12 @@ def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits
         figures={precision: figures},
         truth=measured.truth,
         probabilities={precision: measured.probabilities},
-        names=[_text(photo.path.relative_to(data).as_posix()) for photo in measured.photos],
+        names=[name_below(photo.path, data) for photo in measured.photos],
         thumbnails=canvas,
         uncalibrated=_uncalibrated(model, measured),
         scores=_scores(model, measured),
         unusable=[
-            f"{_text(os.path.relpath(failure['path'], data))} ({failure['error']})"
+            f"{printable(os.path.relpath(failure['path'], data))} ({failure['error']})"
             for failure in measured.failed
         ],
     )
@@ -72,8 +73,3 @@ def _scores(model: Model, measured: Measured) -> NDArray[np.floating] | None:
     if rule.score == "max_probability":
         return np.asarray(measured.probabilities.max(axis=1))
     return measured.familiarity
-
-
-def _text(name: str) -> str:
-    """`name` as text that can be printed: bytes that are no UTF-8 become escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -48,7 +48,7 @@ def quantize(fp32: Path, pixels: NDArray[np.uint8], int8: Path) -> None:
             int8,
             Reader(),
             quant_format=ortq.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Clip", "Add"],
+            op_types_to_quantize=["Conv", "Clip", "Relu", "MaxPool", "Add"],
             per_channel=True,
             weight_type=ortq.QuantType.QInt8,
             activation_type=ortq.QuantType.QUInt8,

@@ -34,6 +34,7 @@ from training import (
 from training.errors import DataUnusable
 from training.examples import prepare
 from training.findings import Findings
+from training.output import require_free
 from training.task import Outcome, Recipe, Task, Tell
 
 
@@ -79,7 +80,7 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
         GateMissed: the graph doesn't give what was trained.
     """
     began = time.monotonic()
-    _require_free(arguments.output, arguments.data)
+    require_free(arguments.output, arguments.data)
     with (
         bundling.folder_beside(arguments.output) as scratch,
         bundling.folder_beside(arguments.output) as folder,
@@ -153,21 +154,3 @@ def _learn(arguments: Arguments, task: Task, scratch: Path, tell: Tell) -> Outco
         if arguments.checkpoint.is_dir():
             tell("stopped; the same command with --resume goes on after the last whole epoch")
         raise
-
-
-def _require_free(output: Path, data: Path) -> None:
-    """Only a bundle is ever replaced.
-
-    Raises:
-        DataUnusable: something else is at `output`, or it lies in the data.
-    """
-    taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    if taken and not (output / bundles.MANIFEST).is_file():
-        raise DataUnusable(
-            f"{output} is there already and is no bundle. Name a new folder for --output."
-        )
-    inside, outside = output.resolve(), data.resolve()
-    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise DataUnusable(
-            f"{output} and {data} lie in one another. Name an --output outside the photos."
-        )

@@ -120,7 +120,7 @@ def _by_outcome(content: Content) -> dict[str, Any]:
     """The scores of photos that are answered rightly, and of the others."""
     assert content.scores is not None
     right = next(iter(content.probabilities.values())).argmax(axis=1) == content.truth
-    groups = {"answered rightly": content.scores[right], "wrongly": content.scores[~right]}
+    groups = {"right": content.scores[right], "wrong": content.scores[~right]}
     return {f"{name} ({len(group)})": group for name, group in groups.items() if len(group)}
 
 

@@ -165,7 +165,7 @@ def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
 
 def _legend(axes: Axes) -> None:
     """Above the plot, where it hides nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.4)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.2)
 
 
 def _svg(name: str, draw: Callable[[Axes], None]) -> str:

@@ -1,0 +1,96 @@
+"""The report in headless Chromium, opened from disk: no host is asked, nothing overflows."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from app.bundle import Label, Metrics, UnknownRule
+from training import report
+from training.findings import Finding, Findings
+from training.report import Content, Curve, Line
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed. Install it: CI must see the report.")
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page_of(tmp_path, make_bundle):
+    """Writes a report with every section about so many classes; the answer is its address."""
+
+    def write(classes):
+        rng = np.random.default_rng(0)
+        labels = [f"a class with a rather long name {index}" for index in range(classes)]
+        truth = np.arange(4 * classes) % classes
+        logits = rng.normal(size=(len(truth), classes)) + 3 * np.eye(classes)[truth]
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        manifest = make_bundle().manifest.model_copy(
+            update={
+                "labels": tuple(Label(name=label) for label in labels),
+                "unknown": UnknownRule(score="familiarity", threshold=0.4, accepts=0.95),
+            }
+        )
+        names = tuple(f"{labels[label]}/photo{'-' * 60}{i}.jpg" for i, label in enumerate(truth))
+        tiny = Finding("tiny", "Tiny", names)
+        lines = (Line("train", [3, 2, 1]), Line("val", [3, 2, 2]))
+        content = Content(
+            manifest=manifest,
+            measured_on="photos, its test split",
+            figures={"fp32": Metrics(top1=0.5, top5=0.9, ece=0.1, images=len(truth), on="photos")},
+            truth=truth,
+            probabilities={"fp32": probabilities},
+            names=names,
+            thumbnails=lambda index: rng.integers(0, 256, (64, 64, 3), np.uint8),
+            uncalibrated=probabilities,
+            sizes={part: np.full(classes, 1234) for part in ("train", "val", "test")},
+            findings=Findings(9, dict.fromkeys(labels, 9), {"JPEG": 9}, (tiny,)),
+            curves=(Curve("Loss", "epoch", "loss", lines),),
+            scores=rng.uniform(size=len(truth)),
+            int8="int8 on 1299 photos: drop 0.31 points.",
+        )
+        return report.write(content, tmp_path).as_uri()
+
+    return write
+
+
+@pytest.mark.parametrize("classes", [2, 10, 200])
+def test_it_opens_in_both_themes_on_phone_and_desktop(browser, page_of, classes):
+    address = page_of(classes)
+    for width, scheme in ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        _look(context.new_page(), address, width, scheme)
+        context.close()
+
+
+def _look(page, address, width, scheme):
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
+    page.wait_for_function(f"({broken}) === 0")
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:image/")] == [address]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(20, 23, 28)") == (scheme == "dark")
+    ink = page.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
+    assert ink == ("rgb(232, 234, 238)" if scheme == "dark" else "rgb(28, 33, 40)")

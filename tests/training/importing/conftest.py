@@ -1,0 +1,117 @@
+"""Image classifiers from anywhere, small: a convolution, its mean, a linear layer."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+CLASSES, WIDTH, SIZE = 3, 6, 32
+FLOATS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
+
+
+class Build:
+    """Puts a classifier together; each keyword is one way in which exporters differ."""
+
+    def __init__(
+        self,
+        layout: str = "nchw",
+        shape: list | None = None,
+        pool: str = "GlobalAveragePool",
+        flatten: str = "Flatten",
+        linear: str = "Gemm",
+        end: str | None = "Softmax",
+        dtype: str = "float32",
+        opset: int = 17,
+        input: str = "input",
+        output: str = "output",
+        batch: int | str = "batch",
+        classes: int = CLASSES,
+    ):
+        rng = np.random.default_rng(7)
+        self.nodes, self.weights, self.opset = [], {}, opset
+        self.float = np.float16 if dtype == "float16" else np.float32
+        sides = [SIZE, SIZE]
+        default = [batch, 3, *sides] if layout == "nchw" else [batch, *sides, 3]
+        self.inputs = [helper.make_tensor_value_info(input, FLOATS[dtype], shape or default)]
+        planes = input
+        if layout == "nhwc":
+            planes = self.node("Transpose", [input], perm=[0, 3, 1, 2])
+        filters = self.weight("filters", rng.normal(size=(WIDTH, 3, 5, 5)) / 3)
+        bias = self.weight("filters.bias", rng.normal(size=WIDTH))
+        maps = self.node("Conv", [planes, filters, bias], strides=[4, 4])
+        pooled = self.pool(pool, self.node("Relu", [maps]))
+        flat = self.flatten(flatten, pooled, batch if isinstance(batch, int) else 1)
+        logits = self.linear(
+            linear, flat, rng.normal(size=(classes, WIDTH)), rng.normal(size=classes)
+        )
+        last = self.node(end, [logits], axis=1) if end in ("Softmax", "LogSoftmax") else logits
+        last = self.node("Sigmoid", [logits]) if end == "Sigmoid" else last
+        self.node("Identity", [last], output)
+        self.outputs = [helper.make_tensor_value_info(output, FLOATS[dtype], [batch, classes])]
+
+    def node(self, op, inputs, output=None, **attributes):
+        output = output or f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def weight(self, name, value, dtype=None):
+        self.weights[name] = np.asarray(value, dtype or self.float)
+        return name
+
+    def pool(self, kind, maps):
+        if kind == "GlobalAveragePool":
+            return self.node(kind, [maps])
+        if kind == "channels last":
+            turned = self.node("Transpose", [maps], perm=[0, 2, 3, 1])
+            return self.node("ReduceMean", [turned], axes=[1, 2], keepdims=0)
+        if self.opset < 18:
+            return self.node("ReduceMean", [maps], axes=[-2, -1], keepdims=1)
+        return self.node("ReduceMean", [maps, self.weight("axes", [2, 3], np.int64)], keepdims=1)
+
+    def flatten(self, kind, pooled, batch):
+        if kind == "Reshape":
+            return self.node("Reshape", [pooled, self.weight("shape", [batch, WIDTH], np.int64)])
+        if kind == "Squeeze":
+            return self.node("Squeeze", [pooled, self.weight("places", [2, 3], np.int64)])
+        return self.node("Flatten", [pooled]) if kind == "Flatten" else pooled
+
+    def linear(self, kind, flat, weight, bias):
+        if kind == "Gemm":
+            inputs = [flat, self.weight("w", weight), self.weight("b", bias)]
+            return self.node("Gemm", inputs, transB=1)
+        if kind == "Gemm without bias":
+            return self.node("Gemm", [flat, self.weight("w", weight.T)])
+        product = self.node("MatMul", [flat, self.weight("w", weight.T)])
+        return self.node("Add", [self.weight("b", bias), product])
+
+    def model(self):
+        graph = helper.make_graph(
+            self.nodes,
+            "anybody's",
+            self.inputs,
+            self.outputs,
+            [numpy_helper.from_array(value, name) for name, value in self.weights.items()],
+        )
+        opsets = [helper.make_opsetid("", self.opset)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+@pytest.fixture
+def build() -> type[Build]:
+    return Build
+
+
+@pytest.fixture
+def saved(tmp_path, build) -> Callable[..., object]:
+    """The file of a classifier; keywords as Build's, `bend` changes the model."""
+
+    def save(bend=None, **how):
+        model = build(**how).model()
+        if bend is not None:
+            bend(model)
+        onnx.save(model, tmp_path / "model.onnx")
+        return tmp_path / "model.onnx"
+
+    return save

@@ -1,0 +1,451 @@
+"""`hubel import`: classifiers from anywhere become bundles that give what their files give."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from app import vision
+from app.bundle import load, verify_files
+from app.cli import main
+from app.runtime.classifier import Query, classify
+from app.runtime.model import load_model
+from app.runtime.session import Session
+from training.photos import LIMITS
+from training.recipe import BACKBONE
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
+
+
+@pytest.fixture
+def labels(tmp_path):
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
+    return tmp_path / "labels.txt"
+
+
+@pytest.fixture
+def bring(tmp_path, labels):
+    """Runs the command on a file, into tmp_path/mine."""
+
+    def run(file, *options, normal=NORMAL):
+        arguments = ("import", file, "--labels", labels, "--output", tmp_path / "mine")
+        return CliRunner().invoke(main, [*map(str, (*arguments, *normal, *options))])
+
+    return run
+
+
+@pytest.fixture
+def made(bring, tmp_path):
+    """The bundle that comes of a file."""
+
+    def run(file, *options, **more):
+        result = bring(file, *options, **more)
+        assert result.exit_code == 0, result.output
+        bundle = load(tmp_path / "mine")
+        verify_files(bundle)
+        return bundle
+
+    return run
+
+
+def _pixels(count=3):
+    return np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+def _wanted(file, pixels, layout="nchw", mean=MEAN, std=STD, white=1.0, dtype=np.float32):
+    """What the file itself gives, by a way of its own."""
+    floats = (pixels.astype(np.float64) / 255 * white - np.array(mean)) / np.array(std)
+    if layout == "nchw":
+        floats = floats.transpose(0, 3, 1, 2)
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    rows = [session.run(None, {name: each[None].astype(dtype)})[0][0] for each in floats]
+    return np.stack(rows).reshape(len(pixels), -1).astype(np.float64)
+
+
+def _softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _given(bundle, pixels, *names):
+    session = Session(bundle.model_path("fp32"), "cpu", "fp32")
+    return session.outputs_of(names or ["probabilities"], pixels)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({}, id="gemm"),
+        pytest.param({"linear": "MatMul"}, id="matmul and add"),
+        pytest.param({"linear": "Gemm without bias"}, id="gemm without bias"),
+        pytest.param({"pool": "ReduceMean"}, id="reduce mean"),
+        pytest.param({"pool": "ReduceMean", "opset": 20}, id="reduce mean, opset 20"),
+        pytest.param({"pool": "channels last", "flatten": "none"}, id="channels last"),
+        pytest.param({"flatten": "Squeeze"}, id="squeeze"),
+        pytest.param({"opset": 9}, id="opset 9"),
+        pytest.param({"input": "image", "output": "probabilities"}, id="names that are ours"),
+        pytest.param({"batch": 1}, id="batch of one"),
+        pytest.param({"batch": 1, "flatten": "Reshape"}, id="batch of one in a reshape"),
+        pytest.param({"batch": "N", "flatten": "Reshape"}, id="batch of one, said to be free"),
+    ],
+)
+def test_a_bundle_gives_what_its_file_gives(saved, made, layout, how):
+    file = saved(layout=layout, **how)
+    bundle = made(file)
+    pixels = _pixels()
+    probabilities, embedding, activation = _given(
+        bundle, pixels, "probabilities", "embedding", "activation"
+    )
+    assert probabilities == pytest.approx(_wanted(file, pixels, layout), abs=1e-5)
+    # the head is exact, so that explanations are
+    weights = {
+        t.name: numpy_helper.to_array(t)
+        for t in onnx.load(bundle.model_path("fp32")).graph.initializer
+    }
+    maps = np.einsum("kd,ndhw->nkhw", weights["head.weight"], activation)
+    logits = maps.mean(axis=(2, 3)) + weights["head.bias"]
+    assert _softmax(logits / weights["temperature"]) == pytest.approx(probabilities, abs=1e-5)
+    assert embedding == pytest.approx(activation.mean(axis=(2, 3)), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "white"),
+    [("0", "1", 1), ("0", "1", 255), ("103.939,116.779,123.68", "58", 255), ("0.5", "0.5", 1)],
+)
+def test_pixels_are_normalised_as_told(saved, made, mean, std, white):
+    file = saved(end=None)
+    normal = ("--mean", mean, "--std", std, "--pixel-range", str(white))
+    bundle = made(file, "--output-kind", "logits", normal=normal)
+    numbers = [[float(each) for each in text.split(",")] for text in (mean, std)]
+    wanted = _softmax(_wanted(file, _pixels(), "nchw", *numbers, white=float(white)))
+    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_channels_may_be_the_other_way_round(saved, made):
+    file = saved()
+    bundle = made(file, "--channels", "bgr")
+    wanted = _wanted(file, _pixels()[..., ::-1])
+    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "turned"),
+    [
+        ("Softmax", (), lambda rows: rows),
+        ("LogSoftmax", (), np.exp),
+        (None, ("--output-kind", "logits"), _softmax),
+    ],
+)
+def test_logits_and_probabilities_are_told_apart(saved, made, end, kind, turned):
+    file = saved(end=end)
+    bundle = made(file, *kind)
+    assert _given(bundle, _pixels())[0] == pytest.approx(turned(_wanted(file, _pixels())), abs=1e-5)
+
+
+def test_probabilities_of_another_making_are_taken_as_they_are(saved, made):
+    def normalised(model):  # each divided by the sum of all, of logits made positive
+        last = model.graph.node[-1]
+        power = helper.make_node("Exp", [last.input[0]], ["power"])
+        total = helper.make_node("ReduceL1", ["power"], ["total"], axes=[1], keepdims=1)
+        last.CopyFrom(helper.make_node("Div", ["power", "total"], [last.output[0]]))
+        model.graph.node.insert(len(model.graph.node) - 1, power)
+        model.graph.node.insert(len(model.graph.node) - 1, total)
+
+    file = saved(normalised, end=None)
+    bundle = made(file, "--output-kind", "probabilities")
+    assert _given(bundle, _pixels())[0] == pytest.approx(_wanted(file, _pixels()), abs=1e-5)
+    outputs = Session(bundle.model_path("fp32"), "cpu", "fp32").outputs
+    assert set(outputs) == {"probabilities"}  # no head that is known to be one
+
+
+def test_half_precision_is_wrapped(saved, made):
+    file = saved(dtype="float16")
+    bundle = made(file)
+    wanted = _wanted(file, _pixels(), dtype=np.float16)
+    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=2e-3)
+
+
+def test_weights_in_files_beside_it_are_brought_along(saved, made, tmp_path):
+    file = saved()
+    (tmp_path / "split").mkdir()
+    apart = tmp_path / "split" / "model.onnx"
+    onnx.save(
+        onnx.load(file), apart, save_as_external_data=True, size_threshold=0, location="weights"
+    )
+    bundle = made(apart)
+    assert _given(bundle, _pixels())[0] == pytest.approx(_wanted(file, _pixels()), abs=1e-5)
+    assert "weights" not in {path.name for path in bundle.folder.iterdir()}
+
+
+def test_weights_listed_as_inputs_are_no_inputs(saved, made):
+    def listed(model):
+        model.graph.input.extend(
+            helper.make_tensor_value_info(t.name, t.data_type, t.dims)
+            for t in model.graph.initializer
+        )
+
+    bundle = made(saved(listed))
+    assert list(Session(bundle.model_path("fp32"), "cpu", "fp32").inputs) == ["image"]
+
+
+def test_a_dummy_input_is_left_out_and_told(saved, bring):
+    def dummy(model):
+        model.graph.input.append(helper.make_tensor_value_info("phase", TensorProto.FLOAT, [1]))
+
+    result = bring(saved(dummy))
+    assert result.exit_code == 0, result.output
+    assert "input 'phase' is a dummy: nothing reads it, it is left out" in result.stdout
+
+
+def test_the_bundle_serves_and_says_where_it_comes_from(saved, made, photo, tmp_path):
+    bundle = made(saved(), "--name", "mine", "--version", "4", "--crop", "0.875")
+    answer = classify(photo("red"), load_model(bundle.folder, "cpu"), Query(), LIMITS)
+    assert (answer.model, answer.version, answer.decision) == ("mine", 4, None)
+    assert {p.label for p in answer.predictions} == {"red", "green", "blue"}
+    manifest = bundle.manifest
+    assert (manifest.input.size, manifest.input.crop, manifest.metrics) == (32, 0.875, {})
+    told = manifest.training.arguments
+    assert (manifest.training.recipe, told["model"], told["layout"]) == (
+        "import",
+        "model.onnx",
+        "nchw",
+    )
+    assert str(tmp_path) not in (bundle.folder / "bundle.json").read_text()
+    assert "(pixel / 255 - mean) / std" in (bundle.folder / "README.md").read_text()
+    assert len(manifest.golden.photos) == 4
+
+
+def _resize(model, dims):
+    for dim, value in zip(model.graph.input[0].type.tensor_type.shape.dim, dims, strict=True):
+        dim.Clear()
+        if isinstance(value, int):
+            dim.dim_value = value
+        elif value:
+            dim.dim_param = value
+
+
+def _two_outputs(model):
+    model.graph.output.append(helper.make_tensor_value_info("t1", TensorProto.FLOAT, None))
+
+
+def _two_inputs(model):
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, 3]))
+    last = model.graph.node[-1]
+    last.CopyFrom(helper.make_node("Add", [last.input[0], "more"], [last.output[0]]))
+
+
+def _without_input(model):
+    first = model.graph.node[0]
+    shape = [1, 3, 32, 32]
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), "nothing"))
+    first.input[0] = "nothing"
+
+
+def _blind(model):
+    zero = numpy_helper.from_array(np.zeros((6, 3, 5, 5), np.float32), "filters")
+    model.graph.initializer[0].CopyFrom(zero)
+
+
+def _unnamed(model):
+    model.graph.input[0].name = ""
+    model.graph.node[0].input[0] = ""
+
+
+def _doubles(model):
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+
+
+def _in_company(model):
+    """Each picture's answer less the mean of all that came with it."""
+    last = model.graph.node[-1]
+    mean = helper.make_node("ReduceMean", [last.input[0]], ["common"], axes=[0], keepdims=1)
+    half = helper.make_node("Mul", ["common", "half"], ["shared"])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    last.CopyFrom(helper.make_node("Sub", [last.input[0], "shared"], [last.output[0]]))
+    model.graph.node.insert(len(model.graph.node) - 1, mean)
+    model.graph.node.insert(len(model.graph.node) - 1, half)
+
+
+@pytest.mark.parametrize(
+    ("bend", "how", "options", "words"),
+    [
+        (
+            lambda m: _resize(m, [None] * 4),
+            {},
+            ["--size", "32"],
+            "Say --layout nchw or --layout nhwc",
+        ),
+        (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Say --size"),
+        (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size says 224. Say --size 32"),
+        (None, {}, ["--layout", "nhwc"], "is [?, 3, 32, 32], which is not nhwc"),
+        (lambda m: _resize(m, [1, 3, 32, 40]), {}, [], "only squares are served"),
+        (lambda m: _resize(m, [1, 1, 32, 32]), {}, [], "no dimension has the three channels"),
+        (lambda m: _resize(m, [1, 3, 600, 600]), {}, [], "8 to 480 are served"),
+        (None, {"end": None}, [], "Say --output-kind logits or --output-kind probabilities"),
+        (None, {}, ["--output-kind", "logits"], "ends with a Softmax"),
+        (None, {"end": "Sigmoid"}, [], "ends with a Sigmoid"),
+        (None, {"end": None}, ["--output-kind", "probabilities"], "Say --output-kind logits"),
+        (_two_outputs, {}, [], "has 2 outputs: there are 'output' and 't1'"),
+        (_two_outputs, {}, ["--output-name", "x"], "no output 'x'"),
+        (
+            _two_outputs,
+            {},
+            ["--output-name", "t1", "--output-kind", "logits"],
+            "is [6, 7, 7] for a",
+        ),
+        (_two_inputs, {}, [], "has 2 inputs, 'input' and 'more'"),
+        (_without_input, {}, [], "nothing reads its input 'input'"),
+        (_blind, {}, [], "gives the same for every picture: its input 'input' is a dummy"),
+        (_unnamed, {}, [], "an input or an output without a name"),
+        (_doubles, {}, [], "is uint8, and float32 or float16 is needed"),
+        (None, {"classes": 4}, [], "has 4 classes and the file of labels 3. A class for the back"),
+        (None, {"classes": 2}, [], "has 2 classes and the file of labels 3. Name a file"),
+        (_in_company, {"end": None}, ["--output-kind", "logits"], "change each other's answers"),
+    ],
+)
+def test_what_cannot_be_derived_is_asked_for(saved, bring, tmp_path, bend, how, options, words):
+    result = bring(saved(bend, **how), *options)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "mine").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("left_out", ["--mean", "--std", "--pixel-range"])
+def test_normalisation_is_never_guessed(saved, bring, left_out):
+    place = NORMAL.index(left_out)
+    result = bring(saved(), normal=NORMAL[:place] + NORMAL[place + 2 :])
+    assert result.exit_code == 2
+    assert "say --mean, --std and --pixel-range" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("normal", "words"),
+    [
+        (("--mean", "a", "--std", "1", "--pixel-range", "1"), "is not three numbers"),
+        (("--mean", "1,2", "--std", "1", "--pixel-range", "1"), "is not three numbers"),
+        (("--mean", "nan", "--std", "1", "--pixel-range", "1"), "is not three numbers"),
+        (("--mean", "0", "--std", "1,0,1", "--pixel-range", "1"), "--std must be over 0"),
+    ],
+)
+def test_wrong_normalisation_is_refused(saved, bring, normal, words):
+    result = bring(saved(), normal=normal)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x08"])
+def test_what_is_no_model_is_refused(bring, tmp_path, content):
+    (tmp_path / "model.onnx").write_bytes(content)
+    result = bring(tmp_path / "model.onnx")
+    assert result.exit_code == 2
+    assert "Name a model exported to ONNX" in result.stderr
+
+
+def test_missing_weights_are_named(saved, bring, tmp_path):
+    file = saved()
+    onnx.save(
+        onnx.load(file), file, save_as_external_data=True, size_threshold=0, location="weights"
+    )
+    (tmp_path / "weights").unlink()
+    result = bring(file)
+    assert result.exit_code == 2
+    assert "weights must lie beside it" in result.stderr
+
+
+@pytest.fixture
+def labelled(tmp_path, photo):
+    """Photos of three colours in folders."""
+    rng = np.random.default_rng(3)
+    for hue, place in (("red", 0), ("green", 1), ("blue", 2)):
+        (tmp_path / "photos" / hue).mkdir(parents=True)
+        for index in range(8):
+            colour = rng.integers(0, 90, 3)
+            colour[place] = rng.integers(160, 256)
+            content = photo(tuple(colour.tolist()), (64, 64))
+            (tmp_path / "photos" / hue / f"{index}.jpg").write_bytes(content)
+    (tmp_path / "photos" / "red" / "broken.jpg").write_bytes(b"no photo")
+    return tmp_path / "photos"
+
+
+def test_photos_calibrate_and_measure_it(saved, bring, labelled, tmp_path):
+    file = saved(end=None)
+    result = bring(file, "--output-kind", "logits", "--calibrate", labelled, "--int8", labelled)
+    assert result.exit_code == 0, result.output
+    assert "red/broken.jpg is passed over" in result.stdout
+    assert "int8 is left out: there are fewer than 300 photos" in result.stdout
+    bundle = load(tmp_path / "mine")
+    verify_files(bundle)
+    manifest = bundle.manifest
+    assert manifest.metrics["fp32"].images == manifest.calibration.images == 24
+    assert manifest.training.arguments["calibrate"] == "photos"
+    (given,) = _given(bundle, _pixels())
+    logits = _wanted(file, _pixels())
+    assert given == pytest.approx(_softmax(logits / manifest.calibration.temperature), abs=1e-5)
+    assert manifest.calibration.temperature != pytest.approx(1, abs=0.01)
+    assert all("photos/" in photo.source for photo in manifest.golden.photos)
+    assert "Without the temperature" in (bundle.folder / "report" / "index.html").read_text("utf-8")
+    load_model(bundle.folder, "cpu")
+
+
+def test_a_folder_that_is_no_label_is_named(saved, bring, labelled):
+    shutil.move(labelled / "red", labelled / "crimson")
+    result = bring(saved(), "--calibrate", labelled)
+    assert result.exit_code == 2
+    assert "'crimson'" in result.stderr
+
+
+def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(saved, bring, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    result = bring(saved())
+    assert result.exit_code == 2
+    assert "is there already and is no bundle" in result.stderr
+
+
+def _cut(backbone: Path, target: Path) -> None:
+    """The default model without its uint8 input and its temperature, as exporters write."""
+    model = onnx.load(backbone)
+    (temperature,) = (
+        numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "temperature"
+    )
+    for tensor in model.graph.initializer:
+        if tensor.name in ("head.weight", "head.bias"):
+            value = numpy_helper.to_array(tensor) / temperature
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    onnx.save(model, target)
+    onnx.utils.extract_model(target, target, ["planes"], ["logits"])
+
+
+def test_the_default_model_cut_open_and_brought_back_gives_the_same(tmp_path, imagenet):
+    _cut(BACKBONE / "model.onnx", tmp_path / "lite0.onnx")
+    (tmp_path / "labels.json").write_text(
+        json.dumps(
+            {i: [label.id, label.name] for i, label in enumerate(load(imagenet).manifest.labels)}
+        )
+    )
+    command = ["import", tmp_path / "lite0.onnx", "--labels", tmp_path / "labels.json"]
+    command += ["--mean", "127", "--std", "128", "--pixel-range", "255", "--size", "240"]
+    command += ["--output-kind", "logits", "--output", tmp_path / "again"]
+    result = CliRunner().invoke(main, [*map(str, command)])
+    assert result.exit_code == 0, result.output
+    again, first = load(tmp_path / "again"), load(imagenet)
+    assert again.manifest.labels == first.manifest.labels
+    sessions = [Session(each.model_path("fp32"), "cpu", "fp32") for each in (again, first)]
+    for photo in first.manifest.golden.photos:
+        canvas = vision.decode(first.path(photo.file).read_bytes(), LIMITS).canvas
+        pixels = vision.resize(canvas, first.manifest.input)[None]
+        names = ("probabilities", "embedding", "activation")
+        ours, theirs = (session.outputs_of(names, pixels) for session in sessions)
+        for one, other in zip(ours, theirs, strict=True):
+            assert one == pytest.approx(other, abs=1e-4)

@@ -1,0 +1,88 @@
+"""int8 of an imported graph: behind the gates, with the head in float."""
+
+import numpy as np
+import onnx
+import pytest
+
+from app.runtime.session import Session
+from training import gates
+from training.importing import quantizing, source, wrap
+from training.importing.source import Answers
+from training.importing.wrap import Normalization
+
+PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
+
+
+@pytest.fixture
+def exported(saved, tmp_path):
+    """A bundle folder with the fp32 graph of a small classifier, and its own nodes."""
+    found = source.read(saved(batch="N"), Answers())
+    wrapped = wrap.wrap(found.model, found, PLAIN, 3)
+    onnx.save(wrapped.model, tmp_path / "model.onnx")
+    return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.own
+
+
+def _photos(count):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return pixels * np.linspace(0.1, 1, count)[:, None, None, None] // 1
+
+
+@pytest.fixture
+def judge(exported):
+    """Quantises on so many photos, whose classes are what fp32 says."""
+    folder, fp32, own = exported
+
+    def run(count):
+        pixels = _photos(count).astype(np.uint8)
+        truth = fp32.run(pixels).argmax(axis=1)
+        return folder, *quantizing.quantized(
+            folder, fp32, own, (pixels, np.arange(count), truth), 0
+        )
+
+    return run
+
+
+def _fast(monkeypatch, speedup):
+    def in_turn(fp32, int8, pixels):
+        seconds = np.tile([speedup, 1.0], (len(pixels), 1))
+        return gates.probabilities_of(fp32, pixels), gates.probabilities_of(int8, pixels), seconds
+
+    monkeypatch.setattr(gates, "in_turn", in_turn)
+
+
+def test_one_that_passes_is_kept_and_its_head_is_float(judge, monkeypatch):
+    _fast(monkeypatch, 2.0)
+    folder, int8, told = judge(1300)
+    assert "2.00 times as fast" in told
+    assert int8.precision == "int8"
+    nodes = onnx.load(folder / "model.int8.onnx").graph.node
+    (gemm,) = (node for node in nodes if node.op_type == "Gemm")
+    assert gemm.input[0] == "embedding"
+    assert {node.op_type for node in nodes} >= {"QuantizeLinear", "DequantizeLinear"}
+    names = ["probabilities", "embedding", "activation"]
+    assert len(int8.outputs_of(names, _photos(2).astype(np.uint8))) == 3
+
+
+def test_one_that_is_slower_is_left_out(judge, monkeypatch):
+    _fast(monkeypatch, 0.5)
+    folder, int8, told = judge(1300)
+    assert int8 is None
+    assert "it is left out: it takes 2.00 times as long as fp32" in told
+    assert not (folder / "model.int8.onnx").exists()
+
+
+def test_with_few_photos_none_is_tried(judge):
+    folder, int8, told = judge(350)
+    assert int8 is None
+    assert told == "int8 is left out: there are fewer than 300 photos to compare it on"
+    assert not (folder / "model.int8.onnx").exists()
+
+
+def test_what_cannot_be_quantised_is_left_out_with_the_reason(judge, monkeypatch):
+    def fails(*_arguments):
+        raise ValueError("no such operator")
+
+    monkeypatch.setattr(quantizing, "_quantize", fails)
+    _, int8, told = judge(450)
+    assert int8 is None
+    assert "the graph can't be quantised (no such operator)" in told

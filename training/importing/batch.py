@@ -1,0 +1,48 @@
+"""A graph for a fixed number of pictures -> graphs for any number, likeliest first.
+
+Often only the declared shapes are fixed; else the number also stands in the shapes that the graph
+reshapes to, where 0 means "as many as came in". Whether that is all, running two pictures tells.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from training.importing.source import Source
+
+
+def variants(source: Source) -> Iterator[onnx.ModelProto]:
+    """The graph with its declared shapes freed, then with those that it reshapes to as well."""
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    for value in (*model.graph.input, *model.graph.output):
+        if dims := value.type.tensor_type.shape.dim:
+            dims[0].dim_param = "N"
+    del model.graph.value_info[:]
+    yield model
+    _free_reshapes(model, source.batch or 1)
+    yield model
+
+
+def _free_reshapes(model: onnx.ModelProto, batch: int) -> None:
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+    for index, node in enumerate(model.graph.node):
+        if node.op_type != "Reshape" or node.input[0] in constants:
+            continue
+        if node.input[1] not in constants or _keeps_zeros(node):
+            continue
+        shape = numpy_helper.to_array(constants[node.input[1]])
+        if len(shape) > 1 and shape[0] == batch:
+            freed = np.concatenate([[0], shape[1:]]).astype(np.int64)
+            node.input[1] = f"freed.{index}"
+            model.graph.initializer.append(numpy_helper.from_array(freed, node.input[1]))
+
+
+def _keeps_zeros(node: onnx.NodeProto) -> bool:
+    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return bool(given.get("allowzero", 0))

@@ -1,0 +1,214 @@
+"""A graph that reads normalised floats -> the self-contained graph of a bundle.
+
+    image uint8 [N, S, S, 3] -> (pixel - mean) / std -> the source's layout and type
+        -> the graph, as it is
+        -> logits -> divided by the temperature -> softmax -> probabilities [N, K]
+
+Where the graph has a pooled linear head, that is put in again under the names that explanations
+look for: activation, embedding, head.weight, head.bias. What led to other outputs is left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from training.importing import heads
+from training.importing.heads import PooledHead
+from training.importing.source import CHANNELS, Source
+
+_RESERVED = frozenset(
+    {
+        *("image", "ordered", "pixels", "planes", "probabilities", "logits", "calibrated_logits"),
+        *("activation", "embedding", "pooled", "temperature", "head.weight", "head.bias"),
+        *("pixels.float", "pixels.centred", "pixels.mean", "pixels.scale", "pixels.order"),
+        *("given", "at_least", "smallest"),
+    }
+)
+_PREFIX = "source/"
+_OLDEST_IR = 8
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What the graph expects of pixels: (pixel / range - mean) / std, for each channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    range: Literal[1, 255]
+    """The number that white is, in the terms of mean and std."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """The order of channels that the graph reads; mean and std are in it too."""
+
+    def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Uint8 RGB (N, S, S, 3) as the graph reads it, channels last."""
+        ordered = pixels if self.channels == "rgb" else pixels[..., ::-1]
+        whole = ordered.astype(np.float64) * (self.range / 255)
+        return np.asarray((whole - np.array(self.mean)) / np.array(self.std))
+
+
+@dataclass(frozen=True, eq=False)
+class Wrapped:
+    """The graph of a bundle, and what it could keep."""
+
+    model: onnx.ModelProto
+    head: PooledHead | None
+    own: tuple[str, ...]
+    """Names of the nodes that stand around the source's."""
+
+
+def wrap(
+    model: onnx.ModelProto, source: Source, normalization: Normalization, classes: int
+) -> Wrapped:
+    """Put `model`, a form of `source`'s graph, between pixels and probabilities."""
+    prefix = _PREFIX if _RESERVED & _all_names(model) else ""
+    if prefix:
+        model = compose.add_prefix(model, prefix)
+    logits = prefix + (source.softmax or source.output)
+    head = None if source.half else heads.find(model, logits)
+    before = _Part()
+    _prologue(before, prefix + source.input, source, normalization)
+    after = _Part()
+    if head is not None:
+        _head(after, head)
+    else:
+        _plain(after, logits, source)
+    after.node("Div", ["logits", "temperature"], "calibrated_logits")
+    after.constant("temperature", np.array(1.0, np.float32))
+    after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
+    wrapped = _joined(model, before, after, _outputs(head, classes), source.size)
+    own = tuple(node.name for part in (before, after) for node in part.nodes)
+    return Wrapped(wrapped, head, own)
+
+
+def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
+    """Change what the logits are divided by."""
+    for tensor in model.graph.initializer:
+        if tensor.name == "temperature":
+            value = np.array(temperature, np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+
+
+class _Part:
+    """Nodes and constants that are added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[Any]) -> None:
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
+        name = f"hubel.{output}"
+        self.nodes.append(helper.make_node(op, inputs, [output], name, **attributes))
+
+
+def _prologue(part: _Part, target: str, source: Source, normalization: Normalization) -> None:
+    """Image -> `target`, the tensor that the source reads."""
+    pixels = "image"
+    if normalization.channels == "bgr":
+        part.constant("pixels.order", np.arange(CHANNELS)[::-1].astype(np.int64))
+        part.node("Gather", ["image", "pixels.order"], "ordered", axis=3)
+        pixels = "ordered"
+    unit = 255 / normalization.range
+    part.constant("pixels.mean", np.array(normalization.mean, np.float32) * np.float32(unit))
+    part.constant("pixels.scale", (1 / (np.array(normalization.std) * unit)).astype(np.float32))
+    part.node("Cast", [pixels], "pixels.float", to=TensorProto.FLOAT)
+    part.node("Sub", ["pixels.float", "pixels.mean"], "pixels.centred")
+    part.node("Mul", ["pixels.centred", "pixels.scale"], "pixels")
+    last = "pixels"
+    if source.layout == "nchw":
+        part.node("Transpose", [last], "planes", perm=[0, 3, 1, 2])
+        last = "planes"
+    if source.half:
+        part.node("Cast", [last], target, to=TensorProto.FLOAT16)
+    else:
+        part.nodes[-1].output[0] = target
+
+
+def _head(part: _Part, head: PooledHead) -> None:
+    part.constant("head.weight", head.weight)
+    part.constant("head.bias", head.bias)
+    if head.channels_last:
+        part.node("Transpose", [head.activation], "activation", perm=[0, 3, 1, 2])
+    else:
+        part.node("Identity", [head.activation], "activation")
+    part.node("GlobalAveragePool", ["activation"], "pooled")
+    part.node("Flatten", ["pooled"], "embedding", axis=1)
+    part.node("Gemm", ["embedding", "head.weight", "head.bias"], "logits", transB=1)
+
+
+def _plain(part: _Part, tensor: str, source: Source) -> None:
+    """Logits [N, K] as the source gives them, or as the logarithm of its probabilities."""
+    part.node("Cast", [tensor], "given", to=TensorProto.FLOAT)
+    last = "given"
+    if source.kind == "probabilities" and source.softmax is None:
+        part.constant("smallest", np.array(np.finfo(np.float32).tiny, np.float32))
+        part.node("Max", [last, "smallest"], "at_least")
+        part.node("Log", ["at_least"], "logarithm")
+        last = "logarithm"
+    part.node("Flatten", [last], "logits", axis=1)
+
+
+def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]:
+    floats = TensorProto.FLOAT
+    outputs = [helper.make_tensor_value_info("probabilities", floats, ["N", classes])]
+    if head is not None:
+        width = head.weight.shape[1]
+        outputs += [
+            helper.make_tensor_value_info("embedding", floats, ["N", width]),
+            helper.make_tensor_value_info("activation", floats, ["N", width, "h", "w"]),
+        ]
+    return outputs
+
+
+def _joined(
+    model: onnx.ModelProto,
+    before: _Part,
+    after: _Part,
+    outputs: Sequence[onnx.ValueInfoProto],
+    size: int,
+) -> onnx.ModelProto:
+    """One graph of all three, without what no output needs."""
+    nodes = [*before.nodes, *model.graph.node, *after.nodes]
+    needed = {output.name for output in outputs}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input) | _names_inside(node)
+    tensors = [*model.graph.initializer, *before.initializers, *after.initializers]
+    graph = helper.make_graph(
+        kept[::-1],
+        "imported",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, CHANNELS])],
+        list(outputs),
+        [tensor for tensor in tensors if tensor.name in needed],
+    )
+    graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    return helper.make_model(
+        graph,
+        producer_name="hubel",
+        ir_version=max(model.ir_version, _OLDEST_IR),
+        opset_imports=model.opset_import,
+        functions=model.functions,
+    )
+
+
+def _names_inside(node: onnx.NodeProto) -> set[str]:
+    """What branches and loops read, of the names around them too."""
+    graphs = [inner for a in node.attribute for inner in (a.g, *a.graphs)]
+    inner = [each for graph in graphs for each in graph.node]
+    names = {value.name for graph in graphs for value in graph.output}
+    return names.union(*({*each.input, *_names_inside(each)} for each in inner))
+
+
+def _all_names(model: onnx.ModelProto) -> set[str]:
+    graph = model.graph
+    names = {name for node in graph.node for name in (*node.input, *node.output)}
+    return names | {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
