@@ -69,13 +69,14 @@ def _layers(graph: Graph) -> tuple[Layer, ...]:
     for node in graph.nodes:
         if not graph.depends_on_image(node.output[0]):
             continue
-        if _is_channels_last(node, channels_last):
-            channels_last.add(node.output[0])
-            continue
-        if node.op_type in _PASSED_OVER:
-            continue
         name, tensor = graph.value_of(node.output[0])
         shape = graph.shape(node.output[0]) or graph.shape(tensor)
+        if _is_channels_last(node, channels_last):
+            channels_last.add(node.output[0])
+            if shape is None or len(shape) == _MAP_RANK:
+                continue
+        if node.op_type in _PASSED_OVER:
+            continue
         if shape is not None and len(shape) in (_MAP_RANK, _VECTOR_RANK):
             layers.append(Layer(name, node.op_type, tuple(shape), tensor))
     return tuple(layers)

@@ -20,6 +20,7 @@ _GRIDS = (8, 6, 4)
 _BATCH = 8
 _SHARE = 0.5
 """Of the deadline that all runs together may be expected to take."""
+_GREY = 127
 _LEAST = 1e-7
 """What probabilities are kept away from 0 and 1 by."""
 
@@ -69,12 +70,11 @@ def occlusion_map(
 def _covered(
     pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """The photo with the square at each of `places`, in the photo's own mean colour."""
-    grey = pixels.mean(axis=(0, 1)).astype(np.uint8)
+    """The photo with the square at each of `places`; grey, since a colour would speak for labels."""
     edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
     for row, column in places:
         copy = pixels.copy()
-        copy[edges[row] : edges[row + 2], edges[column] : edges[column + 2]] = grey
+        copy[edges[row] : edges[row + 2], edges[column] : edges[column + 2]] = _GREY
         yield copy
 
 

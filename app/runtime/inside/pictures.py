@@ -27,7 +27,7 @@ _SIDE_LIMIT = 2048
 _TILE = 56
 """Maps smaller than this are enlarged by whole steps, in pixels."""
 _GAP = 2
-_PERCENTILE = 99.9
+_PERCENTILE = 99.5
 """Of all values: what is brighter is drawn as bright, so that one spot doesn't darken the rest."""
 
 
@@ -113,7 +113,7 @@ def overlay(canvas: NDArray[np.uint8], found: NDArray[np.float32], side: int) ->
     whole[start : start + side, start : start + side] = heat
     heat = whole[..., np.newaxis]
     colour = (1 - heat) * np.array(_WARM, np.float32) + heat * np.array(_HOT, np.float32)
-    alpha = 0.72 * heat**0.9
+    alpha = 0.8 * heat**1.4
     grey = canvas.mean(axis=2, keepdims=True)
     calm = 0.55 * canvas + 0.25 * grey  # the photo steps back, so that the warm part stands out
     mixed = (1 - alpha) * calm + alpha * colour

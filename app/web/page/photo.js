@@ -73,7 +73,7 @@ function cell(share, count) {
 }
 
 function paint(data, at, heat) {
-  const warm = 0.78 * heat ** 0.9;
+  const warm = 0.8 * heat ** 1.4;
   const alpha = warm + DIM * (1 - warm);
   for (let c = 0; c < 3; c++)
     data[at + c] = ((WARM[c] * (1 - heat) + HOT[c] * heat) * warm) / alpha;
