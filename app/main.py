@@ -125,8 +125,11 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     except ModelError as err:
         log.error("requests that name no model get 503: %s", err)
     engine = service.classifier.engine
-    models = [entry.model for entry in service.registry.entries if entry.model]
-    engine.service_s = max((model.service_s for model in models), default=engine.service_s)
+    # no variable here may hold a model: this frame lives as long as the process
+    engine.service_s = max(
+        (entry.model.service_s for entry in service.registry.entries if entry.model),
+        default=engine.service_s,
+    )
     with engine:
         yield
 

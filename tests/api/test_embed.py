@@ -48,3 +48,13 @@ def test_a_model_without_an_embedding_says_so_before_the_body_is_read(textbook_c
     status, _, body = raw.answer()
     assert (status, body["code"]) == (404, "not_in_model")
     assert "has no embedding" in body["detail"]
+
+
+def test_the_default_model_says_that_it_has_one_and_lists_its_layers(imagenet_client):
+    told = imagenet_client.get("/api/v1/models/imagenet").json()
+    assert len(told["layers"]) > 50
+    assert (told["first_layer"], told["explained_by"], told["embedding"]) == (
+        "stem",
+        "class_activation_map",
+        True,
+    )

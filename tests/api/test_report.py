@@ -80,23 +80,12 @@ def test_a_model_lists_its_layers(textbook_client):
     assert told["filters"]["shape"] == [6, 3, 5, 5]
 
 
-def test_the_default_model_lists_its_layers(imagenet_client):
-    told = imagenet_client.get("/api/v1/models/imagenet").json()
-    assert len(told["layers"]) > 50
-    assert (told["first_layer"], told["explained_by"], told["embedding"]) == (
-        "stem",
-        "class_activation_map",
-        True,
-    )
-
-
-@pytest.mark.parametrize(("name", "count"), [("textbook", 6)])
-def test_filters_are_drawn_where_the_model_says(textbook_client, name, count):
-    grid = textbook_client.get(f"/api/v1/models/{name}").json()["filters"]["grid"]
-    answer = textbook_client.get(f"/api/v1/models/{name}/filters.png")
+def test_filters_are_drawn_where_the_model_says(textbook_client):
+    grid = textbook_client.get("/api/v1/models/textbook").json()["filters"]["grid"]
+    answer = textbook_client.get("/api/v1/models/textbook/filters.png")
     picture = Image.open(io.BytesIO(answer.content)).convert("RGBA")
     assert answer.headers["content-type"] == "image/png"
-    assert grid["columns"] * grid["rows"] >= count
+    assert grid["columns"] * grid["rows"] >= 6
     step = grid["tile_width"] + grid["gap"]
     assert picture.size == (
         grid["gap"] + grid["columns"] * step,

@@ -70,7 +70,7 @@ def occlusion_map(
 def _covered(
     pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """The photo with the square at each of `places`; grey, since a colour would speak for labels."""
+    """The photo with a square at each of `places`; grey, since colours speak for labels."""
     edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
     for row, column in places:
         copy = pixels.copy()
