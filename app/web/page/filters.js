@@ -54,7 +54,6 @@ function card({ map, filter }, index, select) {
 }
 
 function equation({ channel, map, filter }, index, maps, details) {
-  const [, rows, columns] = details.filters?.shape.slice(1) ?? [];
   const parts = [];
   if (filter)
     parts.push(

@@ -5,6 +5,10 @@ import { drawTile, el, percent, picture, roving, shapeText, short } from "./dom.
 
 const NONLINEAR = new Set(["Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "HardSwish", "Gelu", "Mish", "Tanh"]);
 const SHOWN = 24;
+
+// The layer that was looked at last, so that another photo shows the same one.
+let last = null;
+
 const WORDS = {
   Conv: "Each map is a filter of this layer, laid over all maps of the layer before.",
   Relu: "Filters over all maps of the layer before; what is below 0 becomes 0.",
@@ -45,14 +49,17 @@ export async function openLayers(body, about) {
   };
   let at = 0;
 
+  const centre = () => row.scrollTo({ left: buttons[at].offsetLeft - row.clientWidth / 2 });
+
   async function choose(index) {
     at = index;
     const layer = layers[index];
+    last = layer.name;
     buttons.forEach((button, other) => {
       button.setAttribute("aria-pressed", String(other === index));
       button.tabIndex = other === index ? 0 : -1;
     });
-    row.scrollTo({ left: buttons[index].offsetLeft - row.clientWidth / 2, behavior: "auto" });
+    centre();
     place.textContent = `${index + 1} of ${layers.length}: ${layer.name}`;
     view.setAttribute("aria-busy", "true");
     try {
@@ -73,7 +80,9 @@ export async function openLayers(body, about) {
     el("div", { className: "stepper" }, step(-1, "← Before"), place, step(1, "Next →")),
     view,
   );
-  await choose(Math.max(0, layers.findIndex((layer) => layer.name === details.first_layer)));
+  const find = (name) => layers.findIndex((layer) => layer.name === name);
+  await choose(Math.max(0, find(last) >= 0 ? find(last) : find(details.first_layer)));
+  return centre;
 }
 
 // A picture of a layer's shape: as high as its maps, as wide as there are many, both by logarithm.

@@ -57,7 +57,7 @@ function context() {
 function fail(error, again) {
   if (error.name === "AbortError") return;
   if (!(error instanceof api.Problem)) console.error(error);
-  if (error.code === "unauthenticated") askForKey(again);
+  if (error.code === "unauthenticated") askForKey(error, again);
   else showProblem(error, again);
 }
 
@@ -128,16 +128,21 @@ async function fill(step, open) {
   const shown = `${photos.indexOf(current)} ${about.which.model} ${about.which.version}`;
   if (!about.answer || step.dataset.shown === shown) return;
   step.dataset.shown = shown;
-  const body = step.querySelector(".body");
+  const body = step.querySelector(".body"); // it keeps what it showed until the new is there
   body.setAttribute("aria-busy", "true");
+  const page = el("div", { className: "inner" });
   try {
-    await open(body, about);
+    const whenShown = await open(page, about);
+    if (about.signal.aborted) return; // another photo or model was chosen meanwhile
+    body.replaceChildren(page);
+    whenShown?.();
   } catch (error) {
+    if (about.signal.aborted) return;
     step.dataset.shown = "";
-    if (error.name !== "AbortError") body.replaceChildren(el("p", { className: "quiet", textContent: error.detail ?? "" }));
+    body.replaceChildren(el("p", { className: "quiet", textContent: error.detail ?? "" }));
     about.fail(error);
   } finally {
-    body.removeAttribute("aria-busy");
+    if (!about.signal.aborted) body.removeAttribute("aria-busy");
   }
 }
 
@@ -172,4 +177,10 @@ takePhotos((files) => {
 for (const [id, open] of Object.entries(steps))
   byId(id).addEventListener("toggle", () => byId(id).open && fill(byId(id), open));
 
-models.ready().catch((error) => fail(error, () => models.reload()));
+function begin() {
+  models.ready().then(
+    () => current && look(current),
+    (error) => fail(error, begin),
+  );
+}
+begin();

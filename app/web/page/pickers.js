@@ -67,7 +67,6 @@ export function pickers(changed) {
       });
       return loading;
     },
-    reload: () => load().then(changed),
     details: () => {
       const which = chosen();
       const key = `${which.model}/${which.version}`;

@@ -1,6 +1,6 @@
 // What went wrong, in one place, with what to do about it.
 
-import { setKey } from "./api.js";
+import { hasKey, setKey } from "./api.js";
 import { byId, el } from "./dom.js";
 
 const HINTS = {
@@ -58,8 +58,9 @@ function retry(problem, again) {
   return button;
 }
 
-export function askForKey(again) {
+export function askForKey(problem, again) {
   clearProblem();
+  byId("key-told").textContent = hasKey() ? problem.detail : "It is kept until this tab is closed.";
   const form = byId("key-form");
   form.hidden = false;
   form.onsubmit = (event) => {
