@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.errors import NotInModel
+from app.runtime import memory
 from app.runtime.inside import cam, occlusion, pictures
 from app.runtime.inside.anatomy import Anatomy, Layer, read_anatomy
 from app.runtime.inside.answers import Embedding, Explanation, Maps
@@ -201,6 +202,7 @@ class Inside:
                 head = cam.centered(anatomy.head) if anatomy.head else None
                 opened = _Opened(anatomy, head, LayerSessions(path))
                 self._opened[model.session] = opened
+                memory.release()  # the whole graph was read, and little of it is kept
             return opened
 
     def _pooled(
