@@ -7,6 +7,7 @@ Maps of one picture share one scale, which the answer states, so that they can b
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ _HEAT = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), 
 _SIGNED = ((20, 60, 160), (70, 130, 215), (128, 128, 128), (235, 140, 50), (180, 60, 0))
 _WARM = (255, 96, 0)
 _HOT = (255, 225, 60)
+_ALPHA = [round(255 * 0.8 * (heat / 255) ** 1.4) for heat in range(256)]
+"""How much of the warm colour covers the photo, by heat."""
+_DIMMED = [round(0.8 * level) for level in range(256)] * 3
 
 _SIDE_LIMIT = 2048
 """A grid is made no wider than this, in pixels, where its maps allow it."""
@@ -105,20 +109,17 @@ def overlay(canvas: NDArray[np.uint8], found: NDArray[np.float32], side: int) ->
         found: the label's map (h, w); what is negative is not drawn.
         side: side of the centre square of the canvas that the map covers, in pixels.
     """
-    peak = max(float(found.max()), 1e-9)
-    small = Image.fromarray((np.clip(found, 0, None) / peak).astype(np.float32))
-    heat = np.clip(np.asarray(small.resize((side, side), Image.Resampling.BICUBIC)), 0, 1)
-    whole = np.zeros(canvas.shape[:2], np.float32)
+    shares = np.clip(found / max(float(found.max()), 1e-9), 0, 1)
+    small = Image.fromarray(np.rint(255 * shares).astype(np.uint8))
+    heat = Image.new("L", (len(canvas), len(canvas)))
     start = (len(canvas) - side) // 2
-    whole[start : start + side, start : start + side] = heat
-    heat = whole[..., np.newaxis]
-    colour = (1 - heat) * np.array(_WARM, np.float32) + heat * np.array(_HOT, np.float32)
-    alpha = 0.8 * heat**1.4
-    grey = canvas.mean(axis=2, keepdims=True)
-    calm = 0.55 * canvas + 0.25 * grey  # the photo steps back, so that the warm part stands out
-    mixed = (1 - alpha) * calm + alpha * colour
-    shown: NDArray[np.uint8] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    return shown
+    heat.paste(small.resize((side, side), Image.Resampling.BICUBIC), (start, start))
+    photo = Image.fromarray(canvas)
+    # the photo steps back, so that the warm part stands out
+    calm = Image.blend(photo.convert("L").convert("RGB"), photo, 0.7).point(_DIMMED)
+    alpha = heat.point(_ALPHA)
+    heat.putpalette(_between([_WARM, _HOT], 256).tobytes())
+    return np.asarray(Image.composite(heat.convert("RGB"), calm, alpha))
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -156,9 +157,14 @@ def _laid_out(tiles: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
 
 def _colours(scale: tuple[float, float]) -> NDArray[np.uint8]:
     """256 colours, the first for gaps; from dark to bright, or through grey where 0 is between."""
-    steps = np.array(_SIGNED if scale[0] < 0 else _HEAT, np.float64)
-    at = np.linspace(0, len(steps) - 1, 255)
-    channels = [np.interp(at, np.arange(len(steps)), steps[:, c]) for c in range(3)]
     table = np.zeros((256, 3), np.uint8)
-    table[1:] = np.rint(np.stack(channels, axis=1))
+    table[1:] = _between(_SIGNED if scale[0] < 0 else _HEAT, 255)
     return table
+
+
+def _between(steps: Sequence[tuple[int, int, int]], count: int) -> NDArray[np.uint8]:
+    """`count` colours, at even distances between those of `steps`."""
+    at = np.linspace(0, len(steps) - 1, count)
+    known = np.array(steps, np.float64)
+    channels = [np.interp(at, np.arange(len(steps)), known[:, c]) for c in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)

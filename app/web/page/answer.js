@@ -9,11 +9,16 @@ const DECISIONS = {
   unknown: ["Unknown", "It is like none of the photos of training: the labels mean little here."],
 };
 
+// The room that `labels` labels will take, so that nothing moves when they come.
+export function makeRoom(labels) {
+  byId("bars").style.minHeight = `${3.88 * Math.min(5, labels)}rem`;
+}
+
 export function showAnswer(answer, explain, models) {
   const bars = byId("bars");
   const decision = byId("decision");
   decision.hidden = !answer?.decision;
-  byId("other").hidden = !answer;
+  byId("answer").hidden = !answer;
   byId("step-pixels").parentElement.hidden = !answer;
   if (!answer) {
     bars.replaceChildren();

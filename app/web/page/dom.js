@@ -16,7 +16,7 @@ export const percent = (p) =>
 
 // At most three digits that mean something: 0.0123, 4.56, 1,230.
 export const short = (value) =>
-  Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 });
+  Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 6 }).replace("-", "−");
 
 export const shapeText = (shape) =>
   shape.length === 3

@@ -134,7 +134,7 @@ function drawBars(canvas, values) {
   const high = Math.max(0, ...values);
   const low = Math.min(0, ...values);
   const scale = canvas.height / (high - low || 1);
-  const width = canvas.width / values.length;
+  const width = Math.min(48, canvas.width / values.length);
   context.fillStyle = getComputedStyle(document.body).getPropertyValue("--accent");
   values.forEach((value, index) => {
     const top = (high - Math.max(0, value)) * scale;

@@ -6,7 +6,7 @@ import { clearHeat, drawPhoto, showHeat } from "./photo.js";
 import { takePhotos } from "./intake.js";
 import { askForKey, clearProblem, showProblem } from "./problem.js";
 import { pickers } from "./pickers.js";
-import { showAnswer } from "./answer.js";
+import { makeRoom, showAnswer } from "./answer.js";
 import { openFilters } from "./filters.js";
 import { openLayers } from "./layers.js";
 import { openOwn } from "./own.js";
@@ -67,7 +67,7 @@ async function look(photo) {
   asking = new AbortController();
   const { signal } = asking;
   current = photo;
-  byId("looked").hidden = false;
+  byId("looked").hidden = byId("answer").hidden = false;
   document.body.classList.add("has-photo");
   drawStrip();
   clearProblem();
@@ -77,6 +77,7 @@ async function look(photo) {
   if (signal.aborted) return;
   try {
     await models.ready();
+    makeRoom(models.labels());
     const which = models.chosen();
     const name = `${which.model}/${which.version ?? ""}`;
     if (!photo.answers.has(name)) photo.answers.set(name, await api.classify(photo.file, which, signal));

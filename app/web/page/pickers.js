@@ -67,6 +67,7 @@ export function pickers(changed) {
       });
       return loading;
     },
+    labels: () => current()?.labels ?? 0,
     details: () => {
       const which = chosen();
       const key = `${which.model}/${which.version}`;
