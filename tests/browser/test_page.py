@@ -180,6 +180,7 @@ def test_several_photos_stand_in_a_strip_and_each_is_asked_about_once(
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
     give(page, save("red"), save("blue"))
     expect(first_label(page)).to_contain_text("red")
+    expect(page.locator("#strip button").nth(1)).to_contain_text("blue")  # before it is chosen
     page.locator("#strip button").nth(1).click()
     expect(first_label(page)).to_contain_text("blue")
     page.locator("#strip button").nth(0).click()

@@ -9,9 +9,11 @@ const DECISIONS = {
   unknown: ["Unknown", "It is like none of the photos of training: the labels mean little here."],
 };
 
-// The room that `labels` labels will take, so that nothing moves when they come.
-export function makeRoom(labels) {
+// Empties the answer, and keeps the room that `labels` labels will take: nothing moves when they come.
+export function awaitAnswer(labels) {
+  byId("bars").replaceChildren();
   byId("bars").style.minHeight = `${3.88 * Math.min(5, labels)}rem`;
+  byId("decision").hidden = true;
 }
 
 export function showAnswer(answer, explain, models) {

@@ -62,14 +62,13 @@ async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
 // The way of every question about a photo.
 async function askAbout(path, photo, query, signal) {
   const answer = await ask(path, { method: "POST", body: photo, query, signal });
-  return { ...(await answer.json()), timing: timing(answer), milliseconds: total(answer) };
+  return { ...(await answer.json()), timing: timing(answer) };
 }
 
 export const models = async () => (await ask("models")).json();
 export const model = async (name, version) =>
   (await ask(`models/${encodeURIComponent(name)}`, { query: { version } })).json();
-export const classify = (photo, which, signal) =>
-  askAbout("classify", photo, { ...which, top_k: 5 }, signal);
+export const classify = (photo, which) => askAbout("classify", photo, { ...which, top_k: 5 });
 export const explain = (photo, which, label, signal) =>
   askAbout("explain", photo, { ...which, label }, signal);
 export const activations = (photo, which, wanted, signal) =>
@@ -87,5 +86,3 @@ function timing(answer) {
     parts.map((part) => part.trim().split(";dur=")).map(([name, ms]) => [name, Number(ms)]),
   );
 }
-
-const total = (answer) => timing(answer).total ?? 0;

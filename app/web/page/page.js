@@ -6,16 +6,18 @@ import { clearHeat, drawPhoto, showHeat } from "./photo.js";
 import { takePhotos } from "./intake.js";
 import { askForKey, clearProblem, showProblem } from "./problem.js";
 import { pickers } from "./pickers.js";
-import { makeRoom, showAnswer } from "./answer.js";
+import { awaitAnswer, showAnswer } from "./answer.js";
 import { openFilters } from "./filters.js";
 import { openLayers } from "./layers.js";
 import { openOwn } from "./own.js";
 import { openPixels } from "./pixels.js";
 import { openRequest } from "./request.js";
+import { labelInStrip, showStrip } from "./strip.js";
 
-// One photo that was taken in. `answers` and `kept` hold what was asked, by model and version.
+// Photos that were taken in; `kept` holds what was asked about each, by model, version and question.
 const photos = [];
 let current = null;
+let wanted = null; // the label whose place in the photo was asked for last
 let asking = new AbortController();
 
 const steps = {
@@ -28,29 +30,32 @@ const steps = {
 
 const models = pickers(() => current && look(current));
 
+// Asks a question about a photo and a model once; what went wrong is asked again.
+function once(photo, which, question, ask) {
+  const key = `${which.model}/${which.version} ${question}`;
+  if (!photo.kept.has(key)) {
+    const answer = ask();
+    photo.kept.set(key, answer);
+    answer.catch(() => photo.kept.delete(key));
+  }
+  return photo.kept.get(key);
+}
+
+const classified = (photo, which) =>
+  once(photo, which, "classify", () => api.classify(photo.file, which));
+
 // What a step is given: the photo, the model, and a way to ask each question once.
 function context() {
-  const which = models.chosen();
-  const name = `${which.model}/${which.version ?? ""}`;
-  const { signal } = asking;
   const photo = current;
+  const which = models.chosen();
   return {
     file: photo.file,
     which,
-    signal,
-    answer: photo.answers.get(name),
+    signal: asking.signal,
+    answer: () => classified(photo, which),
     details: () => models.details(),
-    once: (question, ask) => {
-      const key = `${name} ${question}`;
-      if (!photo.kept.has(key)) {
-        const answer = ask();
-        photo.kept.set(key, answer);
-        answer.catch(() => photo.kept.delete(key));
-      }
-      return photo.kept.get(key);
-    },
+    once: (question, ask) => once(photo, which, question, ask),
     fail: (error) => fail(error, () => refresh()),
-    explain,
   };
 }
 
@@ -69,7 +74,7 @@ async function look(photo) {
   current = photo;
   byId("looked").hidden = byId("answer").hidden = false;
   document.body.classList.add("has-photo");
-  drawStrip();
+  showStrip(photos, photo, look);
   clearProblem();
   clearHeat();
   byId("working").hidden = false;
@@ -77,33 +82,43 @@ async function look(photo) {
   if (signal.aborted) return;
   try {
     await models.ready();
-    makeRoom(models.labels());
+    awaitAnswer(models.labels());
     const which = models.chosen();
-    const name = `${which.model}/${which.version ?? ""}`;
-    if (!photo.answers.has(name)) photo.answers.set(name, await api.classify(photo.file, which, signal));
+    const answer = await classified(photo, which);
     if (signal.aborted) return;
-    const answer = photo.answers.get(name);
     showAnswer(answer, explain, models);
     say(`${answer.predictions[0]?.label ?? "No label"}, ${photo.file.name}`);
     refresh();
+    classifyRest(which, signal);
   } catch (error) {
-    if (error.name !== "AbortError") showAnswer(null);
+    if (signal.aborted) return;
+    showAnswer(null);
     fail(error, () => look(photo));
   } finally {
     if (!signal.aborted) byId("working").hidden = true;
   }
 }
 
+// One after another, so that the strip tells of all photos; what fails says so when it is chosen.
+async function classifyRest(which, signal) {
+  for (const photo of photos) {
+    const answer = await classified(photo, which).catch(() => null);
+    if (signal.aborted) return;
+    labelInStrip(photos.indexOf(photo), answer?.predictions[0]?.label ?? "?");
+  }
+}
+
 // Shows where a label comes from, over the photo; asked for once for each label.
 async function explain(label) {
   const about = context();
+  wanted = label;
   clearProblem();
   byId("working").hidden = false;
   try {
     const found = await about.once(`explain ${label}`, () =>
       api.explain(about.file, about.which, label, about.signal),
     );
-    if (about.signal.aborted) return;
+    if (about.signal.aborted || label !== wanted) return;
     showHeat(found);
     say(`The photo shows where ${found.label} comes from.`);
   } catch (error) {
@@ -127,7 +142,7 @@ async function fill(step, open) {
   if (!current) return;
   const about = context();
   const shown = `${photos.indexOf(current)} ${about.which.model} ${about.which.version}`;
-  if (!about.answer || step.dataset.shown === shown) return;
+  if (step.dataset.shown === shown) return;
   step.dataset.shown = shown;
   const body = step.querySelector(".body"); // it keeps what it showed until the new is there
   body.setAttribute("aria-busy", "true");
@@ -147,28 +162,9 @@ async function fill(step, open) {
   }
 }
 
-function drawStrip() {
-  const strip = byId("strip");
-  strip.hidden = photos.length < 2;
-  strip.replaceChildren(
-    ...photos.map((photo, index) => {
-      const button = el(
-        "button",
-        { type: "button", attrs: { "aria-label": `Photo ${index + 1}: ${photo.file.name}`, "aria-pressed": photo === current } },
-        el("img", { src: photo.url, alt: "", width: 56, height: 56 }),
-      );
-      button.addEventListener("click", async () => {
-        await look(photo);
-        strip.children[index]?.firstChild.focus();
-      });
-      return el("li", {}, button);
-    }),
-  );
-}
-
 takePhotos((files) => {
   for (const file of files)
-    photos.push({ file, url: URL.createObjectURL(file), answers: new Map(), kept: new Map() });
+    photos.push({ file, url: URL.createObjectURL(file), kept: new Map() });
   look(photos.at(-files.length)).then(() => {
     byId("answer").scrollIntoView({ block: "nearest" });
     byId("answer").focus({ preventScroll: true });

@@ -6,7 +6,8 @@ import { el } from "./dom.js";
 const STAGES = { queue: "waiting", decode: "decoding", resize: "resizing", run: "running the network" };
 
 export async function openRequest(body, about) {
-  body.replaceChildren(timings(about.answer.timing), ...snippets(about));
+  const { timing } = await about.answer();
+  body.replaceChildren(timings(timing), ...snippets(about));
 }
 
 function timings(timing) {
