@@ -39,7 +39,7 @@ export function showAnswer(answer, explain, models) {
   byId("caption").textContent =
     `${format.toUpperCase()}, ${width} × ${height}; its centre square is read.${sentence}`;
   const other = byId("other");
-  byId("other-label").onfocus = () => offerLabels(models);
+  byId("other-label").onfocus = () => offerLabels(models).catch(() => {}); // it takes labels without help, too
   other.onsubmit = (event) => {
     event.preventDefault();
     const label = byId("other-label").value.trim();

@@ -28,7 +28,7 @@ const steps = {
   "step-request": openRequest,
 };
 
-const models = pickers(() => current && look(current));
+const models = pickers(() => current && look(current), fail);
 
 // Asks a question about a photo and a model once; what went wrong is asked again.
 function once(photo, which, question, ask) {

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { byId, el } from "./dom.js";
 
-export function pickers(changed) {
+export function pickers(changed, failed) {
   const name = byId("model");
   const version = byId("version");
   let listed = [];
@@ -51,9 +51,13 @@ export function pickers(changed) {
   byId("report").addEventListener("click", async (event) => {
     if (!api.hasKey()) return;
     event.preventDefault();
-    const url = URL.createObjectURL(await api.report(chosen()));
-    el("a", { href: url, download: `${name.value}-report.html` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    try {
+      const url = URL.createObjectURL(await api.report(chosen()));
+      el("a", { href: url, download: `${name.value}-report.html` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    } catch (error) {
+      failed(error, () => byId("report").click());
+    }
   });
 
   const chosen = () => ({ model: name.value, version: version.value });
