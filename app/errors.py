@@ -16,6 +16,7 @@
     |-- ModelError
     |   |-- UnknownModel          no model of that name, or no such version
     |   |-- ModelNotReady         known, but refused, or still being loaded
+    |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
     |   `-- BundleError           a bundle that must not serve
     |       |-- BundleInvalid     unreadable, or not of the schema
     |       `-- BundleMismatch    files, graph or golden images aren't what bundle.json says
@@ -152,6 +153,13 @@ class ModelNotReady(ModelError):
 
     code = "model_not_ready"
     title = "Model not ready"
+
+
+class NotInModel(ModelError):
+    """The model has no such layer, label, embedding, filters or report."""
+
+    code = "not_in_model"
+    title = "Not in this model"
 
 
 class BundleError(ModelError):

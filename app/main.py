@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, server, vision
-from app.api import classify, docs, health, models, problems
+from app.api import classify, embed, explain, health, models, page, problems, report
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
 from app.api.envelope import Envelope
+from app.api.inside_schemas import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.metrics import Metrics
 from app.api.problem import Problem
 from app.api.schemas import Batch, Result
@@ -25,6 +26,7 @@ from app.runtime import memory
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
+from app.runtime.inside import Inside
 from app.runtime.model import load_model
 from app.runtime.registry import Registry, model_roots
 from app.runtime.session import choose_device
@@ -49,10 +51,12 @@ def create_service(settings: Settings) -> Service:
     load = partial(load_model, device=device.device)
     registry = Registry(model_roots(settings.models), load, settings.default_model)
     engine = Engine(threads=available_cores(), deadline_s=settings.deadline_s)
+    photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     buffer = Buffer(settings.max_buffered_bytes)
     return Service(
         registry=registry,
-        classifier=Classifier(engine, vision.Limits(settings.max_image_bytes, settings.max_pixels)),
+        classifier=Classifier(engine, photo_limits),
+        inside=Inside(photo_limits, settings.deadline_s),
         device=device,
         keys=Keys(settings.api_secret, settings.admin_secret),
         limits=BodyLimits(
@@ -97,14 +101,17 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.include_router(classify.router)
+    app.include_router(embed.router)
+    app.include_router(explain.router)
     app.include_router(models.router)
+    app.include_router(report.router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)
     app.include_router(huggingface.router)
     app.include_router(torchserve.router)
     app.include_router(torchserve.ping_router)
     app.include_router(tensorflow_serving.router)
-    docs.install(app)
+    page.install(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app
 
@@ -118,8 +125,11 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     except ModelError as err:
         log.error("requests that name no model get 503: %s", err)
     engine = service.classifier.engine
-    models = [entry.model for entry in service.registry.entries if entry.model]
-    engine.service_s = max((model.service_s for model in models), default=engine.service_s)
+    # no variable here may hold a model: this frame lives as long as the process
+    engine.service_s = max(
+        (entry.model.service_s for entry in service.registry.entries if entry.model),
+        default=engine.service_s,
+    )
     with engine:
         yield
 
@@ -131,7 +141,7 @@ def _openapi(app: FastAPI) -> dict[str, object]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         schemas = document["components"]["schemas"]
-        for model in (Problem, Result, Batch):
+        for model in (Problem, Result, Batch, Embedded, EmbeddedBatch, Explained, Activations):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

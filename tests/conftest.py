@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import uvicorn
 from onnx import TensorProto, helper, numpy_helper
@@ -58,6 +59,57 @@ def tiny_graph(sharpness: float = 8.0, classes: int = 3, size: int = SIZE) -> on
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
+def textbook_graph() -> onnx.ModelProto:
+    """conv 5x5 -> 28x28 maps, ReLU, pool, conv, ReLU, pool, fully connected; tells colours apart.
+
+    The first three filters are means of red, green and blue; the others find little of anything.
+    """
+    chance = np.random.default_rng(0)
+    first = chance.normal(0, 0.004, (6, 3, 5, 5)).astype(np.float32)
+    second = chance.normal(0, 0.0004, (8, 6, 5, 5)).astype(np.float32)
+    full = np.zeros((3, 8, 5, 5), np.float32)
+    for colour in range(3):
+        first[colour, colour] = second[colour, colour] = 1 / 25
+        full[colour, colour] = 8 / 25
+    node = helper.make_node
+    nodes = [
+        node("DequantizeLinear", ["image", "scale", "zero"], ["pixels"]),
+        node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        node("Conv", ["planes", "conv1.weight"], ["conv1.conv"]),
+        node("Relu", ["conv1.conv"], ["conv1"]),
+        node("MaxPool", ["conv1"], ["pool1"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["pool1", "conv2.weight"], ["conv2.conv"]),
+        node("Relu", ["conv2.conv"], ["conv2"]),
+        node("MaxPool", ["conv2"], ["pool2"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", ["pool2"], ["flat"]),
+        node("Gemm", ["flat", "head.weight", "head.bias"], ["logits"], transB=1),
+        node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    constants = {
+        "scale": np.float32(1 / 128),
+        "zero": np.uint8(127),
+        "conv1.weight": first,
+        "conv2.weight": second,
+        "head.weight": full.reshape(3, -1),
+        "head.bias": np.zeros(3, np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "textbook",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _rows(graph: onnx.ModelProto) -> np.ndarray:
+    """What `graph` says of the golden colours."""
+    session = ort.InferenceSession(graph.SerializeToString())
+    pixels = [np.full((SIZE, SIZE, 3), rgb, np.uint8) for rgb in COLOURS.values()]
+    return session.run(["probabilities"], {"image": np.stack(pixels)})[0]
+
+
 def _probabilities(colour: tuple[int, int, int], sharpness: float) -> np.ndarray:
     logits = (np.array(colour, np.float32) - 127) / 128 * sharpness
     exponents = np.exp(logits - logits.max())
@@ -86,6 +138,12 @@ def photo() -> Callable[..., bytes]:
 def graph() -> Callable[..., onnx.ModelProto]:
     """The tiny graph; keywords bend it."""
     return tiny_graph
+
+
+@pytest.fixture(scope="session")
+def textbook() -> onnx.ModelProto:
+    """A network with fully connected layers at its end, so without a pooled linear head."""
+    return textbook_graph()
 
 
 @pytest.fixture(scope="session")
@@ -135,12 +193,20 @@ def _bundle_maker(below: Path) -> MakeBundle:
         sharpness: float = 8.0,
         int8_sharpness: float | None = None,
         labels: tuple[str, ...] = tuple(COLOURS),
+        graph: onnx.ModelProto | None = None,
+        report: dict[str, bytes] | None = None,
     ) -> Bundle:
-        """`int8_sharpness`: that of a second graph, which passes for int8."""
+        """`int8_sharpness`: that of a second graph, which passes for int8.
+
+        `graph`: in place of the tiny one; `report`: files of the folder report/.
+        """
         output = folder or root / name
         built = output.with_name(f".{output.name}.new")
         (built / "golden").mkdir(parents=True)
-        onnx.save(tiny_graph(sharpness), built / "model.onnx")
+        onnx.save(graph or tiny_graph(sharpness), built / "model.onnx")
+        for file, content in (report or {}).items():
+            (built / "report" / file).parent.mkdir(parents=True, exist_ok=True)
+            (built / "report" / file).write_bytes(content)
         precisions = {"fp32": sharpness}
         if int8_sharpness is not None:
             onnx.save(tiny_graph(int8_sharpness), built / "model.int8.onnx")
@@ -149,7 +215,8 @@ def _bundle_maker(below: Path) -> MakeBundle:
             (built / f"golden/{colour}.jpg").write_bytes(jpeg(rgb))
         for precision, sharp in precisions.items():
             rows = [_probabilities(rgb, sharp) for rgb in COLOURS.values()]
-            np.save(built / f"golden/{precision}.npy", np.array(rows, np.float32))
+            expected = np.array(rows, np.float32) if graph is None else _rows(graph)
+            np.save(built / f"golden/{precision}.npy", expected)
         names = [str(f.relative_to(built)) for f in sorted(built.rglob("*")) if f.is_file()]
         metrics = {"top1": 1.0, "top5": 1.0, "ece": 0.0, "images": 3, "on": "colours"}
         manifest = bundles.Manifest.model_validate_json(
@@ -233,6 +300,23 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
         with _serve(Settings(models=below / "models")) as client:
+            yield client
+
+
+REPORT = {"index.html": b"<!doctype html><title>Report</title><h1>It went well</h1>"}
+
+
+@pytest.fixture(scope="module")
+def textbook_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a service with the textbook network, with a report, and the tiny model."""
+    below = tmp_path_factory.mktemp("service")
+    make = _bundle_maker(below)
+    make(name="textbook", graph=textbook_graph(), report=REPORT)
+    make()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        (below / "built-in").mkdir()
+        with _serve(Settings(models=below / "models", default_model="textbook")) as client:
             yield client
 
 

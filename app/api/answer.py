@@ -5,18 +5,22 @@ unless the client leaves, and keep account of it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.api.envelope import facts_of
+from app.api.metrics import Told
 from app.api.service import Service
 from app.errors import ClientGone, DeadlinePassed
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.model import Model
+
+ToldT = TypeVar("ToldT", bound=Told)
 
 
 def admit(service: Service, model: str | None, version: int | None) -> Model:
@@ -42,12 +46,36 @@ async def answer(
         ClientGone: the client left.
         DeadlinePassed: it took too long.
     """
+    queue = partial(service.classifier.submit, photos, model, query)
+    return await _answer(request, service, model, len(photos), queue)
+
+
+async def answer_each(
+    request: Request, service: Service, works: Sequence[Callable[[float], ToldT]], model: Model
+) -> Sequence[ToldT | BaseException]:
+    """Do each piece of work for one photo; one that fails gives its error.
+
+    Raises:
+        QueueFull: they don't fit, all together.
+        ClientGone: the client left.
+        DeadlinePassed: it took too long.
+    """
+    queue = partial(service.classifier.engine.submit, *works)
+    return await _answer(request, service, model, len(works), queue)
+
+
+async def _answer(
+    request: Request,
+    service: Service,
+    model: Model,
+    images: int,
+    queue: Callable[[], Sequence[Future[ToldT]]],
+) -> Sequence[ToldT | BaseException]:
     facts = facts_of(request.scope)
-    facts.model, facts.version, facts.images = model.name, model.version, len(photos)
-    futures = service.classifier.submit(photos, model, query)
-    outcomes = await _wait(futures, request, service.classifier.engine.deadline_s)
+    facts.model, facts.version, facts.images = model.name, model.version, images
+    outcomes = await _wait(queue(), request, service.classifier.engine.deadline_s)
     for outcome in outcomes:
-        if isinstance(outcome, Classified):
+        if not isinstance(outcome, BaseException):
             facts.stages.append(outcome.stages)
             service.metrics.observe(outcome)
     return outcomes
@@ -66,8 +94,8 @@ def all_of(outcomes: Sequence[Classified | BaseException]) -> Sequence[Classifie
 
 
 async def _wait(
-    futures: Sequence[Future[Classified]], request: Request, deadline_s: float
-) -> Sequence[Classified | BaseException]:
+    futures: Sequence[Future[ToldT]], request: Request, deadline_s: float
+) -> Sequence[ToldT | BaseException]:
     """What became of each; when the client leaves, what still waits is dropped.
 
     Raises:

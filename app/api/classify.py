@@ -3,21 +3,18 @@
 admit -> read the body -> answer, each image for itself -> JSON
 """
 
-import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.answer import admit, answer
 from app.api.auth import require_key
-from app.api.body import read_body
 from app.api.envelope import facts_of
-from app.api.multipart import is_multipart, split_files
+from app.api.photos import photo_body, read_photos
 from app.api.problems import problem_of, responses
 from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
-from app.api.service import Held, Service, ServiceDep
+from app.api.service import Service, ServiceDep
 from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
@@ -28,24 +25,6 @@ router = APIRouter(
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
 )
-
-_FILE = {"type": "string", "format": "binary"}
-_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
-_BODY: dict[str, Any] = {
-    "required": True,
-    "description": "An image as it is, under any content type; or, as `multipart/form-data`, one "
-    "or many files.",
-    "content": {
-        **{kind: {"schema": _FILE} for kind in (*_RAW_TYPES, "application/octet-stream")},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"file": {"type": "array", "items": _FILE}},
-                "required": ["file"],
-            }
-        },
-    },
-}
 
 
 @router.post(
@@ -82,7 +61,7 @@ _BODY: dict[str, Any] = {
             errors.DeadlinePassed,
         ),
     },
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": photo_body(several=True)},
 )
 async def classify(
     request: Request,
@@ -103,28 +82,15 @@ async def classify(
     served = admit(service, model, version)
     query = classifier.Query(top_k, min_probability)
     with service.buffer.hold() as held:
-        photos, several = await _read_photos(request, service, held)
-        outcomes = await answer(request, service, photos, served, query)
-    if batch or several:
+        photos = await read_photos(request, service, held)
+        outcomes = await answer(request, service, photos.files, served, query)
+    if batch or photos.several:
         request_id = facts_of(request.scope).request_id
         items = [_item(outcome, service, request_id) for outcome in outcomes]
         return _json(Batch(results=items))
     if isinstance(outcomes[0], BaseException):
         raise outcomes[0]
     return _json(result_of(outcomes[0]))
-
-
-async def _read_photos(
-    request: Request, service: Service, held: Held
-) -> tuple[Sequence[bytes], bool]:
-    """The encoded images, and whether there are several."""
-    limits = service.limits
-    content_type = request.headers.get("content-type", "")
-    if not is_multipart(content_type):
-        return [await read_body(request, limits.max_image_bytes, limits, held)], False
-    body = await read_body(request, limits.max_body_bytes, limits, held)
-    files = await asyncio.to_thread(split_files, body, content_type, limits.max_files)
-    return files, len(files) > 1
 
 
 def _item(

@@ -1,6 +1,7 @@
 """What is counted, for Prometheus: GET /metrics."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -9,11 +10,30 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from app.runtime.classifier import Classified
+from app.runtime.classifier import Stages
 from app.runtime.registry import Registry
 
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
+
+
+class Told(Protocol):
+    """What account is kept of: one photo, answered."""
+
+    @property
+    def model(self) -> str:
+        """Whose answer."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Of the model."""
+        ...
+
+    @property
+    def stages(self) -> Stages:
+        """What each stage took."""
+        ...
 
 
 class Metrics:
@@ -51,7 +71,7 @@ class Metrics:
             registry=self.registry,
         )
         self.images = Counter(
-            "hubel_images", "Images classified.", ["model", "version"], registry=self.registry
+            "hubel_images", "Images answered.", ["model", "version"], registry=self.registry
         )
         self.stages = Histogram(
             "hubel_stage_seconds",
@@ -71,17 +91,17 @@ class Metrics:
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def observe(self, classified: Classified) -> None:
-        """Count one image that was classified."""
-        self.images.labels(classified.model, classified.version).inc()
-        stages = classified.stages
+    def observe(self, told: Told) -> None:
+        """Count one image that was answered."""
+        self.images.labels(told.model, told.version).inc()
+        stages = told.stages
         for stage, seconds in (
             ("queue", stages.queue_s),
             ("decode", stages.decode_s),
             ("resize", stages.resize_s),
             ("run", stages.run_s),
         ):
-            self.stages.labels(stage, classified.model, classified.version).observe(seconds)
+            self.stages.labels(stage, told.model, told.version).observe(seconds)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""

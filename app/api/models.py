@@ -3,13 +3,18 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
+from app.api.model_details import ModelDetails, details_of
 from app.api.problems import responses
-from app.api.schemas import ModelDetails, ModelList, details_of, summary_of
+from app.api.schemas import ModelList, summary_of
 from app.api.service import Service, ServiceDep
+from app.runtime.inside import Inside, filter_grid
+from app.runtime.model import Model
+
+Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 
 router = APIRouter(
     prefix="/api/v1/models",
@@ -30,14 +35,33 @@ async def list_models(service: ServiceDep) -> ModelList:
     summary="What is this model?",
     responses=responses(errors.BadParameter, errors.UnknownModel, errors.ModelNotReady),
 )
-async def describe_model(
-    name: str,
-    service: ServiceDep,
-    version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
-) -> ModelDetails:
-    """One model's labels, input, figures and origin."""
+async def describe_model(name: str, service: ServiceDep, version: Version = None) -> ModelDetails:
+    """One model's labels, input, layers, figures and origin."""
     entry, model = service.registry.find(name, version)
-    return details_of(entry, model, service.registry)
+    anatomy = await asyncio.to_thread(service.inside.anatomy, model)
+    return details_of(entry, model, service.registry, anatomy)
+
+
+@router.get(
+    "/{name}/filters.png",
+    summary="What does its first layer look for?",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The first convolution's filters side by side, all on one scale, which "
+            "GET /api/v1/models/{name} states as `filters`.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **responses(
+            errors.BadParameter, errors.UnknownModel, errors.NotInModel, errors.ModelNotReady
+        ),
+    },
+)
+async def draw_filters(name: str, service: ServiceDep, version: Version = None) -> Response:
+    """The pictures of the first layer's filters, in the order of its activation maps."""
+    model = service.registry.resolve(name, version)
+    png = await asyncio.to_thread(_filters_png, service.inside, model)
+    return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
 @router.post(
@@ -74,6 +98,11 @@ async def unload_model(name: str, service: ServiceDep) -> ModelList:
     """All versions of it; needs the admin key. Requests in flight are still answered."""
     await asyncio.to_thread(service.registry.unload, name)
     return _list(service)
+
+
+def _filters_png(inside: Inside, model: Model) -> bytes:
+    png, _ = filter_grid(inside.filters(model))
+    return png
 
 
 def _list(service: Service) -> ModelList:

@@ -1,4 +1,4 @@
-"""multipart/form-data -> the files in it.
+"""multipart/form-data -> the files in it, and the fields that are none.
 
 The body is already in memory and within its limit; python-multipart finds the parts. It is run on
 a thread, since a body of many images takes milliseconds.
@@ -13,7 +13,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.errors import BadParameter, TooManyFiles
 
 _MAX_FIELDS = 32
-"""Parts beside the files, which are passed over."""
+"""Parts beside the files."""
+_MAX_FIELD_BYTES = 65536
 
 
 def is_multipart(content_type: str) -> bool:
@@ -28,14 +29,42 @@ class _Part:
     """Where its bytes lie in the body."""
 
     @property
+    def _options(self) -> dict[bytes, bytes]:
+        return parse_options_header(self.headers.get(b"content-disposition"))[1]
+
+    @property
+    def name(self) -> str:
+        return self._options.get(b"name", b"").decode("utf-8", "replace")
+
+    @property
     def is_file(self) -> bool:
-        _, options = parse_options_header(self.headers.get(b"content-disposition"))
+        options = self._options
         kind = self.headers.get(b"content-type", b"")
         return b"filename" in options or kind.startswith(b"image/")
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a multipart body holds."""
+
+    files: list[bytes]
+    """Contents, in order."""
+    fields: dict[str, str]
+    """What is no file, by name; of two with one name the last."""
+
+
 def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
     """The contents of the files in `body`, in order; fields that are no files are passed over.
+
+    Raises:
+        BadParameter: the body isn't what its content type says, or holds no file.
+        TooManyFiles: it holds more than `max_files`.
+    """
+    return split_form(body, content_type, max_files).files
+
+
+def split_form(body: bytes, content_type: str, max_files: int) -> Form:
+    """The files and fields in `body`.
 
     Raises:
         BadParameter: the body isn't what its content type says, or holds no file.
@@ -57,7 +86,8 @@ def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
             "The multipart body holds no file. Send each image as a file, as in "
             "curl -F file=@photo.jpg."
         )
-    return [_content(body, part.spans) for part in files]
+    contents = [_content(body, part.spans) for part in files]
+    return Form(contents, {p.name: _text(body, p) for p in parts if not p.is_file})
 
 
 def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
@@ -109,3 +139,9 @@ def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
     if all(stop == start for (_, stop), (start, _) in pairwise(spans)):
         return body[spans[0][0] : spans[-1][1]]
     return b"".join(body[start:stop] for start, stop in spans)
+
+
+def _text(body: bytes, part: _Part) -> str:
+    """The text of a field; none is so long that a photo would fit."""
+    content = _content(body, part.spans)
+    return content[:_MAX_FIELD_BYTES].decode("utf-8", "replace")

@@ -34,6 +34,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.Forbidden: 403,
     errors.UnknownModel: 404,
     errors.ModelNotReady: 503,
+    errors.NotInModel: 404,
     errors.BundleInvalid: 409,
     errors.BundleMismatch: 409,
     errors.QueueFull: 429,

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problem import Problem
 from app.runtime.classifier import Classified
-from app.runtime.model import Model
 from app.runtime.registry import Entry, Registry
 
 _DECIMALS = 6
@@ -83,6 +82,7 @@ class ModelSummary(BaseModel):
     labels: Annotated[int | None, Field(description="How many.")]
     reason: Annotated[str | None, Field(description="Why its folder, as it is now, is refused.")]
     notes: Annotated[list[str], Field(description="What an operator should know.")]
+    report: Annotated[bool, Field(description="Whether there is a training report.")]
 
 
 class ModelList(BaseModel):
@@ -90,17 +90,6 @@ class ModelList(BaseModel):
 
     default: str
     models: list[ModelSummary]
-
-
-class ModelDetails(ModelSummary):
-    """One model, with what its bundle tells of it."""
-
-    label_names: list[str]
-    label_ids: list[str | None]
-    input: dict[str, Any]
-    metrics: dict[str, Any]
-    calibration: dict[str, Any] | None
-    training: dict[str, Any]
 
 
 class Readiness(BaseModel):
@@ -133,18 +122,6 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
     return ModelSummary(**_summary(entry, registry))
 
 
-def details_of(entry: Entry, model: Model, registry: Registry) -> ModelDetails:
-    """The answer for one model that serves, with everything."""
-    manifest = model.manifest
-    told = manifest.model_dump(mode="json", include={"input", "metrics", "calibration", "training"})
-    return ModelDetails(
-        **_summary(entry, registry),
-        **told,
-        label_names=[label.name for label in manifest.labels],
-        label_ids=[label.id for label in manifest.labels],
-    )
-
-
 def _summary(entry: Entry, registry: Registry) -> dict[str, Any]:
     model = entry.model
     return {
@@ -158,4 +135,5 @@ def _summary(entry: Entry, registry: Registry) -> dict[str, Any]:
         "labels": len(model.manifest.labels) if model else None,
         "reason": entry.reason,
         "notes": list(model.notes) if model else [],
+        "report": model is not None and model.bundle.has_report,
     }

@@ -11,6 +11,7 @@ from app.api.auth import Keys
 from app.api.metrics import Metrics
 from app.errors import QueueFull
 from app.runtime.classifier import Classifier
+from app.runtime.inside import Inside
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 
@@ -90,6 +91,7 @@ class Service:
 
     registry: Registry
     classifier: Classifier
+    inside: Inside
     device: DeviceChoice
     keys: Keys
     limits: BodyLimits

@@ -23,6 +23,7 @@ def test_models_are_listed_with_what_serves(make_bundle, serve, tmp_path):
         "labels": 3,
         "reason": None,
         "notes": [],
+        "report": False,
     }
     assert (poor["name"], poor["precision"], poor["default"]) == ("poor", "fp32", False)
     assert "int8 is passed over" in poor["notes"][0]

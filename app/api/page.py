@@ -1,0 +1,43 @@
+"""The page at / and Swagger UI at /docs, from files on disk: they work with no network at all."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+_WEB = Path(str(files("app") / "web"))
+_PAGE_HEADERS = {
+    # Only what lies here is run; photos are shown from blob and data URLs, and go nowhere else.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_DOCS_HEADERS = {
+    # Swagger UI writes style attributes and shows images and answers from data and blob URLs.
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def page() -> FileResponse:
+    """Where a browser begins: photos in, probabilities and what is behind them out."""
+    return FileResponse(_WEB / "index.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/docs")
+async def docs() -> FileResponse:
+    """The page on which the API can be read and tried."""
+    return FileResponse(_WEB / "docs.html", headers=_DOCS_HEADERS)
+
+
+def install(app: FastAPI) -> None:
+    """Serve the pages and their assets from `app`."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=_WEB), name="static")

@@ -1,0 +1,39 @@
+"""Inside a model: what its layers see in a photo, and why it answers as it does.
+
+    graph       the ONNX file, read once: nodes, constants, shapes
+    anatomy     graph -> what is kept of it: the layers, the first layer's filters, the head
+    sessions    a layer as the output of a session of its own, cut off behind it
+    looked      photo -> canvas -> pixels, timed
+    cam         class activation maps, exact where the head is pooled and linear
+    occlusion   the same question for any other model: cover a part, and look what it costs
+    kernel      a filter of the user's own over the canvas
+    pictures    maps, filters and overlays as PNG
+    answers     what is told of each
+    inside      the door: one object that holds what was read, and drops it with its model
+
+`onnx` is imported here alone, on first use: it costs half a second that a start must not take.
+"""
+
+from app.runtime.inside.anatomy import Anatomy, Layer
+from app.runtime.inside.answers import Embedding, Explanation, Maps
+from app.runtime.inside.filters import Filters
+from app.runtime.inside.inside import Inside, label_index, require_embedding
+from app.runtime.inside.kernel import Kernel
+from app.runtime.inside.looked import Looked
+from app.runtime.inside.pictures import Grid, filter_grid
+
+__all__ = [
+    "Anatomy",
+    "Embedding",
+    "Explanation",
+    "Filters",
+    "Grid",
+    "Inside",
+    "Kernel",
+    "Layer",
+    "Looked",
+    "Maps",
+    "filter_grid",
+    "label_index",
+    "require_embedding",
+]

@@ -1,0 +1,49 @@
+"""The filters of the first convolution: what a network looks for in the pixels themselves."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.runtime.inside.graph import Graph
+
+if TYPE_CHECKING:
+    import onnx
+
+_COLOURS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """The first layer's filters."""
+
+    layer: str
+    """The convolution, as it is called among the layers."""
+    weights: NDArray[np.float32]
+    """(C, 3, kh, kw), red, green, blue; what each pixel is multiplied by."""
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute weight of all filters: what filters.png draws brightest."""
+        return float(np.abs(self.weights).max()) or 1.0
+
+
+def first_convolution(graph: Graph) -> "onnx.NodeProto | None":
+    """The first node that convolves something that depends on the image."""
+    for node in graph.nodes:
+        if node.op_type == "Conv" and graph.depends_on_image(node.input[0]):
+            return node
+    return None
+
+
+def first_filters(graph: Graph) -> Filters | None:
+    """The first convolution's filters, if they read red, green and blue."""
+    node = first_convolution(graph)
+    if node is None:
+        return None
+    weights = graph.constant(node.input[1])
+    if weights is None or weights.ndim != 4 or weights.shape[1] != _COLOURS:  # noqa: PLR2004
+        return None
+    name, _ = graph.value_of(node.output[0])
+    return Filters(name, weights.astype(np.float32))

@@ -1,0 +1,83 @@
+"""Occlusion sensitivity, for models without a pooled linear head.
+
+A grey square slides over the photo; where it costs the label most, there the model looked (Zeiler
+and Fergus 2014, "Visualizing and Understanding Convolutional Networks"). The cost is the fall of
+the label's log-odds, which neither a sure nor a doubtful answer flattens; each cell of the map is
+the mean over the squares that cover it.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import DeadlinePassed
+from app.runtime.session import Session
+
+_GRIDS = (8, 6, 4)
+"""Cells of a side; the square covers two by two of them, one cell further each time."""
+_BATCH = 8
+_SHARE = 0.5
+"""Of the deadline that all runs together may be expected to take."""
+_GREY = 127
+_LEAST = 1e-7
+"""What probabilities are kept away from 0 and 1 by."""
+
+
+def cells(run_s: float, deadline_s: float) -> int:
+    """Cells of a side: the finest grid whose runs, of `run_s` seconds each, fit the deadline."""
+    for side in _GRIDS:
+        if (side - 1) ** 2 * run_s <= _SHARE * deadline_s:
+            return side
+    return _GRIDS[-1]
+
+
+def occlusion_map(
+    session: Session, pixels: NDArray[np.uint8], label: int, side: int, until: float
+) -> NDArray[np.float32]:
+    """What covering each part of a photo costs a label.
+
+    Args:
+        session: the model's.
+        pixels: (S, S, 3) uint8 RGB.
+        label: the label's index.
+        side: cells of a side.
+        until: time.monotonic() after which to give up.
+
+    Returns:
+        (side, side) float32, the fall of the label's log-odds; positive where it was needed.
+
+    Raises:
+        DeadlinePassed: the runs took too long.
+    """
+    whole = _log_odds(session.run(pixels[np.newaxis])[:, label])[0]
+    total, count = np.zeros((2, side, side), np.float32)
+    places = [(row, column) for row in range(side - 1) for column in range(side - 1)]
+    for start in range(0, len(places), _BATCH):
+        if time.monotonic() > until:
+            raise DeadlinePassed("The model is too slow to be explained in time. Try again later.")
+        batch = places[start : start + _BATCH]
+        covered = np.stack([*_covered(pixels, batch, side)])
+        falls = whole - _log_odds(session.run(covered)[:, label])
+        for (row, column), fall in zip(batch, falls, strict=True):
+            total[row : row + 2, column : column + 2] += fall
+            count[row : row + 2, column : column + 2] += 1
+    found: NDArray[np.float32] = total / count
+    return found
+
+
+def _covered(
+    pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
+) -> Iterator[NDArray[np.uint8]]:
+    """The photo with a square at each of `places`; grey, since colours speak for labels."""
+    edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
+    for row, column in places:
+        copy = pixels.copy()
+        copy[edges[row] : edges[row + 2], edges[column] : edges[column + 2]] = _GREY
+        yield copy
+
+
+def _log_odds(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    p = np.clip(probabilities.astype(np.float64), _LEAST, 1 - _LEAST)
+    return np.log(p / (1 - p))

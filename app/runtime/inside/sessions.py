@@ -1,0 +1,74 @@
+"""A layer as the output of a session of its own, since a graph gives only what it declares.
+
+The graph is cut off behind the layer, so the first layers cost next to nothing. These sessions run
+on the CPU wherever the model does: a picture to look at need not hold a device's memory.
+"""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from app.runtime.inside.graph import Graph
+
+_ERRORS_ONLY = 3
+MOST = 4
+"""Sessions kept for each model; the one that was asked for longest ago goes first."""
+
+
+class LayerSessions:
+    """Sessions of one ONNX file, each with one tensor as its output.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sessions: OrderedDict[str, ort.InferenceSession] = OrderedDict()
+        self._changing = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many are held."""
+        return len(self._sessions)
+
+    def run(self, tensor: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The value (N, ...) float32 of `tensor` for images (N, S, S, 3) uint8 RGB."""
+        with self._changing:
+            session = self._sessions.pop(tensor, None) or _cut(self._path, tensor)
+            self._sessions[tensor] = session
+            while len(self._sessions) > MOST:
+                self._sessions.popitem(last=False)
+        value: NDArray[np.float32]
+        (value,) = session.run([tensor], {session.get_inputs()[0].name: images})
+        return value
+
+
+def _cut(path: Path, tensor: str) -> ort.InferenceSession:
+    """A session of the graph at `path` that ends with `tensor`."""
+    from onnx import TensorProto, helper
+
+    graph = Graph(path)
+    kept = graph.ancestors(tensor)
+    needed = {name for node in kept for name in node.input}
+    proto = graph.model.graph
+    cut = helper.make_graph(
+        kept,
+        proto.name,
+        list(proto.input),
+        [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)],
+        [constant for constant in proto.initializer if constant.name in needed],
+    )
+    model = helper.make_model(
+        cut, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version
+    )
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1  # beside the engine's other threads
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

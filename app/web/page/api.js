@@ -1,0 +1,88 @@
+// The service, asked. Photos are sent as the files that they are, byte for byte.
+
+const KEY = "hubel-key";
+const base = new URL("api/v1/", document.baseURI);
+
+// What went wrong, in the service's words or, where it gave none, in ours.
+export class Problem extends Error {
+  constructor({ code, title, detail, retryAfter = null, requestId = "" }) {
+    super(detail);
+    Object.assign(this, { code, title, detail, retryAfter, requestId });
+  }
+}
+
+// sessionStorage may be forbidden; the key is then asked for again on the next visit.
+let key = "";
+try {
+  key = sessionStorage.getItem(KEY) ?? "";
+} catch {}
+
+export function setKey(value) {
+  key = value;
+  try {
+    sessionStorage.setItem(KEY, value);
+  } catch {}
+}
+
+export const hasKey = () => key !== "";
+
+export function urlOf(path, query = {}) {
+  const url = new URL(path, base);
+  for (const [name, value] of Object.entries(query))
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+  return url;
+}
+
+async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
+  const headers = {};
+  if (key) headers.Authorization = `Bearer ${key}`;
+  if (accept) headers.Accept = accept;
+  let answer;
+  try {
+    answer = await fetch(urlOf(path, query), { method, body, headers, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({
+      code: "gone",
+      title: "The service does not answer",
+      detail: "Nothing came back. See that it is running and that you are connected, then try again.",
+    });
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new Problem({
+    code: told.code ?? String(answer.status),
+    title: told.title ?? `The service answered ${answer.status}`,
+    detail: told.detail ?? "It gave no reason. Its log may hold one.",
+    retryAfter: Number(answer.headers.get("Retry-After")) || null,
+    requestId: told.request_id,
+  });
+}
+
+// The way of every question about a photo.
+async function askAbout(path, photo, query, signal) {
+  const answer = await ask(path, { method: "POST", body: photo, query, signal });
+  return { ...(await answer.json()), timing: timing(answer) };
+}
+
+export const models = async () => (await ask("models")).json();
+export const model = async (name, version) =>
+  (await ask(`models/${encodeURIComponent(name)}`, { query: { version } })).json();
+export const classify = (photo, which) => askAbout("classify", photo, { ...which, top_k: 5 });
+export const explain = (photo, which, label, signal) =>
+  askAbout("explain", photo, { ...which, label }, signal);
+export const activations = (photo, which, wanted, signal) =>
+  askAbout("activations", photo, { ...which, ...wanted }, signal);
+
+export const filters = async ({ model: name, version }) =>
+  (await ask(`models/${encodeURIComponent(name)}/filters.png`, { query: { version } })).blob();
+export const report = async ({ model: name, version }) =>
+  (await ask(`models/${encodeURIComponent(name)}/report/`, { query: { version } })).blob();
+
+// Server-Timing: "decode;dur=1.25, …" -> {decode: 1.25, …}
+function timing(answer) {
+  const parts = (answer.headers.get("Server-Timing") ?? "").split(",");
+  return Object.fromEntries(
+    parts.map((part) => part.trim().split(";dur=")).map(([name, ms]) => [name, Number(ms)]),
+  );
+}

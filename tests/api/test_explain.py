@@ -1,0 +1,270 @@
+"""POST /api/v1/explain and /api/v1/activations, over HTTP."""
+
+import base64
+import io
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXPLAIN = "/api/v1/explain"
+ACTIVATIONS = "/api/v1/activations"
+SOBEL = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+PNG = {"Accept": "image/png"}
+
+
+@pytest.fixture
+def cat(imagenet):
+    return (imagenet / "golden/chelsea.jpg").read_bytes()
+
+
+def image_of(answer):
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    return Image.open(io.BytesIO(answer.content))
+
+
+def test_the_map_of_each_label_tells_how_its_probability_comes_about(imagenet_client, cat):
+    told = {
+        p["label"]: p["probability"]
+        for p in imagenet_client.post("/api/v1/classify", content=cat).json()["predictions"]
+    }
+    found = [
+        imagenet_client.post(EXPLAIN, params={"label": label}, content=cat).json() for label in told
+    ]
+    assert {f["label"]: f["probability"] for f in found} == told
+    assert {f["method"] for f in found} == {"class_activation_map"}
+    scores = [(np.mean(f["map"]) + f["bias"]) / f["temperature"] for f in found]
+    # softmax: two probabilities are to each other as the exponentials of their scores
+    for score, one in zip(scores, found, strict=True):
+        wanted = found[0]["probability"] * math.exp(score - scores[0])
+        assert one["probability"] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_without_a_label_the_most_probable_is_explained(imagenet_client, cat):
+    body = imagenet_client.post(EXPLAIN, content=cat).json()
+    assert list(body) == [
+        "model",
+        "version",
+        "label",
+        "index",
+        "probability",
+        "method",
+        "map",
+        "bias",
+        "temperature",
+        "box",
+        "image",
+    ]
+    assert (body["label"], body["index"]) == ("Egyptian cat", 285)
+    assert np.array(body["map"]).shape == (8, 8)
+    assert body["box"] == {"left": 75.5, "top": 0, "width": 300, "height": 300}
+    assert body["image"] == {"format": "jpeg", "width": 451, "height": 300}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["image/png", "image/*", "image/png, application/json;q=0.5", "image/avif,image/*,*/*"],
+)
+def test_who_prefers_a_picture_gets_the_overlay(imagenet_client, cat, accept):
+    answer = imagenet_client.post(EXPLAIN, content=cat, headers={"Accept": accept})
+    assert image_of(answer).size == (480, 480)
+    assert answer.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "application/json, image/png;q=0.5", "text/html", "x;q=y"]
+)
+def test_who_does_not_gets_json(textbook_client, photo, accept):
+    answer = textbook_client.post(EXPLAIN, content=photo("red"), headers={"Accept": accept})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["label"] == "red"
+
+
+def test_two_labels_have_two_overlays(imagenet_client, cat):
+    overlays = [
+        image_of(
+            imagenet_client.post(EXPLAIN, params={"label": name}, content=cat, headers=PNG)
+        ).tobytes()
+        for name in ("lynx", "window screen")
+    ]
+    assert overlays[0] != overlays[1]
+
+
+def test_a_model_without_a_pooled_head_names_occlusion(textbook_client, photo):
+    body = textbook_client.post(EXPLAIN, params={"label": "green"}, content=photo("green")).json()
+    assert (body["method"], body["bias"], body["temperature"]) == ("occlusion", None, None)
+    assert np.array(body["map"]).min() > 0  # all of it was green
+
+
+@pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS])
+def test_one_photo_at_a_time(textbook_client, photo, path):
+    two = [("file", ("a.jpg", photo("red"))), ("file", ("b.jpg", photo("red")))]
+    answer = textbook_client.post(path, files=two)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_files")
+    assert textbook_client.post(path, files=two[:1]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status", "code"),
+    [
+        (EXPLAIN, {"label": "purple"}, 404, "not_in_model"),
+        (EXPLAIN, {"model": "wasps"}, 404, "unknown_model"),
+        (EXPLAIN, {"version": 7}, 404, "unknown_model"),
+        (ACTIVATIONS, {"layer": "conv9"}, 404, "not_in_model"),
+        (ACTIVATIONS, {"model": "colours"}, 404, "not_in_model"),
+        (ACTIVATIONS, {"top": 0}, 400, "bad_parameter"),
+        (ACTIVATIONS, {"kernel": "[[1],[2,3]]"}, 400, "bad_parameter"),
+        (ACTIVATIONS, {"kernel": "[[1]]", "layer": "conv1"}, 400, "bad_parameter"),
+        (ACTIVATIONS, {"kernel": "[[1]]", "top": 3}, 400, "bad_parameter"),
+        (ACTIVATIONS, {"layer": "canvas", "values": True}, 400, "bad_parameter"),
+    ],
+    ids=str,
+)
+def test_a_question_that_has_no_answer_is_refused(
+    textbook_client, photo, path, params, status, code
+):
+    answer = textbook_client.post(path, params=params, content=photo("red"))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS, "/api/v1/embed"])
+@pytest.mark.parametrize(
+    ("content", "status"), [(b"text", 400), (b"II*\0", 415), (b"\xff\xd8\xff\xe0", 422)]
+)
+def test_a_file_that_is_no_photo_is_a_problem(imagenet_client, path, content, status):
+    assert imagenet_client.post(path, content=content).status_code == status
+
+
+@pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS, "/api/v1/embed"])
+def test_a_full_queue_is_told_before_the_body_is_read(
+    make_bundle, textbook, serve, block, connect, path
+):
+    make_bundle(name="textbook", graph=textbook)
+    with serve() as client, block(client) as blocked:
+        blocked.fill()
+        raw = connect(client)
+        raw.send(f"POST {path} HTTP/1.1", "Content-Length: 1000000")
+        status, headers, body = raw.answer()
+        if path.endswith("embed"):  # which this model can't do, full or not
+            assert body["code"] in ("queue_full", "not_in_model")
+        else:
+            assert (status, body["code"]) == (429, "queue_full")
+            assert int(headers["retry-after"]) >= 1
+
+
+def test_all_work_is_done_on_the_engines_threads(textbook_client, photo, block):
+    with block(textbook_client) as blocked, ThreadPoolExecutor(2) as callers:
+        asked = [
+            callers.submit(textbook_client.post, path, content=photo("red"))
+            for path in (EXPLAIN, ACTIVATIONS)
+        ]
+        assert textbook_client.get("/livez").status_code == 200
+        assert not any(one.done() for one in asked)
+        blocked.release()
+        assert [one.result().status_code for one in asked] == [200, 200]
+
+
+def test_the_maps_of_the_first_layer_with_their_statistics(textbook_client, photo):
+    answer = textbook_client.post(ACTIVATIONS, content=photo("green"))
+    body = answer.json()
+    assert (body["layer"], body["op"], body["shape"]) == ("conv1", "Relu", [6, 28, 28])
+    assert [c["channel"] for c in body["channels"]] == list(range(6))
+    green = body["channels"][1]
+    assert green["mean"] == pytest.approx(0.8, abs=0.05)
+    assert green["active"] == 1
+    assert body["channels"][0]["active"] < 0.1
+    assert body["scale"]["low"] == 0
+    assert body["values"] is None
+    grid, picture = body["grid"], Image.open(io.BytesIO(base64.b64decode(body["png"])))
+    width = grid["gap"] + grid["columns"] * (grid["tile_width"] + grid["gap"])
+    assert picture.size[0] == width
+    shown = image_of(textbook_client.post(ACTIVATIONS, content=photo("green"), headers=PNG))
+    assert shown.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
+    timing = answer.headers["server-timing"]
+    assert [part.split(";")[0] for part in timing.split(", ")] == [
+        "queue",
+        "decode",
+        "resize",
+        "run",
+        "total",
+    ]
+
+
+def test_top_and_values(textbook_client, photo):
+    params = {"layer": "conv2", "top": 2, "values": True}
+    body = textbook_client.post(ACTIVATIONS, params=params, content=photo("blue")).json()
+    values = np.array(body["values"])
+    assert values.shape == (2, 10, 10)
+    assert body["shape"] == [8, 10, 10]
+    assert body["channels"][0]["channel"] == 2
+    assert values[0].mean() == pytest.approx(body["channels"][0]["mean"], abs=1e-5)
+    row, column = body["channels"][0]["strongest"]
+    assert values[0, row, column] == body["channels"][0]["max"]
+
+
+def test_a_vector_comes_with_its_numbers(textbook_client, photo):
+    body = textbook_client.post(
+        ACTIVATIONS, params={"layer": "probabilities"}, content=photo("red")
+    ).json()
+    told = textbook_client.post("/api/v1/classify", content=photo("red")).json()["predictions"]
+    assert body["shape"] == [3]
+    assert max(body["values"]) == pytest.approx(told[0]["probability"], abs=1e-5)
+    assert body["channels"][0]["strongest"] is None
+
+
+def test_a_kernel_in_the_query_and_as_a_field_give_the_same_map(textbook_client, imagenet):
+    coffee = (imagenet / "golden/coffee.jpg").read_bytes()
+    text = json.dumps(SOBEL)
+    queried = textbook_client.post(ACTIVATIONS, params={"kernel": text}, content=coffee).json()
+    posted = textbook_client.post(
+        ACTIVATIONS, data={"kernel": text}, files={"file": ("a.jpg", coffee)}
+    ).json()
+    assert posted == queried
+    assert (posted["layer"], posted["shape"]) == ("kernel", [1, 478, 478])
+    assert posted["scale"]["low"] == -posted["scale"]["high"]
+    numbers = textbook_client.post(
+        ACTIVATIONS, params={"kernel": text, "values": True}, content=coffee
+    ).json()["values"]
+    row, column = posted["channels"][0]["strongest"]
+    assert numbers[0][row][column] == posted["channels"][0]["max"]
+
+
+def test_a_kernel_that_comes_twice_is_refused_and_an_empty_field_is_none(textbook_client, photo):
+    file = {"file": ("a.jpg", photo("red"))}
+    twice = textbook_client.post(
+        ACTIVATIONS, params={"kernel": "[[1]]"}, data={"kernel": "[[1]]"}, files=file
+    )
+    assert (twice.status_code, twice.json()["code"]) == (400, "bad_parameter")
+    empty = textbook_client.post(ACTIVATIONS, data={"kernel": ""}, files=file)
+    assert empty.json()["layer"] == "conv1"
+
+
+def test_the_canvas_is_a_layer_too(textbook_client, photo):
+    answer = textbook_client.post(
+        ACTIVATIONS, params={"layer": "canvas"}, content=photo((10, 20, 30)), headers=PNG
+    )
+    assert image_of(answer).getpixel((5, 5)) == pytest.approx((10, 20, 30), abs=2)
+
+
+def test_they_are_counted_and_logged_like_other_answers(textbook_client, photo):
+    textbook_client.post(EXPLAIN, content=photo("red"))
+    text = textbook_client.get("/metrics").text
+    assert 'route="/api/v1/explain"' in text
+    assert 'hubel_images_total{model="textbook",version="1"}' in text
+
+
+def test_nothing_is_held_of_a_model_that_was_unloaded(make_bundle, textbook, serve, photo, until):
+    make_bundle(name="textbook", graph=textbook)
+    boss = {"Authorization": "Bearer boss"}
+    with serve(admin_key="boss") as client:
+        client.post(ACTIVATIONS, content=photo("red"))
+        inside = client.app.state.service.inside
+        assert len(inside) == 1
+        client.post("/api/v1/models/textbook/unload", headers=boss)
+        until(lambda: len(inside) == 0)
+        client.post("/api/v1/models/textbook/reload", headers=boss)
+        assert client.post(EXPLAIN, content=photo("red")).json()["label"] == "red"

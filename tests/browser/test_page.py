@@ -1,0 +1,562 @@
+"""The page in headless Chromium: as a new user would use it, with no network but the service."""
+
+import io
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+THEMES = ("light", "dark")
+SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
+STEPS = ("pixels", "filters", "own", "layers", "request")
+MODEL_CALL = re.compile(r"/api/v1/(classify|explain|activations|embed)")
+WEB = Path(__file__).parents[2] / "app/web"
+
+
+@pytest.fixture
+def golden(imagenet):
+    return imagenet / "golden"
+
+
+@pytest.fixture
+def imagenet_served(serve, imagenet, monkeypatch):
+    """The default model, as `make serve` serves it."""
+    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", imagenet.parent)
+    with serve(models=None) as client:
+        yield client
+
+
+@pytest.fixture
+def colours_served(make_bundle, textbook, serve):
+    make_bundle(name="textbook", graph=textbook, report={"index.html": b"<h1>It went well</h1>"})
+    make_bundle()
+    with serve(default_model="textbook") as client:
+        yield client
+
+
+@pytest.fixture
+def save(tmp_path, photo):
+    """A file of one colour, by name."""
+
+    def write(colour, name=None):
+        file = tmp_path / (name or f"{colour}.jpg")
+        file.write_bytes(photo(colour))
+        return file
+
+    return write
+
+
+def give(page, *files):
+    """Choose photos, as the button does."""
+    page.locator("#files").set_input_files(files)
+
+
+def drop(page, file: Path):
+    """Let go of a file above the page."""
+    data = list(file.read_bytes())
+    transfer = page.evaluate_handle(
+        """([bytes, name]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+          return transfer;
+        }""",
+        [data, file.name],
+    )
+    for kind in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("#drop", kind, {"dataTransfer": transfer})
+
+
+def first_label(page):
+    return page.locator("#bars button").first
+
+
+def open_step(page, name):
+    page.locator(f"#step-{name} summary").click()
+    body = page.locator(f"#step-{name} .inner")
+    expect(body.locator(":scope > :nth-child(2)")).to_be_visible()
+    expect(page.locator(f"#step-{name} [aria-busy]")).to_have_count(0)
+    return body
+
+
+def test_a_dropped_photo_gets_its_label_and_a_click_the_overlay(
+    imagenet_served, open_page, golden, shoot_page
+):
+    page = open_page(imagenet_served)
+    calls = []
+    page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
+    drop(page, golden / "coffee.jpg")  # one
+    expect(first_label(page)).to_contain_text("espresso")
+    assert len(calls) == 1
+    first_label(page).click()  # two
+    expect(page.locator("#why b")).to_have_text("espresso")
+    assert [MODEL_CALL.search(url)[1] for url in calls] == ["classify", "explain"]
+    first_label(page).click()  # taken away again, and shown again: nothing more is asked
+    expect(page.locator("#why b")).to_have_count(0)
+    first_label(page).click()
+    expect(first_label(page)).to_have_attribute("aria-pressed", "true")
+    assert len(calls) == 2
+    shoot_page(page, "overlay")
+
+
+def test_the_photo_is_sent_as_the_file_that_it_is(imagenet_served, open_page, golden, caplog):
+    with caplog.at_level(logging.INFO, "hubel.request"):
+        page = open_page(imagenet_served)
+        give(page, golden / "coffee.jpg")
+        expect(first_label(page)).to_contain_text("espresso")
+    received = [r.fields["bytes"] for r in caplog.records if "classify" in r.fields["path"]]
+    assert received == [(golden / "coffee.jpg").stat().st_size]
+
+
+# Drawn by hand over the photo's centre square: left, top, right, bottom, in shares.
+BOXES = {
+    "camera.jpg": ("tripod", (0.40, 0.28, 0.85, 1.0)),
+    "coffee.jpg": ("espresso", (0.17, 0.03, 0.81, 0.62)),
+    "chelsea.jpg": ("Egyptian cat", (0.05, 0.12, 0.92, 1.0)),
+}
+WARM_INSIDE = """(heat, box) => {
+  const { data, width, height } = heat.getContext("2d").getImageData(0, 0, 480, 480);
+  const warmth = (at) => (data[at] - data[at + 2]) * data[at + 3];
+  let peak = 0;
+  for (let at = 0; at < data.length; at += 4) peak = Math.max(peak, warmth(at));
+  let all = 0, inside = 0;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      if (warmth(4 * (y * width + x)) < peak / 2) continue;
+      all += 1;
+      const [left, top, right, bottom] = box.map((share) => share * 480);
+      if (x >= left && x < right && y >= top && y < bottom) inside += 1;
+    }
+  return inside / all;
+}"""
+
+
+def test_the_warm_region_of_three_photos_lies_on_what_they_are_named_for(
+    imagenet_served, open_page, golden
+):
+    page = open_page(imagenet_served)
+    for file, (label, box) in BOXES.items():
+        give(page, golden / file)
+        expect(first_label(page)).to_contain_text(label)
+        first_label(page).click()
+        expect(page.locator("#why b")).to_have_text(label)
+        assert page.locator("#heat").evaluate(WARM_INSIDE, list(box)) > 0.9, file
+
+
+def test_two_labels_of_a_photo_of_two_things_are_warm_on_their_own_side(
+    imagenet_served, open_page, golden, tmp_path, shoot_page
+):
+    whole = Image.new("RGB", (480, 480))
+    for place, name in enumerate(("chelsea", "coffee")):
+        with Image.open(golden / f"{name}.jpg") as image:
+            whole.paste(image.resize((480, 480)).crop((120, 0, 360, 480)), (240 * place, 0))
+    whole.save(tmp_path / "two.png")
+    page = open_page(imagenet_served)
+    give(page, tmp_path / "two.png")
+    expect(first_label(page)).to_be_visible()
+    for label, side in (("tabby", (0, 0, 0.5, 1)), ("espresso", (0.5, 0, 1, 1))):
+        page.locator("#other-label").fill(label)
+        page.locator("#other button").click()
+        expect(page.locator("#why b")).to_have_text(label)
+        shoot_page(page, f"two-{label}")
+        assert page.locator("#heat").evaluate(WARM_INSIDE, list(side)) > 0.8
+
+
+def test_several_photos_stand_in_a_strip_and_each_is_asked_about_once(
+    colours_served, open_page, save
+):
+    page = open_page(colours_served)
+    calls = []
+    page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
+    give(page, save("red"), save("blue"))
+    expect(first_label(page)).to_contain_text("red")
+    expect(page.locator("#strip button").nth(1)).to_contain_text("blue")  # before it is chosen
+    page.locator("#strip button").nth(1).click()
+    expect(first_label(page)).to_contain_text("blue")
+    page.locator("#strip button").nth(0).click()
+    expect(first_label(page)).to_contain_text("red")
+    assert len(calls) == 2
+
+
+def test_a_pasted_photo_is_taken(colours_served, open_page, save):
+    page = open_page(colours_served)
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "a.jpg", { type: "image/jpeg" }));
+          dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer }));
+        }""",
+        list(save("green").read_bytes()),
+    )
+    expect(first_label(page)).to_contain_text("green")
+
+
+def test_each_step_tells_what_the_network_does(imagenet_served, open_page, golden, shoot_page):
+    page = open_page(imagenet_served)
+    calls = []
+    give(page, golden / "chelsea.jpg")
+    expect(first_label(page)).to_contain_text("Egyptian cat")
+    page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
+    pixels = open_step(page, "pixels")
+    with Image.open(golden / "chelsea.jpg") as image:
+        middle = image.convert("RGB").getpixel((225, 150))  # of 451 x 300
+    told = [int(n) for n in re.findall(r"\d+", pixels.locator("#pixel-now").inner_text())]
+    assert told[:2] == [240, 240]
+    assert told[2:] == pytest.approx(middle, abs=12)
+    filters = open_step(page, "filters")
+    expect(filters.locator(".cards button")).to_have_count(32)
+    filters.locator(".cards button").nth(3).click()
+    expect(filters.locator(".equation")).to_contain_text("Filter 3")
+    own = open_step(page, "own")
+    expect(own.locator("figcaption")).to_contain_text(re.compile("474 . 474 answers"))
+    layers = open_step(page, "layers")
+    expect(layers.locator("h3")).to_contain_text("stem")
+    expect(layers.locator(".tiles canvas")).to_have_count(24)
+    layers.locator(".tower button").last.click()
+    expect(layers.locator("h3")).to_contain_text("probabilities")
+    expect(layers.locator(".largest li").first).to_contain_text("Egyptian cat")
+    request = open_step(page, "request")
+    expect(request.locator(".snippet")).to_have_count(3)
+    # the canvas, the first layer, the kernel, the first layer again for its 24, the last layer
+    assert len(calls) == 5
+    page.locator("#photo").scroll_into_view_if_needed()
+    shoot_page(page, "steps")
+
+
+def test_the_copied_curl_gives_the_answer_of_the_page(colours_served, open_page, save, tmp_path):
+    page = open_page(colours_served)
+    give(page, save("green", "it's green.jpg"))
+    expect(first_label(page)).to_contain_text("green")
+    text = open_step(page, "request").locator("pre").first.inner_text()
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    done = subprocess.run(
+        ["sh", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["predictions"][0]["label"] == "green"
+
+
+def test_the_copied_python_runs(colours_served, open_page, save, tmp_path):
+    page = open_page(colours_served)
+    give(page, save("blue"))
+    expect(first_label(page)).to_contain_text("blue")
+    text = open_step(page, "request").locator("pre").nth(1).inner_text()
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("blue ")
+
+
+def test_a_textbook_network_works_on_the_page_unchanged(
+    colours_served, open_page, save, shoot_page
+):
+    page = open_page(colours_served)
+    give(page, save("green"))
+    expect(first_label(page)).to_contain_text("green")
+    first_label(page).click()
+    expect(page.locator("#why")).to_contain_text("covering the photo costs this label most")
+    filters = open_step(page, "filters")
+    expect(filters.locator(".cards button")).to_have_count(6)
+    expect(filters.locator(".equation")).to_contain_text(re.compile("5 . 5 . 3 weights"))
+    expect(filters.locator(".equation")).to_contain_text(re.compile("28 . 28 answers"))
+    layers = open_step(page, "layers")
+    expect(layers.locator(".tower button")).to_have_count(8)
+    shoot_page(page, "textbook")
+
+
+def test_another_model_answers_when_it_is_picked_and_the_report_is_a_click_away(
+    colours_served, open_page, save
+):
+    page = open_page(colours_served)
+    expect(page.locator("#report")).to_be_visible()
+    give(page, save("red"))
+    expect(page.locator("#model")).to_have_value("textbook")
+    expect(first_label(page)).to_contain_text("red")
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "classify" in r.url else None)
+    page.locator("#model").select_option("colours")
+    page.wait_for_url("**/*")
+    expect(page.locator("#report")).to_be_hidden()
+    open_step(page, "request")
+    expect(page.locator("#step-request pre").first).to_contain_text("model=colours")
+    assert len(asked) == 1
+    filters = page.locator("#step-filters")
+    filters.locator("summary").click()
+    expect(filters.locator(".inner")).to_contain_text("no convolution")
+    page.locator("#model").select_option("textbook")
+    page.locator("#report").click()
+    expect(page.locator("h1")).to_have_text("It went well")
+
+
+PROBLEMS = [
+    ("not_an_image", b"no image at all", {}, "Not an image"),
+    ("unsupported_format", b"II*\0" + bytes(200), {}, "Unsupported image format"),
+    ("broken_image", ..., {}, "Broken image"),
+    ("too_many_bytes", bytes(5000), {"max_image_bytes": 1000}, "Too many bytes"),
+    ("too_many_pixels", ..., {"max_pixels": 1000}, "Too many pixels"),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "content", "settings", "title"), PROBLEMS, ids=[row[0] for row in PROBLEMS]
+)
+def test_a_photo_that_cannot_be_used_is_told_with_what_to_do(
+    make_bundle, serve, open_page, photo, tmp_path, shoot_page, code, content, settings, title
+):
+    make_bundle()
+    file = tmp_path / "photo.jpg"
+    whole = photo("red")
+    cut = whole[: len(whole) // 2] if code == "broken_image" else whole
+    file.write_bytes(cut if content is ... else content)
+    with serve(**settings) as client:
+        page = open_page(client, may_complain=True)  # the browser itself tells of every 4xx
+        give(page, file)
+        problem = page.locator("#problem")
+        expect(problem.locator("h2")).to_have_text(title)
+        expect(problem.locator(".quiet").first).to_be_visible()
+        expect(problem.locator("button")).to_have_count(0)  # the same again would help nobody
+        shoot_page(page, f"problem-{code}")
+
+
+def test_a_busy_service_says_when_to_ask_again(make_bundle, serve, open_page, save, shoot_page):
+    make_bundle()
+    with serve() as client:
+        page = open_page(client, may_complain=True)
+        expect(page.locator("#model")).to_have_value("colours")
+        engine = client.app.state.service.classifier.engine
+        opened = threading.Event()
+        began = threading.Semaphore(0)
+        engine.submit(*[lambda queue_s: (began.release(), opened.wait(30))] * engine.threads)
+        for _ in range(engine.threads):
+            assert began.acquire(timeout=30)
+        engine.service_s = 1e9
+        engine.submit(*[lambda queue_s: None] * engine.capacity)
+        try:
+            give(page, save("red"))
+            expect(page.locator("#problem h2")).to_have_text("Queue full")
+            again = page.locator("#problem button")
+            expect(again).to_contain_text("Try again in")
+            expect(again).to_be_disabled()
+            shoot_page(page, "problem-queue-full")
+        finally:
+            opened.set()
+
+
+def test_trying_again_after_the_wait_gets_the_answer(colours_served, open_page, save):
+    page = open_page(colours_served, may_complain=True)
+    busy = [True]
+
+    def refuse(route):
+        if busy:
+            busy.clear()
+            route.fulfill(
+                status=429,
+                headers={"Retry-After": "1", "Content-Type": "application/problem+json"},
+                body='{"code": "queue_full", "title": "Queue full", "detail": "Try later."}',
+            )
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/classify**", refuse)
+    give(page, save("red"))
+    again = page.locator("#problem button")
+    expect(again).to_be_disabled()
+    expect(again).to_be_enabled()
+    again.click()
+    expect(first_label(page)).to_contain_text("red")
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_service_that_is_gone_is_told_and_its_return_noticed(
+    colours_served, open_page, save, shoot_page
+):
+    page = open_page(colours_served, may_complain=True)
+    expect(page.locator("#model")).to_have_value("textbook")
+    page.route("**/api/v1/classify**", lambda route: route.abort("connectionrefused"))
+    give(page, save("red"))
+    expect(page.locator("#problem h2")).to_have_text("The service does not answer")
+    shoot_page(page, "problem-gone")
+    page.unroute("**/api/v1/classify**")
+    page.locator("#problem button").click()
+    expect(first_label(page)).to_contain_text("red")
+
+
+def test_a_key_is_asked_for_and_used(make_bundle, textbook, serve, open_page, save, shoot_page):
+    make_bundle(name="textbook", graph=textbook, report={"index.html": b"<h1>It went well</h1>"})
+    with serve(api_key="hush") as client:
+        page = open_page(client, may_complain=True)  # the browser itself tells of the 401
+        expect(page.locator("#key")).to_be_focused()
+        shoot_page(page, "key")
+        page.locator("#key").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#key-told")).to_contain_text("This key is not known")
+        expect(page.locator("#key")).to_be_focused()
+        expect(page.locator("#key")).to_have_value("")
+        page.locator("#key").fill("hush")
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_have_value("textbook")
+        expect(page.locator("#key-form")).to_be_hidden()
+        give(page, save("green"))
+        expect(first_label(page)).to_contain_text("green")
+        open_step(page, "filters")
+        with page.expect_download() as got:
+            page.locator("#report").click()
+        assert Path(got.value.path()).read_bytes() == b"<h1>It went well</h1>"
+        page.reload()  # the tab remembers
+        expect(page.locator("#model")).to_have_value("textbook")
+
+
+def test_the_keyboard_is_enough(colours_served, open_page, save):
+    page = open_page(colours_served)
+    expect(page.locator("#model")).to_have_value("textbook")
+
+    def tab_to(selector):
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        pytest.fail(f"{selector} can't be reached")
+
+    tab_to("#choose")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([save("green"), save("red")])
+    expect(page.locator("#answer")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(first_label(page)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#why b")).to_have_text("green")
+    tab_to("#step-pixels summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#pixel-now")).to_contain_text("Row 240, column 240")
+    tab_to(".pixels")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowUp")
+    expect(page.locator("#pixel-now")).to_contain_text("Row 220, column 241")
+    tab_to("#step-filters summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#step-filters .cards button").first).to_be_visible()
+    tab_to(".cards button")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    tab_to("#step-own summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#step-own img")).to_be_visible()
+    tab_to(".kernel button")
+    before = page.evaluate("document.activeElement.dataset.value")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.activeElement.dataset.value") != before
+    page.keyboard.press("ArrowDown")
+    assert "Row 2, column 1" in page.evaluate("document.activeElement.ariaLabel")
+    tab_to("#step-layers summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#step-layers .tiles canvas").first).to_be_visible()
+    tab_to(".tower button")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#step-layers h3")).to_contain_text("pool1")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_and_everything_fits(
+    imagenet_served, open_page, golden, shoot_page, theme, size
+):
+    options = {"viewport": SIZES[size], "color_scheme": theme}
+    if size == "phone":
+        options |= {"is_mobile": True, "has_touch": True}
+    page = open_page(imagenet_served, **options)
+    expect(page.locator("#model")).to_have_value("imagenet")
+    shoot_page(page, f"{size}-{theme}-welcome")
+    assert_accessible(page)
+    expect(page.locator("#camera")).to_be_visible(visible=size == "phone")
+    give(page, golden / "chelsea.jpg", golden / "coffee.jpg")
+    expect(first_label(page)).to_contain_text("Egyptian cat")
+    first_label(page).click()
+    expect(page.locator("#why b")).to_have_text("Egyptian cat")
+    shoot_page(page, f"{size}-{theme}-answer")
+    for step in STEPS:
+        open_step(page, step)
+    page.locator(".tower button").last.scroll_into_view_if_needed()
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    shoot_page(page, f"{size}-{theme}-all", full_page=True)
+
+
+def assert_accessible(page):
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found] == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_where_something_went_wrong(
+    make_bundle, serve, open_page, tmp_path, theme
+):
+    make_bundle()
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"no image")
+    with serve(api_key="hush") as client:
+        page = open_page(client, may_complain=True, color_scheme=theme)
+        expect(page.locator("#key")).to_be_visible()
+        assert_accessible(page)
+        page.locator("#key").fill("hush")
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_have_value("colours")
+        give(page, file)
+        expect(page.locator("#problem")).to_be_visible()
+        assert_accessible(page)
+
+
+SHIFTS = """() => {
+  window.shifts = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+}"""
+
+
+def test_nothing_jumps_while_answers_come_in(imagenet_served, open_page, golden):
+    page = open_page(imagenet_served)
+    page.evaluate(SHIFTS)
+    expect(page.locator("#model")).to_have_value("imagenet")
+    give(page, golden / "coffee.jpg")
+    expect(page.locator("#looked")).to_be_visible()
+    before = page.evaluate("shifts")
+    expect(first_label(page)).to_contain_text("espresso")
+    first_label(page).click()
+    expect(page.locator("#why b")).to_be_visible()
+    assert page.evaluate("shifts") - before < 0.02
+    assert before < 0.2  # the welcome gives way to the photo, once
+
+
+def test_the_page_is_small_and_its_policy_strict(client):
+    weight = sum(f.stat().st_size for f in [WEB / "index.html", *(WEB / "page").iterdir()])
+    assert weight < 150_000
+    answer = client.get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", answer.text)
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.text)
+
+
+@pytest.fixture
+def shoot_page(tmp_path):
+    """Leaves a picture of what the page shows, for people to look at."""
+
+    def take(page, name, **options):
+        page.screenshot(path=tmp_path / f"{name}.png", **options)
+        assert Image.open(io.BytesIO((tmp_path / f"{name}.png").read_bytes())).size[0] > 0
+
+    return take

@@ -1,0 +1,38 @@
+"""What the tests of the inside share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import vision
+from app.runtime.inside import Inside
+from app.runtime.model import Model, load_model
+
+ANY = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
+
+
+@pytest.fixture
+def inside() -> Inside:
+    return Inside(ANY, deadline_s=10)
+
+
+@pytest.fixture
+def textbook_model(make_bundle, textbook) -> Model:
+    return load_model(make_bundle(name="textbook", graph=textbook).folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def default_model(imagenet) -> Model:
+    return load_model(imagenet, "cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def pixels(imagenet, default_model):
+    """(photos, S, S, 3): the golden photos as the default model reads them."""
+
+    def read(file: Path):
+        canvas = vision.decode(file.read_bytes(), ANY).canvas
+        return vision.resize(canvas, default_model.manifest.input)
+
+    return np.stack([read(file) for file in sorted((imagenet / "golden").glob("*.jpg"))])

@@ -1,0 +1,251 @@
+"""The door: embeddings, maps, a filter of one's own; and that nothing is held on to."""
+
+import gc
+import io
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.errors import BadParameter, NotInModel
+from app.runtime.inside import Kernel
+from app.runtime.inside.kernel import convolve
+from app.runtime.inside.pictures import Grid, filter_grid, map_grid, overlay, scale_of
+from app.runtime.model import load_model
+
+
+def picture(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def test_onnx_is_not_imported_before_its_first_use(imagenet):
+    script = f"""
+import sys
+from pathlib import Path
+from app.main import create_service
+from app.settings import Settings
+from app.runtime.classifier import Query, classify
+service = create_service(Settings())
+service.registry.load_all()
+model = service.registry.resolve("imagenet")
+photo = Path({str(imagenet / "golden/coffee.jpg")!r}).read_bytes()
+classify(photo, model, Query(), service.classifier.limits)
+assert "onnx" not in sys.modules, "the start pays for onnx"
+service.inside.explain(photo, model, None)
+assert "onnx" in sys.modules
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_was_opened_goes_with_its_model(inside, make_bundle, textbook, photo):
+    folder = make_bundle(name="textbook", graph=textbook).folder
+    model = load_model(folder, "cpu")
+    inside.activations(photo("red"), model, "conv2", None)
+    inside.explain(photo("red"), model, None)
+    opened = weakref.ref(next(iter(inside._opened.values())).sessions)
+    assert len(inside) == 1
+    del model
+    gc.collect()
+    assert len(inside) == 0
+    assert opened() is None
+
+
+def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(inside, textbook_model, photo):
+    maps = inside.activations(photo("green"), textbook_model, None, None)
+    assert (maps.layer.name, maps.values.shape) == ("conv1", (6, 28, 28))
+    assert maps.channels == tuple(range(6))
+    # the mean of green, brought to -1..1; the edges of a plain photo are as its middle
+    assert maps.values[1] == pytest.approx((230 - 127) / 128, abs=0.03)
+    assert maps.values[0].max() == pytest.approx(0, abs=0.03)
+
+
+def test_top_gives_the_most_active_first_on_the_scale_of_all(inside, textbook_model, photo):
+    every = inside.activations(photo("green"), textbook_model, "conv1", None)
+    top = inside.activations(photo("green"), textbook_model, "conv1", 2)
+    means = every.values.mean(axis=(1, 2))
+    assert top.channels == tuple(np.argsort(-means, kind="stable")[:2])
+    assert top.channels[0] == 1
+    assert top.scale == every.scale
+    assert (top.grid.columns, top.grid.rows) == (2, 1)
+
+
+def test_an_unknown_layer_is_named(inside, textbook_model, photo):
+    with pytest.raises(NotInModel, match="'conv9'"):
+        inside.activations(photo("red"), textbook_model, "conv9", None)
+
+
+def test_a_model_without_convolutions_has_no_default_layer(inside, model, photo):
+    with pytest.raises(NotInModel, match="no convolution"):
+        inside.activations(photo("red"), model, None, None)
+    with pytest.raises(NotInModel, match="no filters"):
+        inside.filters(model)
+
+
+def test_the_canvas_is_the_photo_as_it_was_decoded(inside, model, imagenet):
+    data = (imagenet / "golden/coffee.jpg").read_bytes()
+    maps = inside.activations(data, model, "canvas", None)
+    shown = picture(maps.png)[..., :3]
+    assert shown.shape == (480, 480, 3)
+    np.testing.assert_array_equal(np.moveaxis(shown, -1, 0), maps.values)
+
+
+def test_an_embedding_is_what_the_last_layer_reads(inside, default_model, imagenet, pixels):
+    data = (imagenet / "golden/camera.jpg").read_bytes()
+    plain = inside.embed(data, default_model, False).vector
+    (wanted,) = default_model.session.outputs_of(["embedding"], pixels[:1])
+    np.testing.assert_array_equal(plain, wanted[0])
+    unit = inside.embed(data, default_model, True).vector
+    assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(unit * np.linalg.norm(plain), plain, rtol=1e-4)
+
+
+def test_a_model_without_an_embedding_says_so(inside, textbook_model, photo):
+    with pytest.raises(NotInModel, match="no embedding"):
+        inside.embed(photo("red"), textbook_model, False)
+
+
+def loops(canvas, weights):
+    """The definition, place by place."""
+    planes = np.moveaxis(canvas, -1, 0) / 255
+    if len(weights) == 1:
+        planes = np.tensordot([0.299, 0.587, 0.114], planes, axes=1)[None]
+    height, width = weights.shape[1:]
+    rows, columns = planes.shape[1] - height + 1, planes.shape[2] - width + 1
+    return np.array(
+        [
+            [(planes[:, y : y + height, x : x + width] * weights).sum() for x in range(columns)]
+            for y in range(rows)
+        ]
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 7), (3, 7, 7), (1, 2, 5), (3, 1, 1), (1, 31, 31)])
+def test_a_filter_of_ones_own_is_multiplied_and_summed_at_every_place(shape):
+    chance = np.random.default_rng(0)
+    canvas = chance.integers(0, 256, (40, 44, 3), np.uint8)
+    kernel = Kernel(chance.normal(size=shape))
+    found = convolve(canvas, kernel)
+    np.testing.assert_allclose(found, loops(canvas, kernel.weights), atol=1e-5)
+
+
+def test_a_curve_detector_answers_most_where_the_curve_is(inside, model):
+    text = ["......#", ".....##", "....##.", "...##..", "..##...", "..##...", "..##..."]
+    curve = np.array([[1.0 if sign == "#" else 0.0 for sign in row] for row in text])
+    canvas = np.zeros((480, 480, 3), np.uint8)
+    canvas[200:207, 300:307] = (curve * 255).astype(np.uint8)[..., None]
+    file = io.BytesIO()
+    Image.fromarray(canvas).save(file, "PNG")
+    found = inside.own(file.getvalue(), model, Kernel(curve[None]))
+    assert found.values.shape == (1, 474, 474)
+    assert np.unravel_index(found.values[0].argmax(), (474, 474)) == (200, 300)
+    assert found.values.max() == pytest.approx(curve.sum(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("[[1]]", (1, 1, 1)),
+        ("[[1,2],[3,4],[5,6]]", (1, 3, 2)),
+        ("[[[1]],[[2]],[[3.5e0]]]", (3, 1, 1)),
+        ("[[[1,2]]]", (1, 1, 2)),
+    ],
+)
+def test_a_kernel_is_read(text, shape):
+    assert Kernel.parse(text).weights.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no JSON array"),
+        ("curve", "no JSON array"),
+        ("[[1,2],[3]]", "no JSON array"),
+        ('[["1"]]', "no JSON array"),
+        ("[[true]]", "no JSON array"),
+        ("[[null]]", "no JSON array"),
+        ("{}", "no JSON array"),
+        ("[" * 100_000, "no JSON array"),
+        ("[[" + "1," * 100_000 + "1]]", "columns"),
+        ("[[1" + "0" * 400 + "]]", "no JSON array"),
+        ("5", "shape"),
+        ("[1,2]", "shape"),
+        ("[]", "shape"),
+        ("[[]]", "1 to 31"),
+        ("[[[1]],[[2]]]", "shape"),
+        ("[[[[1]]]]", "shape"),
+        (f"[{[1] * 32}]", "32 columns"),
+        ("[[NaN]]", "1,000,000"),
+        ("[[Infinity]]", "1,000,000"),
+        ("[[1e300]]", "1,000,000"),
+    ],
+)
+def test_what_is_no_kernel_is_refused_with_what_to_send(text, told):
+    with pytest.raises(BadParameter, match=told):
+        Kernel.parse(text)
+
+
+def test_a_grid_holds_every_map_at_its_place_on_one_scale():
+    maps = np.linspace(0, 1, 5, dtype=np.float32)[:, None, None] * np.ones((5, 4, 6), np.float32)
+    png, grid = map_grid(maps, (0.0, 1.0))
+    shown = picture(png)
+    assert (grid.columns, grid.rows) == (3, 2)
+    brightness = []
+    for index in range(5):
+        row, column = divmod(index, grid.columns)
+        top = grid.gap + row * (grid.tile_height + grid.gap)
+        left = grid.gap + column * (grid.tile_width + grid.gap)
+        tile = shown[top : top + grid.tile_height, left : left + grid.tile_width]
+        assert (tile == tile[0, 0]).all()
+        assert tile[0, 0, 3] == 255
+        brightness.append(int(tile[0, 0, :3].sum()))
+    assert brightness == sorted(brightness)
+    assert len(set(brightness)) == 5
+    assert shown[0, 0, 3] == 0  # a gap sees through
+
+
+def test_grids_of_large_layers_stay_within_a_screen():
+    for count, side in ((2048, 7), (1280, 8), (64, 112), (32, 120)):
+        grid = Grid.of(count, side, side)
+        assert grid.columns * (grid.tile_width + grid.gap) <= 2100
+        assert grid.columns * grid.rows >= count
+    assert Grid.of(6, 28, 28).tile_width == 56
+
+
+def test_the_scale_is_shared_and_has_zero_in_it():
+    assert scale_of(np.array([[1.0, 2.0]], np.float32))[0] == 0
+    low, high = scale_of(np.array([[-3.0, 1.0]], np.float32))
+    assert low == -high
+    assert scale_of(np.zeros((2, 3), np.float32)) == (0, 1)
+
+
+def test_filters_are_drawn_in_their_own_colours_grey_where_they_weigh_nothing(
+    inside, textbook_model
+):
+    filters = inside.filters(textbook_model)
+    png, grid = filter_grid(filters)
+    red = picture(png)[grid.gap + 3, grid.gap + 3]
+    assert red[0] == 255
+    assert abs(int(red[1]) - 127) < 64
+    assert filters.largest == pytest.approx(1 / 25, rel=0.5)
+
+
+def test_an_overlay_is_warm_where_the_map_is_high_and_nowhere_else():
+    canvas = np.full((480, 480, 3), 100, np.uint8)
+    found = np.zeros((8, 8), np.float32)
+    found[1, 6] = 5
+    found[6, 1] = -5  # what speaks against a label isn't drawn
+    shown = overlay(canvas, found, 480).astype(int)
+    warmth = shown[..., 0] - shown[..., 2]
+    assert warmth[90, 390] > 100
+    assert warmth[390, 90] == 0
+    small = overlay(canvas, np.ones((2, 2), np.float32), 240).astype(int)
+    assert (small[..., 0] > small[..., 2])[120:360, 120:360].all()
+    assert not (small[..., 0] > small[..., 2])[:119].any()
