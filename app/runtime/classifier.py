@@ -87,7 +87,7 @@ def classify(
     began = time.perf_counter()
     picture = vision.decode(photo, limits) if isinstance(photo, bytes) else _from_array(photo)
     decoded = time.perf_counter()
-    pixels = _resized(picture.canvas, model)
+    pixels = _resized(picture, model)
     resized = time.perf_counter()
     probabilities, familiarity = model.run(pixels)
     ran = time.perf_counter()
@@ -108,11 +108,11 @@ def _from_array(array: NDArray[np.uint8]) -> vision.Picture:
     return vision.Picture(array, "array", array.shape[1], array.shape[0])
 
 
-def _resized(canvas: NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
+def _resized(picture: vision.Picture, model: Model) -> NDArray[np.uint8]:
     spec = model.manifest.input
-    if canvas.shape[0] == spec.size != vision.CANVAS:
-        return canvas  # an array that came as the model reads it
-    return vision.resize(canvas, spec)
+    if picture.format == "array" and picture.height == spec.size != vision.CANVAS:
+        return picture.canvas  # it came as the model reads it
+    return vision.resize(picture.square, spec)
 
 
 def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple[Prediction, ...]:
