@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -77,9 +77,14 @@ class Classified:
 
 
 def classify(
-    photo: Photo, model: Model, query: Query, limits: vision.Limits, queue_s: float = 0.0
+    photo: Photo,
+    model: Model,
+    query: Query,
+    limits: vision.Limits,
+    queue_s: float = 0.0,
+    is_alone: Callable[[], bool] = lambda: False,
 ) -> Classified:
-    """Classify one photo, on the thread that calls.
+    """Classify one photo, on the thread that calls; the run uses all cores if it `is_alone` then.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
@@ -89,7 +94,7 @@ def classify(
     decoded = time.perf_counter()
     pixels = _resized(picture, model)
     resized = time.perf_counter()
-    probabilities, familiarity = model.run(pixels)
+    probabilities, familiarity = model.run(pixels, alone=is_alone())
     ran = time.perf_counter()
     return Classified(
         model=model.name,
@@ -161,6 +166,12 @@ class Classifier:
         Raises:
             QueueFull: they don't fit.
         """
-        return self.engine.submit(
-            *(partial(classify, photo, model, query, self.limits) for photo in photos)
+        engine = self.engine
+        return engine.submit(
+            *(
+                partial(
+                    classify, photo, model, query, self.limits, is_alone=lambda: engine.is_alone
+                )
+                for photo in photos
+            )
         )
