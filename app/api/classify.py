@@ -18,6 +18,7 @@ from app.api.multipart import is_multipart, split_files
 from app.api.problems import problem_of, responses
 from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
 from app.api.service import Held, Service, ServiceDep
+from app.api.validated import ValidatedOnce
 from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
@@ -27,6 +28,7 @@ router = APIRouter(
     tags=["classify"],
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
+    route_class=ValidatedOnce,
 )
 
 _FILE = {"type": "string", "format": "binary"}
