@@ -48,9 +48,10 @@ def create_service(settings: Settings) -> Service:
         ValueError: a key file can't be read.
     """
     device = choose_device(settings.device)
-    load = partial(load_model, device=device.device)
+    cores = available_cores()
+    load = partial(load_model, device=device.device, cores=cores)
     registry = Registry(model_roots(settings.models), load, settings.default_model)
-    engine = Engine(threads=available_cores(), deadline_s=settings.deadline_s)
+    engine = Engine(threads=cores, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     buffer = Buffer(settings.max_buffered_bytes)
     return Service(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from app.errors import Forbidden, Unauthenticated
 
@@ -66,6 +67,13 @@ async def given_key(
 ) -> str | None:
     """The key that a request carries."""
     return bearer.credentials if bearer else header
+
+
+def key_of(request: Request) -> str | None:
+    """The key that a request carries; `given_key` without FastAPI's dependencies."""
+    scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
+    bearer = credentials if scheme.lower() == "bearer" else None
+    return bearer or request.headers.get("x-api-key")
 
 
 KeyDep = Annotated[str | None, Depends(given_key)]

@@ -15,6 +15,7 @@ from app.api.photos import photo_body, read_photos
 from app.api.problems import problem_of, responses
 from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
 from app.api.service import Service, ServiceDep
+from app.api.validated import ValidatedOnce
 from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
@@ -24,6 +25,7 @@ router = APIRouter(
     tags=["classify"],
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
+    route_class=ValidatedOnce,
 )
 
 

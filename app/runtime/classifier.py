@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -79,9 +79,14 @@ class Classified:
 
 
 def classify(
-    photo: Photo, model: Model, query: Query, limits: vision.Limits, queue_s: float = 0.0
+    photo: Photo,
+    model: Model,
+    query: Query,
+    limits: vision.Limits,
+    queue_s: float = 0.0,
+    is_alone: Callable[[], bool] = lambda: False,
 ) -> Classified:
-    """Classify one photo, on the thread that calls.
+    """Classify one photo, on the thread that calls; the run uses all cores if it `is_alone` then.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
@@ -89,9 +94,9 @@ def classify(
     began = time.perf_counter()
     picture = vision.decode(photo, limits) if isinstance(photo, bytes) else _from_array(photo)
     decoded = time.perf_counter()
-    pixels = _resized(picture.canvas, model)
+    pixels = _resized(picture, model)
     resized = time.perf_counter()
-    probabilities, familiarity = model.run(pixels)
+    probabilities, familiarity = model.run(pixels, alone=is_alone())
     ran = time.perf_counter()
     return Classified(
         model=model.name,
@@ -111,11 +116,11 @@ def _from_array(array: NDArray[np.uint8]) -> vision.Picture:
     return vision.Picture(array, "array", array.shape[1], array.shape[0])
 
 
-def _resized(canvas: NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
+def _resized(picture: vision.Picture, model: Model) -> NDArray[np.uint8]:
     spec = model.manifest.input
-    if canvas.shape[0] == spec.size != vision.CANVAS:
-        return canvas  # an array that came as the model reads it
-    return vision.resize(canvas, spec)
+    if picture.format == "array" and picture.height == spec.size != vision.CANVAS:
+        return picture.canvas  # it came as the model reads it
+    return vision.resize(picture.square, spec)
 
 
 def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple[Prediction, ...]:
@@ -164,6 +169,12 @@ class Classifier:
         Raises:
             QueueFull: they don't fit.
         """
-        return self.engine.submit(
-            *(partial(classify, photo, model, query, self.limits) for photo in photos)
+        engine = self.engine
+        return engine.submit(
+            *(
+                partial(
+                    classify, photo, model, query, self.limits, is_alone=lambda: engine.is_alone
+                )
+                for photo in photos
+            )
         )

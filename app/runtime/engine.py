@@ -54,6 +54,7 @@ class Engine:
         self._queue: OrderedDict[Future[Any], _Job] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
+        self._running = 0
         self._threads = [
             threading.Thread(target=self._serve, name=f"engine-{i}", daemon=True)
             for i in range(threads)
@@ -85,6 +86,11 @@ class Engine:
     def depth(self) -> int:
         """Pieces of work that are waiting."""
         return len(self._queue)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one piece of work is running and none waits: the other cores are idle then."""
+        return self._running <= 1 and not self._queue
 
     @property
     def capacity(self) -> int:
@@ -146,9 +152,12 @@ class Engine:
                 if not self._queue:
                     return
                 future, job = self._queue.popitem(last=False)
+                self._running += 1
             if future.set_running_or_notify_cancel():
                 self._do(future, job)
             del future, job  # an idle thread holds on to no photo
+            with self._changed:
+                self._running -= 1
 
     def _do(self, future: Future[Any], job: _Job) -> None:
         began = time.monotonic()

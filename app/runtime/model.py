@@ -45,29 +45,35 @@ class Model:
         """The model's version."""
         return self.manifest.version
 
-    def run(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float | None]:
+    def run(
+        self, image: NDArray[np.uint8], *, alone: bool = False
+    ) -> tuple[NDArray[np.float32], float | None]:
         """Probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
 
         Both come from one run; familiarity is None where the bundle's rule doesn't ask for it.
+        A run that is `alone` may use all cores.
         """
         rule = self.manifest.unknown
         if rule is None or rule.score != "familiarity":
-            probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis])[0]
+            probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis], alone=alone)[0]
             return probabilities, None
         names = ("probabilities", "familiarity")
         probabilities, familiarity = (
-            output[0] for output in self.session.outputs_of(names, image[np.newaxis])
+            output[0] for output in self.session.outputs_of(names, image[np.newaxis], alone=alone)
         )
         return probabilities, float(familiarity)
 
 
-def load_model(folder: Path, device: Device, precision: Precision | None = None) -> Model:
+def load_model(
+    folder: Path, device: Device, precision: Precision | None = None, cores: int = 1
+) -> Model:
     """Load and verify the bundle in `folder`.
 
     Args:
         folder: the bundle.
         device: where it must run.
         precision: the one to serve; None chooses.
+        cores: how many a run that is alone may use.
 
     Raises:
         BundleInvalid: bundle.json or a graph can't be read.
@@ -85,10 +91,10 @@ def load_model(folder: Path, device: Device, precision: Precision | None = None)
             )
             continue
         try:
-            return _open(bundle, device, choice, notes)
+            return _open(bundle, device, choice, notes, cores)
         except BundleMismatch as err:
             notes.append(f"{choice} is passed over: {err}")
-    return _open(bundle, device, last, notes)
+    return _open(bundle, device, last, notes, cores)
 
 
 def candidates(bundle: Bundle, device: Device, precision: Precision | None) -> list[Precision]:
@@ -111,11 +117,13 @@ def _may_int8(bundle: Bundle, device: Device) -> bool:
     return device == "cpu" and "int8" in bundle.manifest.precisions
 
 
-def _open(bundle: Bundle, device: Device, precision: Precision, notes: list[str]) -> Model:
-    session = Session(bundle.model_path(precision), device, precision)
+def _open(
+    bundle: Bundle, device: Device, precision: Precision, notes: list[str], cores: int
+) -> Model:
+    session = Session(bundle.model_path(precision), device, precision, cores)
     check_signature(session, bundle)
-    require_golden(run_golden(session, bundle), session)
+    require_golden(run_golden(session, bundle, alone=True), session)
     began = time.perf_counter()
-    run_golden(session, bundle)  # the second time, warm: what a request will take
+    require_golden(run_golden(session, bundle), session)  # side by side with others, and warm
     service_s = (time.perf_counter() - began) / len(bundle.manifest.golden.photos)
     return Model(bundle, session, tuple(notes), service_s)

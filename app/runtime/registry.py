@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -123,7 +123,7 @@ class Registry:
         """
         if self._default is not None:
             return self._default
-        first = {e.name for e in self.entries if e.folder.is_relative_to(self._roots[0])}
+        first = {e.name for e in self.entries if _is_below(e.folder, self._roots[0])}
         return first.pop() if len(first) == 1 else "imagenet"
 
     def load_all(self) -> None:
@@ -312,6 +312,11 @@ def discover(root: Path) -> Iterator[Path]:
 
 def _folders(root: Path) -> list[Path]:
     return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+@lru_cache
+def _is_below(folder: Path, root: Path) -> bool:
+    return folder.is_relative_to(root)  # dear enough to be seen in every request
 
 
 def _identity(folder: Path) -> tuple[str, int | None]:

@@ -2,6 +2,9 @@
 
 A device is a promise: ONNX Runtime falls back to the CPU silently (onnxruntime #23372), so the
 providers are looked at after loading.
+
+On a CPU with several cores there are two ways through one graph: narrow, a thread a run, so that
+runs stand side by side; and wide, all cores for the one run that is alone.
 """
 
 from collections.abc import Sequence
@@ -15,12 +18,11 @@ from numpy.typing import NDArray
 
 from app.bundle import Precision
 from app.errors import BundleInvalid, DeviceUnavailable
+from app.runtime import sessions
+from app.runtime.sessions import CPU
 
 Device = Literal["cpu", "cuda"]
 _CUDA = "CUDAExecutionProvider"
-_EXACT_INT8 = "session.x64quantprecision"
-"""Session option: where products of uint8 and int8 saturate, weights become uint8 instead."""
-_ERRORS_ONLY = 3
 _NOTHING = 4
 # y = Relu(x) for one float: the smallest graph, to see whether a device can be had at all
 _PROBE = (
@@ -85,7 +87,7 @@ def saturates_int8() -> bool:
     `Session` computes them exactly there too, but no faster than fp32.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _NOTHING
     session = ort.InferenceSession(_PRODUCTS, options, providers=["CPUExecutionProvider"])
     (product,) = session.run(None, {"a": np.full((1, 4), 255, np.uint8)})
     return int(product[0, 0]) != 4 * 255 * 127
@@ -98,21 +100,20 @@ class Session:
         path: the ONNX file.
         device: where it must run.
         precision: what the file holds; told on, not looked at.
+        cores: how many a run that is alone may use, on a CPU.
 
     Raises:
         BundleInvalid: ONNX Runtime can't load the file.
         DeviceUnavailable: it can't have the device.
     """
 
-    def __init__(self, path: Path, device: Device, precision: Precision) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = 1  # runs stand side by side, a thread each
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry(_EXACT_INT8, "1")
-        provider = _CUDA if device == "cuda" else "CPUExecutionProvider"
+    def __init__(self, path: Path, device: Device, precision: Precision, cores: int = 1) -> None:
+        provider = _CUDA if device == "cuda" else CPU
         try:
-            self._session = ort.InferenceSession(path, options, providers=[provider])
+            if device == "cpu" and cores > 1:
+                self._session, self._wide = sessions.narrow_and_wide(path, cores)
+            else:
+                self._session = self._wide = sessions.narrow(path, provider)
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleInvalid(
                 f"{path} can't be loaded by ONNX Runtime ({_first_line(err)}). Export it again."
@@ -135,16 +136,20 @@ class Session:
         """By name, ONNX Runtime's type and the shape; a free dimension is no integer."""
         return {node.name: (node.type, node.shape) for node in self._session.get_outputs()}
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB."""
-        (probabilities,) = self.outputs_of(["probabilities"], images)
+    def run(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.float32]:
+        """Probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB.
+
+        A run that is `alone` may use all cores.
+        """
+        (probabilities,) = self.outputs_of(["probabilities"], images, alone=alone)
         return probabilities
 
     def outputs_of(
-        self, names: Sequence[str], images: NDArray[np.uint8]
+        self, names: Sequence[str], images: NDArray[np.uint8], *, alone: bool = False
     ) -> list[NDArray[np.float32]]:
         """The outputs `names` of one run, each (N, ...) float32, in that order."""
-        given: list[NDArray[np.float32]] = self._session.run(names, {"image": images})
+        session = self._wide if alone else self._session
+        given: list[NDArray[np.float32]] = session.run(names, {"image": images})
         return given
 
 

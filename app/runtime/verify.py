@@ -80,8 +80,13 @@ def _require(
         )
 
 
-def run_golden(session: Session, bundle: Bundle) -> list[GoldenResult]:
+def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list[GoldenResult]:
     """Send every golden photo its whole way, from bytes to probabilities.
+
+    Args:
+        session: what is to be proved.
+        bundle: whose photos.
+        alone: over all cores, as a run that is alone.
 
     Raises:
         BundleMismatch: a golden file can't be read, or has the wrong shape.
@@ -94,9 +99,9 @@ def run_golden(session: Session, bundle: Bundle) -> list[GoldenResult]:
             picture = vision.decode(bundle.path(photo.file).read_bytes(), _ANY_PHOTO)
         except InputError as err:
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
-        pixels = vision.resize(picture.canvas, bundle.manifest.input)
+        pixels = vision.resize(picture.square, bundle.manifest.input)
         try:
-            probabilities = session.run(pixels[np.newaxis])[0]
+            probabilities = session.run(pixels[np.newaxis], alone=alone)[0]
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleMismatch(
                 f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "

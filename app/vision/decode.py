@@ -10,7 +10,6 @@ is resized where the picture has the canvas's size: its pixels come through unto
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from app.errors import TooManyBytes
@@ -89,7 +88,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         width, height = raw.size
         if rotation is not None and rotation.swap:
             width, height = height, width
-        return Picture(np.asarray(canvas), format, width, height)
+        return Picture(canvas, format, width, height)
 
 
 def _square(raw: Raw, rotation: _Rotation | None) -> Image.Image:

@@ -40,13 +40,14 @@ class ResizeSpec(Protocol):
         ...
 
 
-def resize(canvas: NDArray[np.uint8], spec: ResizeSpec) -> NDArray[np.uint8]:
+def resize(canvas: NDArray[np.uint8] | Image.Image, spec: ResizeSpec) -> NDArray[np.uint8]:
     """Bring a canvas to the size that a model reads.
 
     The box filter by a whole factor is the mean of each block of pixels, rounded.
 
     Args:
-        canvas: (480, 480, 3) uint8 RGB, as `Picture.canvas`.
+        canvas: (480, 480, 3) uint8 RGB, as `Picture.canvas`; or `Picture.square`, which is read
+            without a copy.
         spec: size, crop and filter; from the bundle.
 
     Returns:
@@ -56,14 +57,11 @@ def resize(canvas: NDArray[np.uint8], spec: ResizeSpec) -> NDArray[np.uint8]:
     Raises:
         ValueError: `canvas` is of another shape or dtype.
     """
-    if canvas.shape != (CANVAS, CANVAS, 3) or canvas.dtype != np.uint8:
-        raise ValueError(
-            f"a canvas is uint8 ({CANVAS}, {CANVAS}, 3), not {canvas.dtype} {canvas.shape}"
-        )
+    _check(canvas)
     side = round(spec.crop * CANVAS)
     if side == spec.size == CANVAS:
-        return canvas
-    image = Image.fromarray(canvas)
+        return np.asarray(canvas)
+    image = canvas if isinstance(canvas, Image.Image) else Image.fromarray(canvas)
     factor, rest = divmod(side, spec.size)
     start, half = divmod(CANVAS - side, 2)
     if spec.resample == "box" and not rest and not half:
@@ -73,3 +71,12 @@ def resize(canvas: NDArray[np.uint8], spec: ResizeSpec) -> NDArray[np.uint8]:
         box = (low, low, low + side, low + side)
         resized = image.resize((spec.size, spec.size), FILTERS[spec.resample], box)
     return np.asarray(resized)
+
+
+def _check(canvas: NDArray[np.uint8] | Image.Image) -> None:
+    if isinstance(canvas, Image.Image):
+        kind, shape, right = canvas.mode, (canvas.height, canvas.width, 3), canvas.mode == "RGB"
+    else:
+        kind, shape, right = str(canvas.dtype), canvas.shape, canvas.dtype == np.uint8
+    if not right or shape != (CANVAS, CANVAS, 3):
+        raise ValueError(f"a canvas is uint8 ({CANVAS}, {CANVAS}, 3), not {kind} {shape}")

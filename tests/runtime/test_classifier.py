@@ -57,6 +57,20 @@ def test_ties_go_by_index(model):
     assert [p.index for p in top(third, model, Query(2))] == [0, 1]
 
 
+def test_a_photo_that_is_alone_runs_on_all_cores(model, photo, monkeypatch):
+    asked = []
+    run = type(model).run
+    monkeypatch.setattr(
+        type(model), "run", lambda *args, alone: asked.append(alone) or run(*args, alone=alone)
+    )
+    with Engine(threads=1, deadline_s=30) as engine:
+        classifier = Classifier(engine, LIMITS)
+        for photos in (1, 3):
+            for future in classifier.submit([photo("red")] * photos, model, Query()):
+                future.result(30)
+    assert asked == [True, False, False, True]
+
+
 def test_what_the_file_is_comes_along(model):
     file = io.BytesIO()
     Image.new("RGB", (30, 20), "red").save(file, "PNG")

@@ -180,6 +180,27 @@ def test_work_begins_in_the_order_in_which_it_came(busy, gate):
     assert order == [0, 1, 2, 3]
 
 
+def test_work_is_alone_while_nothing_runs_beside_it_and_nothing_waits(busy, gate):
+    assert busy.is_alone
+    first, second = busy.submit(*[lambda queue_s: busy.is_alone] * 2)
+    assert not busy.is_alone
+    gate.opened.set()
+    assert (first.result(30), second.result(30)) == (False, True)
+
+
+def test_two_that_run_side_by_side_are_not_alone():
+    with Engine(threads=2, deadline_s=10) as engine:
+        barrier = threading.Barrier(2)
+
+        def look(queue_s):
+            barrier.wait(30)
+            alone = engine.is_alone
+            barrier.wait(30)
+            return alone
+
+        assert [f.result(30) for f in engine.submit(look, look)] == [False, False]
+
+
 def test_capacity_follows_the_measured_service_time():
     with Engine(threads=1, deadline_s=1, service_s=0.2) as engine:
         assert engine.capacity == 4

@@ -4,14 +4,17 @@ import io
 import struct
 import sys
 import threading
+import time
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import BrokenImage
-from app.vision import Limits, decode
+from app.vision import Limits, decode, segments
 from app.vision.budget import SMALL_BYTES, Budget, Turn
 from app.vision.segments import MAX_SCANS, MAX_SEGMENTS, MAX_SEQUENTIAL_SCANS, check_segments
 
@@ -48,6 +51,61 @@ def png(extra: bytes = b"") -> bytes:
     Image.new("RGB", (480, 480), (200, 100, 50)).save(file, "PNG")
     data = file.getvalue()
     return data[:33] + extra + data[33:]
+
+
+def is_refused_byte_by_byte(data: bytes, max_segments: int, max_scans: int) -> bool:
+    """What `check_segments` says of a sequential JPEG, in the words of the standard."""
+    at, segments, scans = 2, 0, 0
+    while at + 1 < len(data):
+        code = data[at + 1]
+        if data[at] != 0xFF or code in (0, 1, 0xFF) or 0xD0 <= code <= 0xD8:
+            at += 1
+            continue
+        if code == 0xD9:
+            return False
+        segments += 1
+        scans += code == 0xDA
+        if segments > max_segments or scans > max_scans:
+            return True
+        at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return False
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    parts=st.lists(
+        st.one_of(
+            st.binary(max_size=200),
+            st.builds(segment, st.sampled_from((0xDA, 0xE1, 0xC4)), st.binary(max_size=40)),
+            st.integers(1, 300).map(lambda count: b"\xff" * count),
+            st.sampled_from((b"\xff\0", b"\xff\xd3", b"\xff\xd9", b"\xff\xda")),
+        ),
+        max_size=40,
+    )
+)
+def test_markers_are_found_as_byte_by_byte(parts):
+    data = b"\xff\xd8" + b"".join(parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "MAX_SEGMENTS", 4)
+        patch.setattr(segments, "MAX_SEQUENTIAL_SCANS", 1)
+        patch.setattr(segments, "_LAST_BLOCK_BYTES", 97)
+        if is_refused_byte_by_byte(data, 4, 1):
+            with pytest.raises(BrokenImage):
+                check_segments(data)
+        else:
+            check_segments(data)
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\0"], ids=["padding", "stuffing"])
+def test_a_run_of_padding_is_gone_over_once(filling):
+    def seconds(megabytes: int) -> float:
+        data = b"\xff\xd8" + filling * (megabytes * 2**20 // len(filling))
+        began = time.thread_time()
+        check_segments(data)
+        return time.thread_time() - began
+
+    once = min(seconds(1) for _ in range(5))
+    assert seconds(8) < 8 * 10 * once
 
 
 @pytest.mark.parametrize(

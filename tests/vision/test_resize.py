@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from app.bundle import InputSpec
-from app.vision import CANVAS, resize
+from app.vision import CANVAS, decode, resize
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ def test_a_crop_at_the_same_size_copies_the_square(canvas):
     assert np.array_equal(resize(canvas, Spec(240, 0.5)), canvas[120:360, 120:360])
 
 
+@pytest.mark.parametrize("spec", [Spec(240, 1, "box"), Spec(224, 0.875), Spec(CANVAS)], ids=repr)
+def test_a_decoded_square_gives_what_its_canvas_gives(scene, encode, limits, spec):
+    picture = decode(encode(scene(500, 375), "JPEG"), limits)
+    assert np.array_equal(resize(picture.square, spec), resize(picture.canvas, spec))
+
+
 def test_takes_a_bundles_input_spec(canvas):
     spec = InputSpec(size=224, crop=0.875, resample="bicubic")
     assert resize(canvas, spec).shape == (224, 224, 3)
@@ -89,8 +95,10 @@ def test_takes_a_bundles_input_spec(canvas):
         np.zeros((224, 224, 3), np.uint8),
         np.zeros((480, 480, 4), np.uint8),
         np.zeros((480, 480, 3), np.float32),
+        Image.new("L", (480, 480)),
+        Image.new("RGB", (480, 479)),
     ],
-    ids=["grey", "smaller", "alpha", "float"],
+    ids=["grey", "smaller", "alpha", "float", "grey-image", "smaller-image"],
 )
 def test_refuses_what_is_no_canvas(wrong):
     with pytest.raises(ValueError, match=r"a canvas is uint8 \(480, 480, 3\)"):

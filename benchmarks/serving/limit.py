@@ -1,0 +1,40 @@
+"""What the machine can do at best: Hubel's way of a photo, a thread a core, and no HTTP."""
+
+import threading
+import time
+from pathlib import Path
+
+from app import vision
+from app.runtime.classifier import Query, classify
+from app.runtime.cores import available_cores
+from app.runtime.model import Model, load_model
+
+_LIMITS = vision.Limits(max_bytes=1 << 30, max_pixels=1 << 30)
+
+
+class Limit:
+    """A model of its own, in this process."""
+
+    def __init__(self, bundle: Path) -> None:
+        self._model: Model = load_model(bundle, "cpu")
+
+    def measure(self, bodies: Path, seconds: float) -> tuple[float, float]:
+        """Images a second, and ms of CPU an image, over all cores for `seconds`."""
+        photos = [file.read_bytes() for file in sorted(bodies.iterdir())]
+        done = [0] * available_cores()
+        until = time.perf_counter() + seconds
+
+        def work(thread: int) -> None:
+            while time.perf_counter() < until:
+                photo = photos[(thread * 7 + done[thread]) % len(photos)]
+                classify(photo, self._model, Query(), _LIMITS)
+                done[thread] += 1
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(len(done))]
+        began, cpu_began = time.perf_counter(), time.process_time()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+        return sum(done) / elapsed, cpu / sum(done) * 1e3

@@ -1,0 +1,119 @@
+"""A client in a process of its own.
+
+    python -m benchmarks.serving.load URL BODIES CLIENTS SECONDS FORM
+
+Keeps CLIENTS connections busy for SECONDS, each posting the photos of the folder BODIES in turn and
+waiting for the answer before it posts the next; FORM is 1 for multipart uploads. Prints one JSON
+object: how many were answered in the time, the latencies in ms, and the statuses.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from collections import Counter
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.I)
+_BOUNDARY = "hubel-benchmark"
+
+
+def requests_of(url: str, folder: Path, form: bool) -> list[bytes]:
+    """Whole HTTP requests, one for each photo."""
+    where = urlsplit(url)
+    made = []
+    for file in sorted(folder.iterdir()):
+        body, kind = file.read_bytes(), "image/jpeg"
+        if form:
+            kind = f"multipart/form-data; boundary={_BOUNDARY}"
+            head = (
+                f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '
+                f'filename="{file.name}"\r\nContent-Type: image/jpeg\r\n\r\n'
+            )
+            body = head.encode() + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        target = where.path + (f"?{where.query}" if where.query else "")
+        head = (
+            f"POST {target} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: {kind}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+class Load:
+    """What all connections share."""
+
+    def __init__(self, requests: list[bytes], until: float) -> None:
+        self.requests = requests
+        self.until = until
+        self.numbers = count()
+        self.latencies_ms: list[float] = []
+        self.statuses: Counter[int] = Counter()
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._answer = bytearray()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Post the first photo."""
+        self._transport = transport
+        self._post()
+
+    def _post(self) -> None:
+        requests = self._load.requests
+        self._began = time.perf_counter()
+        self._transport.write(requests[next(self._load.numbers) % len(requests)])
+
+    def data_received(self, data: bytes) -> None:
+        """Collect an answer; when it is whole, post the next photo."""
+        self._answer += data
+        head, found, body = self._answer.partition(b"\r\n\r\n")
+        if not found or len(body) < int(_LENGTH.search(head)[1]):
+            return
+        now = time.perf_counter()
+        if now <= self._load.until:
+            self._load.latencies_ms.append((now - self._began) * 1e3)
+            self._load.statuses[int(head[9:12])] += 1
+            self._answer.clear()
+            self._post()
+        elif not self.done.done():
+            self.done.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """A server that hangs up has failed the measurement."""
+        if not self.done.done():
+            self.done.set_exception(error or ConnectionError("the server hung up"))
+
+
+async def run(url: str, folder: Path, clients: int, seconds: float, form: bool) -> Load:
+    """Load the server at `url`."""
+    where = urlsplit(url)
+    load = Load(requests_of(url, folder, form), time.perf_counter() + seconds)
+    loop = asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: Connection(load), where.hostname, where.port)
+        for _ in range(clients)
+    ]
+    await asyncio.gather(*(connection.done for _, connection in opened))
+    return load
+
+
+def main() -> None:
+    """Print what was measured."""
+    url, folder, clients, seconds, form = sys.argv[1:]
+    load = uvloop.run(run(url, Path(folder), int(clients), float(seconds), form == "1"))
+    print(json.dumps({"latencies_ms": load.latencies_ms, "statuses": load.statuses}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A server as the system sees it: CPU time and memory of a process and its children. Linux only."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_START_S = 90
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """A server, from its command to its end.
+
+    Args:
+        command: what starts it.
+        environment: variables beside those that are set.
+        answers: tells whether it answers yet.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], answers: Callable[[], bool]
+    ) -> None:
+        self._popen = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + _START_S
+        while not answers():
+            if self._popen.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise SystemExit(f"{' '.join(command)} does not start. Try it by hand.")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it, and what it started."""
+        tree = self._tree()
+        self._popen.terminate()
+        try:
+            self._popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        for pid in tree:
+            if Path(f"/proc/{pid}").exists() and pid != self._popen.pid:
+                os.kill(pid, 9)
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that all its processes have used."""
+        return sum(_cpu_s(pid) for pid in self._tree())
+
+    def pss_mb(self) -> float:
+        """Proportional set size of all its processes, in MB."""
+        total = 0
+        for pid in self._tree():
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            total += int(text.split("Pss:")[1].split()[0])
+        return total * 1024 / 1e6
+
+    def _tree(self) -> list[int]:
+        found = [self._popen.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, task.read_text(encoding="ascii").split())
+        return found
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS

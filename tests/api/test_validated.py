@@ -1,0 +1,97 @@
+"""The quick way through a route says what FastAPI's own way says."""
+
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Header, Request, Response
+
+from app.api.auth import key_of
+from app.api.service import ServiceDep
+from app.api.validated import ValidatedOnce
+
+
+def post(client, photo, url, **options):
+    return client.post(url, content=photo("red"), **options)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?top_k=2", "?min_probability=0.9", "?model=colours&version=1", "?batch=true"]
+)
+def test_a_request_is_answered_alike_the_first_time_and_later(client, photo, query):
+    answers = [post(client, photo, f"/api/v1/classify{query}") for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+
+
+def test_urls_are_not_taken_for_each_other(client, photo):
+    for _ in range(2):
+        for count in (1, 2, 3):
+            answer = post(client, photo, f"/api/v1/classify?top_k={count}").json()
+            assert len(answer["predictions"]) == count
+
+
+def test_a_wrong_parameter_is_refused_every_time(client, photo):
+    for _ in range(3):
+        assert post(client, photo, "/api/v1/classify?top_k=0").status_code == 400
+
+
+HEADERS = [
+    {},
+    {"Authorization": "Bearer right"},
+    {"Authorization": "bearer right"},
+    {"Authorization": "Basic right"},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer wrong", "X-API-Key": "right"},
+    {"X-API-Key": "right"},
+    {"X-API-Key": "wrong"},
+    {"X-API-Key": ""},
+]
+
+
+def test_the_key_is_asked_for_every_time(serve, photo, make_bundle):
+    make_bundle()
+    with serve(api_key="right") as client:
+        first = [
+            post(client, photo, f"/api/v1/classify?n={i}", headers=h) for i, h in enumerate(HEADERS)
+        ]
+        post(client, photo, "/api/v1/classify", headers={"X-API-Key": "right"})
+        later = [post(client, photo, "/api/v1/classify", headers=h) for h in HEADERS]
+    assert [a.status_code for a in later] == [a.status_code for a in first]
+    assert {a.status_code for a in later} == {200, 401}
+
+
+def test_what_is_kept_is_bounded(client, photo):
+    (route,) = [r for r in _routes(client) if isinstance(r, ValidatedOnce)]
+    long = "x" * 600
+    post(client, photo, f"/api/v1/classify?long={long}")
+    assert not any(long.encode() in query for _, query in route._known)
+    for number in range(300):
+        client.post(f"/api/v1/classify?n={number}", content=b"no photo")
+    assert len(route._known) <= 256
+
+
+def _routes(client):
+    for route in client.app.routes:
+        inner = getattr(route, "original_router", None)
+        yield from inner.routes if inner else [route]
+
+
+def test_a_route_that_reads_more_than_its_url_is_refused():
+    router = APIRouter(route_class=ValidatedOnce)
+
+    async def endpoint(
+        request: Request, service: ServiceDep, accept: Annotated[str, Header()]
+    ) -> Response:
+        return Response()
+
+    with pytest.raises(TypeError, match="outside its URL"):
+        router.add_api_route("/somewhere", endpoint, methods=["POST"])
+
+
+def test_a_key_is_read_from_either_header():
+    def key(*headers):
+        return key_of(Request({"type": "http", "headers": headers}))
+
+    assert key() is None
+    assert key((b"x-api-key", b"a")) == "a"
+    assert key((b"authorization", b"Bearer b"), (b"x-api-key", b"a")) == "b"
