@@ -32,9 +32,10 @@ from training.cores import outputs
 from training.export import export
 from training.hardware import Device, choose
 from training.head import Head
-from training.loop import Photos, Regime, cosine, fit
+from training.loop import fit
 from training.network_outcome import class_weights, larger, outcome
 from training.networks import EfficientNetLite
+from training.regime import Photos, Regime, cosine
 from training.split import FOLDS, deal
 from training.task import Outcome, Task, Tell
 from training.weights import pretrained

@@ -25,8 +25,8 @@ from training.cores import each, outputs
 from training.export import array
 from training.graft import add_familiarity
 from training.head import Head
-from training.loop import Epoch
 from training.networks import logits_of
+from training.regime import Epoch
 from training.report import Curve, Line
 from training.task import Integers, Outcome, Task, Tell
 

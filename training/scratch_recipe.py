@@ -25,10 +25,11 @@ from training.checkpoint import Checkpoint
 from training.errors import DataUnusable
 from training.export_scratch import export
 from training.hardware import Device, choose
-from training.loop import Photos, Regime, cosine, fit, linear
+from training.loop import fit
 from training.muon import Muon
 from training.network_outcome import class_weights, outcome
 from training.networks import normalize
+from training.regime import Photos, Regime, cosine, linear
 from training.scratch_networks import SMALLEST, Fast, NetworkName, Textbook
 from training.task import Outcome, Task, Tell
 

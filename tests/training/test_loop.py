@@ -16,6 +16,7 @@ from training.checkpoint import Checkpoint  # noqa: E402
 from training.errors import DataUnusable, GateMissed  # noqa: E402
 from training.muon import Muon  # noqa: E402
 from training.networks import normalize  # noqa: E402
+from training.regime import Photos, Regime, cosine  # noqa: E402
 
 SIZE = 16
 CPU = hardware.Hardware(torch.device("cpu"), bf16=False)
@@ -50,13 +51,13 @@ def _network():
     )
 
 
-REGIME = loop.Regime(
+REGIME = Regime(
     epochs=4,
     batch=8,
     pass_=4,
     label_smoothing=0.1,
     optimizers=lambda network: [torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)],
-    schedule=loop.cosine,
+    schedule=cosine,
     augment=augmentation.shifted,
     averaged_over=1.0,
 )
@@ -64,7 +65,7 @@ REGIME = loop.Regime(
 
 def _fit(folder, regime=REGIME, resume=False, seed=0, identity=None, tell=lambda _: None):
     task = Task()
-    photos = loop.Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+    photos = Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
     checkpoint = Checkpoint(folder / "checkpoint", identity or {"--recipe": "test"})
     network = _network()
     return loop.fit(network, photos, regime, checkpoint, CPU, seed=seed, resume=resume, tell=tell)
@@ -151,7 +152,7 @@ def test_passes_add_up_to_the_batch(tmp_path):
     for size in (8, 2):
         regime = dataclasses.replace(REGIME, pass_=size, augment=still, epochs=1)
         task = Task()
-        photos = loop.Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+        photos = Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
         torch.manual_seed(0)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2))
         checkpoint = Checkpoint(tmp_path, {})
