@@ -247,7 +247,7 @@ def evaluate(
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of the split; the same seed gives the same model.",
+    help="Of the split and of training; the same seed gives the same model.",
 )
 def train(
     data: Path,
