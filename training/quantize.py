@@ -32,21 +32,13 @@ def quantize(fp32: Path, pixels: NDArray[np.uint8], int8: Path) -> None:
     """
     from onnxruntime import quantization as ortq
 
-    class Reader(ortq.CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest = iter(pixels)
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            image = next(self._rest, None)
-            return None if image is None else {"image": image[np.newaxis]}
-
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "model.onnx"
         onnx.save(_marked_as_prepared(correct_biases(onnx.load(fp32), pixels)), prepared)
         ortq.quantize_static(
             prepared,
             int8,
-            Reader(),
+            reader(pixels),
             quant_format=ortq.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Clip", "Relu", "MaxPool", "Add"],
             per_channel=True,
@@ -56,6 +48,21 @@ def quantize(fp32: Path, pixels: NDArray[np.uint8], int8: Path) -> None:
             extra_options={"TensorQuantOverrides": {"planes": [_input_range()]}},
         )
     onnx.checker.check_model(onnx.load(int8), full_check=True)
+
+
+def reader(pixels: NDArray[np.uint8]) -> Any:
+    """ONNX Runtime's reader of photos to take ranges from, (N, S, S, 3) uint8 RGB, one by one."""
+    from onnxruntime import quantization as ortq
+
+    class Reader(ortq.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._rest = iter(pixels)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            image = next(self._rest, None)
+            return None if image is None else {"image": image[np.newaxis]}
+
+    return Reader()
 
 
 def _input_range() -> dict[str, Any]:

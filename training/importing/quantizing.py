@@ -17,7 +17,7 @@ from app.bundle import MODEL_FILES
 from app.runtime.session import Session
 from training.gates import INT8_FEW_IMAGES, compare_int8
 from training.importing.source import first_line
-from training.quantize import CALIBRATION_PHOTOS
+from training.quantize import CALIBRATION_PHOTOS, reader
 
 COMPARED = 2000
 """Photos at most; the gate needs half of them."""
@@ -70,14 +70,6 @@ def _quantize(fp32: Path, pixels: NDArray[np.uint8], own: Sequence[str], int8: P
     from onnxruntime import quantization as ortq
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(ortq.CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest = iter(pixels)
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            image = next(self._rest, None)
-            return None if image is None else {"image": image[np.newaxis]}
-
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
         quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
@@ -85,7 +77,7 @@ def _quantize(fp32: Path, pixels: NDArray[np.uint8], own: Sequence[str], int8: P
         ortq.quantize_static(
             prepared,
             int8,
-            Reader(),
+            reader(pixels),
             quant_format=ortq.QuantFormat.QDQ,
             op_types_to_quantize=_OPERATORS,
             nodes_to_exclude=[node.name for node in nodes if node.name in own],
