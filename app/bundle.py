@@ -4,7 +4,6 @@
     <name>/model.onnx        fp32
     <name>/model.int8.onnx   static QDQ; present only where it passed its gates
     <name>/golden/           a few small photos, and the probabilities they must give
-    <name>/report/           what training says of the model; index.html and its pictures
     <name>/README.md         the model card
 
 folder -> `load` (seal, schema) -> `verify_files` (bytes, sha256) -> runtime.verify (graph, golden
@@ -39,8 +38,6 @@ from app.errors import BundleInvalid, BundleMismatch
 
 MANIFEST = "bundle.json"
 _SEAL = "sha256"
-REPORT = "report/index.html"
-"""What training says of the model, for people; with its pictures beside it, if it has any."""
 MODEL_CARD = "README.md"
 """For people, who may edit it: not among the files that are vouched for."""
 
@@ -220,11 +217,6 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
-
-    @property
-    def has_report(self) -> bool:
-        """Whether training left a report."""
-        return REPORT in self.manifest.files
 
     def path(self, name: str) -> Path:
         """The place of the bundle's file `name`."""

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, server, vision
-from app.api import classify, embed, explain, health, models, page, problems, report
+from app.api import activations, classify, embed, explain, health, models, page, problems, report
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
 from app.api.envelope import Envelope
@@ -104,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(classify.router)
     app.include_router(embed.router)
     app.include_router(explain.router)
+    app.include_router(activations.router)
     app.include_router(models.router)
     app.include_router(report.router)
     app.include_router(health.router)

@@ -15,7 +15,15 @@ from app.api.envelope import facts_of
 from app.api.inside_schemas import EXAMPLE_EMBEDDED, Embedded
 from app.api.photos import photo_body, read_photos
 from app.api.problems import problem_of, responses
-from app.api.rendered import PHOTO_ERRORS, Rendered, image_of, rendered
+from app.api.rendered import (
+    PHOTO_ERRORS,
+    ModelName,
+    Rendered,
+    Version,
+    image_of,
+    rendered,
+    rounded_off,
+)
 from app.api.schemas import Failure
 from app.api.service import Service, ServiceDep
 from app.errors import HubelError
@@ -28,8 +36,6 @@ router = APIRouter(
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
 )
-
-_DECIMALS = 6
 
 
 @router.post(
@@ -59,8 +65,8 @@ _DECIMALS = 6
 async def embed(
     request: Request,
     service: ServiceDep,
-    model: Annotated[str | None, Query(description="A model's name; unset: the default.")] = None,
-    version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
+    model: ModelName = None,
+    version: Version = None,
     normalize: Annotated[
         bool, Query(description="Bring its length to 1, so that a dot product is a cosine.")
     ] = False,
@@ -92,7 +98,7 @@ def _embed(inside: Inside, photo: bytes, model: Model, normalize: bool, queue_s:
         model=model.name,
         version=model.version,
         normalized=normalize,
-        embedding=found.vector.astype(float).round(_DECIMALS).tolist(),
+        embedding=rounded_off(found.vector).tolist(),
         image=image_of(found.looked),
     )
     return rendered(model, found.stages, body.model_dump_json().encode())

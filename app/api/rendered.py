@@ -1,16 +1,25 @@
 """An answer that is bytes already: what is slow to write is written on the engine's threads."""
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+import numpy as np
+from fastapi import Query, Request, Response
+from numpy.typing import NDArray
 
 from app import errors
+from app.api.problems import responses
 from app.api.schemas import Image
 from app.runtime.classifier import Stages
 from app.runtime.inside import Looked
 from app.runtime.model import Model
 
 JSON, PNG = "application/json", "image/png"
+DECIMALS = 6
+"""Of a number in an answer; a float32 has hardly more."""
+
+ModelName = Annotated[str | None, Query(description="A model's name; unset: the default.")]
+Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 
 PHOTO_ERRORS = (
     errors.NotAnImage,
@@ -53,6 +62,39 @@ def rendered(model: Model, stages: Stages, body: bytes, media_type: str = JSON) 
 def image_of(looked: Looked) -> Image:
     """What was found in the file."""
     return Image(format=looked.format, width=looked.width, height=looked.height)
+
+
+def answers(schema: str, example: dict[str, Any], picture: str) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of answers that are a `schema`, or `picture` as PNG."""
+    return {
+        200: {
+            "description": f"`{schema}`; with `Accept: image/png`, {picture}.",
+            "content": {
+                JSON: {
+                    "schema": {"$ref": f"#/components/schemas/{schema}"},
+                    "example": example,
+                },
+                PNG: {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        **responses(*PHOTO_ERRORS),
+    }
+
+
+def only(outcome: Rendered | BaseException) -> Response:
+    """The answer to a question about one photo.
+
+    Raises:
+        HubelError: what became of it instead.
+    """
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome.response()
+
+
+def rounded_off(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Numbers as an answer writes them."""
+    return values.astype(np.float64).round(DECIMALS)
 
 
 def wants_png(request: Request) -> bool:

@@ -9,8 +9,8 @@ from fastapi.responses import FileResponse
 from app import errors
 from app.api.auth import require_key
 from app.api.problems import responses
+from app.api.schemas import REPORT
 from app.api.service import ServiceDep
-from app.bundle import REPORT
 from app.errors import NotInModel
 from app.runtime.model import Model
 

@@ -10,6 +10,8 @@ from app.runtime.registry import Entry, Registry
 
 _DECIMALS = 6
 """Of a probability in an answer; a float32 has hardly more."""
+REPORT = "report/index.html"
+"""The file of a bundle that training tells people of the model in."""
 
 EXAMPLE_RESULT: dict[str, Any] = {
     "model": "imagenet",
@@ -135,5 +137,5 @@ def _summary(entry: Entry, registry: Registry) -> dict[str, Any]:
         "labels": len(model.manifest.labels) if model else None,
         "reason": entry.reason,
         "notes": list(model.notes) if model else [],
-        "report": model is not None and model.bundle.has_report,
+        "report": model is not None and REPORT in model.manifest.files,
     }
