@@ -105,6 +105,9 @@ async def run(url: str, folder: Path, clients: int, seconds: float, form: bool) 
         for _ in range(clients)
     ]
     await asyncio.gather(*(connection.done for _, connection in opened))
+    for transport, _ in opened:
+        transport.abort()
+    await asyncio.sleep(0)  # what closes them comes before us
     return load
 
 
