@@ -93,7 +93,8 @@ class Race:
         client = [sys.executable, "-m", "benchmarks.serving.load", *map(str, arguments)]
         load = json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE).stdout)
         latencies = load["latencies_ms"]
-        answered = max(1, len(latencies) + point.clients)  # those cut off by the end cost as much
+        # those that were answered before and behind the time cost as much
+        answered = load["before"] + len(latencies) + point.clients
         self.figures[point].append(
             report.Figures(
                 per_s=len(latencies) / self._seconds,
