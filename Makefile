@@ -34,6 +34,9 @@ fix: $(VENV)/.setup ## format, and mend what lint can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+bench: $(VENV)/.bench ## measure against other servers (ARGS="--photos DIR", --quick for two minutes)
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+
 docker: ## build the image hubel
 	docker build --tag hubel .
 
@@ -42,6 +45,7 @@ lock: ## resolve the locked requirements anew
 	for device in cpu gpu openvino; do \
 	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
+	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
 	$(COMPILE) --extra cpu --extra train --extra parquet --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -64,6 +68,10 @@ $(VENV)/.serve: $(LOCKS)/serve-cpu.txt pyproject.toml | $(BIN)/python
 $(VENV)/.setup: $(VENV)/.serve $(LOCKS)/train.txt $(LOCKS)/dev.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/train.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.serve $(LOCKS)/bench.txt
+	$(PIP) install --require-hashes -r $(LOCKS)/bench.txt
 	@touch $@
 
 # torch's CPU and PyPI builds differ, so it is pinned without hashes.

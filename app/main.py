@@ -23,6 +23,7 @@ from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.errors import ModelError
 from app.runtime import memory
+from app.runtime.batches import MAX_IMAGES
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
@@ -51,7 +52,9 @@ def create_service(settings: Settings) -> Service:
     cores = available_cores()
     load = partial(load_model, device=device.device, cores=cores)
     registry = Registry(model_roots(settings.models), load, settings.default_model)
-    engine = Engine(threads=cores, deadline_s=settings.deadline_s)
+    # on a GPU a thread is idle while its photo runs: as many more may wait there as fit in a batch
+    threads = cores if device.device == "cpu" else cores + MAX_IMAGES
+    engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     buffer = Buffer(settings.max_buffered_bytes)
     return Service(

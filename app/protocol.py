@@ -20,6 +20,8 @@ log = logging.getLogger("hubel")
 MAX_HEAD_BYTES = 64 * 1024
 """Heads are one or two kilobytes; nginx and Apache allow 8 to 32."""
 HEAD_TIMEOUT_S = 20.0
+MAX_WAITING_BYTES = 512 * 1024
+"""Of a body that nobody has read yet, before its sender is made to wait; uvicorn has 64 KiB."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -64,6 +66,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._cancel_timer()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body: a photo of ordinary size is taken without a pause."""
+        if self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > MAX_WAITING_BYTES:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """What comes next is a head again."""

@@ -7,6 +7,7 @@ where it misses its golden photos, fp32 serves, and `notes` says so. CUDA never 
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from app import bundle as bundles
 from app.bundle import Bundle, Manifest, Precision
 from app.errors import BundleMismatch
+from app.runtime.batches import Batches
 from app.runtime.session import Device, Session, saturates_int8
 from app.runtime.verify import check_signature, require_golden, run_golden
 
@@ -29,6 +31,8 @@ class Model:
     """What an operator should know: a precision that was passed over, and why."""
     service_s: float = 0.02
     """Seconds from bytes to probabilities, as measured on the golden photos."""
+    batches: Batches | None = None
+    """Where photos run together: on a GPU."""
 
     @property
     def manifest(self) -> Manifest:
@@ -53,15 +57,20 @@ class Model:
         Both come from one run; familiarity is None where the bundle's rule doesn't ask for it.
         A run that is `alone` may use all cores.
         """
-        rule = self.manifest.unknown
-        if rule is None or rule.score != "familiarity":
-            probabilities: NDArray[np.float32] = self.session.run(image[np.newaxis], alone=alone)[0]
-            return probabilities, None
-        names = ("probabilities", "familiarity")
-        probabilities, familiarity = (
-            output[0] for output in self.session.outputs_of(names, image[np.newaxis], alone=alone)
-        )
-        return probabilities, float(familiarity)
+        if self.batches is not None:
+            rows = self.batches.run(image)
+        else:
+            outputs = self.session.outputs_of(_names(self.bundle), image[np.newaxis], alone=alone)
+            rows = [output[0] for output in outputs]
+        return rows[0], float(rows[1]) if len(rows) > 1 else None
+
+
+def _names(bundle: Bundle) -> list[str]:
+    """The outputs that an answer needs."""
+    rule = bundle.manifest.unknown
+    if rule is None or rule.score != "familiarity":
+        return ["probabilities"]
+    return ["probabilities", "familiarity"]
 
 
 def load_model(
@@ -126,4 +135,12 @@ def _open(
     began = time.perf_counter()
     require_golden(run_golden(session, bundle), session)  # side by side with others, and warm
     service_s = (time.perf_counter() - began) / len(bundle.manifest.golden.photos)
-    return Model(bundle, session, tuple(notes), service_s)
+    batches = _batches(session, bundle) if device == "cuda" else None
+    return Model(bundle, session, tuple(notes), service_s, batches)
+
+
+def _batches(session: Session, bundle: Bundle) -> Batches:
+    size = bundle.manifest.input.size
+    batches = Batches(partial(session.outputs_of, _names(bundle)))
+    batches.warm(np.zeros((size, size, 3), np.uint8))
+    return batches

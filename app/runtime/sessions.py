@@ -64,8 +64,8 @@ def _open(optimised: Path, threads: int) -> ort.InferenceSession:
     options = _options(threads)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is done
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # A thread that spins for its next part takes a core from the requests beside it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads spin for their next part while a run lasts, and no longer.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(optimised, options, providers=[CPU])
 
 

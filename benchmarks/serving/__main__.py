@@ -66,9 +66,13 @@ class Race:
 
     def __enter__(self) -> "Race":
         """Start everybody."""
-        for racer in racers(self._folder):
-            print(f"starting {racer.name}", file=sys.stderr)
-            self._running[racer.name] = (racer, *start(racer, self._photo))
+        try:
+            for racer in racers(self._folder):
+                print(f"starting {racer.name}", file=sys.stderr)
+                self._running[racer.name] = (racer, *start(racer, self._photo))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,17 +93,22 @@ class Race:
         client = [sys.executable, "-m", "benchmarks.serving.load", *map(str, arguments)]
         load = json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE).stdout)
         latencies = load["latencies_ms"]
-        answered = max(1, len(latencies) + point.clients)  # those cut off by the end cost as much
+        # those that were answered before and behind the time cost as much
+        answered = load["before"] + len(latencies) + point.clients
         self.figures[point].append(
             report.Figures(
                 per_s=len(latencies) / self._seconds,
-                p50_ms=float(np.percentile(latencies or [np.inf], 50)),
-                p99_ms=float(np.percentile(latencies or [np.inf], 99)),
+                p50_ms=_percentile(latencies, 50),
+                p99_ms=_percentile(latencies, 99),
                 cpu_ms=(process.cpu_s() - before) / answered * 1e3,
                 pss_mb=process.pss_mb(),
                 failed=sum(n for status, n in load["statuses"].items() if status != "200"),
             )
         )
+
+
+def _percentile(latencies: list[float], percent: float) -> float:
+    return float(np.percentile(latencies, percent)) if latencies else float("inf")
 
 
 def main() -> None:

@@ -96,8 +96,8 @@ def test_one_core_needs_one_session(make_bundle, monkeypatch):
     assert np.array_equal(session.run(image), session.run(image, alone=True))
 
 
-def test_spinning_is_off_where_runs_have_several_threads(make_bundle):
+def test_threads_spin_no_longer_than_their_run(make_bundle):
     for session in narrow_and_wide(make_bundle().model_path("fp32"), 2):
         options = session.get_session_options()
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+        assert options.get_session_config_entry("session.force_spinning_stop") == "1"
         assert options.graph_optimization_level == ort.GraphOptimizationLevel.ORT_DISABLE_ALL

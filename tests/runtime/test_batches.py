@@ -1,0 +1,110 @@
+"""A batch gives each caller what it would have got alone."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app import bundle as bundles
+from app.runtime.batches import Batches, sizes
+from app.runtime.model import Model, _batches
+from app.runtime.session import Session
+
+
+def image(number):
+    return np.full((2, 2, 3), number, np.uint8)
+
+
+class Device:
+    """A slow one; tells what it ran. It fails where a batch holds 13."""
+
+    def __init__(self, seconds=0.0):
+        self.batches = []
+        self._seconds = seconds
+        self._busy = threading.Lock()
+
+    def __call__(self, images):
+        assert self._busy.acquire(blocking=False), "two runs at once"
+        try:
+            time.sleep(self._seconds)
+            numbers = images[:, 0, 0, 0]
+            self.batches.append(numbers.tolist())
+            if 13 in numbers:
+                raise ValueError("the device failed")
+            return [numbers.astype(np.float32) * 2, numbers.astype(np.float32) + 0.5]
+        finally:
+            self._busy.release()
+
+
+def test_sizes_are_powers_of_two_up_to_the_most():
+    assert sizes(32) == [1, 2, 4, 8, 16, 32]
+    assert sizes(20) == [1, 2, 4, 8, 16]
+    assert sizes(1) == [1]
+
+
+def test_an_idle_device_begins_at_once_with_one():
+    device = Device()
+    assert [float(row) for row in Batches(device).run(image(7))] == [14, 7.5]
+    assert device.batches == [[7]]
+
+
+def test_what_queued_while_it_was_busy_goes_together():
+    device = Device(seconds=0.2)
+    batches = Batches(device)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batches.run, image(1))
+        while not batches._is_busy:
+            time.sleep(0.001)
+        others = [pool.submit(batches.run, image(n)) for n in (2, 3, 4, 5, 6)]
+        assert [float(f.result(30)[0]) for f in (first, *others)] == [2, 4, 6, 8, 10, 12]
+    alone, together = device.batches
+    assert alone == [1]
+    assert len(together) == 8  # the next size; the last one is repeated
+    assert set(together) == {2, 3, 4, 5, 6}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    numbers=st.lists(st.integers(0, 255).filter(lambda n: n != 13), min_size=1, max_size=60),
+    threads=st.integers(1, 12),
+    max_images=st.integers(1, 9),
+)
+def test_everybody_gets_their_own_rows(numbers, threads, max_images):
+    device = Device(seconds=0.0005)
+    batches = Batches(device, max_images)
+    with ThreadPoolExecutor(threads) as pool:
+        given = list(pool.map(lambda n: [float(r) for r in batches.run(image(n))], numbers))
+    assert given == [[n * 2, n + 0.5] for n in numbers]
+    assert {len(batch) for batch in device.batches} <= set(sizes(max_images))
+
+
+def test_a_batch_that_fails_answers_everybody_and_the_next_one_runs():
+    batches = Batches(Device(seconds=0.05))
+    with ThreadPoolExecutor(6) as pool:
+        futures = [pool.submit(batches.run, image(n)) for n in (1, 13, 13, 13)]
+        outcomes = [future.exception(30) for future in futures]
+    assert any(isinstance(outcome, ValueError) for outcome in outcomes)
+    assert float(batches.run(image(4))[0]) == 8
+
+
+def test_every_size_is_warmed():
+    device = Device()
+    Batches(device, 8).warm(image(3))
+    assert [len(batch) for batch in device.batches] == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_models_batched_answers_equal_its_single_ones(imagenet, precision):
+    loaded = bundles.load(imagenet)
+    session = Session(loaded.model_path(precision), "cpu", precision)
+    single = Model(loaded, session)
+    together = Model(loaded, session, batches=_batches(session, loaded))
+    images = np.random.default_rng(5).integers(0, 256, (6, 240, 240, 3), np.uint8)
+    with ThreadPoolExecutor(6) as pool:
+        given = list(pool.map(lambda i: together.run(i)[0], images))
+    for answer, one in zip(given, images, strict=True):
+        assert np.abs(answer - single.run(one)[0]).max() < 1e-5
