@@ -18,7 +18,7 @@ from app.runtime.classifier import Query, classify
 from app.runtime.model import load_model
 from app.runtime.session import Session
 from training.photos import LIMITS
-from training.recipe import BACKBONE
+from training.recipes import BACKBONE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
