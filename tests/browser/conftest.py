@@ -24,8 +24,9 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail("Chromium is not installed. Install it: CI must see the pages.")
         pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # other work may share the machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
