@@ -1,8 +1,8 @@
 """Runs alone and side by side, through each kind of session: `python benchmarks/sessions.py`.
 
 For one ONNX file: callers at once, images a second, median ms of a run, ms of CPU; medians over
-interleaved rounds of a second. Spinning and one session with several threads are what was turned
-down; memory is what loading and running each adds to the process, in MB.
+interleaved rounds of a second. Spinning on between runs and one wide session for everything are
+what was turned down; memory is what loading and running each adds to the process, in MB.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ROUNDS = 5
 
 
 def spinning(path: Path) -> ort.InferenceSession:
-    """All cores, and threads that spin for their next part."""
+    """All cores, and threads that spin on when a run has ended."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = available_cores()
     return ort.InferenceSession(path, options, providers=[sessions.CPU])
@@ -35,7 +35,7 @@ def spinning(path: Path) -> ort.InferenceSession:
 KINDS: dict[str, Callable[[Path], tuple[ort.InferenceSession, ...]]] = {
     "narrow": lambda path: (sessions.narrow_and_wide(path, available_cores())[0],),
     "wide": lambda path: (sessions.narrow_and_wide(path, available_cores())[1],),
-    "wide, spinning": lambda path: (spinning(path),),
+    "wide, spinning on": lambda path: (spinning(path),),
     "narrow and wide": lambda path: sessions.narrow_and_wide(path, available_cores()),
     "the plain file twice": lambda path: (sessions.narrow(path, sessions.CPU), spinning(path)),
 }

@@ -4,8 +4,8 @@ file -> optimised for this processor, once -> weights beside it, in a file that 
      -> narrow: one thread a run
      -> wide: a thread a core; on the same mapped weights, in the same arena for what a run needs
 
-Two sessions of the plain file have two copies of everything: 33 MB more for EfficientNet-Lite0 in
-fp32, where these have 1 (DECISIONS.md).
+Two sessions of the plain file have two copies of everything: 43 MB more for EfficientNet-Lite0 in
+fp32, where these have 5 (DECISIONS.md).
 """
 
 import logging
@@ -52,6 +52,7 @@ def _optimise(path: Path, folder: Path) -> Path:
     options = _options(threads=1)
     options.optimized_model_filepath = str(saved)
     for key, value in (
+        ("disable_prepacking", "1"),  # this one never runs
         ("optimized_model_external_initializers_file_name", "weights"),
         ("optimized_model_external_initializers_min_size_in_bytes", _SMALL_WEIGHT_BYTES),
     ):
