@@ -43,7 +43,7 @@ from training import (
     reading,
 )
 from training.cores import outputs
-from training.recipe import BACKBONE
+from training.recipes import BACKBONE
 from training.split import FOLDS, deal
 
 ALIKE = (*range(151, 276), *range(281, 286))

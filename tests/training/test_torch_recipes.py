@@ -123,10 +123,10 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
     assert [path.name for path in tmp_path.iterdir()] == ["blobs"]
 
 
-@pytest.mark.parametrize("network", ["textbook", "fast"])
-def test_scratch_makes_a_bundle_that_serves(blobs_of_two, tmp_path, blob, network):
+@pytest.mark.parametrize(("network", "epochs"), [("textbook", 6), ("fast", 25)])
+def test_scratch_makes_a_bundle_that_serves(blobs_of_two, tmp_path, blob, network, epochs):
     output = tmp_path / "blobs"
-    chosen = ScratchRecipe(network=network, epochs=6)
+    chosen = ScratchRecipe(network=network, epochs=epochs)
     manifest = _train(blobs_of_two, output, chosen).bundle.manifest
     assert manifest.input == InputSpec(size=32, crop=1.0, resample="box")
     assert manifest.training.arguments["network"] == network
