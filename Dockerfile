@@ -17,6 +17,8 @@ COPY model model
 RUN /opt/hubel/bin/pip install --quiet --no-deps --no-build-isolation --editable . \
  && rm -rf build *.egg-info \
  && /opt/hubel/bin/pip uninstall --quiet --yes setuptools pip \
+ && rm -rf /opt/hubel/lib/python3.*/site-packages/onnx/backend/test \
+ && find /opt/hubel/lib/python3.*/site-packages/numpy -type d -name tests -prune -exec rm -rf {} + \
  && python -m compileall -q --invalidation-mode unchecked-hash app \
  && chmod -R a+rX /srv/hubel /opt/hubel
 

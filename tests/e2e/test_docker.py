@@ -67,6 +67,12 @@ def test_a_photo_is_classified_through_the_container(container, client, cat_phot
     assert answer.json()["predictions"][0]["label"] == "Egyptian cat"
 
 
+def test_it_looks_inside_through_the_container(container, client, cat_photo):
+    answer = client.post("/api/v1/explain", content=cat_photo)
+    assert (answer.status_code, answer.json()["label"]) == (200, "Egyptian cat")
+    assert client.get("/api/v1/models/imagenet/filters.png").status_code == 200
+
+
 def test_the_image_is_small_and_has_no_compiler_no_torch_and_no_pip(container):
     size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", "hubel"))
     assert size < LIMIT_MB * 1_000_000
