@@ -1,7 +1,7 @@
 """What an interrupted run leaves, to go on from: one file, written beside and renamed.
 
-It belongs to one run: the same photos, recipe, options and seed, on as many threads; anything else
-is refused by name.
+It belongs to one run: the same photos, recipe, options, seed and torch; anything else is refused by
+name.
 """
 
 import os
@@ -11,9 +11,22 @@ from typing import Any
 
 import torch
 
+from training import reading
 from training.errors import DataUnusable
+from training.task import Recipe, Task
 
 _FILE = "state.pt"
+
+
+def identity(recipe: Recipe, task: Task) -> Mapping[str, Any]:
+    """What must be the same for a run of `recipe` to go on."""
+    return {
+        "--recipe": recipe.name,
+        **{f"--{name}": value for name, value in recipe.recorded.items()},
+        "--seed": task.seed,
+        "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
+        "torch": torch.__version__,
+    }
 
 
 class Checkpoint:

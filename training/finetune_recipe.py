@@ -25,9 +25,9 @@ from torch import nn
 
 from app.bundle import InputSpec
 from app.runtime.session import Session
-from training import head, reading
+from training import head
 from training.augmentation import cut_and_coloured
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, identity
 from training.cores import outputs
 from training.export import export
 from training.hardware import Device, choose
@@ -86,7 +86,7 @@ class FinetuneRecipe:
             network,
             Photos(task, task.examples.of("train"), task.examples.of("val"), class_weights(task)),
             self._regime(),
-            Checkpoint(checkpoint, self._identity(task)),
+            Checkpoint(checkpoint, identity(self, task)),
             hardware,
             seed=task.seed,
             resume=self.resume,
@@ -117,15 +117,6 @@ class FinetuneRecipe:
             averaged_over=1.0,
             patience=_PATIENCE,
         )
-
-    def _identity(self, task: Task) -> Mapping[str, Any]:
-        return {
-            "--recipe": self.name,
-            **{f"--{name}": value for name, value in self.recorded.items()},
-            "--seed": task.seed,
-            "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
-            "torch": torch.__version__,
-        }
 
     def _card(self, best: int) -> str:
         began = "its published ImageNet weights (Apache-2.0) and a fitted last layer"

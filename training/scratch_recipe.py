@@ -19,9 +19,8 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from app.bundle import InputSpec
-from training import reading
 from training.augmentation import shifted
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, identity
 from training.errors import DataUnusable
 from training.export_scratch import export
 from training.hardware import Device, choose
@@ -87,7 +86,7 @@ class ScratchRecipe:
             network,
             Photos(task, train, task.examples.of("val"), class_weights(task)),
             regime,
-            Checkpoint(checkpoint, self._identity(task)),
+            Checkpoint(checkpoint, identity(self, task)),
             hardware,
             seed=task.seed,
             resume=self.resume,
@@ -139,15 +138,6 @@ class ScratchRecipe:
             schedule=linear,
             augment=shifted,
         )
-
-    def _identity(self, task: Task) -> Mapping[str, Any]:
-        return {
-            "--recipe": self.name,
-            **{f"--{name}": value for name, value in self.recorded.items()},
-            "--seed": task.seed,
-            "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
-            "torch": torch.__version__,
-        }
 
     def _card(self, regime: Regime) -> str:
         about = {
