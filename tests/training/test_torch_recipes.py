@@ -72,7 +72,10 @@ def test_finetune_makes_a_bundle_that_serves(finetuned, blob):
     assert load(output).manifest == manifest
     arguments = manifest.training.arguments
     assert (manifest.training.recipe, arguments["backbone"]) == ("finetune", "lite0")
-    assert (arguments["epochs"], arguments["best_epoch"]) == (3, pytest.approx(1.5, abs=1.5))
+    assert arguments["epochs"] == 3
+    assert manifest.metrics["fp32"].top1 == 1
+    assert "of 3: loss" in "".join(told)
+    assert f"the best on val is epoch {arguments['best_epoch']}: " in "".join(told)
     assert manifest.training.versions["torch"] == torch.__version__
     assert manifest.unknown.score == "familiarity"
     assert any(line.startswith("parity with PyTorch ") for line in told)
@@ -80,12 +83,6 @@ def test_finetune_makes_a_bundle_that_serves(finetuned, blob):
     assert "Learning rate" in (output / "report" / "index.html").read_text()
     assert [path.name for path in output.parent.iterdir()] == ["blobs"]
     _tells_colours_apart(output, blob)
-
-
-def test_finetune_begins_with_a_fitted_head_as_the_first_candidate(finetuned):
-    _, manifest, told = finetuned
-    assert "of 3: loss" in "".join(told)
-    assert manifest.metrics["fp32"].top1 == 1
 
 
 def _interrupt(monkeypatch, after):
