@@ -21,6 +21,7 @@ from app.api.metrics import Metrics
 from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
+from app.api.validated import Remembered, Shortcut
 from app.errors import ModelError
 from app.runtime import memory
 from app.runtime.batches import MAX_IMAGES
@@ -97,6 +98,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
+    app.state.remembered = remembered = Remembered()
+    app.add_middleware(Shortcut, remembered=remembered, respond=problems.respond)
     app.add_middleware(
         Envelope,
         metrics=service.metrics,

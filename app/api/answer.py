@@ -76,7 +76,7 @@ async def _answer(
     outcomes = await _wait(queue(), request, service.classifier.engine.deadline_s)
     for outcome in outcomes:
         if not isinstance(outcome, BaseException):
-            facts.stages.append(outcome.stages)
+            facts.add(outcome.stages)
             service.metrics.observe(outcome)
     return outcomes
 

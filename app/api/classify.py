@@ -100,7 +100,7 @@ def _item(
 ) -> Result | Failure:
     """One place of a batch; what isn't expected fails the whole request."""
     if isinstance(outcome, HubelError):
-        service.metrics.rejections.labels(outcome.code).inc()
+        service.metrics.rejections(outcome.code).inc()
         return Failure(problem=problem_of(outcome, request_id))
     if isinstance(outcome, BaseException):
         raise outcome

@@ -107,7 +107,7 @@ def _embed(inside: Inside, photo: bytes, model: Model, normalize: bool, queue_s:
 def _item(outcome: Rendered | BaseException, service: Service, request_id: str) -> bytes:
     """One place of a batch; what isn't expected fails the whole request."""
     if isinstance(outcome, HubelError):
-        service.metrics.rejections.labels(outcome.code).inc()
+        service.metrics.rejections(outcome.code).inc()
         return Failure(problem=problem_of(outcome, request_id)).model_dump_json().encode()
     if isinstance(outcome, BaseException):
         raise outcome

@@ -7,11 +7,10 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
@@ -20,7 +19,6 @@ from app.runtime.classifier import Stages
 log = logging.getLogger("hubel.request")
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_STAGES = ("queue", "decode", "resize", "run")
 
 
 @dataclass
@@ -34,25 +32,28 @@ class Facts:
     model: str | None = None
     version: int | None = None
     images: int = 0
-    stages: list[Stages] = field(default_factory=list)
+    stages_ms: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by stage, summed over the request's images; empty where it had none."""
     body_bytes: int = 0
     body_read: bool = False
     status: int = 0
 
+    def add(self, stages: Stages) -> None:
+        """Take in what the stages of one image took."""
+        sums = self.stages_ms
+        for name, seconds in (
+            ("queue", stages.queue_s),
+            ("decode", stages.decode_s),
+            ("resize", stages.resize_s),
+            ("run", stages.run_s),
+        ):
+            sums[name] = sums.get(name, 0.0) + seconds * 1e3
+
     def server_timing(self) -> str:
-        """The header's value: milliseconds by stage, summed over the request's images."""
-        parts = [f"{name};dur={ms:.2f}" for name, ms in self.stages_ms().items()]
+        """The header's value."""
+        parts = [f"{name};dur={ms:.2f}" for name, ms in self.stages_ms.items()]
         total_ms = (time.perf_counter() - self.began) * 1e3
         return ", ".join([*parts, f"total;dur={total_ms:.2f}"])
-
-    def stages_ms(self) -> dict[str, float]:
-        """Milliseconds by stage, summed over the request's images; empty where it had none."""
-        if not self.stages:
-            return {}
-        return {
-            name: sum(getattr(stages, f"{name}_s") for stages in self.stages) * 1e3
-            for name in _STAGES
-        }
 
 
 def facts_of(scope: Scope) -> Facts:
@@ -103,7 +104,7 @@ class Envelope:
         async def send_dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 facts.status = message["status"]
-                self._dress(MutableHeaders(scope=message), facts)
+                message["headers"] = [*message["headers"], *self._headers(facts)]
             await send(message)
 
         try:
@@ -117,13 +118,14 @@ class Envelope:
         finally:
             self._tell(scope, facts)
 
-    def _dress(self, headers: MutableHeaders, facts: Facts) -> None:
-        headers["X-Request-ID"] = facts.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Server-Timing"] = facts.server_timing()
+    def _headers(self, facts: Facts) -> Iterator[tuple[bytes, bytes]]:
+        """What every answer carries, beside its own."""
+        yield b"x-request-id", facts.request_id.encode()
+        yield b"x-content-type-options", b"nosniff"
+        yield b"server-timing", facts.server_timing().encode()
         # With a body still on its way, closing would reset the connection under the answer.
         if self._is_draining() and facts.body_read:
-            headers["Connection"] = "close"
+            yield b"connection", b"close"
 
     async def _send_internal(self, scope: Scope, send: Send) -> None:
         media_type, body = self._internal_problem(scope)
@@ -134,16 +136,16 @@ class Envelope:
     def _tell(self, scope: Scope, facts: Facts) -> None:
         seconds = time.perf_counter() - facts.began
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(
+        self._metrics.requests(
             scope["method"],
             route,
             facts.status or 499,
             facts.model or "",
             facts.version or "",
         ).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.seconds(route).observe(seconds)
         if facts.code:
-            self._metrics.rejections.labels(facts.code).inc()
+            self._metrics.rejections(facts.code).inc()
         if log.isEnabledFor(logging.INFO):
             log.info("request", extra={"fields": _fields(scope, facts, route, seconds)})
 
@@ -162,7 +164,7 @@ def _fields(scope: Scope, facts: Facts, route: str, seconds: float) -> dict[str,
         "model": facts.model,
         "version": facts.version,
         "images": facts.images or None,
-        **{f"{name}_ms": round(ms, 2) for name, ms in facts.stages_ms().items()},
+        **{f"{name}_ms": round(ms, 2) for name, ms in facts.stages_ms.items()},
     }
     return {name: value for name, value in fields.items() if value is not None}
 

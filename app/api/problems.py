@@ -61,7 +61,7 @@ def _problem(status: int, code: str, title: str, detail: str, request_id: str) -
     )
 
 
-def _respond(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+def _answer(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
     media_type, body = _rendered(request.scope, problem)
     return Response(body, problem.status, headers, media_type)
 
@@ -74,25 +74,29 @@ def _rendered(scope: Scope, problem: Problem) -> tuple[str, bytes]:
     return "application/json", json.dumps(shape(problem)).encode()
 
 
-async def _on_hubel_error(request: Request, err: Exception) -> Response:
-    expected = cast(HubelError, err)
+def respond(request: Request, err: HubelError) -> Response:
+    """The answer that tells of `err`."""
     facts = facts_of(request.scope)
-    facts.code = expected.code
+    facts.code = err.code
     headers = {}
-    if isinstance(expected, QueueFull):
-        headers["Retry-After"] = str(expected.retry_after_s)
-    elif isinstance(expected, errors.ModelNotReady | errors.DeviceUnavailable):
+    if isinstance(err, QueueFull):
+        headers["Retry-After"] = str(err.retry_after_s)
+    elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable):
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
-    elif isinstance(expected, errors.Unauthenticated):
+    elif isinstance(err, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(request, problem_of(expected, facts.request_id), headers)
+    return _answer(request, problem_of(err, facts.request_id), headers)
+
+
+async def _on_hubel_error(request: Request, err: Exception) -> Response:
+    return respond(request, cast(HubelError, err))
 
 
 async def _on_bad_parameter(request: Request, err: Exception) -> Response:
     first = cast(RequestValidationError, err).errors()[0]
     where = " ".join(str(part) for part in first["loc"])
     text = f"The {where} is wrong: {first['msg']}. See /docs for what is accepted."
-    return await _on_hubel_error(request, errors.BadParameter(text))
+    return respond(request, errors.BadParameter(text))
 
 
 async def _on_http_error(request: Request, err: Exception) -> Response:
@@ -109,7 +113,7 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
     facts = facts_of(request.scope)
     facts.code = code
     problem = _problem(http.status_code, code, title, detail, facts.request_id)
-    return _respond(request, problem, dict(http.headers or {}))
+    return _answer(request, problem, dict(http.headers or {}))
 
 
 def internal_problem(scope: Scope) -> tuple[str, bytes]:

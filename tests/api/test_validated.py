@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.auth import key_of
 from app.api.service import ServiceDep
-from app.api.validated import ValidatedOnce
+from app.api.validated import MAX_URLS, ValidatedOnce
 
 
 def post(client, photo, url, **options):
@@ -61,19 +61,40 @@ def test_the_key_is_asked_for_every_time(serve, photo, make_bundle):
 
 
 def test_what_is_kept_is_bounded(client, photo):
-    (route,) = [r for r in _routes(client) if isinstance(r, ValidatedOnce)]
-    long = "x" * 600
-    post(client, photo, f"/api/v1/classify?long={long}")
-    assert not any(long.encode() in query for _, query in route._known)
-    for number in range(300):
+    remembered = client.app.state.remembered
+    before = len(remembered)
+    post(client, photo, f"/api/v1/classify?long={'x' * 600}")
+    assert len(remembered) == before
+    for number in range(MAX_URLS + 44):
         client.post(f"/api/v1/classify?n={number}", content=b"no photo")
-    assert len(route._known) <= 256
+    assert 0 < len(remembered) <= MAX_URLS
 
 
-def _routes(client):
-    for route in client.app.routes:
-        inner = getattr(route, "original_router", None)
-        yield from inner.routes if inner else [route]
+def test_an_error_is_told_alike_the_first_time_and_later(client):
+    for url in ("/api/v1/classify", "/api/v1/classify?model=nobody"):
+        answers = [client.post(url, content=b"no photo") for _ in range(3)]
+        for answer in answers:
+            assert answer.headers["content-type"] == "application/problem+json"
+        problems = [{**answer.json(), "request_id": ""} for answer in answers]
+        assert problems[0] == problems[1] == problems[2]
+
+
+def test_another_method_is_refused_after_a_post(client, photo):
+    post(client, photo, "/api/v1/classify")
+    assert client.get("/api/v1/classify").status_code == 405
+
+
+def test_later_requests_are_counted_as_the_first(client, photo):
+    def counted():
+        for line in client.get("/metrics").text.splitlines():
+            if line.startswith('hubel_request_seconds_count{route="/api/v1/classify"}'):
+                return float(line.split()[-1])
+        return 0.0
+
+    before = counted()
+    for _ in range(3):
+        post(client, photo, "/api/v1/classify?counted=1")
+    assert counted() == before + 3
 
 
 def test_a_route_that_reads_more_than_its_url_is_refused():
