@@ -1,12 +1,14 @@
 """The int8 graph of a trained network, and whether it may ship.
 
-At most 100 training photos give the ranges. On others the two precisions are compared by answers
-of what didn't learn from them (`Judge`), so no photo's answer is firmer than a new photo's.
+At most 100 training photos give the ranges. If runs of it are slower than fp32's, that is all there
+is to know. Else the two precisions are compared on other photos by answers of what didn't learn
+from them (`Judge`), so no photo's answer is firmer than a new photo's.
 """
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
@@ -43,23 +45,37 @@ def quantized(
     quantize(folder / MODEL_FILES["fp32"], task.pixels[rows[ranged]], file)
     int8 = Session(file, "cpu", "int8")
     compared = np.sort(rng.permutation(others)[:COMPARED])
-    wanted, given = (
-        outcome.judge.answers(session, compared, f"comparing {session.precision}")
-        for session in (fp32, int8)
-    )
-    _, _, seconds = in_turn(fp32, int8, task.pixels[rows[compared[:_TIMED]]])
-    result = int8_result(wanted, given, task.examples.truth[compared], seconds)
+    result = _compared(fp32, int8, task, outcome, compared)
     if result.misses:
         file.unlink()
         return None, result
     return int8, result
 
 
+def _compared(
+    fp32: Session, int8: Session, task: Task, outcome: Outcome, photos: NDArray[np.intp]
+) -> Int8Result:
+    """The comparison on `photos`; of times alone, on a few of them, where int8 is slower."""
+    first, truth = photos[:_TIMED], task.examples.truth
+    wanted_few, given_few, seconds = in_turn(fp32, int8, task.pixels[task.examples.rows[first]])
+    result = int8_result(wanted_few, given_few, truth[first], seconds)
+    if result.is_slower:
+        return result
+    wanted, given = (
+        outcome.judge.answers(session, photos, f"comparing {session.precision}")
+        for session in (fp32, int8)
+    )
+    return int8_result(wanted, given, truth[photos], seconds)
+
+
 def line(result: Int8Result | None) -> str:
     """What came of it, for a terminal and for the report."""
     if result is None:
         return f"int8 is left out: {TOO_FEW}"
-    verdict = f"; it is left out: {'; '.join(result.misses)}" if result.misses else ""
+    misses = "; ".join(result.misses)
+    if result.is_slower:
+        return f"int8 is left out: {misses}"
+    verdict = f"; it is left out: {misses}" if misses else ""
     return (
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
         f"{result.speedup:.2f} times as fast{verdict}"

@@ -114,6 +114,12 @@ def _row(precision: Precision, figures: Metrics) -> str:
 def _int8(result: Int8Result | None) -> str:
     if result is None:
         return f"This bundle has no int8 graph: {TOO_FEW}."
+    if result.is_slower:
+        return textwrap.fill(
+            f"This bundle has no int8 graph: {'; '.join(result.misses)}, on one thread of the "
+            "machine that made it.",
+            99,
+        )
     verdict = "int8 passed its gates."
     if result.misses:
         verdict = f"This bundle has no int8 graph: {'; '.join(result.misses)}."

@@ -13,13 +13,14 @@ from onnx import numpy_helper
 from PIL import Image
 
 from app import vision
-from app.bundle import load, verify_files
+from app.bundle import MODEL_CARD, load, verify_files
 from app.cli import main
 from app.runtime.classifier import Query, classify
 from app.runtime.model import load_model
 from app.runtime.session import Session
 from app.runtime.verify import run_golden
 from training import dataset, gates, head_learning, int8, reading
+from training.head_judge import HeadJudge
 from training.photos import LIMITS
 from training.recipes import BACKBONE
 
@@ -166,12 +167,35 @@ def _weights(folder):
     return [numpy_helper.to_array(t) for t in graph.initializer if t.name in names]
 
 
+def _timed(speedup):
+    """`gates.in_turn`, whatever this processor makes of int8."""
+
+    def in_turn(fp32, int8, pixels):
+        *answers, seconds = gates.in_turn(fp32, int8, pixels)
+        return *answers, np.ones_like(seconds) * [speedup, 1.0]
+
+    return in_turn
+
+
+def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(int8, "in_turn", _timed(0.8))
+    monkeypatch.setattr(HeadJudge, "answers", None)
+    result = _train(data, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "int8 is left out: it takes 1.25 times as long as fp32\n" in result.output
+    assert load(tmp_path / "out").manifest.precisions == ("fp32",)
+    card = (tmp_path / "out" / MODEL_CARD).read_text()
+    assert "no int8 graph: it takes 1.25 times as long as fp32, on one thread" in card
+    report = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "int8 is left out: it takes 1.25 times as long as fp32." in report
+
+
 def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
     monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    twice_as_fast = np.tile([2.0, 1.0], (5, 1))  # whatever this processor makes of int8
-    monkeypatch.setattr(int8, "in_turn", lambda *_: (None, None, twice_as_fast))
+    monkeypatch.setattr(int8, "in_turn", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     made = load(tmp_path / "out")
