@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -95,9 +96,9 @@ def _look(
 ) -> Photo:
     data = file.path.read_bytes()
     picture = vision.decode(data, LIMITS)
+    image = cast(Image.Image, picture.square)  # from a file; as Pillow holds it, without a copy
     for spec, rows in zip(specs, pixels, strict=True):
-        rows[row] = vision.resize(picture.canvas, spec)
-    image = Image.fromarray(picture.canvas)
+        rows[row] = vision.resize(image, spec)
     grid = image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     grey = np.asarray(grid)
     small = image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
