@@ -12,6 +12,10 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What no line says needn't be found out, for a fifth of a line's time ("Optimization" in
+    # Python's logging HOWTO)
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # "Started server process" and its like say nothing that our own lines don't
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
