@@ -26,6 +26,7 @@ from app.api.rendered import (
 )
 from app.api.schemas import Failure
 from app.api.service import Service, ServiceDep
+from app.api.validated import ValidatedOnce
 from app.errors import HubelError
 from app.runtime.inside import Inside, require_embedding
 from app.runtime.model import Model
@@ -35,6 +36,7 @@ router = APIRouter(
     tags=["look inside"],
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
+    route_class=ValidatedOnce,
 )
 
 

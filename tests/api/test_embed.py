@@ -27,6 +27,12 @@ def test_the_embedding_of_a_photo(imagenet_client, photos):
     np.testing.assert_allclose(unit["embedding"], vector / np.linalg.norm(vector), atol=1e-5)
 
 
+def test_later_answers_are_the_first_one(imagenet_client, photos):
+    for query in ("", "?normalize=true"):
+        answers = {imagenet_client.post(EMBED + query, content=photos[1]).text for _ in range(3)}
+        assert len(answers) == 1
+
+
 def test_several_are_answered_in_order_and_a_bad_one_fails_alone(imagenet_client, photos):
     single = [imagenet_client.post(EMBED, content=photo).json() for photo in photos]
     answer = imagenet_client.post(EMBED, files=files(photos[0], b"text", photos[1]))

@@ -15,10 +15,17 @@ def post(client, photo, url, **options):
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?top_k=2", "?min_probability=0.9", "?model=colours&version=1", "?batch=true"]
+    "url",
+    [
+        "classify",
+        "classify?top_k=2",
+        "classify?min_probability=0.9",
+        "classify?model=colours&version=1",
+        "classify?batch=true",
+    ],
 )
-def test_a_request_is_answered_alike_the_first_time_and_later(client, photo, query):
-    answers = [post(client, photo, f"/api/v1/classify{query}") for _ in range(4)]
+def test_a_request_is_answered_alike_the_first_time_and_later(client, photo, url):
+    answers = [post(client, photo, f"/api/v1/{url}") for _ in range(4)]
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
 
