@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -98,27 +98,47 @@ async def _wait(
 ) -> Sequence[ToldT | BaseException]:
     """What became of each; when the client leaves, what still waits is dropped.
 
+    One future of the event loop's stands for all: each that had to be waited for in turn would
+    take the loop once around.
+
     Raises:
         ClientGone: the client left.
         DeadlinePassed: it took too long.
     """
-    answers = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-    gone = asyncio.create_task(_gone(request))
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    left = len(futures)
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if not left and not over.done():
+            over.set_result(None)
+
+    def tell(_: Future[ToldT]) -> None:
+        with suppress(RuntimeError):  # the loop has ended before this photo
+            loop.call_soon_threadsafe(count)
+
+    for future in futures:
+        future.add_done_callback(tell)
+    gone = asyncio.create_task(_gone(request, over))
     try:
-        first: list[asyncio.Future[Any]] = [answers, gone]
-        await asyncio.wait(first, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        if gone.done():
-            raise ClientGone("The client left before its answer was ready.")
-        raise DeadlinePassed(f"No answer was ready within {deadline_s:g} s. Try again later.")
+        async with asyncio.timeout(deadline_s):
+            await over
+    except TimeoutError as err:
+        raise DeadlinePassed(
+            f"No answer was ready within {deadline_s:g} s. Try again later."
+        ) from err
     finally:
         gone.cancel()
-        if answers.cancel():
-            with suppress(asyncio.CancelledError):
-                await answers  # or asyncio logs that nobody asked what became of it
+        for future in futures:
+            future.cancel()
+    return [future.exception() or future.result() for future in futures]
 
 
-async def _gone(request: Request) -> None:
+async def _gone(request: Request, over: asyncio.Future[None]) -> None:
+    """Fail `over` when the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    if not over.done():
+        over.set_exception(ClientGone("The client left before its answer was ready."))
