@@ -41,8 +41,10 @@ def _small(data, output, *more):
 
 
 def test_a_bundle_is_written_whole_and_without_int8_where_too_few_photos_compared_it(
-    data, tmp_path
+    data, tmp_path, monkeypatch
 ):
+    # On so small an input either graph may be the faster one.
+    monkeypatch.setattr(gates.Int8Result, "is_slower", False)
     more = shutil.copytree(data, tmp_path / "more")
     done = _small(data, tmp_path / "out" / "tiny", "--agreement", more, "--name", "tiny")
     assert done.exit_code == 0, done.output
