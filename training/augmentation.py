@@ -41,6 +41,14 @@ def shifted(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return normalize(padded[numbers, rows[:, :, None], columns[:, None, :]])
 
 
+def reduced(images: Tensor, side: int) -> Tensor:
+    """Float (N, 3, S, S) -> (N, 3, side, side), each pixel a mean; S is `side` or more."""
+    if images.size(3) == side:
+        return images
+    smaller: Tensor = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return smaller
+
+
 def cut_and_coloured(size: int) -> Augment:
     """Random cuts of half the area and more, brought to `size`, with the colours jittered.
 

@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import click
 from torch import nn
 
+from app.runtime import memory
 from training.checkpoint import Checkpoint
 from training.hardware import Hardware
 from training.regime import Epoch, Photos, Regime
@@ -51,6 +52,7 @@ def fit(
         DataUnusable: there is no checkpoint to go on from.
         GateMissed: the loss is no number any more.
     """
+    memory.keep_large_blocks()
     run = Run(network, photos, regime, hardware, seed)
     if resume:
         run.restore(checkpoint.load())

@@ -26,6 +26,9 @@ from training.photos import LIMITS
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
+_OVERVIEW = 8
+"""What the canvas is reduced by before its hash and thumbnail are taken."""
+_MEAN = Image.Resampling.BOX
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +102,8 @@ def _look(
     image = cast(Image.Image, picture.square)  # from a file; as Pillow holds it, without a copy
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(image, spec)
-    grid = image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
-    grey = np.asarray(grid)
-    small = image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
+    overview = image.reduce(_OVERVIEW)
+    grey = np.asarray(overview.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
     return Photo(
         file=file,
         row=row,
@@ -110,7 +112,7 @@ def _look(
         width=picture.width,
         height=picture.height,
         hash=(grey[:, 1:] > grey[:, :-1]).ravel(),
-        thumbnail=np.asarray(small),
+        thumbnail=np.asarray(overview.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
     )
 
 

@@ -28,6 +28,9 @@ class Regime:
     schedule: Callable[[float], float]
     """The share of training that is done, 0 to 1 -> what rates are multiplied by."""
     augment: Augment
+    side: Callable[[float], int] | None = None
+    """The share of training that is done -> side in pixels of what the network sees; None: as
+    `augment` gives it."""
     averaged_over: float | None = None
     """Epochs over which weights are averaged (an exponential moving average); None: they aren't."""
     patience: int | None = None

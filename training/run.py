@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training import calibration
-from training.augmentation import mirrored
+from training.augmentation import mirrored, reduced
 from training.errors import GateMissed
 from training.hardware import Hardware
 from training.networks import normalize
@@ -82,7 +82,7 @@ class Run:
                 group["lr"] = rate * factor
         total = 0.0
         for part in batch.split(self._regime.pass_):
-            loss = self._loss(part, generator) * (len(part) / len(batch))
+            loss = self._loss(part, done, generator) * (len(part) / len(batch))
             loss.backward()
             total += loss.item()
         if not math.isfinite(total):
@@ -96,11 +96,13 @@ class Run:
             self._average.update_parameters(self._network)
         return total
 
-    def _loss(self, part: Tensor, generator: torch.Generator) -> Tensor:
+    def _loss(self, part: Tensor, done: float, generator: torch.Generator) -> Tensor:
         device = self._hardware.device
         flips = self._coins[part] ^ bool(self.epoch % 2)
         pixels, truth = self._photos.to_learn(part)
         images = self._regime.augment(mirrored(pixels, flips), generator)
+        if self._regime.side is not None:
+            images = reduced(images, self._regime.side(done))
         images = images.to(device, memory_format=torch.channels_last)
         with self._hardware.autocast():
             logits = self._network(images)

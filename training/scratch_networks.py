@@ -109,7 +109,7 @@ class Fast(nn.Module):
         super().__init__()
         patterns = 2 * 3 * self.PATCH**2
         whitening = Unit(3, patterns, kernel=self.PATCH, padding=0, pool=False, norm=False)
-        whitening.conv.weight.requires_grad_(requires_grad=False)
+        whitening.conv.requires_grad_(requires_grad=False)
         units = {"whitening": whitening}
         inputs = patterns
         for number, outputs in enumerate(self.CHANNELS, 1):
