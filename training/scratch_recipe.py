@@ -149,9 +149,11 @@ class ScratchRecipe:
             "fast": "`fast`: a whitening layer, six 3x3 convolutions with ReLU and pooling, the "
             "mean over positions and one fully connected layer",
         }[self.network]
+        small = ", at first small," if regime.side else ""
         return textwrap.fill(
             f"The network is {about}; from random weights, on {self.size}x{self.size} pixels, for "
-            f"{regime.epochs} epochs of mirrored and shifted photos in batches of {regime.batch}.",
+            f"{regime.epochs} epochs of mirrored and shifted photos{small} in batches of "
+            f"{regime.batch}.",
             99,
         )
 

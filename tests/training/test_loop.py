@@ -103,6 +103,33 @@ def test_a_run_that_was_killed_goes_on_and_ends_where_it_would_have_ended(tmp_pa
         assert vars(one) == pytest.approx(vars(other), nan_ok=True)
 
 
+def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_photos(tmp_path):
+    seen = []
+
+    class AnySide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, images):
+            seen.append((self.training, *images.shape[2:]))
+            return self.head(images.mean(dim=(2, 3)))
+
+    task = Task()
+    loop.fit(
+        AnySide(),
+        Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2)),
+        dataclasses.replace(REGIME, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
+        Checkpoint(tmp_path, {}),
+        CPU,
+        seed=0,
+        resume=False,
+        tell=lambda _: None,
+    )
+    judged = [(False, SIZE, SIZE)] * 5
+    assert seen == [(True, 10, 10)] * 10 + judged + [(True, SIZE, SIZE)] * 10 + judged
+
+
 def test_it_learns_and_says_how(tmp_path):
     told = []
     _, history = _fit(tmp_path, tell=told.append)

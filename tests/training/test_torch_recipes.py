@@ -185,5 +185,12 @@ def test_without_torch_it_says_how_to_get_it(blobs_of_two, tmp_path, monkeypatch
 def test_few_photos_still_make_batches(blobs_of_two):
     regime = ScratchRecipe(network="fast")._regime(20)
     assert regime.batch == 16
-    assert ScratchRecipe(network="fast")._regime(46_000).batch == 2000
+    assert ScratchRecipe(network="fast")._regime(46_000).batch == 1000
     assert scratch_recipe.EPOCHS["fast"] == regime.epochs
+
+
+@pytest.mark.parametrize(("size", "sides"), [(32, [20, 26, 32]), (9, [9, 9, 9])])
+def test_fast_sees_small_pictures_first_and_whole_ones_last(size, sides):
+    side = ScratchRecipe(network="fast", size=size)._regime(1000).side
+    assert [side(done) for done in (0.0, 0.5, 0.99)] == sides
+    assert ScratchRecipe(network="textbook")._regime(1000).side is None
