@@ -26,7 +26,7 @@ from training.photos import LIMITS
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
-_OVERVIEW = 8
+_OVERVIEW = 4
 """What the canvas is reduced by before its hash and thumbnail are taken."""
 _MEAN = Image.Resampling.BOX
 
