@@ -120,7 +120,7 @@ class Fast(nn.Module):
             inputs = outputs
         self.units = nn.ModuleDict(units)
         self.head = nn.Linear(inputs, num_classes)
-        nn.init.uniform_(self.head.weight, -1 / inputs**1.5, 1 / inputs**1.5)
+        nn.init.normal_(self.head.weight, std=1 / inputs)
         nn.init.zeros_(self.head.bias)
 
     def whiten(self, images: Tensor) -> None:
