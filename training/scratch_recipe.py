@@ -177,9 +177,9 @@ def _for_fast(network: nn.Module, batch: int) -> Sequence[Optimizer]:
     """Rates and decays of airbench94_muon (github.com/KellerJordan/cifar10-airbench).
 
     There the loss is the sum over the batch and logits are divided by the embedding's width; here
-    it is the mean, and the head's weights are that much smaller. The head's rate is ten times theirs,
-    since the mean of a map is a fraction of its maximum, which it reads there. Batches have 2,000
-    photos there; Muon's rate goes with the root of that.
+    it is the mean, and the head's weights are that much smaller. The head's rate is ten times
+    theirs, since it reads the mean of a map, which is a fraction of its maximum. Batches have
+    2,000 photos there; Muon's rate goes with the root of that.
     """
     assert isinstance(network, Fast)
     rate, decay, width = 0.053 * batch, 2e-6 * batch, network.head.in_features
