@@ -39,7 +39,7 @@ def keep_large_blocks() -> None:
     """Have freed blocks of any size used again; for a process that trains.
 
     Each step allocates the same hundreds of megabytes. glibc maps blocks of that size anew each
-    time, and the system has to clear every page of them, which took a fifth of a step (DECISIONS.md).
+    time, and the system has to clear every page of them, a fifth of a step (DECISIONS.md).
     """
     if libc := _libc():
         libc.mallopt(_M_MMAP_MAX, 0)
