@@ -5,9 +5,7 @@ photos and the baseline of confidence come out.
 """
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,18 +49,6 @@ class Labelled:
     truth: NDArray[np.intp]
     """(N,) class indices."""
     temperatures: Temperatures
-
-
-@contextmanager
-def folder_beside(output: Path) -> Iterator[Path]:
-    """A folder to build in, on the file system of `output`; removed if it isn't moved away."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def quantized(

@@ -29,6 +29,7 @@ from app.runtime.session import Session
 from training import bundling, calibration, card, golden, labels, photos, provenance
 from training.errors import GateMissed
 from training.gates import Int8Result, check_parity, probabilities_of
+from training.output import folder_beside
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def build(arguments: Arguments) -> Bundle:
     pixels = photos.pixels(found, arguments.input)
     click.echo(f"{len(found)} labelled photos read")
 
-    with bundling.folder_beside(arguments.output) as folder:
+    with folder_beside(arguments.output) as folder:
         fp32, logits, temperatures = _export(folder, arguments, pixels, truth)
         labelled = bundling.Labelled(arguments.photos.resolve().name, pixels, truth, temperatures)
         others = [photos.pixels(each, arguments.input) for each in unlabelled]

@@ -34,7 +34,7 @@ from training import (
 from training.errors import DataUnusable
 from training.examples import prepare
 from training.findings import Findings
-from training.output import require_free
+from training.output import folder_beside, require_free
 from training.task import Outcome, Recipe, Task, Tell
 
 
@@ -82,8 +82,8 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
     began = time.monotonic()
     require_free(arguments.output, arguments.data)
     with (
-        bundling.folder_beside(arguments.output) as scratch,
-        bundling.folder_beside(arguments.output) as folder,
+        folder_beside(arguments.output) as scratch,
+        folder_beside(arguments.output) as folder,
     ):
         found, task = _look(arguments, scratch, tell)
         outcome = _learn(arguments, task, scratch, tell)

@@ -50,7 +50,7 @@ from training.examples import Examples
 from training.importing import card, data, fitting, label_file, quantizing, source, wrap
 from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
-from training.output import require_free
+from training.output import folder_beside, require_free
 
 GOLDEN = Path(__file__).parents[2] / "model" / "imagenet" / "golden"
 
@@ -145,8 +145,8 @@ def run(arguments: Arguments, tell: Tell) -> Bundle:
         tell(note)
     spec = InputSpec(size=found.size, crop=arguments.crop, resample=arguments.resample)
     with (
-        bundling.folder_beside(arguments.output) as scratch,
-        bundling.folder_beside(arguments.output) as folder,
+        folder_beside(arguments.output) as scratch,
+        folder_beside(arguments.output) as folder,
     ):
         work = _Work(arguments, labels, found, spec, folder, scratch, tell)
         made = _make(work)
