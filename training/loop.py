@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar, cast
 
 import click
+import torch
 from torch import nn
 
 from app.runtime import memory
@@ -53,6 +54,7 @@ def fit(
         GateMissed: the loss is no number any more.
     """
     memory.keep_large_blocks()
+    torch.backends.cudnn.deterministic = True  # or a GPU gives other weights for the same seed
     run = Run(network, photos, regime, hardware, seed)
     if resume:
         run.restore(checkpoint.load())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,12 +12,20 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - only with torch
 
 from app.bundle import InputSpec  # noqa: E402
-from training import augmentation, hardware, loop  # noqa: E402
+from training import (  # noqa: E402
+    augmentation,
+    finetune_recipe,
+    hardware,
+    loop,
+    run,
+    scratch_recipe,
+)
 from training.checkpoint import Checkpoint  # noqa: E402
 from training.errors import DataUnusable, GateMissed  # noqa: E402
 from training.muon import Muon  # noqa: E402
-from training.networks import normalize  # noqa: E402
+from training.networks import BACKBONES, EfficientNetLite, normalize  # noqa: E402
 from training.regime import Photos, Regime, cosine  # noqa: E402
+from training.scratch_networks import Fast  # noqa: E402
 
 SIZE = 16
 CPU = hardware.Hardware(torch.device("cpu"), bf16=False)
@@ -209,6 +218,27 @@ def test_no_checkpoint_and_a_broken_one_are_said(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"half")
     with pytest.raises(DataUnusable, match=r"can't be read\. Leave --resume out to begin anew"):
         Checkpoint(tmp_path, {}).load()
+
+
+@pytest.mark.parametrize("network", ["plain", "fast", "lite0"])
+def test_a_step_brings_all_it_needs_to_the_device(monkeypatch, network):
+    """On torch's `meta` device, which has shapes and no numbers, and refuses those of the CPU."""
+    made, optimizers = {
+        "plain": (_network(), REGIME.optimizers),
+        "fast": (Fast(2), partial(scratch_recipe._for_fast, batch=8)),
+        "lite0": (
+            EfficientNetLite(BACKBONES["lite0"], 2),
+            lambda network: [finetune_recipe._adam(network)],
+        ),
+    }[network]
+    seen = []
+    made.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
+    monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.5)
+    photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
+    meta = hardware.Hardware(torch.device("meta"), bf16=False)
+    regime = dataclasses.replace(REGIME, optimizers=optimizers)
+    run.Run(made, photos, regime, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
+    assert seen == ["meta", "meta"]
 
 
 def test_a_checkpoint_is_replaced_whole(tmp_path):
