@@ -127,12 +127,12 @@ def main() -> None:
             limit, bulk = Limit(folder / "models" / "fp32"), Bulk(folder)
             for number in range(rounds):
                 print(f"round {number + 1} of {rounds}", file=sys.stderr)
+                race.figures[Point("bulk", "480", 0)].append(report.Figures(bulk.measure()))
                 for kind in bodies.KINDS:
                     per_s, cpu_ms = limit.measure(folder / kind, seconds)
                     race.figures[Point("limit", kind, 0)].append(report.Figures(per_s, cpu_ms))
                 for point in race.points():
                     race.measure(point)
-                race.figures[Point("bulk", "480", 0)].append(report.Figures(bulk.measure()))
         report.show({(p.racer, p.kind, p.clients): f for p, f in race.figures.items()})
 
 
