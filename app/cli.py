@@ -244,7 +244,7 @@ def evaluate(
 @click.option("--version", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
     help="Of the split and of training; the same seed gives the same model.",
@@ -272,7 +272,7 @@ def train(
         try:
             chosen = recipes.recipe(recipe, **options)
             arguments = training.Arguments(
-                data, output, chosen, checked_name(name, output), version, seed
+                data, output.resolve(), chosen, checked_name(name, output), version, seed
             )
             made = training.train(arguments, click.echo)
         except GateMissed as err:

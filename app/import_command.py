@@ -126,7 +126,7 @@ def import_(
     asked = importer.Arguments(
         model=model,
         labels=labels,
-        output=output,
+        output=output.resolve(),
         answers=Answers(size, layout, output_kind, output_name),
         normalization=Normalization(mean, std, 1 if pixel_range == "1" else 255, channels),
         crop=crop,

@@ -63,13 +63,20 @@ def doubt_after(photos: int) -> float:
 
 
 def cross_fit(logits: Floats, truth: Integers, seed: int, folds: int = FOLDS) -> Temperatures:
-    """Fit on all photos, and for each of `folds` random folds on the photos outside it."""
+    """Fit on all photos, and for each of `folds` random folds on the photos outside it.
+
+    Each time with the doubt that so many photos leave.
+    """
     fold_of = np.random.default_rng(seed).permutation(len(truth)) % folds
     of_photo = np.empty(len(truth))
     for fold in range(folds):
         inside = fold_of == fold
-        of_photo[inside] = fit_temperature(logits[~inside], truth[~inside])
-    return Temperatures(fit_temperature(logits, truth), of_photo)
+        of_photo[inside] = _fit(logits[~inside], truth[~inside])
+    return Temperatures(_fit(logits, truth), of_photo)
+
+
+def _fit(logits: Floats, truth: Integers) -> float:
+    return fit_temperature(logits, truth, doubt_after(len(truth)))
 
 
 def softmax(logits: Floats) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ name.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,23 @@ class Checkpoint:
         self._identity = {name: str(value) for name, value in identity.items()}
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace what is there."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Replace what is there.
+
+        Raises:
+            DataUnusable: it can't be written; what was there still is.
+        """
         part = self._folder / f"{_FILE}.part"
-        torch.save({"identity": self._identity, "state": dict(state)}, part)
-        os.replace(part, self._folder / _FILE)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            torch.save({"identity": self._identity, "state": dict(state)}, part)
+            os.replace(part, self._folder / _FILE)
+        except (OSError, RuntimeError) as err:  # the latter is torch's for a full disk
+            with suppress(OSError):
+                part.unlink()
+            raise DataUnusable(
+                f"The checkpoint can't be written to {self._folder} ({err}). Is the disk full? "
+                "The same command with --resume goes on after the last epoch that was kept."
+            ) from err
 
     def load(self) -> dict[str, Any]:
         """What `save` was given last.

@@ -2,7 +2,7 @@
 
     DATA/cat/1.jpg             a folder per class; folders inside it belong to the class
     DATA/train/cat/1.jpg       where DATA has train/ beside val/ or test/ (or alone), the split is
-    DATA/test/cat/2.jpg        given, and used as it is
+    DATA/test/cat/2.jpg        given, and used as it is; val/ may be called validation/ or valid/
 
 Nothing is opened here. What is out of place is kept by name, for training.findings to tell.
 """
@@ -17,6 +17,14 @@ from training.errors import DataUnusable
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
+_FOLDERS: dict[str, Part] = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "valid": "val",
+    "test": "test",
+}
+"""By name, what a folder holds; others call val/ by other names."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ def look_into(data: Path) -> Dataset:
     """List what DATA holds; hidden files and folders are passed over.
 
     Raises:
-        DataUnusable: it is no folder.
+        DataUnusable: it is no folder, or it has two for the same part of a split.
     """
     if not data.is_dir():
         raise DataUnusable(f"{data} is not a folder. Name one that holds a folder per class.")
@@ -65,7 +73,9 @@ def look_into(data: Path) -> Dataset:
     given = _given(folders)
     files: list[File] = []
     empty, nested, stray = [], [], []
-    roots: dict[Part | None, Path] = {part: data / part for part in given} or {None: data}
+    roots: dict[Part | None, Path] = {_FOLDERS[folder]: data / folder for folder in given} or {
+        None: data
+    }
     for part, root in roots.items():
         for entry in _visible(root):
             if not entry.is_dir():
@@ -86,18 +96,31 @@ def look_into(data: Path) -> Dataset:
     return Dataset(
         name=data.resolve().name,
         files=tuple(files),
-        given=given,
+        given=tuple(_FOLDERS[folder] for folder in given),
         empty=tuple(empty),
         nested=tuple(nested),
         stray=tuple(sorted(stray)),
     )
 
 
-def _given(folders: set[str]) -> tuple[Part, ...]:
-    """A class may be called `train` (beside `bus`), so that alone says nothing."""
-    if "train" in folders and (folders & {"val", "test"} or folders == {"train"}):
-        return tuple(part for part in PARTS if part in folders)
-    return ()
+def _given(folders: set[str]) -> list[str]:
+    """The folders of a given split, in the order of `PARTS`.
+
+    A class may be called `train` (beside `bus`), so that alone says nothing.
+
+    Raises:
+        DataUnusable: two of them hold the same part.
+    """
+    found = [folder for folder in _FOLDERS if folder in folders]
+    if found[:1] != ["train"] or (len(found) == 1 and len(folders) > 1):
+        return []
+    of_val = [folder for folder in found if _FOLDERS[folder] == "val"]
+    if len(of_val) > 1:
+        raise DataUnusable(
+            f"{' and '.join(f'{folder}/' for folder in of_val)} stand beside train/, and one "
+            "folder can be what is chosen by. Merge them, or move one away."
+        )
+    return found
 
 
 def _visible(folder: Path) -> list[Path]:

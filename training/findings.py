@@ -178,7 +178,6 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
         Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
         Finding("stray", "Outside any class's folder, passed over", dataset.stray),
         Finding("odd name", "Class names with spaces or letters beyond ASCII", tuple(odd)),
-        Finding("odd name", "Class names that differ in case alone", _same_but_for_case(dataset)),
     ]
 
 
@@ -192,11 +191,6 @@ def _about_balance(by_class: Mapping[str, int]) -> list[Finding]:
     ratio = by_class[largest] / by_class[smallest]
     says = f"Unequal classes: the largest, {largest}, has {ratio:.0f} times the photos of"
     return [Finding("imbalance", says, (smallest,))]
-
-
-def _same_but_for_case(dataset: Dataset) -> tuple[str, ...]:
-    counts = Counter(label.casefold() for label in dataset.labels)
-    return tuple(label for label in dataset.labels if counts[label.casefold()] > 1)
 
 
 def _labels(photos: Sequence[Photo], group: Sequence[int]) -> int:

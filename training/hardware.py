@@ -40,7 +40,8 @@ def choose(asked: Device) -> Hardware:
         DataUnusable: `cuda` was asked for, and can't be had.
     """
     if asked != "cpu" and torch.cuda.is_available():
-        return Hardware(torch.device("cuda"), torch.cuda.is_bf16_supported())
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Hardware(torch.device("cuda"), bf16)
     if asked == "cuda":
         raise DataUnusable(
             "CUDA can't be used: this torch sees no GPU. Install a CUDA build of torch and check "

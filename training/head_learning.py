@@ -64,7 +64,7 @@ def learn(task: Task, backbone: Bundle, tell: Tell) -> Learnt:
         f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
     )
     fitted = fit(inputs, truth, choice.strength)
-    head_of = np.full(len(embeddings), FOLDS, np.intp)
+    head_of = np.full(len(embeddings), len(choice.heads), np.intp)
     head_of[own] = folds
     heads = [*choice.heads, fitted]
     return Learnt(

@@ -115,11 +115,10 @@ def larger(spec: InputSpec, share: float) -> InputSpec:
 
 
 def class_weights(task: Task) -> torch.Tensor:
-    """(K,) so that all classes count alike, however many photos they have; their mean is 1."""
+    """(K,) so that all classes count alike, however many photos they have; 1 in a photo's mean."""
     truth = task.examples.truth[task.examples.of("train")]
     counts = np.bincount(truth, minlength=len(task.examples.labels))
-    weights = len(truth) / (len(counts) * np.maximum(counts, 1))
-    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+    return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
 
 
 def _logits(session: Session, head: Head, task: Task, of: Integers) -> NDArray[np.float64]:

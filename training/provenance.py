@@ -5,9 +5,11 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import onnxruntime
+
 from app import __version__
 
-_LIBRARIES = ("onnx", "onnxruntime", "numpy", "pillow")
+_LIBRARIES = ("onnx", "numpy", "pillow")
 
 
 def versions(*trained_by: str) -> dict[str, str]:
@@ -18,6 +20,7 @@ def versions(*trained_by: str) -> dict[str, str]:
     return {
         "hubel": __version__,
         "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,  # its distribution has other names, as for GPUs
         **{name: version(name) for name in (*trained_by, *_LIBRARIES)},
     }
 

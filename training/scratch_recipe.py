@@ -36,6 +36,8 @@ EPOCHS: Mapping[NetworkName, int] = {"textbook": 16, "fast": 16}
 SIZE = 32
 _WHITENED_ON = 5000
 """Photos that the first layer of `fast` is made from."""
+_PASS = 500
+"""Photos that go through `fast` at once, of 32 pixels; of larger ones as many fewer."""
 _STEPS_AN_EPOCH = 20
 """At least so many, where there are photos enough for the smallest batches."""
 _SIGHT = ((0.4, 5 / 8), (0.6, 13 / 16))
@@ -134,7 +136,7 @@ class ScratchRecipe:
         return Regime(
             epochs=epochs,
             batch=batch,
-            pass_=min(500, batch),
+            pass_=min(batch, max(_SMALLEST_BATCH["fast"], round(_PASS * (SIZE / self.size) ** 2))),
             label_smoothing=0.2,
             optimizers=partial(_for_fast, batch=batch),
             schedule=linear,

@@ -3,7 +3,7 @@
 Photos that look alike stay together, every class is dealt out by itself, a seed fixes the order.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +18,8 @@ VAL_AT_MOST = 2500
 FOLDS = 5
 MIN_PHOTOS = 5
 """Of every class, that differ: three to learn from, and one each to choose by and to measure."""
+MIN_TRAIN = 3
+"""Of them, in train."""
 
 Integers = NDArray[np.intp]
 
@@ -77,7 +79,8 @@ def require_enough(
     """Refuse what can't be learnt from.
 
     Raises:
-        DataUnusable: there is one class, or a class has too few photos that differ.
+        DataUnusable: there is one class, two have the same name but for case, or a class has too
+            few photos that differ.
     """
     if len(labels) <= 1:
         raise DataUnusable(
@@ -85,15 +88,23 @@ def require_enough(
             f"{f', and there is only {labels[0]!r}' if labels else ''}. "
             "Make a folder of photos for each class."
         )
+    folded = Counter(label.casefold() for label in labels)
+    if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:
+        raise DataUnusable(
+            f"The classes {', '.join(twins)} differ in case alone, and classes are told apart by "
+            "name. Merge their folders, or rename one."
+        )
     learnt = np.array([part != "test" for part in given], bool)
+    trained = np.array([part in (None, "train") for part in given], bool)
     classes_of: defaultdict[int, set[int]] = defaultdict(set)
     for group, index in zip(groups.tolist(), truth.tolist(), strict=True):
         classes_of[group].add(index)
     for index, label in enumerate(labels):
-        own = set(groups[learnt & (truth == index)].tolist())
-        differing = sum(classes_of[group] == {index} for group in own)
-        if differing < MIN_PHOTOS:
-            raise DataUnusable(
-                f"Class {label!r} has too few usable photos that differ: {differing}, and "
-                f"{MIN_PHOTOS} are needed. Add photos, or remove its folder."
-            )
+        for among, needed, where in ((learnt, MIN_PHOTOS, ""), (trained, MIN_TRAIN, " in train/")):
+            own = set(groups[among & (truth == index)].tolist())
+            differing = sum(classes_of[group] == {index} for group in own)
+            if differing < needed:
+                raise DataUnusable(
+                    f"Class {label!r} has too few usable photos that differ{where}: {differing}, "
+                    f"and {needed} are needed. Add photos, or remove its folder."
+                )

@@ -18,7 +18,7 @@ its arguments.
 
 {findings}
 
-Split, with photos that look alike on one side: {split}.
+Split, with photos that look alike on one side{but}: {split}.
 bundle.json has a fingerprint of the photos.
 
 [The report](report/index.html) names them all, and shows figures by class, who is taken for whom,
@@ -84,6 +84,7 @@ def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings
         count=len(names),
         labels=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else ""),
         findings="\n".join(f"- {line}" for line in found.lines()),
+        but=" (but for those named above)" if _leaks(found) else "",
         split=", ".join(f"{part} {count}" for part, count in chosen["photos"].items()),
         recipe=manifest.training.recipe,
         how=how,
@@ -102,6 +103,11 @@ def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings
         sure=100 * SURE_FROM,
         golden="\n".join(f"| {p.file} | {p.label} | {p.source} |" for p in manifest.golden.photos),
     )
+
+
+def _leaks(found: Findings) -> bool:
+    """Whether a given split has photos that look alike on both sides."""
+    return any(finding.kind == "leak" for finding in found.found)
 
 
 def _row(precision: Precision, figures: Metrics) -> str:

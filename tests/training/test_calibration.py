@@ -46,3 +46,12 @@ def test_rescoring_probabilities_equals_scoring_logits(sure_logits):
 def test_logits_too_large_for_exp_are_no_matter():
     assert softmax(np.array([[1e4, 0.0]])).tolist() == [[1.0, 0.0]]
     assert fit_temperature(np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([0, 0])) <= 20
+
+
+def test_photos_that_are_all_right_leave_doubt():
+    truth = np.arange(30) % 3
+    logits = 2 * np.eye(3)[truth]
+    assert fit_temperature(logits, truth) == pytest.approx(0.05, rel=0.01)
+    temperatures = cross_fit(logits, truth, seed=0)
+    assert (temperatures.of_photo > temperatures.all).all()
+    assert temperatures.all > 0.2

@@ -49,11 +49,27 @@ def test_a_given_split_is_seen_and_what_lies_beside_it_is_stray(tree):
         (("train/cat/a.jpg",), ("train",)),
         (("test/a.jpg", "exam/b.jpg"), ()),
         (("train/cat/a.jpg", "val/cat/b.jpg"), ("train", "val")),
+        (("train/cat/a.jpg", "validation/cat/b.jpg"), ("train", "val")),
+        (("test/cat/c.jpg", "train/cat/a.jpg", "valid/cat/b.jpg"), ("train", "val", "test")),
+        (("valid/a.jpg", "invalid/b.jpg"), ()),
     ],
-    ids=["a class called train", "train alone", "a class called test", "train and val"],
+    ids=[
+        "a class called train",
+        "train alone",
+        "a class called test",
+        "train and val",
+        "train and validation",
+        "all three, valid for val",
+        "a class called valid",
+    ],
 )
 def test_train_is_a_part_only_where_no_class_can_be_meant(tree, names, given):
     assert tree(*names).given == given
+
+
+def test_two_folders_to_choose_by_are_refused(tree):
+    with pytest.raises(DataUnusable, match="val/ and valid/ stand beside train/"):
+        tree("train/cat/a.jpg", "val/cat/b.jpg", "valid/cat/c.jpg")
 
 
 def test_a_name_that_is_no_utf8_can_be_printed(tmp_path):

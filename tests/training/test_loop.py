@@ -23,6 +23,7 @@ from training import (  # noqa: E402
 from training.checkpoint import Checkpoint  # noqa: E402
 from training.errors import DataUnusable, GateMissed  # noqa: E402
 from training.muon import Muon  # noqa: E402
+from training.network_outcome import class_weights  # noqa: E402
 from training.networks import BACKBONES, EfficientNetLite, normalize  # noqa: E402
 from training.regime import Photos, Regime, cosine  # noqa: E402
 from training.scratch_networks import Fast  # noqa: E402
@@ -40,6 +41,9 @@ class Examples:
         self.pixels[self.rows] = rng.integers(0, 120, (count, SIZE, SIZE, 3)) + np.where(
             self.truth == 1, 90, 0
         ).astype(np.uint8).reshape(-1, 1, 1, 1)
+
+    def of(self, *_):
+        return np.arange(len(self.truth))
 
 
 class Task:
@@ -218,6 +222,56 @@ def test_no_checkpoint_and_a_broken_one_are_said(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"half")
     with pytest.raises(DataUnusable, match=r"can't be read\. Leave --resume out to begin anew"):
         Checkpoint(tmp_path, {}).load()
+
+
+def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
+    """Smoothing as strong as here, weighed by class, would hand all of the larger to the rarer."""
+    task = Task(66)
+    task.examples.truth = np.arange(66) % 11 // 10  # ten times as many of the first
+    bright = np.where(task.examples.truth, 255, 0).astype(np.uint8)
+    task.examples.pixels[task.examples.rows] = bright.reshape(-1, 1, 1, 1)
+    task.examples.labels = ("dark", "bright")
+    weights = class_weights(task)
+    assert weights.tolist() == pytest.approx([66 / 120, 66 / 12])
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    regime = dataclasses.replace(REGIME, epochs=30, batch=22, pass_=11, label_smoothing=0.2)
+    everyone = np.arange(66)
+    network, history = loop.fit(
+        network,
+        Photos(task, everyone, everyone, weights),
+        regime,
+        Checkpoint(tmp_path, {}),
+        CPU,
+        seed=0,
+        resume=False,
+        tell=lambda _: None,
+    )
+    assert history[-1].val_accuracy == 1
+
+
+def test_passes_of_a_batch_are_even(monkeypatch):
+    seen = []
+    network = _network()
+    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
+    regime = dataclasses.replace(REGIME, batch=9, pass_=8)
+    run.Run(network, photos, regime, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
+    assert seen == [5, 4]
+
+
+def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path, {"--seed": 0})
+    checkpoint.save({"epoch": 1})
+
+    def full(_, file):
+        file.write_bytes(b"half")
+        raise RuntimeError("file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(DataUnusable, match=r"can't be written .* Is the disk full"):
+        checkpoint.save({"epoch": 2})
+    assert checkpoint.load() == {"epoch": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
 
 
 @pytest.mark.parametrize("network", ["plain", "fast", "lite0"])

@@ -62,6 +62,19 @@ def test_five_near_duplicates_are_one_photo():
         require_enough(truth, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]), given, ["cat", "dog"])
 
 
+def test_photos_to_choose_by_do_not_stand_in_for_those_to_learn_from():
+    truth, groups = np.repeat([0, 1], 8), np.arange(16)
+    enough = (["train"] * 3 + ["val"] * 5) * 2
+    require_enough(truth, groups, enough, ["cat", "dog"])
+    with pytest.raises(DataUnusable, match=r"'dog' has too few .* differ in train/: 2, and 3 are"):
+        require_enough(truth, groups, [*enough[:8], *["train"] * 2, *["val"] * 6], ["cat", "dog"])
+
+
+def test_classes_that_differ_in_case_alone_are_refused():
+    with pytest.raises(DataUnusable, match="'Cat', 'cat' differ in case alone"):
+        require_enough(np.repeat([0, 1, 2], 5), np.arange(15), [None] * 15, ["Cat", "cat", "dog"])
+
+
 @pytest.mark.parametrize(
     ("labels", "words"), [(["cat"], "there is only 'cat'"), ([], "two classes")]
 )

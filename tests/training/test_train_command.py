@@ -276,6 +276,35 @@ def test_too_little_to_learn_from_is_said(data, tmp_path):
     assert not output.exists()
 
 
+def test_five_photos_of_each_class_are_enough(data, tmp_path):
+    for photo in data.rglob("*.jpg"):
+        if int(photo.stem) >= 5:
+            photo.unlink()
+    result = _train(data, "--output", tmp_path / "few")
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "few").manifest.training.arguments["photos"] == {
+        "train": 6,
+        "val": 2,
+        "test": 2,
+    }
+
+
+def test_a_disk_without_room_is_said_before_photos_are_read(data, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    result = _train(data, "--output", tmp_path / "pets")
+    _refused(result, "pixels of 24 photos take 4 MB", "1 MB are free", "Make room")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_the_output_may_be_the_folder_that_one_stands_in(data, tmp_path, monkeypatch):
+    (tmp_path / "pets").mkdir()
+    monkeypatch.chdir(tmp_path / "pets")
+    result = _train(data, "--output", ".")
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "pets").manifest.name == "pets"
+
+
 def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")

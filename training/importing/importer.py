@@ -46,12 +46,15 @@ from training import (
 )
 from training.calibration import Temperatures
 from training.cores import outputs
+from training.errors import DataUnusable
 from training.examples import Examples
 from training.importing import card, data, fitting, label_file, quantizing, source, wrap
 from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
 from training.output import folder_beside, require_free
 
+_CALIBRATION_AT_LEAST = 10
+"""Photos; two in each of the folds that score."""
 GOLDEN = Path(__file__).parents[2] / "model" / "imagenet" / "golden"
 
 Tell = Callable[[str], None]
@@ -242,6 +245,11 @@ def _calibrated(
 ) -> tuple[Session, Temperatures, Calibration]:
     """Fit the temperature, and put it into the graph."""
     name, truth = measured.examples.data, measured.truth
+    if len(truth) < _CALIBRATION_AT_LEAST:
+        raise DataUnusable(
+            f"{name} has {len(truth)} photos that can be used, and a temperature needs "
+            f"{_CALIBRATION_AT_LEAST} at least. Add some, or leave --calibrate out."
+        )
     logits = np.log(np.maximum(measured.run(fp32), np.finfo(np.float32).tiny))
     temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
     wrap.set_temperature(wrapped.model, temperatures.all)

@@ -77,7 +77,8 @@ def _of_json(document: Any) -> list[_Named]:
 
 def _pair(value: Any) -> _Named:
     if isinstance(value, dict):
-        return str(value["name"]).strip(), value.get("id")
+        identity = value.get("id")
+        return str(value["name"]).strip(), None if identity is None else str(identity)
     if isinstance(value, list):
         identity, name = value
         return str(name).strip(), str(identity)

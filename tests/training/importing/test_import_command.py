@@ -398,6 +398,15 @@ def test_photos_calibrate_and_measure_it(saved, bring, labelled, tmp_path):
     load_model(bundle.folder, "cpu")
 
 
+def test_too_few_photos_for_a_temperature_are_refused(saved, bring, labelled):
+    for photo in labelled.rglob("?.jpg"):
+        if int(photo.stem) >= 3:
+            photo.unlink()
+    result = bring(saved(), "--calibrate", labelled)
+    assert result.exit_code == 2
+    assert "photos has 9 photos that can be used, and a temperature needs 10" in result.stderr
+
+
 def test_a_folder_that_is_no_label_is_named(saved, bring, labelled):
     shutil.move(labelled / "red", labelled / "crimson")
     result = bring(saved(), "--calibrate", labelled)

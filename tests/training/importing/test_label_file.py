@@ -19,6 +19,7 @@ TABLE = "index\tsynset\tname\n1\tn02\tdog\n0\tn01\tcat\n"
         ('{"dog": 1, "cat": 0}', ["cat", "dog"], [None, None]),
         ('{"0": ["n01", "cat"], "1": ["n02", "dog"]}', ["cat", "dog"], ["n01", "n02"]),
         ('[{"name": "cat", "id": "a"}, {"name": "dog"}]', ["cat", "dog"], ["a", None]),
+        ('[{"id": 7, "name": "cat"}, {"id": 9, "name": "dog"}]', ["cat", "dog"], ["7", "9"]),
         (TABLE, ["cat", "dog"], ["n01", "n02"]),
         ("name\tid\ncat\ta\ndog\tb\n", ["cat", "dog"], ["a", "b"]),
         (TABLE.replace("dog", "Cat"), ["cat (n01)", "Cat (n02)"], ["n01", "n02"]),
