@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from app.api.service import Lifecycle
-from app.protocol import MAX_HEAD_BYTES, BoundedProtocol
+from app.protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
 from app.server import DrainingServer, bind
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +29,7 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def run_with(client, loop_name="uvloop", respond=None):
+def run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5):
     """Run a server here, in the main thread, and `client(server, loop, port)` in another."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
@@ -41,7 +41,13 @@ def run_with(client, loop_name="uvloop", respond=None):
         await (respond or hello)(scope, receive, send)
 
     config = uvicorn.Config(
-        app, http=BoundedProtocol, loop=loop_name, ws="none", lifespan="on", log_config=None
+        app,
+        http=BoundedProtocol,
+        loop=loop_name,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        timeout_keep_alive=keep_alive_s,
     )
     server = DrainingServer(config, Lifecycle(), drain_s=0)
     answers = []
@@ -192,3 +198,111 @@ def test_a_second_signal_ends_the_server_though_a_request_hangs():
             return connection.recv(65536)
 
     assert b"hello" not in run_with(client, respond=hang)
+
+
+async def patient(scope, receive, send):
+    """Answers when the whole body has come, with the names of the headers."""
+    if scope["type"] != "http":
+        await hello(scope, receive, send)
+        return
+    while (await receive())["more_body"]:
+        pass
+    names = b" ".join(name for name, _ in scope["headers"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-seen", names)]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nphoto\r\n0\r\n"
+
+
+@pytest.mark.parametrize("respond", [patient, hello], ids=["unanswered", "answered"])
+@pytest.mark.parametrize(
+    "piece", [b"a:\r\n" * 4096, b"a" * 16_384], ids=["many headers", "one header"]
+)
+def test_headers_without_end_behind_a_body_are_refused(respond, piece):
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(CHUNKED)
+            if respond is hello:
+                assert connection.recv(1)
+            sent = 0
+            try:
+                while sent < 100 * MAX_HEAD_BYTES:
+                    connection.sendall(piece)
+                    sent += len(piece)
+                    time.sleep(0.005)
+            except OSError:
+                return sent
+        return None
+
+    sent = run_with(client, respond=respond)
+    assert sent is not None
+    assert sent < 10 * MAX_HEAD_BYTES
+
+
+def test_headers_behind_a_body_are_dropped():
+    answer = run_with(talk(CHUNKED, b"X-Behind: 1\r\n\r\n"), respond=patient)
+    assert b"x-seen: host transfer-encoding\r\n" in answer
+    assert b"hello" in answer
+
+
+def test_requests_behind_one_another_wait_unread_and_are_all_answered():
+    most = []
+
+    async def respond(scope, receive, send):
+        if scope["type"] == "http":
+            most.append(max(len(one.pipeline) for one in servers[0].server_state.connections))
+            await asyncio.sleep(0.001)
+        await hello(scope, receive, send)
+
+    servers = []
+
+    def client(server, loop, port):
+        servers.append(server)
+        told = b""
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            for _ in range(8):  # each goes out while those before it are answered
+                connection.sendall(REQUEST * 60)
+                time.sleep(0.03)
+            while told.count(b"hello") < 480 and (more := connection.recv(65536)):
+                told += more
+        return told
+
+    assert run_with(client, respond=respond).count(b"200 OK") == 480
+    assert max(most) <= MAX_BEHIND
+
+
+def test_too_many_requests_behind_one_another_are_hung_up_on():
+    async def never(scope, receive, send):
+        if scope["type"] == "http":
+            await asyncio.sleep(0.2)
+        await hello(scope, receive, send)
+
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            try:
+                connection.sendall(REQUEST * (MAX_BEHIND + 3))
+                return connection.recv(65536)
+            except ConnectionResetError:
+                return b""
+
+    assert run_with(client, respond=never) == b""
+
+
+@pytest.mark.parametrize("later", [b"\r\n", b"photo"], ids=["an empty line", "a late body"])
+def test_what_comes_behind_an_answer_keeps_no_connection_open(later):
+    head = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"
+
+    def client(server, loop, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(REQUEST if later == b"\r\n" else head)
+            told = b""
+            while b"hello" not in told and (more := connection.recv(65536)):
+                told += more
+            time.sleep(0.1)
+            connection.sendall(later)
+            while connection.recv(65536):
+                pass
+        return True
+
+    assert run_with(client, keep_alive_s=1)
