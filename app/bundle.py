@@ -34,7 +34,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.errors import BundleInvalid, BundleMismatch
+from app.errors import BundleInvalid, BundleMismatch, ModelNotReady
 
 MANIFEST = "bundle.json"
 _SEAL = "sha256"
@@ -225,6 +225,24 @@ class Bundle:
     def model_path(self, precision: Precision) -> Path:
         """The place of the graph of one precision."""
         return self.path(MODEL_FILES[precision])
+
+    def unchanged(self, name: str) -> Path:
+        """The place of a listed file, to be read long after the bundle was verified.
+
+        Raises:
+            ModelNotReady: it is gone, or another one by now.
+        """
+        path = self.path(name)
+        try:
+            found = _sha256(path)
+        except OSError:
+            found = None
+        if found != self.manifest.files[name].sha256:
+            raise ModelNotReady(
+                f"{name} of model {self.manifest.name!r} was replaced or removed after the model "
+                "was loaded, so it can't be looked into. Reload the model."
+            )
+        return path
 
 
 def load(folder: Path) -> Bundle:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -22,7 +24,7 @@ from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.api.validated import Remembered, Shortcut
-from app.errors import ModelError
+from app.errors import BadParameter, ModelError
 from app.runtime import memory
 from app.runtime.batches import MAX_IMAGES
 from app.runtime.classifier import Classifier
@@ -47,12 +49,15 @@ def create_service(settings: Settings) -> Service:
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
+        BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
     device = choose_device(settings.device)
+    if device.note:
+        log.info(device.note)
     cores = available_cores()
     load = partial(load_model, device=device.device, cores=cores)
-    registry = Registry(model_roots(settings.models), load, settings.default_model)
+    registry = Registry(_readable(model_roots(settings.models)), load, settings.default_model)
     # on a GPU a thread is idle while its photo runs: as many more may wait there as fit in a batch
     threads = cores if device.device == "cpu" else cores + MAX_IMAGES
     engine = Engine(threads=threads, deadline_s=settings.deadline_s)
@@ -76,9 +81,22 @@ def create_service(settings: Settings) -> Service:
             capacity=lambda: engine.capacity,
             held_bytes=lambda: buffer.held_bytes,
             registry=registry,
+            device=device,
         ),
         lifecycle=Lifecycle(),
     )
+
+
+def _readable(roots: Sequence[Path]) -> Sequence[Path]:
+    for root in roots:
+        try:
+            os.scandir(root).close()
+        except OSError as err:
+            raise BadParameter(
+                f"The models in {root} can't be read ({err.strerror}). Let this user read that "
+                "folder, or name another --models."
+            ) from err
+    return roots
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -86,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
+        BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
     service = create_service(settings)
@@ -175,6 +194,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
+        BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
     memory.return_large_blocks()

@@ -7,8 +7,8 @@ connected -> a head, within HEAD_TIMEOUT_S and MAX_HEAD_BYTES -> uvicorn and the
           -> what comes behind an answer: dropped, and closed when it lasts
           -> no HTTP at all: 400
 
-uvicorn waits for a head for ever, collects it without a limit, and reads on when one of many waiting
-requests is answered; all on the event loop.
+uvicorn waits for a head for ever, collects it without a limit, and reads on when one of many
+waiting requests is answered; all on the event loop.
 """
 
 import asyncio

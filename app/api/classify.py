@@ -3,12 +3,14 @@
 admit -> read the body -> answer, each image for itself -> JSON
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
-from app.api.answer import admit, answer
+from app.api.answer import admit, answer, written
 from app.api.auth import require_key
 from app.api.envelope import facts_of
 from app.api.photos import photo_body, read_photos
@@ -86,10 +88,20 @@ async def classify(
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
         outcomes = await answer(request, service, photos.files, served, query)
-    if batch or photos.several:
-        request_id = facts_of(request.scope).request_id
-        items = [_item(outcome, service, request_id) for outcome in outcomes]
-        return _json(Batch(results=items))
+    request_id = facts_of(request.scope).request_id
+    is_batch = batch or photos.several
+    numbers = sum(len(one.predictions) for one in outcomes if isinstance(one, Classified))
+    return await written(partial(_reply, outcomes, is_batch, service, request_id), numbers)
+
+
+def _reply(
+    outcomes: Sequence[Classified | BaseException],
+    is_batch: bool,
+    service: Service,
+    request_id: str,
+) -> Response:
+    if is_batch:
+        return _json(Batch(results=[_item(one, service, request_id) for one in outcomes]))
     if isinstance(outcomes[0], BaseException):
         raise outcomes[0]
     return _json(result_of(outcomes[0]))

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from app.runtime.classifier import Stages
 from app.runtime.registry import Registry
+from app.runtime.session import DeviceChoice
 
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
@@ -48,6 +49,7 @@ class Metrics:
         capacity: tells how many may.
         held_bytes: tells how many bytes of bodies are held.
         registry: tells what models there are.
+        device: where they run.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Metrics:
         capacity: Callable[[], float],
         held_bytes: Callable[[], float],
         registry: Registry,
+        device: DeviceChoice,
     ) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -95,6 +98,12 @@ class Metrics:
         self._gauge("hubel_queue_depth", "Images waiting.", depth)
         self._gauge("hubel_queue_capacity", "Images that may wait.", capacity)
         self._gauge("hubel_held_bytes", "Bytes of request bodies held.", held_bytes)
+        Gauge(
+            "hubel_device",
+            "Where models run; `note` says why it is not what was hoped for.",
+            ["device", "note"],
+            registry=self.registry,
+        ).labels(device.device, device.note or "").set(1)
         self.registry.register(_Models(registry))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

@@ -111,18 +111,18 @@ def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
         nonlocal finished
         finished = True
 
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": begin,
-            "on_header_field": lambda data, start, stop: name.extend(data[start:stop]),
-            "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
-            "on_header_end": end_header,
-            "on_part_data": lambda data, start, stop: parts[-1].spans.append((start, stop)),
-            "on_end": end,
-        },
-    )
     try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": begin,
+                "on_header_field": lambda data, start, stop: name.extend(data[start:stop]),
+                "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
+                "on_header_end": end_header,
+                "on_part_data": lambda data, start, stop: parts[-1].spans.append((start, stop)),
+                "on_end": end,
+            },
+        )
         parser.write(body)
         parser.finalize()
     except FormParserError as err:

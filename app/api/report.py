@@ -1,5 +1,6 @@
 """GET /api/v1/models/{name}/report/: what training said of a model, as it lies in its bundle."""
 
+import asyncio
 import mimetypes
 from typing import Annotated
 
@@ -46,7 +47,7 @@ Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 )
 async def read_report(name: str, service: ServiceDep, version: Version = None) -> FileResponse:
     """The training report: what was found in the photos, curves, figures, mistakes."""
-    return _file(service.registry.resolve(name, version), _INDEX)
+    return await asyncio.to_thread(_file, service.registry.resolve(name, version), _INDEX)
 
 
 @router.get("/{name}/report/{path:path}", include_in_schema=False)
@@ -54,7 +55,7 @@ async def read_report_file(
     name: str, path: str, service: ServiceDep, version: Version = None
 ) -> FileResponse:
     """A file that the report's page refers to."""
-    return _file(service.registry.resolve(name, version), path)
+    return await asyncio.to_thread(_file, service.registry.resolve(name, version), path)
 
 
 def _file(model: Model, path: str) -> FileResponse:
@@ -62,6 +63,7 @@ def _file(model: Model, path: str) -> FileResponse:
 
     Raises:
         NotInModel: there is no such file.
+        ModelNotReady: it is not the one any more that was verified.
     """
     listed = f"{_FOLDER}/{path}"
     if listed not in model.manifest.files:
@@ -69,4 +71,4 @@ def _file(model: Model, path: str) -> FileResponse:
             f"Model {model.name!r} has no {listed}. `hubel train` writes a report into the bundle."
         )
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return FileResponse(model.bundle.path(listed), media_type=kind, headers=_HEADERS)
+    return FileResponse(model.bundle.unchanged(listed), media_type=kind, headers=_HEADERS)

@@ -186,18 +186,25 @@ class Registry:
         found = [folder for root in self._roots for folder in discover(root)]
         known = {entry.folder for entry in self._view.named(name)}
         folders = [f for f in found if f in known or _identity(f)[0] == name]
-        with self._promoting:
-            self._view = self._view.without(known.difference(found))
+        gone = {folder for folder in known.difference(found) if _is_gone(folder)}
+        if not folders:
+            self._drop(gone)
         if version is not None:
             folders = [folder for folder in folders if _identity(folder)[1] == version]
         if not folders:
             wanted = f"a model {name!r}" if version is None else f"version {version} of {name!r}"
             raise UnknownModel(f"There is no bundle of {wanted}. Copy one in.")
         promoted = [self.promote(folder) for folder in folders]
+        if any(entry.ready for entry in promoted):  # until then what is gone serves on
+            self._drop(gone)
         if version is None or not promoted[0].reason:
             with self._promoting:
                 self._view = self._view.pinning(name, version)
         return promoted
+
+    def _drop(self, folders: Collection[Path]) -> None:
+        with self._promoting:
+            self._view = self._view.without(folders)
 
     def reload_or_refuse(self, name: str, version: int | None = None) -> None:
         """Reload, and fail where something new was refused; what served goes on.
@@ -310,8 +317,23 @@ def discover(root: Path) -> Iterator[Path]:
             log.warning("%s is passed over: %s", folder, err.strerror)
 
 
+def _is_gone(folder: Path) -> bool:
+    """Whether no bundle lies there; what can't be looked at just now may well."""
+    try:
+        (folder / bundles.MANIFEST).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _folders(root: Path) -> list[Path]:
-    return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+    try:
+        return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+    except OSError as err:
+        log.warning("%s is passed over: %s", root, err.strerror)
+        return []
 
 
 @lru_cache

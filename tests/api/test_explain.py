@@ -111,6 +111,7 @@ def test_one_photo_at_a_time(textbook_client, photo, path):
     ("path", "params", "status", "code"),
     [
         (EXPLAIN, {"label": "purple"}, 404, "not_in_model"),
+        (EXPLAIN, {"label": "9" * 5000}, 404, "not_in_model"),
         (EXPLAIN, {"model": "wasps"}, 404, "unknown_model"),
         (EXPLAIN, {"version": 7}, 404, "unknown_model"),
         (ACTIVATIONS, {"layer": "conv9"}, 404, "not_in_model"),
@@ -121,7 +122,7 @@ def test_one_photo_at_a_time(textbook_client, photo, path):
         (ACTIVATIONS, {"kernel": "[[1]]", "top": 3}, 400, "bad_parameter"),
         (ACTIVATIONS, {"layer": "canvas", "values": True}, 400, "bad_parameter"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:30],
 )
 def test_a_question_that_has_no_answer_is_refused(
     textbook_client, photo, path, params, status, code

@@ -119,6 +119,15 @@ def test_a_refused_request_is_counted(fresh, photo, block):
         assert samples(fresh)["hubel_rejections_total", "queue_full"] == 1
 
 
+def test_the_device_is_shown_and_why_it_is_not_another(make_bundle, serve, caplog):
+    make_bundle()
+    with serve(device="auto") as client:
+        note = client.get("/readyz").json()["device_note"]
+        assert note.startswith("auto fell back to the CPU: ")
+        assert samples(client)["hubel_device", note, "cpu"] == 1
+    assert note in caplog.messages
+
+
 def test_models_are_shown_ready_or_not(make_bundle, serve, tmp_path):
     make_bundle()
     other = make_bundle(tmp_path / "models", "other").folder

@@ -57,6 +57,17 @@ def test_files_beside_the_report_that_the_bundle_does_not_list_are_not_there(
         assert client.get(REPORT + "index.html").text == "<h1>1</h1>"
 
 
+def test_a_report_that_was_replaced_after_loading_is_not_served(make_bundle, textbook, serve):
+    pages = {"index.html": b"<h1>1</h1>"}
+    folder = make_bundle(name="textbook", graph=textbook, report=pages).folder
+    with serve() as client:
+        (folder / "report/index.html").write_bytes(b"<h1>2</h1>")
+        answer = client.get(REPORT + "index.html")
+        assert (answer.status_code, answer.json()["code"]) == (503, "model_not_ready")
+        (folder / "report/index.html").unlink()
+        assert client.get(REPORT + "index.html").status_code == 503
+
+
 def test_a_bundle_without_a_report_says_so(textbook_client):
     answer = textbook_client.get("/api/v1/models/colours/report/")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_in_model")

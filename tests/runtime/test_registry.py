@@ -212,6 +212,62 @@ def test_a_version_that_was_removed_stops_at_a_reload(open_registry, make_bundle
         registry.resolve("birds", 2)
 
 
+def test_a_version_that_was_removed_serves_until_another_is_ready(
+    open_registry, make_bundle, models, monkeypatch
+):
+    make_bundle(models, "birds", 1, folder=models / "birds/1")
+    registry = open_registry()
+    shutil.rmtree(models / "birds/1")
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    break_bundle(models / "birds/2")
+    (entry,) = registry.reload("birds")
+    assert entry.reason
+    assert registry.resolve("birds").version == 1
+    with pytest.raises(UnknownModel):
+        registry.reload("birds", 3)
+    assert registry.resolve("birds").version == 1
+
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    load, served = registry._load, []
+
+    def watched(folder):
+        served.append(registry.resolve("birds").version)
+        return load(folder)
+
+    monkeypatch.setattr(registry, "_load", watched)
+    registry.reload("birds")
+    assert served == [1]
+    assert [(e.version, e.ready) for e in registry.entries if e.name == "birds"] == [(2, True)]
+
+
+def test_a_model_whose_folder_cannot_be_looked_at_serves_on(
+    open_registry, make_bundle, models, monkeypatch
+):
+    make_bundle(models, "birds")
+    registry = open_registry()
+    look = Path.stat
+
+    def refuse(path, **how):
+        if "birds" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(UnknownModel):
+        registry.reload("birds")
+    assert registry.resolve("birds").version == 1
+
+
+def test_a_model_whose_folder_is_gone_stops_at_a_reload(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    registry = open_registry()
+    shutil.rmtree(models / "birds")
+    with pytest.raises(UnknownModel, match="no bundle of a model 'birds'"):
+        registry.reload("birds")
+    with pytest.raises(UnknownModel, match="There is no model 'birds'"):
+        registry.resolve("birds")
+
+
 def test_a_bundle_may_move_to_another_folder(open_registry, make_bundle, models):
     make_bundle(models, "birds")
     registry = open_registry()

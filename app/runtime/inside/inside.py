@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
+from app.bundle import MODEL_FILES
 from app.errors import NotInModel
 from app.runtime import memory
 from app.runtime.inside import cam, occlusion, pictures
@@ -197,10 +199,11 @@ class Inside:
         with self._opening:
             opened = self._opened.get(model.session)
             if opened is None:
-                path = model.bundle.model_path(model.session.precision)
-                anatomy = read_anatomy(path)
+                # of the bundle alone: a session that is held here would never go
+                locate = partial(model.bundle.unchanged, MODEL_FILES[model.session.precision])
+                anatomy = read_anatomy(locate())
                 head = cam.centered(anatomy.head) if anatomy.head else None
-                opened = _Opened(anatomy, head, LayerSessions(path))
+                opened = _Opened(anatomy, head, LayerSessions(locate))
                 self._opened[model.session] = opened
                 memory.release()  # the whole graph was read, and little of it is kept
             return opened
@@ -265,7 +268,7 @@ def label_index(model: Model, label: str | None) -> int | None:
     for index, known in enumerate(labels):
         if label in (known.name, known.id):
             return index
-    if label.isascii() and label.isdigit() and int(label) < len(labels):
+    if label in map(str, range(len(labels))):
         return int(label)
     folded = [known.name.casefold() for known in labels]
     if label.casefold() in folded:

@@ -6,6 +6,7 @@ on the CPU wherever the model does: a picture to look at need not hold a device'
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,11 @@ class LayerSessions:
     """Sessions of one ONNX file, each with one tensor as its output.
 
     Args:
-        path: the file.
+        locate: tells where the file is, each time that it is read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, locate: Callable[[], Path]) -> None:
+        self._locate = locate
         self._sessions: OrderedDict[str, ort.InferenceSession] = OrderedDict()
         self._changing = threading.Lock()
 
@@ -38,7 +39,7 @@ class LayerSessions:
     def run(self, tensor: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The value (N, ...) float32 of `tensor` for images (N, S, S, 3) uint8 RGB."""
         with self._changing:
-            session = self._sessions.pop(tensor, None) or _cut(self._path, tensor)
+            session = self._sessions.pop(tensor, None) or _cut(self._locate(), tensor)
             self._sessions[tensor] = session
             while len(self._sessions) > MOST:
                 self._sessions.popitem(last=False)

@@ -1,5 +1,8 @@
 """What is read of a graph: its layers, its first filters, its head."""
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -73,7 +76,7 @@ def test_both_files_of_the_default_model_call_their_layers_alike(imagenet):
 
 def test_a_layer_of_the_int8_file_is_the_layer_of_the_fp32_file_but_for_rounding(imagenet, pixels):
     fp32, int8 = (
-        (read_anatomy(path), LayerSessions(path))
+        (read_anatomy(path), LayerSessions(partial(Path, path)))
         for path in (imagenet / "model.onnx", imagenet / "model.int8.onnx")
     )
     for name in ("stem", "blocks.2", "embedding"):
@@ -86,7 +89,7 @@ def test_a_layer_of_the_int8_file_is_the_layer_of_the_fp32_file_but_for_rounding
 
 
 def test_layer_sessions_are_bounded_and_the_least_used_goes(tmp_path, textbook):
-    sessions = LayerSessions(saved(tmp_path, textbook))
+    sessions = LayerSessions(partial(saved, tmp_path, textbook))
     image = np.zeros((1, 32, 32, 3), np.uint8)
     names = ["planes", "conv1", "pool1", "conv2", "pool2", "conv1"]
     for name in names:
@@ -102,7 +105,7 @@ def test_a_layer_cut_off_equals_the_layer_as_an_output_of_the_whole(tmp_path, te
     whole.graph.output.append(helper.make_tensor_value_info("conv2", TensorProto.FLOAT, None))
     session = ort.InferenceSession(whole.SerializeToString())
     wanted = session.run(["conv2"], {"image": image})[0]
-    sessions = LayerSessions(saved(tmp_path, textbook))
+    sessions = LayerSessions(partial(saved, tmp_path, textbook))
     np.testing.assert_allclose(sessions.run("conv2", image), wanted, atol=1e-6)
 
 

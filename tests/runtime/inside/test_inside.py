@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.errors import BadParameter, NotInModel
+from app.errors import BadParameter, ModelNotReady, NotInModel
 from app.runtime.inside import Kernel
 from app.runtime.inside.kernel import convolve
 from app.runtime.inside.pictures import Grid, filter_grid, map_grid, overlay, scale_of
@@ -56,6 +56,22 @@ def test_what_was_opened_goes_with_its_model(inside, make_bundle, textbook, phot
     gc.collect()
     assert len(inside) == 0
     assert opened() is None
+
+
+def test_what_was_replaced_after_loading_is_not_read(inside, make_bundle, textbook, photo):
+    folder = make_bundle(name="textbook", graph=textbook).folder
+    model = load_model(folder, "cpu")
+    file = folder / "model.onnx"
+    content = file.read_bytes()
+    file.write_bytes(content + b"\x00")
+    with pytest.raises(ModelNotReady, match="'textbook' was replaced or removed .* Reload"):
+        inside.activations(photo("red"), model, "conv2", None)
+    file.write_bytes(content)
+    inside.activations(photo("red"), model, "conv2", None)
+    file.unlink()
+    inside.activations(photo("red"), model, "conv2", None)  # its session is there
+    with pytest.raises(ModelNotReady):
+        inside.activations(photo("red"), model, "conv1", None)
 
 
 def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(inside, textbook_model, photo):

@@ -4,12 +4,13 @@ admit -> read the body -> `read_inference`, on a thread -> answer -> `reply`
 """
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app import errors
-from app.api.answer import admit, all_of, answer
+from app.api.answer import admit, all_of, answer, written
 from app.api.auth import require_key
 from app.api.body import read_body
 from app.api.dialects.documented import IMAGE_ERRORS, errors_in
@@ -101,7 +102,9 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
         asked = await asyncio.to_thread(read_inference, body, head, accepted)
         query = Query(top_k=asked.wanted.classes)
         outcomes = await answer(request, service, asked.photos, model, query)
-    return reply(all_of(outcomes), asked, model)
+    found = all_of(outcomes)
+    numbers = len(found) * (asked.wanted.classes or len(model.manifest.labels))
+    return await written(partial(reply, found, asked, model), numbers)
 
 
 def _account_for_reading(held: Held, json_bytes: int, body_bytes: int) -> None:
