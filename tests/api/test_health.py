@@ -1,7 +1,13 @@
 """Probes and metrics."""
 
+import os
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from app.errors import BadParameter
+from app.main import create_service
+from app.settings import Settings
 
 CLASSIFY = "/api/v1/classify"
 
@@ -119,7 +125,17 @@ def test_a_refused_request_is_counted(fresh, photo, block):
         assert samples(fresh)["hubel_rejections_total", "queue_full"] == 1
 
 
+def test_models_that_cannot_be_read_are_said_before_anything_starts(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(BadParameter, match="can't be read .Permission denied.. Let this user"):
+        create_service(Settings(models=tmp_path))
+
+
 def test_the_device_is_shown_and_why_it_is_not_another(make_bundle, serve, caplog):
+    caplog.set_level("INFO")
     make_bundle()
     with serve(device="auto") as client:
         note = client.get("/readyz").json()["device_note"]

@@ -64,7 +64,7 @@ def test_what_was_replaced_after_loading_is_not_read(inside, make_bundle, textbo
     file = folder / "model.onnx"
     content = file.read_bytes()
     file.write_bytes(content + b"\x00")
-    with pytest.raises(ModelNotReady, match="'textbook' was replaced or removed .* Reload"):
+    with pytest.raises(ModelNotReady, match=r"'textbook' was replaced or removed .* Reload"):
         inside.activations(photo("red"), model, "conv2", None)
     file.write_bytes(content)
     inside.activations(photo("red"), model, "conv2", None)
