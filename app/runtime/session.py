@@ -7,7 +7,10 @@ On a CPU with several cores there are two ways through one graph: narrow, a thre
 runs stand side by side; and wide, all cores for the one run that is alone.
 """
 
+import io
+import logging
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +23,8 @@ from app.bundle import Precision
 from app.errors import BundleInvalid, DeviceUnavailable
 from app.runtime import sessions
 from app.runtime.sessions import CPU
+
+log = logging.getLogger(__name__)
 
 Device = Literal["cpu", "cuda"]
 _CUDA = "CUDAExecutionProvider"
@@ -67,6 +72,7 @@ def choose_device(asked: Literal["auto", "cpu", "cuda"]) -> DeviceChoice:
 def _why_no_cuda() -> str | None:
     if _CUDA not in ort.get_available_providers():
         return "the installed ONNX Runtime has no CUDA provider; install the `gpu` extra"
+    _load_cuda()
     options = ort.SessionOptions()
     options.log_severity_level = _NOTHING
     try:
@@ -79,6 +85,15 @@ def _why_no_cuda() -> str | None:
         "ONNX Runtime's CUDA provider does not load on this machine; "
         "check its GPU, driver, CUDA and cuDNN libraries"
     )
+
+
+def _load_cuda() -> None:
+    """Load CUDA and cuDNN from the packages of the `gpu` extra; what is missing shows later."""
+    told = io.StringIO()
+    with redirect_stdout(told):  # it prints what it can't load
+        ort.preload_dlls(directory="")
+    for line in told.getvalue().splitlines():
+        log.debug(line)
 
 
 def saturates_int8() -> bool:

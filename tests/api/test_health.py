@@ -130,7 +130,7 @@ def test_models_that_cannot_be_read_are_said_before_anything_starts(tmp_path, mo
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(BadParameter, match="can't be read .Permission denied.. Let this user"):
+    with pytest.raises(BadParameter, match=r"can't be read .Permission denied.. Let this user"):
         create_service(Settings(models=tmp_path))
 
 
