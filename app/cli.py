@@ -128,16 +128,17 @@ def classify(
         photos = [photo for path in paths for photo in photos_below(path)]
     if not photos:
         raise Wrong(f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders.")
-    with expected_errors(), bulk_engine() as engine:
+    with expected_errors():
         registry = open_registry(settings.models, settings.device, settings.default_model)
         model = registry.resolve(name, version)
-        outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
-        outcomes = with_bar(outcomes, len(photos))
-        if parquet is not None and output is not None:
-            failed = parquet.write(outcomes, output)
-        else:
-            with tables.destination(output) as out:
-                failed = tables.write(outcomes, form, top_k, out)
+        with bulk_engine(model) as engine:
+            outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
+            outcomes = with_bar(outcomes, len(photos))
+            if parquet is not None and output is not None:
+                failed = parquet.write(outcomes, output)
+            else:
+                with tables.destination(output) as out:
+                    failed = tables.write(outcomes, form, top_k, out)
     if failed:
         raise Refused(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
 
@@ -187,12 +188,13 @@ def evaluate(
     if report is not None:
         with train_extra("A report"):
             from training import evaluation_report
-    with expected_errors(), bulk_engine() as engine:
+    with expected_errors():
         model = load_model(bundle, choose_device(settings.device).device, precision)
         photos = evaluation.labelled_photos(data, model.manifest.labels)
-        measured = evaluation.measure(
-            model, photos, limits, engine, lambda them: with_bar(them, len(photos))
-        )
+        with bulk_engine(model) as engine:
+            measured = evaluation.measure(
+                model, photos, limits, engine, lambda them: with_bar(them, len(photos))
+            )
         if report is not None:
             evaluation_report.write(model, measured, data, limits, report)
     result = evaluation.figures(model, measured)

@@ -26,7 +26,7 @@ from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.api.validated import Remembered, Shortcut
 from app.errors import BadParameter, ModelError
 from app.runtime import memory
-from app.runtime.batches import MAX_IMAGES
+from app.runtime.batches import threads_for
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores
 from app.runtime.engine import Engine
@@ -58,9 +58,7 @@ def create_service(settings: Settings) -> Service:
     cores = available_cores()
     load = partial(load_model, device=device.device, cores=cores)
     registry = Registry(_readable(model_roots(settings.models)), load, settings.default_model)
-    # on a GPU a thread is idle while its photo runs: as many more may wait there as fit in a batch
-    threads = cores if device.device == "cpu" else cores + MAX_IMAGES
-    engine = Engine(threads=threads, deadline_s=settings.deadline_s)
+    engine = Engine(threads=threads_for(device.device, cores), deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     buffer = Buffer(settings.max_buffered_bytes)
     return Service(

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from app import vision
     from app.runtime.engine import Engine
+    from app.runtime.model import Model
     from app.settings import Settings
 
 T = TypeVar("T")
@@ -75,12 +76,14 @@ def read_settings(**given: Any) -> "Settings":
         raise Wrong(f"{where}{told}.") from err
 
 
-def bulk_engine() -> "Engine":
-    """An engine over all cores, for work that is waited for."""
+def bulk_engine(model: "Model") -> "Engine":
+    """An engine that keeps all cores and the model's device busy, for work that is waited for."""
+    from app.runtime.batches import threads_for
     from app.runtime.cores import available_cores
     from app.runtime.engine import Engine
 
-    return Engine(threads=available_cores(), deadline_s=_BULK_DEADLINE_S)
+    threads = threads_for(model.session.device, available_cores())
+    return Engine(threads=threads, deadline_s=_BULK_DEADLINE_S)
 
 
 def photo_limits(settings: "Settings") -> "vision.Limits":

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from app.runtime.session import Device
+
 MAX_IMAGES = 32
 """Of a batch."""
 
@@ -32,6 +34,14 @@ class _Waiting:
 def sizes(max_images: int = MAX_IMAGES) -> list[int]:
     """How large batches are: 1, 2, 4, …; a device that knows few shapes plans each only once."""
     return [1 << power for power in range(max_images.bit_length()) if 1 << power <= max_images]
+
+
+def threads_for(device: Device, cores: int) -> int:
+    """How many engine threads keep `device` busy.
+
+    On a GPU a thread is idle while its photo runs: as many more may wait there as fit in a batch.
+    """
+    return cores if device == "cpu" else cores + MAX_IMAGES
 
 
 class Batches:

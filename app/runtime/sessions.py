@@ -30,8 +30,8 @@ _SMALL_WEIGHT_BYTES = "1024"
 
 def narrow(path: Path, provider: str) -> ort.InferenceSession:
     """A session on `provider` whose runs take one thread each, and stand side by side."""
-    options = {} if provider == CPU else _ON_A_GPU
-    return ort.InferenceSession(path, _options(threads=1), [provider], [options])
+    chosen = provider if provider == CPU else (provider, _ON_A_GPU)
+    return ort.InferenceSession(path, _options(threads=1), providers=[chosen])
 
 
 def narrow_and_wide(path: Path, cores: int) -> tuple[ort.InferenceSession, ort.InferenceSession]:

@@ -54,14 +54,16 @@ def test_a_provider_that_is_listed_but_does_not_load_is_no_cuda(monkeypatch, ask
 
 def test_a_session_that_landed_on_the_cpu_instead_is_refused(make_bundle, monkeypatch):
     bundle = make_bundle()
-    real = ort.InferenceSession
-    monkeypatch.setattr(
-        ort,
-        "InferenceSession",
-        lambda path, options, providers: real(path, options, providers=["CPUExecutionProvider"]),
-    )
+    real, asked = ort.InferenceSession, []
+
+    def lands_on_cpu(path, options, providers):
+        asked.extend(providers)
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(ort, "InferenceSession", lands_on_cpu)
     with pytest.raises(DeviceUnavailable, match=r"loaded model.onnx on the CPU instead"):
         Session(bundle.model_path("fp32"), "cuda", "fp32")
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 
 def test_int8_gives_its_golden_photos_their_probabilities_on_any_processor(imagenet):
