@@ -56,9 +56,9 @@ clean: ## remove the environment and what tools left
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo 'Hubel needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	  || { echo 'Hubel needs Python 3.11 to 3.14: make PYTHON=/path/to/python3' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.serve: $(LOCKS)/serve-cpu.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r $(LOCKS)/serve-cpu.txt

@@ -133,7 +133,7 @@ def classify(
         model = registry.resolve(name, version)
         with bulk_engine(model) as engine:
             outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
-            outcomes = with_bar(outcomes, len(photos))
+            outcomes = with_bar(outcomes, len(photos), beside_rows=output is None)
             if parquet is not None and output is not None:
                 failed = parquet.write(outcomes, output)
             else:

@@ -29,10 +29,22 @@ def destination(output: Path | None) -> Generator[IO[str], None, None]:
 
 @contextmanager
 def complete(output: Path) -> Generator[Path, None, None]:
-    """A place beside `output` to write to, which takes its place at the end, or vanishes."""
-    beside = output.with_name(f".{output.name}.part")
+    """A place beside `output` to write to, which takes its place at the end, or vanishes.
+
+    What is no file, as a pipe or /dev/stdout, is written to itself.
+
+    Raises:
+        BadParameter: `output` is a folder, or there is none for it.
+    """
+    output = output.resolve()  # a link stays one
+    if output.is_dir():
+        raise BadParameter(f"{output} is a folder. Name a file for --output.")
     if not output.parent.is_dir():
         raise BadParameter(f"{output.parent} is no folder. Make it, or name another --output.")
+    if output.exists() and not output.is_file():
+        yield output
+        return
+    beside = output.with_name(f".{output.name}.part")
     try:
         yield beside
         os.replace(beside, output)
@@ -66,14 +78,14 @@ def _row_writer(
     return lambda path, outcome: print(line(path, outcome), file=out)
 
 
-def _shown(path: Path) -> str:
-    """The path; bytes of it that are no UTF-8 as question marks."""
+def _shown(path: object) -> str:
+    """A path or words with one; bytes of it that are no UTF-8 as question marks."""
     return str(path).encode("utf-8", "replace").decode()
 
 
 def _table_line(path: Path, outcome: Classified | HubelError) -> str:
     if isinstance(outcome, HubelError):
-        return f"{_shown(path)}  {outcome.code}: {outcome}"
+        return f"{_shown(path)}  {outcome.code}: {_shown(outcome)}"
     shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in outcome.predictions)
     return f"{_shown(path)}  {', '.join(shares)}"
 
@@ -86,7 +98,7 @@ def record(path: Path, outcome: Classified | HubelError) -> dict[str, Any]:
     """What is known of one photo, by name: a line of JSON, a row of Parquet."""
     row: dict[str, Any] = {"path": _shown(path)}
     if isinstance(outcome, HubelError):
-        row["error"] = {"code": outcome.code, "detail": str(outcome)}
+        row["error"] = {"code": outcome.code, "detail": _shown(outcome)}
     else:
         row |= {
             "model": outcome.model,
@@ -109,7 +121,7 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
     def row(path: Path, outcome: Classified | HubelError) -> None:
         cells: dict[str, Any] = {"path": _shown(path)}
         if isinstance(outcome, HubelError):
-            cells["error"] = f"{outcome.code}: {outcome}"
+            cells["error"] = f"{outcome.code}: {_shown(outcome)}"
         else:
             cells["decision"] = outcome.decision or ""
             for (label, probability), p in zip(pairs, outcome.predictions, strict=False):
@@ -132,5 +144,5 @@ def evaluation(result: Evaluation) -> str:
     lines += [f"{c['recall']:13.1%}  {c['images']:6}  {c['label']}" for c in worst]
     if result.failed:
         lines += ["", f"{len(result.failed)} photos can't be used:"]
-        lines += [f"{failure['path']}  {failure['error']}" for failure in result.failed]
+        lines += [_shown(f"{failure['path']}  {failure['error']}") for failure in result.failed]
     return "\n".join(lines)

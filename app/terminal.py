@@ -93,9 +93,12 @@ def photo_limits(settings: "Settings") -> "vision.Limits":
     return vision.Limits(settings.max_image_bytes, settings.max_pixels)
 
 
-def with_bar(items: Iterable[T], length: int) -> Iterator[T]:
-    """Hand `items` on, with a bar on standard error where that is a terminal."""
-    hidden = not sys.stderr.isatty()
+def with_bar(items: Iterable[T], length: int, *, beside_rows: bool = False) -> Iterator[T]:
+    """Hand `items` on, with a bar on standard error where that is a terminal.
+
+    None where rows go to the same terminal meanwhile (`beside_rows`).
+    """
+    hidden = not sys.stderr.isatty() or (beside_rows and sys.stdout.isatty())
     with click.progressbar(
         items, length, label="photos", show_pos=True, file=sys.stderr, hidden=hidden
     ) as bar:

@@ -220,6 +220,41 @@ def test_an_output_that_cannot_be_written_is_named(hubel, models, photos, tmp_pa
     one_sentence(result, 2, str(tmp_path / "none"))
 
 
+@pytest.mark.parametrize("name", [".", "results"])
+def test_an_output_that_is_a_folder_is_refused_before_any_photo(
+    hubel, models, photos, tmp_path, monkeypatch, name
+):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    from app.runtime import bulk
+
+    monkeypatch.setattr(bulk, "classify", lambda *_: pytest.fail("it was classified"))
+    result = hubel("classify", photos, "--models", models, "--output", name)
+    one_sentence(result, 2, f"{tmp_path / name} is a folder.")
+
+
+def test_an_output_that_is_a_link_or_no_file_stays_what_it_is(hubel, models, photos, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    (tmp_path / "target.csv").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    for name in ("link.csv", "pipe"):
+        arguments = ("--models", models, "--format", "csv", "--output", tmp_path / name)
+        assert hubel("classify", photos, *arguments).exit_code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()
+    assert reader.communicate(timeout=20)[0] == (tmp_path / "target.csv").read_text() != "old"
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
+def test_a_name_that_is_no_utf8_ends_no_run(hubel, models, photos, form):
+    missing = os.fsencode(photos / "caf") + b"\xe9.jpg"
+    os.symlink(b"nowhere", missing)
+    result = hubel("classify", photos, "--models", models, "--format", form)
+    assert result.exit_code == 1
+    assert "caf?.jpg can't be read" in result.stdout
+
+
 def test_a_folder_without_photos(hubel, models, tmp_path):
     (tmp_path / "empty").mkdir()
     result = hubel("classify", tmp_path / "empty", "--models", models)

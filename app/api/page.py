@@ -2,9 +2,10 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _WEB = Path(str(files("app") / "web"))
@@ -21,6 +22,16 @@ _DOCS_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
 }
+
+
+class _Assets(StaticFiles):
+    """Asked for again each time, by their ETags: those of two releases don't go together."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,4 +51,4 @@ async def docs() -> FileResponse:
 def install(app: FastAPI) -> None:
     """Serve the pages and their assets from `app`."""
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_WEB), name="static")
+    app.mount("/static", _Assets(directory=_WEB), name="static")

@@ -21,7 +21,8 @@ from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.model import Model
 
-_PARTS = ("test", "val")
+_PARTS = ("test", "val", "validation", "valid")
+"""Folders that hold a part of a split, the one to be measured on first."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
     """
-    root = next((data / part for part in _PARTS if (data / part).is_dir()), data)
     index_of = _indices(labels)
+    parts = [data / part for part in _PARTS if _key(part) not in index_of]
+    root = next((part for part in parts if part.is_dir()), data)
     folders = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
     strange = [folder.name for folder in folders if _key(folder.name) not in index_of]
     if strange:

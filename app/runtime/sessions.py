@@ -30,8 +30,10 @@ _SMALL_WEIGHT_BYTES = "1024"
 
 def narrow(path: Path, provider: str) -> ort.InferenceSession:
     """A session on `provider` whose runs take one thread each, and stand side by side."""
-    chosen = provider if provider == CPU else (provider, _ON_A_GPU)
-    return ort.InferenceSession(path, _options(threads=1), providers=[chosen])
+    if provider == CPU:
+        return _plain(path, threads=1)
+    chosen = [(provider, _ON_A_GPU)]
+    return ort.InferenceSession(path, _options(threads=1), providers=chosen)
 
 
 def narrow_and_wide(path: Path, cores: int) -> tuple[ort.InferenceSession, ort.InferenceSession]:
@@ -45,9 +47,10 @@ def narrow_and_wide(path: Path, cores: int) -> tuple[ort.InferenceSession, ort.I
         with TemporaryDirectory(prefix="hubel-") as folder:
             optimised = _optimise(path, Path(folder))
             return _open(optimised, 1), _open(optimised, cores)
-    except OSError as err:
+    except Exception as err:  # ONNX Runtime has its own for a full disk
+        plain = narrow(path, CPU), _plain(path, cores)  # raises, where the file is the reason
         log.warning("%s is held in memory twice: %s", path.name, err)
-        return narrow(path, CPU), _open(path, cores)
+        return plain
 
 
 def _optimise(path: Path, folder: Path) -> Path:
@@ -72,6 +75,10 @@ def _open(optimised: Path, threads: int) -> ort.InferenceSession:
     # Threads spin for their next part while a run lasts, and no longer.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(optimised, options, providers=[CPU])
+
+
+def _plain(path: Path, threads: int) -> ort.InferenceSession:
+    return ort.InferenceSession(path, _options(threads), providers=[CPU])
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -99,6 +99,13 @@ def test_an_unknown_model_or_version(client, photo, params):
     assert "colours" in body["detail"]
 
 
+def test_assets_are_asked_for_again_and_sent_once(client):
+    first = client.get("/static/page/page.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/page/page.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/static/none.js"])
 def test_nothing_is_there(client, path):
     assert path in check(client.get(path), 404, "not_found")["detail"]

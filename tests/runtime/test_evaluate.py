@@ -75,11 +75,18 @@ def test_a_folder_that_is_no_label_is_refused_by_its_name(folders):
         (("train", "val", "test"), "test"),
         (("train", "val"), "val"),
         (("train", "test"), "test"),
+        (("train", "validation"), "validation"),
     ],
 )
 def test_the_part_kept_for_testing_is_measured(folders, parts, used):
     data = folders({f"{part}/tench/a.jpg": "red" for part in parts})
     assert [p.path for p in labelled_photos(data, LABELS)] == [data / used / "tench/a.jpg"]
+
+
+def test_a_label_called_as_a_part_is_a_label(folders):
+    data = folders({"test/a.jpg": "red", "train/b.jpg": "red"})
+    found = labelled_photos(data, (Label(name="train"), Label(name="test")))
+    assert [(p.path.name, p.index) for p in found] == [("a.jpg", 1), ("b.jpg", 0)]
 
 
 def test_photos_are_found_below_in_order_and_others_are_passed_over(folders):

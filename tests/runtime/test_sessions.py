@@ -62,6 +62,16 @@ def test_without_a_temporary_folder_each_has_its_own_copy(imagenet, pixels, monk
     assert "held in memory twice" in caplog.text
 
 
+def test_without_room_for_the_weights_each_has_its_own_copy(imagenet, pixels, monkeypatch, caplog):
+    def full(path, folder):
+        raise RuntimeError("Failed to write external initializers")  # ONNX Runtime's own
+
+    monkeypatch.setattr(sessions, "_optimise", full)
+    one, other = narrow_and_wide(imagenet / "model.onnx", 2)
+    assert np.abs(run(one, pixels[:1]) - run(other, pixels[:1])).max() < 1e-5
+    assert "held in memory twice" in caplog.text
+
+
 class Recording:
     """Stands for ONNX Runtime's session."""
 

@@ -18,6 +18,8 @@ LARGEST = 31
 """Rows or columns of a filter."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Of red, green and blue; ITU-R BT.601, as Pillow's greyscale."""
+_NOTHING = 1e-9
+"""Of what a kernel's weights add up to: smaller answers are rounding."""
 _EXAMPLE = (
     "Send rows of numbers, as in [[-1,0,1],[-2,0,2],[-1,0,1]], or three such for red, green, blue."
 )
@@ -81,4 +83,6 @@ def convolve(canvas: NDArray[np.uint8], kernel: Kernel) -> NDArray[np.float32]:
     height, width = kernel.weights.shape[1:]
     whole = np.fft.irfft2(spectrum.sum(axis=0), size)
     valid = whole[: size[0] - height + 1, : size[1] - width + 1]
+    # what rounding leaves where the sum is 0 is no answer
+    valid[np.abs(valid) < _NOTHING * np.abs(kernel.weights).sum()] = 0
     return valid.astype(np.float32)

@@ -42,6 +42,12 @@ async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
     answer = await fetch(urlOf(path, query), { method, body, headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (body && !(await isReadable(body)))
+      throw new Problem({
+        code: "unreadable",
+        title: "This file can't be read",
+        detail: "It is a folder, or was moved or changed after it was chosen. Choose it again.",
+      });
     throw new Problem({
       code: "gone",
       title: "The service does not answer",
@@ -57,6 +63,15 @@ async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
     retryAfter: Number(answer.headers.get("Retry-After")) || null,
     requestId: told.request_id,
   });
+}
+
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // The way of every question about a photo.

@@ -70,16 +70,25 @@ function equation({ channel, map, filter }, index, maps, details) {
 }
 
 function reading(channel) {
-  if (channel.max <= 0) return "This filter finds nothing in this photo: every answer is 0.";
+  if (channel.max <= 0) return `This filter finds nothing in this photo: no answer is above 0${channel.min < 0 ? `, the lowest is ${short(channel.min)}` : ""}.`;
   return `Strongest ${short(channel.max)} at row ${channel.strongest[0]}, column ${channel.strongest[1]}; mean ${short(channel.mean)}. It answers above 0 at ${Math.round(channel.active * 100)} % of the places.`;
 }
 
 function intro(maps, details) {
   const count = maps.shape[0];
   const size = details.filters ? `${details.filters.shape[2]} × ${details.filters.shape[3]} pixels` : "a few pixels";
-  return `The first layer, ${maps.layer}, holds ${count} filters of ${size}. Each is laid over every place of the photo; where the pixels below are like it, the sum of the products is large, and the map is bright.`;
+  return `The first layer, ${maps.layer}, holds ${count} filters of ${size}. Each is laid over ${places(maps, details)} of the photo; where the pixels below are like it, the sum of the products is large.`;
+}
+
+// Maps with half of the photo's rows come of a filter that steps over every second pixel.
+function places(maps, details) {
+  const step = Math.round(details.input.size / maps.shape[1]);
+  if (step < 2) return "every place";
+  return step === 2 ? "every second place, in both directions," : `one place in ${step}, in both directions,`;
 }
 
 const scaleText = (maps, details) =>
-  `All maps share one scale, from ${short(maps.scale.low)} (dark) to ${short(maps.scale.high)} (bright).` +
+  (maps.scale.low < 0
+    ? `All maps share one scale, from ${short(maps.scale.low)} (blue) over 0 (grey) to ${short(maps.scale.high)} (orange).`
+    : `All maps share one scale, from ${short(maps.scale.low)} (dark) to ${short(maps.scale.high)} (bright).`) +
   (details.filters ? ` All filters share one, too: grey is a weight of 0, full colour ${short(details.filters.largest)}, with a cube root between.` : "");

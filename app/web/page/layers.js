@@ -10,19 +10,19 @@ const SHOWN = 24;
 let last = null;
 
 const WORDS = {
-  Conv: "Each map is a filter of this layer, laid over all maps of the layer before.",
-  Relu: "Filters over all maps of the layer before; what is below 0 becomes 0.",
-  Clip: "Filters over all maps of the layer before; what is below 0 becomes 0, what is above 6 becomes 6.",
-  Add: "A short cut: what this block found is added to what came into it.",
+  Conv: "Each map is what one filter of this layer answers to the maps before it.",
+  Relu: "What was below 0 has become 0.",
+  Clip: "What was below 0 has become 0, and what was above the largest allowed has become that.",
+  Add: "Two layers, added up: in a block with a short cut, what it found and what came into it.",
   MaxPool: "Of each little square only the largest answer is kept.",
   AveragePool: "Of each little square the mean is kept.",
-  ReduceMean: "The mean of each map: what was found, no longer where. This vector is the embedding.",
+  ReduceMean: "The mean of each map: what was found, no longer where.",
   GlobalAveragePool: "The mean of each map: what was found, no longer where.",
   Flatten: "All maps, written down as one long row of numbers.",
   Reshape: "The same numbers in another arrangement.",
   Gemm: "Each number here is a weighted sum of all numbers before.",
   MatMul: "Each number here is a weighted sum of all numbers before.",
-  Div: "The sums, divided by the temperature that makes probabilities mean what they say.",
+  Div: "The numbers before, divided; at the end by the temperature that makes probabilities mean what they say.",
   Softmax: "Each label's share of the whole: the probabilities.",
   Transpose: "The photo's three colours, each as a map of its own, scaled to about −1 to 1.",
 };
@@ -66,7 +66,8 @@ export async function openLayers(body, about) {
       const found = await about.once(`layer ${layer.name} ${layer.shape.length > 1 ? SHOWN : ""}`, () =>
         api.activations(about.file, about.which, { layer: layer.name, top: layer.shape.length > 1 ? SHOWN : null }, about.signal),
       );
-      if (at === index) view.replaceChildren(...(found.shape.length === 3 ? await mapsOf(found, layer) : vectorOf(found, layer, details)));
+      const shown = found.shape.length === 3 ? await mapsOf(found, layer) : vectorOf(found, layer, details);
+      if (at === index) view.replaceChildren(...shown);
     } catch (error) {
       about.fail(error);
     } finally {

@@ -99,5 +99,5 @@ function balance0(rows) {
   const all = rows.flat();
   const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
   if (all.every((value) => value === all[0])) return rows; // a blur has nothing else to say
-  return rows.map((row) => row.map((value) => Number((value - mean).toFixed(4))));
+  return rows.map((row) => row.map((value) => value - mean));
 }

@@ -14,11 +14,15 @@ import { openPixels } from "./pixels.js";
 import { openRequest } from "./request.js";
 import { labelInStrip, showStrip } from "./strip.js";
 
-// Photos that were taken in; `kept` holds what was asked about each, by model, version and question.
+// Photos that were taken in; `kept` holds what was asked about each, by model, version and question,
+// and `labels` its label by model and version.
 const photos = [];
 let current = null;
 let wanted = null; // the label whose place in the photo was asked for last
 let asking = new AbortController();
+
+// What says something of one photo and nothing of the others.
+const ABOUT_A_PHOTO = new Set(["not_an_image", "unsupported_format", "broken_image", "too_many_bytes", "too_many_pixels", "unreadable"]);
 
 const steps = {
   "step-pixels": openPixels,
@@ -30,9 +34,11 @@ const steps = {
 
 const models = pickers(() => current && look(current), fail);
 
+const nameOf = (which) => `${which.model}/${which.version}`;
+
 // Asks a question about a photo and a model once; what went wrong is asked again.
 function once(photo, which, question, ask) {
-  const key = `${which.model}/${which.version} ${question}`;
+  const key = `${nameOf(which)} ${question}`;
   if (!photo.kept.has(key)) {
     const answer = ask();
     photo.kept.set(key, answer);
@@ -74,11 +80,11 @@ async function look(photo) {
   current = photo;
   byId("looked").hidden = byId("answer").hidden = false;
   document.body.classList.add("has-photo");
-  showStrip(photos, photo, look);
+  showStrip(photos, photo, look, (other) => other.labels.get(nameOf(models.chosen())));
   clearProblem();
   clearHeat();
   byId("working").hidden = false;
-  await drawPhoto(photo);
+  await drawPhoto(photo, signal);
   if (signal.aborted) return;
   try {
     await models.ready();
@@ -89,14 +95,15 @@ async function look(photo) {
     showAnswer(answer, explain, models);
     say(`${answer.predictions[0]?.label ?? "No label"}, ${photo.file.name}`);
     refresh();
-    classifyRest(which, signal);
   } catch (error) {
     if (signal.aborted) return;
     showAnswer(null);
     fail(error, () => look(photo));
+    if (!ABOUT_A_PHOTO.has(error.code)) return; // the others would fare no better
   } finally {
     if (!signal.aborted) byId("working").hidden = true;
   }
+  classifyRest(models.chosen(), signal);
 }
 
 // One after another, so that the strip tells of all photos; what fails says so when it is chosen.
@@ -104,7 +111,9 @@ async function classifyRest(which, signal) {
   for (const photo of photos) {
     const answer = await classified(photo, which).catch(() => null);
     if (signal.aborted) return;
-    labelInStrip(photos.indexOf(photo), answer?.predictions[0]?.label ?? "?");
+    const label = answer?.predictions[0]?.label ?? "?";
+    photo.labels.set(nameOf(which), label);
+    labelInStrip(photos.indexOf(photo), label);
   }
 }
 
@@ -164,7 +173,7 @@ async function fill(step, open) {
 
 takePhotos((files) => {
   for (const file of files)
-    photos.push({ file, url: URL.createObjectURL(file), kept: new Map() });
+    photos.push({ file, url: URL.createObjectURL(file), kept: new Map(), labels: new Map() });
   look(photos.at(-files.length)).then(() => {
     byId("answer").scrollIntoView({ block: "nearest" });
     byId("answer").focus({ preventScroll: true });

@@ -7,14 +7,17 @@ const WARM = [255, 96, 0];
 const HOT = [255, 225, 60];
 const DIM = 0.34; // how far the rest of the photo steps back
 
-// The centre square, brought to 480 x 480. The service's own canvas is shown in the first step.
-export async function drawPhoto(photo) {
+// The centre square, brought to 480 x 480, on white. The service's own canvas is shown in the first step.
+export async function drawPhoto(photo, signal) {
   const canvas = byId("photo");
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, SIDE, SIDE);
-  canvas.setAttribute("aria-label", `${photo.file.name}, its centre square, as the network reads it`);
+  canvas.setAttribute("aria-label", `${photo.file.name}, the centre square that the network is given`);
   try {
     const image = await createImageBitmap(photo.file);
+    if (signal.aborted) return image.close(); // another photo was chosen meanwhile
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, SIDE, SIDE);
     const side = Math.min(image.width, image.height);
     context.imageSmoothingQuality = "high";
     context.drawImage(image, (image.width - side) / 2, (image.height - side) / 2, side, side, 0, 0, SIDE, SIDE);

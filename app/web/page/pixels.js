@@ -8,6 +8,7 @@ const AROUND = 2; // pixels on each side of the one under the cursor
 const CHANNELS = [["Red", "red"], ["Green", "green"], ["Blue", "blue"]];
 
 export async function openPixels(body, about) {
+  const { input } = await about.details();
   const found = await about.once("canvas", () =>
     api.activations(about.file, about.which, { layer: "canvas" }, about.signal),
   );
@@ -24,7 +25,7 @@ export async function openPixels(body, about) {
   const data = context.getImageData(0, 0, SIDE, SIDE).data;
   const loupe = new Loupe();
   body.replaceChildren(
-    el("p", { textContent: "To the network your photo is this array: 480 rows of 480 pixels, each three numbers from 0 to 255. Point at the photo, or use the arrow keys." }),
+    el("p", { textContent: `A photo is an array of numbers: this one has 480 rows of 480 pixels, each three numbers from 0 to 255. ${given(input)} Point at the photo, or use the arrow keys.` }),
     el("div", { className: "pixel-view" }, canvas, loupe.node),
   );
 
@@ -52,6 +53,14 @@ export async function openPixels(body, about) {
     move(at[0] + way[0] * step, at[1] + way[1] * step);
   });
   move(...at);
+}
+
+// What the network is given of the array.
+function given({ size, crop }) {
+  const part = crop < 1 ? `the middle ${Math.round(crop * 100)} % of it` : "it";
+  return crop === 1 && size === SIDE
+    ? "The network reads it as it is."
+    : `The network reads ${part} brought to ${size} × ${size} × 3.`;
 }
 
 // The neighbourhood of one pixel, once for each channel.

@@ -19,6 +19,7 @@ let timer = 0;
 export function clearProblem() {
   clearInterval(timer);
   byId("problem").hidden = true;
+  byId("again").replaceChildren();
   byId("key-form").hidden = true;
 }
 
@@ -31,8 +32,8 @@ export function showProblem(problem, again) {
     el("p", { textContent: problem.detail ?? String(problem) }),
   );
   if (hint) box.append(el("p", { className: "quiet", textContent: hint }));
-  if (WORTH_A_RETRY.has(problem.code)) box.append(retry(problem, again));
   if (problem.requestId) box.append(el("p", { className: "quiet", textContent: `Request ${problem.requestId}` }));
+  byId("again").replaceChildren(...(WORTH_A_RETRY.has(problem.code) ? [retry(problem, again)] : []));
   box.hidden = false;
   box.scrollIntoView({ block: "nearest" });
 }
@@ -65,7 +66,12 @@ export function askForKey(problem, again) {
   form.hidden = false;
   form.onsubmit = (event) => {
     event.preventDefault();
-    setKey(byId("key").value);
+    const key = byId("key").value.trim();
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      byId("key-told").textContent = "A key has letters, digits and signs of ASCII alone. Was something else copied with it?";
+      return;
+    }
+    setKey(key);
     form.hidden = true;
     again();
   };

@@ -2,9 +2,9 @@
 
 import { byId, el } from "./dom.js";
 
-export function showStrip(photos, current, look) {
+// `labelOf` gives a photo's label by the chosen model, where it is known.
+export function showStrip(photos, current, look, labelOf) {
   const strip = byId("strip");
-  const labels = [...strip.querySelectorAll("span")].map((label) => label.textContent);
   strip.hidden = photos.length < 2;
   strip.replaceChildren(
     ...photos.map((photo, index) => {
@@ -13,10 +13,10 @@ export function showStrip(photos, current, look) {
         {
           type: "button",
           title: photo.file.name,
-          attrs: { "aria-label": `Photo ${index + 1}: ${photo.file.name}`, "aria-pressed": photo === current },
+          attrs: { "aria-label": spoken(index, photo.file.name, labelOf(photo)), "aria-pressed": photo === current },
         },
         el("img", { src: photo.url, alt: "", width: 72, height: 56 }),
-        el("span", { textContent: labels[index] || "…", attrs: { "aria-hidden": "true" } }),
+        el("span", { textContent: labelOf(photo) ?? "…", attrs: { "aria-hidden": "true" } }),
       );
       button.addEventListener("click", () => {
         look(photo);
@@ -31,5 +31,7 @@ export function labelInStrip(index, label) {
   const button = byId("strip").children[index]?.firstChild;
   if (!button) return;
   button.lastChild.textContent = label;
-  button.setAttribute("aria-label", `Photo ${index + 1}: ${button.title}: ${label}`);
+  button.setAttribute("aria-label", spoken(index, button.title, label));
 }
+
+const spoken = (index, name, label) => `Photo ${index + 1}: ${name}${label ? `: ${label}` : ""}`;

@@ -152,6 +152,14 @@ def test_a_filter_of_ones_own_is_multiplied_and_summed_at_every_place(shape):
     np.testing.assert_allclose(found, loops(canvas, kernel.weights), atol=1e-5)
 
 
+@pytest.mark.parametrize("level", [0, 77, 200, 255])
+def test_a_filter_whose_weights_cancel_out_answers_0_where_the_photo_is_plain(level):
+    weights = np.zeros((1, 7, 7))
+    weights[0, range(7), range(7)] = 1
+    canvas = np.full((480, 480, 3), level, np.uint8)
+    assert not convolve(canvas, Kernel(weights - weights.mean())).any()
+
+
 def test_a_curve_detector_answers_most_where_the_curve_is(inside, model):
     text = ["......#", ".....##", "....##.", "...##..", "..##...", "..##...", "..##..."]
     curve = np.array([[1.0 if sign == "#" else 0.0 for sign in row] for row in text])
