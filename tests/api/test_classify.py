@@ -1,9 +1,11 @@
 """POST /api/v1/classify: every way to send images, and that each gets its own answer."""
 
+import asyncio
 import io
 import json
 import random
 import re
+import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from app.api.answer import written
 
 CLASSIFY = "/api/v1/classify"
 COLOURS = ("red", "green", "blue")
@@ -240,3 +244,9 @@ def test_a_batched_answer_equals_the_single_answers(client, photo, colours):
     batch = client.post(CLASSIFY, params={"batch": True}, files=files(*photos)).json()["results"]
     single = [client.post(CLASSIFY, content=data).json() for data in photos]
     assert batch == single
+
+
+@pytest.mark.parametrize(("numbers", "is_here"), [(5, True), (200, True), (201, False)])
+def test_only_a_short_answer_is_written_on_the_event_loop(numbers, is_here):
+    thread = asyncio.run(written(threading.get_ident, numbers))
+    assert (thread == threading.get_ident()) is is_here
