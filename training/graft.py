@@ -27,7 +27,7 @@ def graft(
     """The graph at `backbone` with another head, checked in full.
 
     Args:
-        backbone: a graph written by training.export.
+        backbone: a graph written by training.export or training.quantize.
         head: K classes of the embedding's D numbers.
         temperature: that the logits are divided by.
         prototypes: (P, D) of length 1.
@@ -47,6 +47,7 @@ def graft(
     outputs = {output.name: output for output in model.graph.output}
     shape = outputs["probabilities"].type.tensor_type.shape
     shape.dim[1].dim_value = len(head.bias)
+    del model.graph.value_info[:]  # the int8 file tells the shapes in between, of the old head too
     add_familiarity(model.graph, prototypes)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -1,7 +1,7 @@
 """The recipe `head`: a backbone that stays as it is, and a new last layer.
 
     photos -> head, temperature, prototypes, threshold    head_learning
-           -> grafted onto the backbone's graph           graft
+           -> grafted onto the backbone's graphs, fp32 and int8    graft
 
 What has to be chosen is chosen by cross-validation over train and val together, which uses every
 photo; test is only looked at in the end (training.ending).
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
-from app.bundle import Bundle, InputSpec
+from app.bundle import Bundle, InputSpec, Precision
 from training.graft import graft
 from training.head_learning import Learnt, learn
 from training.report import Curve, Line
@@ -47,10 +48,10 @@ class HeadRecipe:
         """Fit the head, and put it on the backbone."""
         del scratch, checkpoint  # it takes seconds
         learnt = learn(task, self.backbone, tell)
-        source = self.backbone.model_path("fp32")
         tested = task.examples.of("test")
         return Outcome(
-            graph=graft(source, learnt.head, learnt.temperature, learnt.prototypes),
+            graph=self._grafted("fp32", learnt),
+            int8=self._grafted("int8", learnt) if self._has_int8 else None,
             reference="scikit-learn",
             wanted=learnt.judge.probabilities(learnt.embeddings[tested], tested),
             logits=learnt.head.logits(learnt.embeddings[tested]),
@@ -69,6 +70,14 @@ class HeadRecipe:
             curves=(_strengths(learnt),),
             card=self._card(learnt),
         )
+
+    @property
+    def _has_int8(self) -> bool:
+        return "int8" in self.backbone.manifest.precisions
+
+    def _grafted(self, precision: Precision, learnt: Learnt) -> onnx.ModelProto:
+        source = self.backbone.model_path(precision)
+        return graft(source, learnt.head, learnt.temperature, learnt.prototypes)
 
     def _card(self, learnt: Learnt) -> str:
         return textwrap.fill(

@@ -1,13 +1,16 @@
 """The int8 graph of a trained network, and whether it may ship.
 
-At most 100 training photos give the ranges. If runs of it are slower than fp32's, that is all there
-is to know. Else the two precisions are compared on other photos by answers of what didn't learn
-from them (`Judge`), so no photo's answer is firmer than a new photo's.
+the recipe's own, where it has one, or where that misses:
+at most 100 training photos -> ranges and roundings -> a graph
+-> runs slower than fp32: that is all there is to know
+-> else both precisions answer other photos, by what didn't learn from them (`Judge`), so that no
+photo's answer is firmer than a new photo's
 """
 
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
@@ -35,21 +38,33 @@ def quantized(
         task: the photos, and the seed that chooses which do what.
         outcome: says which may give ranges, and which may be compared on.
     """
-    rng = np.random.default_rng(task.seed)
-    count = min(CALIBRATION_PHOTOS, len(outcome.ranged) // 2)
-    ranged = np.sort(rng.permutation(outcome.ranged)[:count])
+    file = folder / MODEL_FILES["int8"]
+    result = None
+    if outcome.int8 is not None and len(outcome.compared) >= INT8_FEW_IMAGES:
+        onnx.save(outcome.int8, file)
+        int8, result = _judged(file, fp32, task, outcome, outcome.compared)
+        if int8 or result.is_slower:
+            return int8, result
+    ranged = np.random.default_rng(task.seed).permutation(outcome.ranged)
+    ranged = np.sort(ranged[: min(CALIBRATION_PHOTOS, len(ranged) // 2)])
     others = np.setdiff1d(outcome.compared, ranged)
     if len(others) < INT8_FEW_IMAGES:
-        return None, None
-    file, rows = folder / MODEL_FILES["int8"], task.examples.rows
-    quantize(folder / MODEL_FILES["fp32"], task.pixels[rows[ranged]], file)
-    int8 = Session(file, "cpu", "int8")
-    compared = np.sort(rng.permutation(others)[:COMPARED])
-    result = _compared(fp32, int8, task, outcome, compared)
-    if result.misses:
-        file.unlink()
         return None, result
-    return int8, result
+    quantize(folder / MODEL_FILES["fp32"], task.pixels[task.examples.rows[ranged]], file)
+    return _judged(file, fp32, task, outcome, others)
+
+
+def _judged(
+    file: Path, fp32: Session, task: Task, outcome: Outcome, photos: NDArray[np.intp]
+) -> tuple[Session | None, Int8Result]:
+    """The graph in `file`, or None and no file where it missed a gate; and its comparison."""
+    int8 = Session(file, "cpu", "int8")
+    rng = np.random.default_rng(task.seed)
+    result = _compared(fp32, int8, task, outcome, np.sort(rng.permutation(photos)[:COMPARED]))
+    if not result.misses:
+        return int8, result
+    file.unlink()
+    return None, result
 
 
 def _compared(

@@ -93,6 +93,7 @@ def outcome(
     pixels = task.pixels[examples.rows[tested[:_COMPARED]]]
     return Outcome(
         graph=graph,
+        int8=None,
         reference="PyTorch",
         wanted=calibration.softmax(logits_of(network, pixels) / temperature),
         logits=of_test,

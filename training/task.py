@@ -46,6 +46,8 @@ class Outcome:
 
     graph: onnx.ModelProto
     """fp32, with its temperature."""
+    int8: onnx.ModelProto | None
+    """The same in int8, where the recipe has it without asking the photos."""
     reference: str
     """Whose arithmetic `wanted` is: `PyTorch`."""
     wanted: NDArray[np.floating]

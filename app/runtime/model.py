@@ -1,8 +1,9 @@
 """A model that may serve: a bundle, verified, and the session of the precision chosen for here.
 
 folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos;
-the first that passes serves. int8 comes first on a CPU that has instructions for it; elsewhere, and
-where it misses its golden photos, fp32 serves, and `notes` says so. CUDA never serves int8.
+the first that passes serves. int8 comes first on a CPU. Where that has no instructions for it, it is
+timed against fp32; where it gains too little, or misses its golden photos, fp32 serves, and `notes`
+says so. CUDA never serves int8.
 """
 
 import time
@@ -19,6 +20,11 @@ from app.errors import BundleMismatch
 from app.runtime.batches import Batches
 from app.runtime.session import Device, Session, saturates_int8
 from app.runtime.verify import check_signature, require_golden, run_golden
+
+WORTH_IT = 1.1
+"""So many times as fast as fp32 int8 must be, to serve where it has to be timed: what it gains must
+be worth a little accuracy, and more than chance."""
+_TURNS = 7
 
 
 @dataclass(frozen=True)
@@ -94,16 +100,34 @@ def load_model(
     notes: list[str] = []
     *preferred, last = candidates(bundle, device, precision)
     for choice in preferred:
-        if choice == "int8" and saturates_int8():
-            notes.append(
-                "int8 is passed over: this processor has no instructions that speed it up."
-            )
-            continue
         try:
-            return _open(bundle, device, choice, notes, cores)
+            model = _open(bundle, device, choice, notes, cores)
         except BundleMismatch as err:
             notes.append(f"{choice} is passed over: {err}")
+            continue
+        if not saturates_int8() or (speedup := _speedup(model)) >= WORTH_IT:
+            return model
+        notes.append(
+            f"{choice} is passed over: on this processor it is {speedup:.2f} times as fast as fp32, "
+            f"and it serves from {WORTH_IT} on."
+        )
+        del model
     return _open(bundle, device, last, notes, cores)
+
+
+def _speedup(model: Model) -> float:
+    """How many times as fast as fp32 the model runs, one thread each; the median of a few turns."""
+    reference = Session(model.bundle.model_path("fp32"), "cpu", "fp32")
+    size = model.manifest.input.size
+    image = np.full((1, size, size, 3), 127, np.uint8)
+    turns = [_seconds(reference, image) / _seconds(model.session, image) for _ in range(_TURNS)]
+    return float(np.median(turns))
+
+
+def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
+    began = time.perf_counter()
+    session.run(image)
+    return time.perf_counter() - began
 
 
 def candidates(bundle: Bundle, device: Device, precision: Precision | None) -> list[Precision]:

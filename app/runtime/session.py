@@ -99,7 +99,8 @@ def _load_cuda() -> None:
 def saturates_int8() -> bool:
     """Whether this processor cuts sums of uint8 x int8 products short, as x86 without VNNI does.
 
-    `Session` computes them exactly there too, but no faster than fp32.
+    `Session` computes them exactly there too; fast only where weights have seven bits, which can't
+    saturate.
     """
     options = ort.SessionOptions()
     options.log_severity_level = _NOTHING

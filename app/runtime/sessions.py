@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
 _EXACT_INT8 = "session.x64quantprecision"
-"""Where products of uint8 and int8 saturate, as on x86 without VNNI, weights become uint8."""
+"""Where products of uint8 and int8 saturate, as on x86 without VNNI, weights of over seven bits
+become uint8, which is exact and slow."""
 _ON_A_GPU = {"use_tf32": "0"}
 """float32 is float32 there, too: TF32, the provider's default, keeps 10 bits of each number, which
 golden photos may not forgive."""

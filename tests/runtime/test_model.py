@@ -28,15 +28,30 @@ def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
     assert "0.02 is allowed" in note
 
 
-def test_a_processor_without_int8_instructions_is_served_fp32_with_a_note(make_bundle, monkeypatch):
+@pytest.mark.parametrize(("speedup", "serves"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
+def test_a_processor_without_int8_instructions_is_served_what_is_fast(
+    make_bundle, monkeypatch, speedup, serves
+):
     monkeypatch.setattr("app.runtime.model.saturates_int8", lambda: True)
+    seconds = {"fp32": speedup, "int8": 1.0}
+    monkeypatch.setattr(
+        "app.runtime.model._seconds", lambda session, image: seconds[session.precision]
+    )
     folder = make_bundle(int8_sharpness=8.0).folder
     model = load_model(folder, "cpu")
-    assert model.session.precision == "fp32"
-    assert model.notes == (
-        "int8 is passed over: this processor has no instructions that speed it up.",
-    )
+    assert model.session.precision == serves
+    if serves == "fp32":
+        assert model.notes == (
+            f"int8 is passed over: on this processor it is {speedup} times as fast as fp32, "
+            "and it serves from 1.1 on.",
+        )
     assert load_model(folder, "cpu", "int8").session.precision == "int8"
+
+
+def test_where_int8_has_instructions_nothing_is_timed(make_bundle, monkeypatch):
+    monkeypatch.setattr("app.runtime.model._seconds", None)
+    model = load_model(make_bundle(int8_sharpness=8.0).folder, "cpu")
+    assert model.session.precision == "int8"
 
 
 def test_a_precision_asked_for_is_not_replaced(make_bundle):

@@ -203,8 +203,7 @@ def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch
     assert manifest.precisions == ("fp32", "int8")
     assert manifest.metrics["int8"].top1 == 1
     assert {"fp32", "int8"} == set(manifest.golden.expected)
-    # 24 photos, of which half of train and val gave the ranges
-    assert "int8 on 14 photos: drop 0.00 points" in result.output
+    assert "int8 on 24 photos: drop 0.00 points" in result.output
     session = Session(made.model_path("int8"), "cpu", "int8")
     pixels = np.zeros((1, 240, 240, 3), np.uint8)
     assert session.outputs_of(["familiarity"], pixels)[0].shape == (1,)
@@ -314,3 +313,28 @@ def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path)
     _refused(_train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name")
     _refused(_train(tmp_path / "none", "--output", tmp_path / "out"), "does not exist")
     _refused(_train(data, "--output", tmp_path / "out", "--recipe", "magic"), "'magic'")
+
+
+def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
+    monkeypatch.setattr(int8, "in_turn", _timed(2.0))
+    judged = []
+
+    def judge(file, *rest):
+        judged.append((file.read_bytes(), rest[-1]))
+        answer = _judged(file, *rest)
+        return answer if len(judged) > 1 else (None, answer[1])
+
+    _judged = int8._judged
+    monkeypatch.setattr(int8, "_judged", judge)
+    result = _train(data, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    (own, all_photos), (made, others) = judged
+    assert own != made
+    assert (len(all_photos), len(others)) == (24, 14)
+    assert "int8 on 14 photos" in result.output
+    assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == made

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
 from training.gates import INT8_FEW_IMAGES, compare_int8
 from training.importing.source import first_line
-from training.quantize import CALIBRATION_PHOTOS, reader
+from training.quantize import CALIBRATION_PHOTOS, quantize_prepared
 
 COMPARED = 2000
 """Photos at most; the gate needs half of them."""
-_OPERATORS = ["Conv", "Relu", "Clip", "Add", "MaxPool", "Concat"]
 
 
 def quantized(
@@ -67,22 +65,9 @@ def quantized(
 
 
 def _quantize(fp32: Path, pixels: NDArray[np.uint8], own: Sequence[str], int8: Path) -> None:
-    from onnxruntime import quantization as ortq
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
         quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
-        nodes = onnx.load(prepared).graph.node
-        ortq.quantize_static(
-            prepared,
-            int8,
-            reader(pixels),
-            quant_format=ortq.QuantFormat.QDQ,
-            op_types_to_quantize=_OPERATORS,
-            nodes_to_exclude=[node.name for node in nodes if node.name in own],
-            per_channel=True,
-            weight_type=ortq.QuantType.QInt8,
-            activation_type=ortq.QuantType.QUInt8,
-            calibrate_method=ortq.CalibrationMethod.MinMax,
-        )
+        quantize_prepared(prepared, pixels, int8, in_float=own)

@@ -1,0 +1,102 @@
+"""Seven bits, and what they lose."""
+
+import numpy as np
+import pytest
+
+from training.rounding import LARGEST, Moments, rounded
+
+
+def _correlated(groups=1, count=4000, width=48, seed=0):
+    """Patches (G, P, K) of few causes, as those of photos are, and not around zero."""
+    rng = np.random.default_rng(seed)
+    causes = rng.normal(size=(groups, count, 6))
+    mixed = causes @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
+    return (mixed + 0.1 * rng.normal(size=mixed.shape)).astype(np.float32)
+
+
+def _weight(outputs=16, width=48, seed=1):
+    return np.random.default_rng(seed).normal(size=(outputs, width, 1, 1)).astype(np.float32)
+
+
+def _squared_error(weight, patches, wanted):
+    """Of each output around its mean, on patches of one group."""
+    given = patches[0] @ weight.reshape(len(weight), -1).T
+    return float(np.var(given - wanted, axis=0).mean())
+
+
+def _by_itself(weight):
+    scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / LARGEST
+    return np.rint(weight / scale) * scale
+
+
+def test_errors_make_up_for_one_another_on_what_is_read():
+    weight, patches = _weight(), _correlated(count=6000)
+    seen, fresh = patches[:, :4000], patches[:, 4000:]
+    wanted = fresh[0] @ weight[:, :, 0, 0].T
+    alone = _squared_error(_by_itself(weight), fresh, wanted)
+    together = _squared_error(rounded(weight, Moments.of(seen)).weight, fresh, wanted)
+    assert together < alone / 4
+
+
+def test_two_products_always_fit_in_sixteen_bits():
+    weight = _weight()
+    weight[0, 0] = 40  # next to it the others are small
+    given = rounded(weight, Moments.of(_correlated()))
+    assert given.integers.dtype == np.int8
+    assert np.abs(given.integers).max() == LARGEST
+    assert 2 * LARGEST * 255 < 2**15
+
+
+def test_the_mean_that_is_lost_is_told():
+    weight, patches = _weight(), _correlated()
+    given = rounded(weight, Moments.of(patches))
+    short = (patches[0] @ (weight - given.weight)[:, :, 0, 0].T).mean(axis=0)
+    assert np.abs(short).max() > 1e-3
+    assert given.lost == pytest.approx(short, abs=1e-4)
+
+
+def test_groups_see_only_their_own():
+    patches, weight = _correlated(groups=2), _weight()
+    together = rounded(weight, Moments.of(patches))
+    for group, part in enumerate((slice(0, 8), slice(8, 16))):
+        alone = rounded(weight[part], Moments.of(patches[group : group + 1]))
+        assert (together.integers[part] == alone.integers).all()
+        assert together.lost[part] == pytest.approx(alone.lost)
+
+
+def test_more_weights_than_a_block_holds_come_out_as_the_method_says():
+    """Frantar et al., algorithm 1, without its blocks."""
+    patches, weight = _correlated(width=150), _weight(outputs=3, width=150)
+    given = rounded(weight, Moments.of(patches))
+    rest = weight[:, :, 0, 0] / given.scale[:, None].astype(np.float64)
+    covariance = np.cov(patches[0].astype(np.float64), rowvar=False, bias=True)
+    variance = np.diagonal(covariance)
+    damped = covariance + 0.01 * variance.mean() * np.eye(150)
+    order = np.argsort(-variance)
+    shifts = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    rest = rest[:, order]
+    wanted = np.zeros_like(rest)
+    for column in range(150):
+        wanted[:, column] = np.clip(np.rint(rest[:, column]), -LARGEST, LARGEST)
+        error = (rest[:, column] - wanted[:, column]) / shifts[column, column]
+        rest[:, column:] -= error[:, None] * shifts[column, column:]
+    back = wanted[:, np.argsort(order)]
+    assert (
+        given.integers[:, :, 0, 0] == back
+    ).mean() > 0.99  # covariances differ in their last bits
+
+
+def test_what_reads_nothing_and_weighs_nothing_stays_zero():
+    dark = Moments.of(np.zeros((1, 10, 3), np.float32))
+    assert not rounded(np.zeros((2, 3, 1, 1), np.float32), dark).integers.any()
+    given = rounded(np.ones((2, 3, 1, 1), np.float32), dark)
+    assert given.weight == pytest.approx(np.ones((2, 3, 1, 1)), rel=0.01)
+
+
+def test_moments_add_up():
+    patches = _correlated(count=30)
+    sums = Moments.of(patches[:, :10])
+    sums += Moments.of(patches[:, 10:])
+    assert sums.mean[0] == pytest.approx(patches[0].mean(axis=0), rel=1e-5)
+    wanted = np.cov(patches[0], rowvar=False, bias=True)
+    assert sums.covariance[0] == pytest.approx(wanted, abs=1e-3)
