@@ -1,9 +1,9 @@
 """A model that may serve: a bundle, verified, and the session of the precision chosen for here.
 
 folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos;
-the first that passes serves. int8 comes first on a CPU. Where that has no instructions for it, it is
-timed against fp32; where it gains too little, or misses its golden photos, fp32 serves, and `notes`
-says so. CUDA never serves int8.
+the first that passes serves. int8 comes first on a CPU. Where that has no instructions for it, it
+is timed against fp32; where it gains too little, or misses its golden photos, fp32 serves, and
+`notes` says so. CUDA never serves int8.
 """
 
 import time
@@ -108,8 +108,8 @@ def load_model(
         if not saturates_int8() or (speedup := _speedup(model)) >= WORTH_IT:
             return model
         notes.append(
-            f"{choice} is passed over: on this processor it is {speedup:.2f} times as fast as fp32, "
-            f"and it serves from {WORTH_IT} on."
+            f"{choice} is passed over: on this processor it is {speedup:.2f} times as fast as "
+            f"fp32, and it serves from {WORTH_IT} on."
         )
         del model
     return _open(bundle, device, last, notes, cores)

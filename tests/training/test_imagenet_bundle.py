@@ -60,6 +60,14 @@ def test_golden_photos_get_their_labels_and_probabilities(imagenet, precision):
     assert names == [photo.label for photo in imagenet.manifest.golden.photos]
 
 
+def test_no_two_products_of_int8_saturate_on_any_processor(imagenet):
+    graph = onnx.load(imagenet.model_path("int8")).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    rounded = [name for name in constants if name.endswith(".weight_quantized")]
+    assert len(rounded) == sum(node.op_type == "Conv" for node in graph.node)
+    assert all(np.abs(constants[name].astype(int)).max() <= 64 for name in rounded)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_class_activation_maps_add_up_to_the_probabilities(imagenet, pixels, precision):
     session = ort.InferenceSession(
