@@ -19,7 +19,7 @@ EXAMPLE_EXPLAINED: dict[str, Any] = {
     "version": 1,
     "label": "Egyptian cat",
     "index": 285,
-    "probability": 0.679171,
+    "probability": 0.661382,
     "method": "class_activation_map",
     "map": [[2.1, 6.3], [4.8, 19.3]],
     "bias": -0.02,

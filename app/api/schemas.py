@@ -17,9 +17,9 @@ EXAMPLE_RESULT: dict[str, Any] = {
     "model": "imagenet",
     "version": 1,
     "predictions": [
-        {"label": "Egyptian cat", "index": 285, "probability": 0.679171},
-        {"label": "tiger cat", "index": 282, "probability": 0.225095},
-        {"label": "tabby", "index": 281, "probability": 0.090579},
+        {"label": "Egyptian cat", "index": 285, "probability": 0.661382},
+        {"label": "tiger cat", "index": 282, "probability": 0.226730},
+        {"label": "tabby", "index": 281, "probability": 0.102369},
     ],
     "decision": None,
     "image": {"format": "jpeg", "width": 451, "height": 300},

@@ -70,7 +70,7 @@ class Score(BaseModel):
     score: float
 
 
-_EXAMPLE = [{"label": "Egyptian cat", "score": 0.679171}, {"label": "tabby", "score": 0.090579}]
+_EXAMPLE = [{"label": "Egyptian cat", "score": 0.661382}, {"label": "tabby", "score": 0.102369}]
 _SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
 
 

@@ -70,7 +70,9 @@ def test_both_files_of_the_default_model_call_their_layers_alike(imagenet):
     assert {name for name in shapes if name not in kept} == {
         layer.name for layer in fp32.layers if layer.name.endswith(".conv")
     }
-    assert np.abs(fp32.filters.weights - int8.filters.weights).max() < 0.1
+    # rounding moves a weight by more than a step where that makes up for others
+    off = np.abs(fp32.filters.weights - int8.filters.weights).max()
+    assert off < 0.1 * np.abs(fp32.filters.weights).max()
     assert fp32.head.weight.shape == int8.head.weight.shape == (1000, 1280)
 
 

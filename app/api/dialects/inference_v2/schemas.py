@@ -117,7 +117,7 @@ class InferenceAnswer(BaseModel):
                             "name": "probabilities",
                             "datatype": "BYTES",
                             "shape": [1, 2],
-                            "data": ["0.679171:285:Egyptian cat", "0.225095:282:tiger cat"],
+                            "data": ["0.661382:285:Egyptian cat", "0.226730:282:tiger cat"],
                         }
                     ],
                 }
