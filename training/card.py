@@ -108,7 +108,7 @@ def _metrics_row(precision: Precision, figures: Metrics) -> str:
 
 def _int8_text(result: Int8Result) -> str:
     verdict = (
-        "int8 passed its gates."
+        "int8, whose weights have seven bits, passed its gates."
         if not result.misses
         else f"This bundle has no int8 graph: {'; '.join(result.misses)}."
     )

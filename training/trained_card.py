@@ -126,7 +126,7 @@ def _int8(result: Int8Result | None) -> str:
             "machine that made it.",
             99,
         )
-    verdict = "int8 passed its gates."
+    verdict = "int8, whose weights have seven bits, passed its gates."
     if result.misses:
         verdict = f"This bundle has no int8 graph: {'; '.join(result.misses)}."
     return textwrap.fill(
