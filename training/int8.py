@@ -1,10 +1,9 @@
 """The int8 graph of a trained network, and whether it may ship.
 
-the recipe's own, where it has one, or where that misses:
-at most 100 training photos -> ranges and roundings -> a graph
--> runs slower than fp32: that is all there is to know
--> else both precisions answer other photos, by what didn't learn from them (`Judge`), so that no
-photo's answer is firmer than a new photo's
+A recipe may have one of its own; where it has none, or that misses a gate, at most 100 training
+photos give another its ranges and roundings. What runs slower than fp32 is left out at once. Else
+the two precisions are compared on other photos by answers of what didn't learn from them (`Judge`),
+so no photo's answer is firmer than a new photo's.
 """
 
 from pathlib import Path

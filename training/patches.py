@@ -1,7 +1,9 @@
 """What the convolutions of a graph read on real photos.
 
-photos -> the graph, with each convolution's input as an output
--> patches at random places -> moments
+    photos -> the graph, with each convolution's input as an output
+           -> patches at random places -> moments
+
+The places are the same in every run, and so are the sums.
 """
 
 from collections.abc import Mapping

@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 LARGEST = 64
 _DAMPING = 0.01
 """Of the mean variance, added to each; as published."""
+_NOISE = 1e-5
+"""Of the mean square. At least so much is added to each variance, or one of what never changes,
+such as a dead channel's, could not be inverted."""
 _BLOCK = 64
 """Columns whose errors are shifted onto the later ones together."""
 _STEPS = np.arange(0.7, 1.01, 0.05)
@@ -60,6 +63,13 @@ class Moments:
         return self.total / self.count
 
     @property
+    def noise(self) -> Floats:
+        """(G,) by how much a variance may be off, from sums in float32."""
+        squares = np.diagonal(self.products, axis1=1, axis2=2).astype(np.float64)
+        least = np.finfo(np.float32).tiny
+        return np.asarray(_NOISE * squares.mean(axis=1) / self.count + least)
+
+    @property
     def covariance(self) -> Floats:
         """(G, K, K)."""
         mean = self.mean
@@ -91,8 +101,10 @@ def rounded(weight: NDArray[np.float32], moments: Moments) -> Rounded:
     groups = len(moments.total)
     rows = weight.astype(np.float64).reshape(groups, len(weight) // groups, -1)
     covariance = moments.covariance
-    scale = _scales(rows, np.diagonal(covariance, axis1=1, axis2=2))
-    integers = _compensated(rows / scale[..., np.newaxis], covariance)
+    noise = moments.noise
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    scale = _scales(rows, np.maximum(variance, noise[:, np.newaxis]))
+    integers = _compensated(rows / scale[..., np.newaxis], covariance, noise)
     lost = ((rows - integers * scale[..., np.newaxis]) @ moments.mean[..., np.newaxis])[..., 0]
     return Rounded(
         integers.astype(np.int8).reshape(weight.shape),
@@ -121,11 +133,11 @@ def _nearest(rows: Floats) -> Floats:
     return np.clip(np.rint(rows), -LARGEST, LARGEST)
 
 
-def _compensated(rows: Floats, covariance: Floats) -> Floats:
+def _compensated(rows: Floats, covariance: Floats, noise: Floats) -> Floats:
     """Integers (G, O/G, K) for `rows`, which are in units of their scale; GPTQ's algorithm 1."""
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     order = np.argsort(-variance, axis=1, kind="stable")
-    damping = _DAMPING * variance.mean(axis=1) + np.finfo(np.float32).tiny
+    damping = np.maximum(_DAMPING * variance.mean(axis=1), noise)
     damped = covariance + damping[:, np.newaxis, np.newaxis] * np.eye(rows.shape[2])
     damped = np.take_along_axis(damped, order[:, :, np.newaxis], axis=1)
     damped = np.take_along_axis(damped, order[:, np.newaxis, :], axis=2)

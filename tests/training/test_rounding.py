@@ -93,6 +93,23 @@ def test_what_reads_nothing_and_weighs_nothing_stays_zero():
     assert given.weight == pytest.approx(np.ones((2, 3, 1, 1)), rel=0.01)
 
 
+@pytest.mark.parametrize("spread", [0, 1e-4])
+def test_channels_that_hardly_ever_change_are_rounded_too(spread):
+    """As of a ReLU6 that is always at 6, or of photos of one colour."""
+    rng = np.random.default_rng(0)
+    patches = rng.uniform(0.1, 6, (40, 1, 9)) + spread * rng.normal(size=(40, 500, 9))
+    weight = rng.normal(size=(40, 1, 3, 3)).astype(np.float32)
+    sums = Moments.of(patches[:, :10].astype(np.float32))
+    for start in range(10, 500, 10):
+        sums += Moments.of(patches[:, start : start + 10].astype(np.float32))
+    given = rounded(weight, sums)
+    step = given.scale[:, np.newaxis, np.newaxis, np.newaxis]
+    assert np.isfinite(given.weight).all()
+    assert np.abs(given.weight - weight).max() < 10 * step.max()
+    short = (patches.mean(axis=1) * (weight - given.weight).reshape(40, 9)).sum(axis=1)
+    assert given.lost == pytest.approx(short, abs=1e-3)
+
+
 def test_moments_add_up():
     patches = _correlated(count=30)
     sums = Moments.of(patches[:, :10])
