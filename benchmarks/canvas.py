@@ -2,40 +2,63 @@
 
     python benchmarks/canvas.py MODELS/imagenet --photos DIR
 
-The bundle's fp32 graph reads the photos through canvases made with each filter, and, in the last
-row, without a canvas: the photo's centre square brought to the graph's input at once. Photos are
-opened with Pillow, since app.vision has one filter only; so photos that need more than a
-conversion to RGB aren't right here. Times are medians on one thread, of the resize alone.
+The bundle's fp32 graph reads the photos through canvases made with each filter; then without a
+canvas, the photo's centre square brought to the graph's input at once; and, in the last row, as
+app.vision does it: bicubic to the canvas and on, by one product of matrices. For the others
+photos are opened with Pillow, so those that need more than a conversion to RGB aren't right
+there. Times are medians on one thread, of all resizing.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from app import bundle, vision
+from app.bundle import InputSpec
 from app.runtime.metrics import top_k_accuracy
 from app.runtime.session import Session
 from training import photos
 from training.gates import probabilities_of
 
 Pixels = NDArray[np.uint8]
+Timed = tuple[Pixels, float]
+"""What the graph reads, and the milliseconds of its resizing."""
 FILTERS = ("BOX", "BILINEAR", "BICUBIC", "LANCZOS")
 
 
-def _square(path: Path, side: int, resample: Image.Resampling) -> tuple[Pixels, float]:
-    """The photo's centre square at `side` pixels, and the milliseconds of that resize."""
+def _through(path: Path, side: int, resample: Image.Resampling, spec: InputSpec) -> Timed:
+    """The photo's centre square at `side` pixels, and on to the graph's input."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     width, height = image.size
     shorter = min(width, height)
     left, top = (width - shorter) / 2, (height - shorter) / 2
+    box = (left, top, left + shorter, top + shorter)
+
+    def resize() -> Pixels:
+        square = image.resize((side, side), resample, box)
+        return np.asarray(square) if side == spec.size else vision.resize(square, spec)
+
+    return _timed(resize)
+
+
+def _served(path: Path, spec: InputSpec) -> Timed:
+    picture = vision.decode(path.read_bytes(), photos.LIMITS)
+    return _timed(lambda: vision.resize(picture, spec))
+
+
+def _timed(resize: Callable[[], Pixels]) -> Timed:
+    resize()
     began = time.perf_counter()
-    resized = image.resize((side, side), resample, (left, top, left + shorter, top + shorter))
-    return np.asarray(resized), (time.perf_counter() - began) * 1000
+    pixels = resize()
+    return pixels, (time.perf_counter() - began) * 1000
 
 
 @click.command(help=__doc__.split("\n", 1)[0])
@@ -49,13 +72,17 @@ def main(folder: Path, data: Path) -> None:
     found = photos.find(data)
     truth = photos.truths(found, [label.id or "" for label in imagenet.manifest.labels])
 
+    ways: list[tuple[str, Callable[[Path], Timed]]] = [
+        (name, partial(_through, side=vision.CANVAS, resample=Image.Resampling[name], spec=spec))
+        for name in FILTERS
+    ]
+    at_once = partial(_through, side=spec.size, resample=Image.Resampling.BICUBIC, spec=spec)
+    ways += [("none", at_once), ("as served", partial(_served, spec=spec))]
     click.echo("| canvas | top-1 | top-5 | ms |\n|---|---|---|---|")
-    rows = [(name, vision.CANVAS, Image.Resampling[name]) for name in FILTERS]
-    for name, side, resample in [*rows, ("none", spec.size, Image.Resampling.BICUBIC)]:
-        squares, times = zip(*(_square(photo.path, side, resample) for photo in found), strict=True)
-        if side == vision.CANVAS:
-            squares = tuple(vision.resize(square, spec) for square in squares)
-        given = probabilities_of(session, np.stack(squares))
+    for name, way in ways:
+        with threadpool_limits(1):
+            pixels, times = zip(*(way(photo.path) for photo in found), strict=True)
+        given = probabilities_of(session, np.stack(pixels))
         shares = [100 * top_k_accuracy(given, truth, k) for k in (1, 5)]
         click.echo(
             f"| {name.lower()} | {shares[0]:.1f} | {shares[1]:.1f} | {np.median(times):.2f} |"

@@ -2,7 +2,7 @@
 
     python benchmarks/preprocessing.py --photos DIR [--coarse DIR]
 
-Every candidate reads the same photos through app.vision's canvas, as the service does. One table
+Every candidate reads the same photos through app.vision, as the service does. One table
 row each, in Markdown:
 
     top-1, top-5    fp32 and int8 on --photos (folders called by synset); int8's ranges are taken
@@ -83,29 +83,29 @@ def main(data: Path, coarse: Path | None) -> None:
     """Measure every candidate and print the table."""
     found = photos.find(data)
     truth = photos.truths(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
-    canvases = [photo.canvas() for photo in found]
+    pictures = [photo.picture() for photo in found]
     pets = photos.find(coarse)[::COARSE_STEP] if coarse else []
-    pet_canvases = [photo.canvas() for photo in pets]
+    pet_pictures = [photo.picture() for photo in pets]
     sizes = {"lite0": (192, 208, 240, 256, 288), "lite2": (240, 260, 288)}
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for backbone, spec in _candidates(sizes):
-            pixels = _resized(canvases, spec)
+            pixels = _resized(pictures, spec)
             fp32, int8 = _sessions(Path(folder), backbone, spec, pixels)
-            answers = probabilities_of(int8, _resized(pet_canvases, spec)).argmax(1) if pets else []
+            answers = probabilities_of(int8, _resized(pet_pictures, spec)).argmax(1) if pets else []
             right = [each in _indices(pet) for each, pet in zip(answers, pets, strict=True)]
             wanted, given = probabilities_of(fp32, pixels), probabilities_of(int8, pixels)
             share = float(np.mean(right)) if right else float("nan")
             rows.append(Row(backbone, spec, fp32, int8, pixels, wanted, given, share))
-        _print(rows, truth, canvases, _decode_ms(found))
+        _print(rows, truth, pictures, _decode_ms(found))
 
 
 def _indices(pet: photos.Photo) -> range:
     return DOGS if pet.folder == "dog" else CATS
 
 
-def _resized(canvases: Sequence[Pixels], spec: InputSpec) -> Pixels:
-    return np.stack([vision.resize(canvas, spec) for canvas in canvases])
+def _resized(pictures: Sequence[vision.Picture], spec: InputSpec) -> Pixels:
+    return np.stack([vision.resize(picture, spec) for picture in pictures])
 
 
 def _sessions(
@@ -119,24 +119,27 @@ def _sessions(
 
 
 def _decode_ms(found: Sequence[photos.Photo]) -> float:
-    return float(np.median([_ms(photo.canvas) for photo in found]))
+    return float(np.median([_ms(photo.picture) for photo in found]))
 
 
 def _print(
-    rows: Sequence[Row], truth: NDArray[np.intp], canvases: Sequence[Pixels], decode_ms: float
+    rows: Sequence[Row],
+    truth: NDArray[np.intp],
+    pictures: Sequence[vision.Picture],
+    decode_ms: float,
 ) -> None:
-    count = min(60, len(canvases))
+    count = min(60, len(pictures))
     times = np.empty((count, len(rows), 3))
     for photo in range(count):
         for which, row in enumerate(rows):
             image = row.pixels[photo : photo + 1]
             times[photo, which] = (
-                _ms(vision.resize, canvases[photo], row.spec),
+                _ms(vision.resize, pictures[photo], row.spec),
                 _ms(row.fp32.run, image),
                 _ms(row.int8.run, image),
             )
     medians = np.median(times, axis=0)
-    click.echo(f"decode to canvas: {decode_ms:.2f} ms (median of {len(truth)} photos)\n")
+    click.echo(f"decode: {decode_ms:.2f} ms (median of {len(truth)} photos)\n")
     click.echo(
         "| backbone | size | crop | filter | fp32 top-1 | top-5 | int8 top-1 | top-5 | won/lost "
         "| coarse | resize ms | fp32 ms | int8 ms |\n" + "|---" * 13 + "|"

@@ -133,8 +133,8 @@ def main(folder: Path) -> None:
     expected = np.load(made.path(golden.expected["int8"]))
     click.echo("| photo | rounding | saturated | tolerance |\n|---|---|---|---|")
     for photo, wanted in zip(golden.photos, expected, strict=True):
-        canvas = vision.decode(made.path(photo.file).read_bytes(), LIMITS).canvas
-        image = vision.resize(canvas, made.manifest.input)[np.newaxis]
+        picture = vision.decode(made.path(photo.file).read_bytes(), LIMITS)
+        image = vision.resize(picture, made.manifest.input)[np.newaxis]
         exact, saturated = (
             float(np.abs(IntegerGraph(model, saturates=each).run(image) - wanted).max())
             for each in (False, True)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app import vision
 from app.bundle import (
     MODEL_CARD,
     MODEL_FILES,
@@ -126,8 +125,7 @@ def record_golden(
     (folder / "golden").mkdir()
     for file in files:
         shutil.copyfile(file, folder / "golden" / file.name)
-    canvases = [vision.decode(file.read_bytes(), photos.LIMITS).canvas for file in files]
-    pixels = np.stack([vision.resize(canvas, spec) for canvas in canvases])
+    pixels = photos.pixels_of(files, spec)
     given = {which: probabilities_of(session, pixels) for which, session in sessions.items()}
     for which, rows in given.items():
         np.save(folder / "golden" / f"expected.{which}.npy", rows)

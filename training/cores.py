@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from app.runtime.cores import available_cores
 from app.runtime.session import Session
@@ -24,7 +25,8 @@ def each(work: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
     """`work` of each item, in order; `label` stands before the bar."""
     pool = ThreadPoolExecutor(available_cores())
     try:
-        yield from _with_bar(pool.map(work, items), len(items), label)
+        with threadpool_limits(1, user_api="blas"):  # which would have a thread for each core, too
+            yield from _with_bar(pool.map(work, items), len(items), label)
     finally:
         pool.shutdown(cancel_futures=True)
 

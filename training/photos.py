@@ -32,14 +32,14 @@ class Photo:
         """Its name within the data: class folder, slash, file name."""
         return f"{self.folder}/{self.path.name}"
 
-    def canvas(self) -> NDArray[np.uint8]:
-        """The decoded photo, (480, 480, 3) uint8 RGB.
+    def picture(self) -> vision.Picture:
+        """The decoded photo.
 
         Raises:
             DataUnusable: it can't be decoded.
         """
         try:
-            return vision.decode(self.path.read_bytes(), LIMITS).canvas
+            return vision.decode(self.path.read_bytes(), LIMITS)
         except (OSError, InputError) as err:
             raise DataUnusable(f"{self.name} can't be read: {err} Remove or repair it.") from err
 
@@ -68,8 +68,17 @@ def pixels(photos: Sequence[Photo], spec: InputSpec) -> NDArray[np.uint8]:
     """The arrays of `photos`, (N, S, S, 3) uint8 RGB."""
     array = np.empty((len(photos), spec.size, spec.size, 3), np.uint8)
     for row, photo in zip(array, photos, strict=True):
-        row[:] = vision.resize(photo.canvas(), spec)
+        row[:] = vision.resize(photo.picture(), spec)
     return array
+
+
+def pixels_of(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
+    """The arrays of image files, (N, S, S, 3) uint8 RGB.
+
+    Raises:
+        InputError: one can't be decoded.
+    """
+    return np.stack([vision.resize(vision.decode(f.read_bytes(), LIMITS), spec) for f in files])
 
 
 def truths(photos: Iterable[Photo], ids: Sequence[str]) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """Files -> what is known of each photo, and its pixels, read once and kept on disk.
 
-file -> bytes -> sha256 -> vision.decode -> canvas -> perceptual hash, thumbnail
-                                                   -> vision.resize -> its row of `Pixels`
+file -> bytes -> sha256 -> vision.decode -> vision.resize -> its row of the pixels
+                                         -> vision.resize -> perceptual hash, thumbnail
 
 A file that can't be decoded keeps the reason instead.
 """
@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -30,8 +29,8 @@ from training.photos import LIMITS
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
-_OVERVIEW = 4
-"""What the canvas is reduced by before its hash and thumbnail are taken."""
+_OVERVIEW = InputSpec(size=120, crop=1, resample="box")
+"""How the photo is seen before its hash and thumbnail are taken."""
 _MEAN = Image.Resampling.BOX
 
 
@@ -130,10 +129,9 @@ def _look(
 ) -> Photo:
     data = file.path.read_bytes()
     picture = vision.decode(data, LIMITS)
-    image = cast(Image.Image, picture.square)  # from a file; as Pillow holds it, without a copy
     for spec, rows in zip(specs, pixels, strict=True):
-        rows[row] = vision.resize(image, spec)
-    overview = image.reduce(_OVERVIEW)
+        rows[row] = vision.resize(picture, spec)
+    overview = Image.fromarray(vision.resize(picture, _OVERVIEW))
     grey = np.asarray(overview.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
     return Photo(
         file=file,

@@ -92,12 +92,13 @@ def classify(
         InputError: the photo can't be used; the subclass says why.
     """
     began = time.perf_counter()
-    picture = vision.decode(photo, limits) if isinstance(photo, bytes) else _from_array(photo)
+    picture = vision.decode(photo, limits) if isinstance(photo, bytes) else photo
     decoded = time.perf_counter()
     pixels = _resized(picture, model)
     resized = time.perf_counter()
     probabilities, familiarity = model.run(pixels, alone=is_alone())
     ran = time.perf_counter()
+    format, width, height = _facts(picture)
     return Classified(
         model=model.name,
         version=model.version,
@@ -105,22 +106,26 @@ def classify(
         predictions=top(probabilities, model, query),
         familiarity=familiarity,
         decision=decide(probabilities, familiarity, model.manifest.unknown),
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
+        format=format,
+        width=width,
+        height=height,
         stages=Stages(queue_s, decoded - began, resized - decoded, ran - resized),
     )
 
 
-def _from_array(array: NDArray[np.uint8]) -> vision.Picture:
-    return vision.Picture(array, "array", array.shape[1], array.shape[0])
-
-
-def _resized(picture: vision.Picture, model: Model) -> NDArray[np.uint8]:
+def _resized(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
     spec = model.manifest.input
-    if picture.format == "array" and picture.height == spec.size != vision.CANVAS:
-        return picture.canvas  # it came as the model reads it
-    return vision.resize(picture.square, spec)
+    if isinstance(picture, np.ndarray) and len(picture) == spec.size != vision.CANVAS:
+        return picture  # it came as the model reads it
+    return vision.resize(picture, spec)
+
+
+def _facts(picture: vision.Picture | NDArray[np.uint8]) -> tuple[str, int, int]:
+    """Format, width and height."""
+    if isinstance(picture, np.ndarray):
+        height, width, _ = picture.shape
+        return "array", width, height
+    return picture.format, picture.width, picture.height
 
 
 def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple[Prediction, ...]:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from app.errors import DeadlinePassed, QueueFull, TooManyFiles
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,8 @@ class Engine:
         ]
 
     def __enter__(self) -> Self:
-        """Start the threads."""
+        """Start the threads; BLAS gets none beside them, which would wait for one another."""
+        self._blas = threadpool_limits(1, user_api="blas")
         for thread in self._threads:
             thread.start()
         return self
@@ -81,6 +84,7 @@ class Engine:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 log.error("%s does not end; the process ends without it", thread.name)
+        self._blas.restore_original_limits()
 
     @property
     def depth(self) -> int:

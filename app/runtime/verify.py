@@ -99,7 +99,7 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
             picture = vision.decode(bundle.path(photo.file).read_bytes(), _ANY_PHOTO)
         except InputError as err:
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
-        pixels = vision.resize(picture.square, bundle.manifest.input)
+        pixels = vision.resize(picture, bundle.manifest.input)
         try:
             probabilities = session.run(pixels[np.newaxis], alone=alone)[0]
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own

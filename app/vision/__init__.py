@@ -1,6 +1,7 @@
-"""Bytes -> canvas -> what a model reads; the only copy of the preprocessing.
+"""Bytes -> picture -> canvas -> what a model reads; the only copy of the preprocessing.
 
-file -> `decode` -> `Picture.canvas` (480, 480, 3) -> `resize` -> (S, S, 3); uint8 sRGB throughout.
+file -> `decode` -> `Picture` -> its canvas (480, 480, 3) -> `resize` -> (S, S, 3); uint8 sRGB.
+`resize` goes over the canvas by arithmetic alone; who wants to see it asks for `Picture.canvas`.
 Serving and training both come through here.
 """
 

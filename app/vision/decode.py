@@ -1,7 +1,8 @@
-"""From the bytes of a file to the canvas.
+"""From the bytes of a file to a picture.
 
 bytes -> size limit -> format -> header -> pixel limit -> its turn -> pixels -> upright
-      -> centre square, resized to 480 x 480 -> sRGB -> (480, 480, 3) uint8
+      -> large, or not RGB: its centre square, resized to the canvas -> sRGB
+      -> else: as it is, since `vision.resize` goes over the canvas and on at once
 
 The first four and the limits cost next to nothing and come before any pixel is decoded. Nothing
 is resized where the picture has the canvas's size: its pixels come through untouched.
@@ -17,12 +18,12 @@ from app.vision import bmp, gif, jpeg, png, webp
 from app.vision.budget import BUDGET_BYTES, Budget, Turn
 from app.vision.colour import to_srgb
 from app.vision.exif import orientation
-from app.vision.picture import CANVAS, Format, Limits, Picture
+from app.vision.picture import CANVAS, Box, Format, Limits, Picture, to_canvas
 from app.vision.raw import Raw
 from app.vision.sniff import sniff
 
-CANVAS_RESAMPLE = Image.Resampling.BICUBIC
-"""Filter of the resize from the picture's centre square to the canvas."""
+KEPT_PIXELS = 8 * CANVAS * CANVAS
+"""A larger picture is brought to the canvas at once: it would take its memory for longer."""
 
 _BUDGET = Budget(BUDGET_BYTES)
 
@@ -55,8 +56,6 @@ _UPRIGHT = {
     8: _Rotation(Image.Transpose.ROTATE_90, True, False, True),
 }
 
-_Box = tuple[float, float, float, float]
-
 
 def decode(data: bytes, limits: Limits) -> Picture:
     """Decode the bytes of a JPEG, PNG, WebP, GIF or BMP file.
@@ -66,7 +65,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         limits: what it may cost.
 
     Returns:
-        The picture's centre square as a canvas, (480, 480, 3) uint8 sRGB, and what the file is.
+        The picture, and what the file is.
 
     Raises:
         TooManyBytes: `data` is longer than the limit.
@@ -84,26 +83,39 @@ def decode(data: bytes, limits: Limits) -> Picture:
     with Turn(_BUDGET) as turn:
         raw = _READERS[format](data, limits, turn)
         rotation = _UPRIGHT.get(orientation(raw.exif))
-        canvas = to_srgb(_square(raw, rotation), raw.icc)
+        image, square = _upright(raw, rotation)
+        if not _is_kept(image, square):
+            image, square = to_canvas(image, square), (0, 0, CANVAS, CANVAS)
+        icc = raw.icc
+        if image.mode != "RGB":
+            image, icc = to_srgb(image, icc), None
         width, height = raw.size
         if rotation is not None and rotation.swap:
             width, height = height, width
-        return Picture(canvas, format, width, height)
+        return Picture(image, square, icc, format, width, height)
 
 
-def _square(raw: Raw, rotation: _Rotation | None) -> Image.Image:
-    """The upright centre square, resized to the canvas."""
-    image, box = raw.image, _centre(raw)
-    if rotation is not None:
-        # Before the resize, which rounds between its two directions: so that all eight
-        # orientations of a picture give the same canvas, to the bit.
-        image, box = image.transpose(rotation.method), _turned(box, image.size, rotation)
-    if image.size == (CANVAS, CANVAS) and box == (0, 0, CANVAS, CANVAS):
-        return image
-    return image.resize((CANVAS, CANVAS), CANVAS_RESAMPLE, box)
+def _upright(raw: Raw, rotation: _Rotation | None) -> tuple[Image.Image, Box]:
+    """The image and its centre square, turned.
+
+    Before any resize, which rounds between its two directions: so that all eight orientations of a
+    picture give the same canvas, to the bit.
+    """
+    image, square = raw.image, _centre(raw)
+    if rotation is None:
+        return image, square
+    return image.transpose(rotation.method), _turned(square, image.size, rotation)
 
 
-def _centre(raw: Raw) -> _Box:
+def _is_kept(image: Image.Image, square: Box) -> bool:
+    """Whether the picture goes on as it is."""
+    left, top, right, _ = square
+    is_mere_crop = (right - left, left % 1, top % 1) == (CANVAS, 0, 0)
+    is_small = image.width * image.height <= KEPT_PIXELS
+    return image.mode == "RGB" and is_small and not is_mere_crop
+
+
+def _centre(raw: Raw) -> Box:
     """The centre square in pixels of the image, which may be scaled; fractions are kept."""
     width, height = (side / raw.scale for side in raw.size)
     side = min(width, height)
@@ -111,7 +123,7 @@ def _centre(raw: Raw) -> _Box:
     return left, top, left + side, top + side
 
 
-def _turned(box: _Box, size: tuple[int, int], rotation: _Rotation) -> _Box:
+def _turned(box: Box, size: tuple[int, int], rotation: _Rotation) -> Box:
     left, top, right, bottom = box
     width, height = size
     if rotation.swap:

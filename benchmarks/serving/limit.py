@@ -4,6 +4,8 @@ import threading
 import time
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from app import vision
 from app.runtime.classifier import Query, classify
 from app.runtime.cores import available_cores
@@ -32,9 +34,10 @@ class Limit:
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(len(done))]
         began, cpu_began = time.perf_counter(), time.process_time()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with threadpool_limits(1, user_api="blas"):  # as the engine has it
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu_began
         return sum(done) / elapsed, cpu / sum(done) * 1e3

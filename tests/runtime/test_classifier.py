@@ -165,7 +165,7 @@ def test_a_batched_run_of_the_built_in_model_equals_single_runs(imagenet, precis
     images = np.stack(
         [
             vision.resize(
-                vision.decode(bundle.path(photo.file).read_bytes(), LIMITS).canvas,
+                vision.decode(bundle.path(photo.file).read_bytes(), LIMITS),
                 bundle.manifest.input,
             )
             for photo in bundle.manifest.golden.photos

@@ -29,8 +29,8 @@ def imagenet():
 def pixels(imagenet):
     files = [FOLDER / photo.file for photo in imagenet.manifest.golden.photos]
     limits = vision.Limits(max_bytes=10**6, max_pixels=10**6)
-    canvases = [vision.decode(file.read_bytes(), limits).canvas for file in files]
-    return np.stack([vision.resize(canvas, imagenet.manifest.input) for canvas in canvases])
+    pictures = [vision.decode(file.read_bytes(), limits) for file in files]
+    return np.stack([vision.resize(picture, imagenet.manifest.input) for picture in pictures])
 
 
 def test_it_is_small_enough_to_commit_and_holds_nothing_unlisted(imagenet):

@@ -230,9 +230,9 @@ def test_pixels_are_those_that_serving_reads(data, tmp_path):
         dataset.look_into(data).files, [spec, other], tmp_path
     )
     for photo in photos[:3]:
-        canvas = vision.decode(photo.file.path.read_bytes(), LIMITS).canvas
-        assert (pixels[photo.row] == vision.resize(canvas, spec)).all()
-        assert (small[photo.row] == vision.resize(canvas, other)).all()
+        picture = vision.decode(photo.file.path.read_bytes(), LIMITS)
+        assert (pixels[photo.row] == vision.resize(picture, spec)).all()
+        assert (small[photo.row] == vision.resize(picture, other)).all()
 
 
 def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):

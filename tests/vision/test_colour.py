@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from app.vision import CANVAS, decode
+from app.bundle import InputSpec
+from app.vision import CANVAS, decode, resize
 from app.vision.profile import MAX_PROFILE_BYTES, transform
 
 # Primaries as columns, X Y Z adapted to D50 (Bradford), from the profiles' own specifications.
@@ -127,6 +128,19 @@ def test_srgb_profiles_leave_pixels_untouched(image, encode, limits, format, icc
     data = encode(image, format, icc_profile=icc)
     assert np.array_equal(decode(data, limits).canvas, decode(encode(image, format), limits).canvas)
     assert transform(icc, "RGB") is None
+
+
+@pytest.mark.parametrize("size", [(CANVAS, CANVAS), (640, 480), (700, 500), (2400, 1800)], ids=str)
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("icc", [ADOBE, P3], ids=["adobe-rgb", "display-p3"])
+def test_what_a_model_reads_is_the_canvas_resized(scene, encode, limits, icc, format, size):
+    spec = InputSpec(size=240, crop=1, resample="box")
+    picture = decode(encode(scene(*size), format, icc_profile=icc), limits)
+    apart = np.abs(resize(picture, spec).astype(int) - resize(picture.canvas, spec))
+    assert apart.mean() < 0.5
+    plain = decode(encode(scene(*size), format), limits)
+    profiled = np.abs(resize(picture, spec).astype(int) - resize(plain, spec))
+    assert profiled.mean() > 5 * apart.mean()  # the profile does something
 
 
 @pytest.mark.parametrize("size", [(1920, 1440), (700, 500)], ids=str)

@@ -78,9 +78,28 @@ def test_a_crop_at_the_same_size_copies_the_square(canvas):
 
 
 @pytest.mark.parametrize("spec", [Spec(240, 1, "box"), Spec(224, 0.875), Spec(CANVAS)], ids=repr)
-def test_a_decoded_square_gives_what_its_canvas_gives(scene, encode, limits, spec):
+@pytest.mark.parametrize("size", [(480, 480), (640, 480), (480, 900)], ids=str)
+def test_a_picture_at_the_canvas_gives_what_its_canvas_gives(scene, encode, limits, spec, size):
+    picture = decode(encode(scene(*size), "JPEG"), limits)
+    assert picture.is_canvas
+    assert np.array_equal(resize(picture, spec), resize(picture.canvas, spec))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_a_picture_that_is_not_rgb_comes_at_the_canvas(scene, encode, limits, mode):
+    picture = decode(encode(scene(500, 375).convert(mode), "PNG"), limits)
+    assert picture.is_canvas
+    assert np.array_equal(resize(picture, Spec(224)), resize(picture.canvas, Spec(224)))
+
+
+def test_a_large_picture_is_not_kept_for_longer_than_its_turn(scene, encode, limits):
+    assert decode(encode(scene(2000, 1000), "PNG"), limits).is_canvas
+    assert not decode(encode(scene(2000, 1000), "JPEG"), limits).is_canvas  # at half its size
+
+
+def test_a_picture_for_a_model_that_reads_the_canvas_gives_it(scene, encode, limits):
     picture = decode(encode(scene(500, 375), "JPEG"), limits)
-    assert np.array_equal(resize(picture.square, spec), resize(picture.canvas, spec))
+    assert resize(picture, Spec(CANVAS)) is picture.canvas
 
 
 def test_takes_a_bundles_input_spec(canvas):

@@ -4,7 +4,6 @@ The reference is the file itself, run on floats that NumPy normalised. What its 
 (as many numbers as there are labels, probabilities, different for different pictures) is said here.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from app import vision
-from app.bundle import InputSpec
 from app.runtime.session import Session
-from training import calibration, photos
+from training import calibration
 from training.errors import DataUnusable
 from training.gates import check_parity, probabilities_of
 from training.importing import batch, wrap
@@ -83,12 +80,6 @@ def _told(found: Source, wrapped: Wrapped, difference: float) -> str:
         f"reads {found.layout.upper()} of {found.size}x{found.size}, gives {found.kind}; {head}"
         f"{freed}; parity with the file {difference:.1e}"
     )
-
-
-def pixels_of(files: Sequence[Path], spec: InputSpec) -> Pixels:
-    """(N, S, S, 3) uint8 RGB of photos."""
-    canvases = [vision.decode(file.read_bytes(), photos.LIMITS).canvas for file in files]
-    return np.stack([vision.resize(canvas, spec) for canvas in canvases])
 
 
 def _reference(found: Source, normalization: Normalization, pixels: Pixels) -> NDArray[np.float64]:

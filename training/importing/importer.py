@@ -52,6 +52,7 @@ from training.importing import card, data, fitting, label_file, quantizing, sour
 from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
 from training.output import folder_beside, require_free
+from training.photos import pixels_of
 
 _CALIBRATION_AT_LEAST = 10
 """Photos; two in each of the folds that score."""
@@ -165,7 +166,7 @@ def run(arguments: Arguments, tell: Tell) -> Bundle:
 
 def _make(work: _Work) -> _Made:
     """Write the graphs into the bundle's folder, and measure them where there are photos."""
-    pixels = fitting.pixels_of(golden.find(GOLDEN), work.spec)
+    pixels = pixels_of(golden.find(GOLDEN), work.spec)
     wrapped, told = fitting.fit(
         work.source, work.arguments.normalization, pixels, len(work.labels), work.file
     )

@@ -43,7 +43,7 @@ def look(photo: bytes, model: Model, limits: vision.Limits, queue_s: float) -> L
     began = time.perf_counter()
     picture = vision.decode(photo, limits)
     decoded = time.perf_counter()
-    pixels = vision.resize(picture.square, model.manifest.input)
+    pixels = vision.resize(picture, model.manifest.input)
     resized = time.perf_counter()
     return Looked(
         canvas=picture.canvas,

