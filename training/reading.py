@@ -1,7 +1,7 @@
 """Files -> what is known of each photo, and its pixels, read once and kept on disk.
 
 file -> bytes -> sha256 -> vision.decode -> vision.resize -> its row of the pixels
-                                         -> vision.resize -> perceptual hash, thumbnail
+                                                         -> perceptual hash, thumbnail
 
 A file that can't be decoded keeps the reason instead.
 """
@@ -29,8 +29,6 @@ from training.photos import LIMITS
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
-_OVERVIEW = InputSpec(size=120, crop=1, resample="box")
-"""How the photo is seen before its hash and thumbnail are taken."""
 _MEAN = Image.Resampling.BOX
 
 
@@ -131,8 +129,8 @@ def _look(
     picture = vision.decode(data, LIMITS)
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(picture, spec)
-    overview = Image.fromarray(vision.resize(picture, _OVERVIEW))
-    grey = np.asarray(overview.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
+    seen = Image.fromarray(pixels[0][row])
+    grey = np.asarray(seen.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
     return Photo(
         file=file,
         row=row,
@@ -141,7 +139,7 @@ def _look(
         width=picture.width,
         height=picture.height,
         hash=(grey[:, 1:] > grey[:, :-1]).ravel(),
-        thumbnail=np.asarray(overview.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
+        thumbnail=np.asarray(seen.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
     )
 
 

@@ -6,12 +6,16 @@ neighbours, its taps. Two in a row are the product of their matrices.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
+
+KEPT = 64
+"""Directions of resizes that are kept for the next picture of the same size; 30 KB each."""
 
 _Array = NDArray[np.float64]
 
@@ -58,6 +62,7 @@ class Taps:
     """(outputs, taps); each row's sum is 1."""
 
 
+@lru_cache(maxsize=KEPT)
 def taps(inputs: int, low: float, high: float, outputs: int, resample: Resample) -> Taps:
     """What `Image.resize` of Pillow weighs, before it rounds to fixed point (Resample.c).
 
