@@ -28,7 +28,7 @@ from app.errors import BadParameter, ModelError
 from app.runtime import memory
 from app.runtime.batches import threads_for
 from app.runtime.classifier import Classifier
-from app.runtime.cores import available_cores
+from app.runtime.cores import available_cores, is_capped
 from app.runtime.engine import Engine
 from app.runtime.inside import Inside
 from app.runtime.model import load_model
@@ -58,7 +58,8 @@ def create_service(settings: Settings) -> Service:
     cores = available_cores()
     load = partial(load_model, device=device.device, cores=cores)
     registry = Registry(_readable(model_roots(settings.models)), load, settings.default_model)
-    engine = Engine(threads=threads_for(device.device, cores), deadline_s=settings.deadline_s)
+    threads = threads_for(device.device, cores, capped=is_capped())
+    engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     buffer = Buffer(settings.max_buffered_bytes)
     return Service(

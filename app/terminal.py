@@ -79,10 +79,10 @@ def read_settings(**given: Any) -> "Settings":
 def bulk_engine(model: "Model") -> "Engine":
     """An engine that keeps all cores and the model's device busy, for work that is waited for."""
     from app.runtime.batches import threads_for
-    from app.runtime.cores import available_cores
+    from app.runtime.cores import available_cores, is_capped
     from app.runtime.engine import Engine
 
-    threads = threads_for(model.session.device, available_cores())
+    threads = threads_for(model.session.device, available_cores(), capped=is_capped())
     return Engine(threads=threads, deadline_s=_BULK_DEADLINE_S)
 
 

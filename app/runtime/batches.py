@@ -36,12 +36,16 @@ def sizes(max_images: int = MAX_IMAGES) -> list[int]:
     return [1 << power for power in range(max_images.bit_length()) if 1 << power <= max_images]
 
 
-def threads_for(device: Device, cores: int) -> int:
+def threads_for(device: Device, cores: int, *, capped: bool = False) -> int:
     """How many engine threads keep `device` busy.
 
-    On a GPU a thread is idle while its photo runs: as many more may wait there as fit in a batch.
+    On a CPU one more than there are cores, for while one waits for the interpreter; not where a
+    quota caps them. On a GPU a thread is idle while its photo runs: as many more may wait there as
+    fit in a batch.
     """
-    return cores if device == "cpu" else cores + MAX_IMAGES
+    if device == "cpu":
+        return cores if capped else cores + 1
+    return cores + MAX_IMAGES
 
 
 class Batches:

@@ -14,9 +14,21 @@ _OWN_CGROUP = Path("/proc/self/cgroup")
 
 def available_cores(cgroup_root: Path = _CGROUP_ROOT, own_cgroup: Path = _OWN_CGROUP) -> int:
     """The number of cores that this process may keep busy, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = _quota(cgroup_root, own_cgroup)
-    return max(1, math.ceil(min(cores or 1, quota)))
+    return max(1, math.ceil(min(_cores(), _quota(cgroup_root, own_cgroup))))
+
+
+def is_capped(cgroup_root: Path = _CGROUP_ROOT, own_cgroup: Path = _OWN_CGROUP) -> bool:
+    """Whether it has fewer cores than it sees.
+
+    Who keeps more than the quota busy is stopped, all threads, for the rest of a tenth of a second.
+    """
+    return _quota(cgroup_root, own_cgroup) < _cores()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quota(root: Path, own: Path) -> float:

@@ -1,4 +1,4 @@
-"""The engine: as many threads as there are cores, and a queue no longer than they can do in time.
+"""The engine: about a thread a core, and a queue no longer than they can do in time.
 
     submit(work) -> QueueFull, at once
                  -> waits -> its client left: dropped, undone
@@ -54,7 +54,8 @@ class Engine:
         self.deadline_s = deadline_s
         self.service_s = service_s
         self._queue: OrderedDict[Future[Any], _Job] = OrderedDict()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle: list[threading.Condition] = []
         self._closed = False
         self._running = 0
         self._threads = [
@@ -76,9 +77,9 @@ class Engine:
         traceback: TracebackType | None,
     ) -> None:
         """Finish what is queued, then end the threads; work that hangs is left behind."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._wake(len(self._idle))
         until = time.monotonic() + self.deadline_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -134,25 +135,32 @@ class Engine:
         """
         now = time.monotonic()
         futures: list[Future[T]] = [Future() for _ in works]
-        with self._changed:
+        with self._lock:
             self.check_room(len(works))
             for future, work in zip(futures, works, strict=True):
                 self._queue[future] = _Job(work, now)
-            self._changed.notify(len(works))
+            self._wake(len(works))
         for future in futures:
             future.add_done_callback(self._forget)
         return futures
 
     def _forget(self, future: Future[Any]) -> None:
         if future.cancelled():
-            with self._changed:
+            with self._lock:
                 self._queue.pop(future, None)
 
+    def _wake(self, threads: int) -> None:
+        """Whoever fell idle last goes first: its core still knows what a photo needs."""
+        for _ in range(min(threads, len(self._idle))):
+            self._idle.pop().notify()
+
     def _serve(self) -> None:
+        has_work = threading.Condition(self._lock)
         while True:
-            with self._changed:
+            with self._lock:
                 while not self._queue and not self._closed:
-                    self._changed.wait()
+                    self._idle.append(has_work)
+                    has_work.wait()
                 if not self._queue:
                     return
                 future, job = self._queue.popitem(last=False)
@@ -160,7 +168,7 @@ class Engine:
             if future.set_running_or_notify_cancel():
                 self._do(future, job)
             del future, job  # an idle thread holds on to no photo
-            with self._changed:
+            with self._lock:
                 self._running -= 1
 
     def _do(self, future: Future[Any], job: _Job) -> None:

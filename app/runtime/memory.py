@@ -11,6 +11,10 @@ from functools import cache
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 """From malloc.h."""
 _LARGE_BYTES = 8 << 20
+_KEPT_BYTES = 4 * _LARGE_BYTES
+"""Free at the end of an arena, for the next photo."""
+_CONSOLIDATED_BYTES = 1 << 17
+"""A block of this size makes `free` look at the end of its arena."""
 _INT_MAX = (1 << 31) - 1
 
 
@@ -20,7 +24,11 @@ def _libc() -> ctypes.CDLL | None:
         libc = ctypes.CDLL(None)
     except OSError:
         return None
-    return libc if hasattr(libc, "malloc_trim") else None
+    if not hasattr(libc, "malloc_trim"):
+        return None
+    libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
+    return libc
 
 
 def return_large_blocks() -> None:
@@ -32,7 +40,7 @@ def return_large_blocks() -> None:
     """
     if libc := _libc():
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, 4 * _LARGE_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def keep_large_blocks() -> None:
@@ -48,6 +56,13 @@ def keep_large_blocks() -> None:
 
 
 def release() -> None:
-    """Give freed memory back where the C library can; it takes a few milliseconds."""
+    """Give freed memory back where the C library can; for the thread of a server that freed much.
+
+    `malloc_trim` leaves alone what lies at the end of a thread's arena, and `free` gives that back
+    where it is over the threshold. It takes a few milliseconds.
+    """
     if libc := _libc():
         libc.malloc_trim(0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 0)
+        libc.free(libc.malloc(_CONSOLIDATED_BYTES))
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

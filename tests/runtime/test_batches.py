@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import bundle as bundles
-from app.runtime.batches import Batches, sizes
+from app.runtime.batches import MAX_IMAGES, Batches, sizes, threads_for
 from app.runtime.model import Model, _batches
 from app.runtime.session import Session
 
@@ -44,6 +44,12 @@ def test_sizes_are_powers_of_two_up_to_the_most():
     assert sizes(32) == [1, 2, 4, 8, 16, 32]
     assert sizes(20) == [1, 2, 4, 8, 16]
     assert sizes(1) == [1]
+
+
+def test_one_thread_more_than_cores_and_a_batch_more_for_a_gpu():
+    assert threads_for("cpu", 4) == 5
+    assert threads_for("cpu", 4, capped=True) == 4
+    assert threads_for("cuda", 4) == 4 + MAX_IMAGES
 
 
 def test_an_idle_device_begins_at_once_with_one():

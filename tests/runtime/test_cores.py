@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from app.runtime.cores import available_cores
+from app.runtime.cores import available_cores, is_capped
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"), reason="this system has no affinity"
@@ -93,3 +93,12 @@ def test_cgroup_v2(cores, own, files, expected):
 )
 def test_cgroup_v1(cores, own, files, expected):
     assert cores(8, own, files) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", False), ("800000 100000", False), ("750000 100000", True), ("", False)],
+)
+def test_a_quota_below_the_cores_caps_them(cores, tmp_path, quota, expected):
+    cores(8, "0::/\n", {"cpu.max": quota})
+    assert is_capped(tmp_path / "cgroup", tmp_path / "own") is expected

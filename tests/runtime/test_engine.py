@@ -235,3 +235,17 @@ def test_many_callers_at_once_each_get_their_own_answers(groups, threads):
     with Engine(threads=threads, deadline_s=60) as engine, ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(partial(call, engine), groups))
     assert answers == [[n if n % 3 == 0 else n * 7 for n in numbers] for numbers in groups]
+
+
+def test_the_thread_that_fell_idle_last_works_next():
+    seen = []
+
+    def work(_queue_s):
+        seen.append(threading.current_thread().name)
+        time.sleep(0.01)
+
+    with Engine(threads=3, deadline_s=10) as engine:
+        for _ in range(8):
+            engine.submit(work)[0].result()
+            time.sleep(0.02)  # it is idle again
+    assert len(set(seen[1:])) == 1

@@ -29,3 +29,41 @@ def _faults(before: str) -> int:
 def test_a_block_that_is_kept_needs_no_new_pages():
     kept, returned = _faults("memory.keep_large_blocks()"), _faults("memory.return_large_blocks()")
     assert kept < returned / 10
+
+
+WHAT_A_THREAD_FREED = """
+import ctypes
+import os
+import threading
+from app.runtime import memory
+memory.return_large_blocks()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def load():
+    began = resident()
+    blocks = [libc.malloc(10_000) for _ in range(2400)]
+    for block in blocks:
+        libc.memset(block, 1, 10_000)
+    held = resident() - began
+    for block in blocks:
+        libc.free(block)
+    memory.release()
+    print(held, resident() - began)
+thread = threading.Thread(target=load)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
+def test_what_a_thread_freed_is_given_back_to_the_end_of_its_arena():
+    run = [sys.executable, "-c", WHAT_A_THREAD_FREED]
+    held, left = map(int, subprocess.run(run, check=True, capture_output=True).stdout.split())
+    assert held > 20e6
+    assert left < held / 30
