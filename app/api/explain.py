@@ -94,9 +94,9 @@ def _explain(
 
 def _box(found: Explanation, crop: float) -> Box:
     """What part of the photo the map covers: the share `crop` of its centre square."""
-    looked = found.looked
-    side = min(looked.width, looked.height) * crop
-    left, top = (looked.width - side) / 2, (looked.height - side) / 2
+    picture = found.looked.picture
+    side = min(picture.width, picture.height) * crop
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
     return Box(left=left, top=top, width=side, height=side)
 
 

@@ -61,7 +61,8 @@ def rendered(model: Model, stages: Stages, body: bytes, media_type: str = JSON) 
 
 def image_of(looked: Looked) -> Image:
     """What was found in the file."""
-    return Image(format=looked.format, width=looked.width, height=looked.height)
+    picture = looked.picture
+    return Image(format=picture.format, width=picture.width, height=picture.height)
 
 
 def answers(schema: str, example: dict[str, Any], picture: str) -> dict[int | str, dict[str, Any]]:

@@ -36,7 +36,7 @@ def sizes(max_images: int = MAX_IMAGES) -> list[int]:
     return [1 << power for power in range(max_images.bit_length()) if 1 << power <= max_images]
 
 
-def threads_for(device: Device, cores: int, *, capped: bool = False) -> int:
+def threads_for(device: Device, cores: int, *, capped: bool) -> int:
     """How many engine threads keep `device` busy.
 
     On a CPU one more than there are cores, for while one waits for the interpreter; not where a

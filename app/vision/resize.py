@@ -7,7 +7,7 @@ both resizes as one, which weighs its pixels as they would, and rounds once inst
 """
 
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class ResizeSpec(Protocol):
         ...
 
     @property
-    def resample(self) -> Literal["box", "bilinear", "bicubic", "lanczos"]:
+    def resample(self) -> Resample:
         """The filter."""
         ...
 

@@ -47,9 +47,9 @@ def test_sizes_are_powers_of_two_up_to_the_most():
 
 
 def test_one_thread_more_than_cores_and_a_batch_more_for_a_gpu():
-    assert threads_for("cpu", 4) == 5
+    assert threads_for("cpu", 4, capped=False) == 5
     assert threads_for("cpu", 4, capped=True) == 4
-    assert threads_for("cuda", 4) == 4 + MAX_IMAGES
+    assert threads_for("cuda", 4, capped=False) == 4 + MAX_IMAGES
 
 
 def test_an_idle_device_begins_at_once_with_one():

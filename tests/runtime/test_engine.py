@@ -242,10 +242,10 @@ def test_the_thread_that_fell_idle_last_works_next():
 
     def work(_queue_s):
         seen.append(threading.current_thread().name)
-        time.sleep(0.01)
 
     with Engine(threads=3, deadline_s=10) as engine:
-        for _ in range(8):
+        for _ in range(9):
+            while len(engine._idle) < 3:
+                time.sleep(0.001)
             engine.submit(work)[0].result()
-            time.sleep(0.02)  # it is idle again
-    assert len(set(seen[1:])) == 1
+    assert len(set(seen)) == 1

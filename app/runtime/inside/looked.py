@@ -15,18 +15,18 @@ from app.runtime.model import Model
 class Looked:
     """A photo as a model reads it."""
 
-    canvas: NDArray[np.uint8]
-    """(480, 480, 3) RGB."""
+    picture: vision.Picture
     pixels: NDArray[np.uint8]
     """(S, S, 3) RGB."""
-    format: str
-    width: int
-    height: int
-    """Of the whole photo as displayed, in pixels."""
     queue_s: float
     decode_s: float
     resize_s: float
     began: float
+
+    @property
+    def canvas(self) -> NDArray[np.uint8]:
+        """(480, 480, 3) RGB; made when it is first asked for, on the thread that asks."""
+        return self.picture.canvas
 
     def stages(self) -> Stages:
         """What each stage took, the run being all since the resize."""
@@ -46,11 +46,8 @@ def look(photo: bytes, model: Model, limits: vision.Limits, queue_s: float) -> L
     pixels = vision.resize(picture, model.manifest.input)
     resized = time.perf_counter()
     return Looked(
-        canvas=picture.canvas,
+        picture=picture,
         pixels=pixels,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
         queue_s=queue_s,
         decode_s=decoded - began,
         resize_s=resized - decoded,
