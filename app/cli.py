@@ -56,19 +56,19 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
 
     Every option, and more, can be set by an environment variable: see the README.
     """
-    from app import logs, main, server
+    from app import logs, start
 
     settings = read_settings(models=models, device=device, host=host, port=port)
     logs.configure(settings.log_level)
     try:
-        listener = server.bind(settings.host, settings.port)
+        listener = start.bind(settings.host, settings.port)
     except OSError as err:
         raise Wrong(
             f"{settings.host}:{settings.port} can't be listened on ({err.strerror}). "
             "Choose another --host or --port."
         ) from err
     with expected_errors():
-        main.serve(settings, listener)
+        start.serve(settings, listener)
 
 
 @main.command()
@@ -121,7 +121,7 @@ def classify(
     from app import tables
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
-    from app.runtime.registry import open_registry
+    from app.runtime.registry import find_models
 
     settings = read_settings(models=models, device=device)
     with expected_errors():
@@ -129,7 +129,8 @@ def classify(
     if not photos:
         raise Wrong(f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders.")
     with expected_errors():
-        registry = open_registry(settings.models, settings.device, settings.default_model)
+        registry = find_models(settings.models, settings.device, settings.default_model).registry
+        registry.load_all()
         model = registry.resolve(name, version)
         with bulk_engine(model) as engine:
             outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)

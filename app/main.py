@@ -1,19 +1,16 @@
-"""Wiring: settings -> the service -> the application; and the process that serves it."""
+"""Wiring: settings and models -> the service -> the application, whose start loads the models."""
 
 import asyncio
 import logging
-import os
-import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app import __version__, server, vision
+from app import __version__, vision
 from app.api import activations, classify, embed, explain, health, models, page, problems, report
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
@@ -24,16 +21,13 @@ from app.api.problem import Problem
 from app.api.schemas import Batch, Result
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
 from app.api.validated import Remembered, Shortcut
-from app.errors import BadParameter, ModelError
-from app.runtime import memory
+from app.errors import ModelError
 from app.runtime.batches import threads_for
 from app.runtime.classifier import Classifier
 from app.runtime.cores import available_cores, is_capped
 from app.runtime.engine import Engine
 from app.runtime.inside import Inside
-from app.runtime.model import load_model
-from app.runtime.registry import Registry, model_roots
-from app.runtime.session import choose_device
+from app.runtime.registry import Models, find_models
 from app.settings import Settings
 
 log = logging.getLogger("hubel")
@@ -44,20 +38,21 @@ _DESCRIPTION = (
 )
 
 
-def create_service(settings: Settings) -> Service:
-    """Put together what the routes work with; nothing is loaded or started yet.
+def create_service(settings: Settings, loading: Models | None = None) -> Service:
+    """Put together what the routes work with; nothing is started here.
+
+    Args:
+        settings: what a user has set.
+        loading: the models, where they load already; None looks for them.
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    device = choose_device(settings.device)
-    if device.note:
-        log.info(device.note)
     cores = available_cores()
-    load = partial(load_model, device=device.device, cores=cores)
-    registry = Registry(_readable(model_roots(settings.models)), load, settings.default_model)
+    found = loading or find_models(settings.models, settings.device, settings.default_model, cores)
+    registry, device = found.registry, found.device
     threads = threads_for(device.device, cores, capped=is_capped())
     engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
@@ -86,27 +81,19 @@ def create_service(settings: Settings) -> Service:
     )
 
 
-def _readable(roots: Sequence[Path]) -> Sequence[Path]:
-    for root in roots:
-        try:
-            os.scandir(root).close()
-        except OSError as err:
-            raise BadParameter(
-                f"The models in {root} can't be read ({err.strerror}). Let this user read that "
-                "folder, or name another --models."
-            ) from err
-    return roots
+def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
+    """The application; its models are loaded when it has started.
 
-
-def create_app(settings: Settings) -> FastAPI:
-    """The application; its models are loaded when it starts.
+    Args:
+        settings: what a user has set.
+        loading: the models, where they load already; None looks for them.
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    service = create_service(settings)
+    service = create_service(settings, loading)
     app = FastAPI(
         title="Hubel",
         version=__version__,
@@ -186,17 +173,3 @@ def _drop_validation_errors(document: dict[str, Any]) -> None:
             answer = operation["responses"].get("422", {})
             if "HTTPValidationError" in str(answer):
                 del operation["responses"]["422"]
-
-
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve on `listener` until SIGTERM or SIGINT.
-
-    Raises:
-        DeviceUnavailable: the device that is asked for can't be had.
-        BadParameter: the folder of models can't be read.
-        ValueError: a key file can't be read.
-    """
-    memory.return_large_blocks()
-    app = create_app(settings)
-    service = cast(Service, app.state.service)
-    server.serve(app, listener, service.lifecycle, settings.drain_s)

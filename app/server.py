@@ -33,24 +33,6 @@ _GRACE_S = 15
 """What answers that have begun may still take; with drain_s it stays below Compose's 30 s."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Listen on `host`:`port`.
-
-    Raises:
-        OSError: the address can't be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
 def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: float) -> None:
     """Serve `app` on `listener` until SIGTERM or SIGINT, then drain and return.
 

@@ -12,7 +12,8 @@ import uvicorn
 
 from app.api.service import Lifecycle
 from app.protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
-from app.server import DrainingServer, bind
+from app.server import DrainingServer
+from app.start import bind
 
 pytestmark = pytest.mark.e2e
 

@@ -10,6 +10,7 @@ was replaced or unloaded is freed when the last request that began on it is done
 """
 
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import Literal
 
 from app import bundle as bundles
 from app.errors import (
+    BadParameter,
     BundleError,
     BundleMismatch,
     DeviceUnavailable,
@@ -29,7 +31,7 @@ from app.errors import (
 )
 from app.runtime import memory
 from app.runtime.model import Model, load_model
-from app.runtime.session import choose_device
+from app.runtime.session import DeviceChoice, choose_device
 
 BUILT_IN_MODELS = Path(__file__).resolve().parents[2] / "model"
 """Where imagenet lies."""
@@ -107,6 +109,8 @@ class Registry:
         self._default = default
         self._view = _View()
         self._promoting = threading.Lock()
+        self._loading = threading.Lock()
+        self._is_loaded = False
         self.promotions: Counter[tuple[str, str]] = Counter()
         """By name and outcome, `promoted` or `refused`."""
 
@@ -127,10 +131,20 @@ class Registry:
         return first.pop() if len(first) == 1 else "imagenet"
 
     def load_all(self) -> None:
-        """Load what the roots hold; what is refused is kept with its reason."""
-        for root in self._roots:
-            for folder in discover(root):
-                self.promote(folder)
+        """Load what the roots hold; what is refused is kept with its reason.
+
+        Once: whoever comes while another thread loads waits for that.
+
+        Raises:
+            DeviceUnavailable: ONNX Runtime can't have the device after all.
+        """
+        with self._loading:
+            if self._is_loaded:
+                return
+            for root in self._roots:
+                for folder in discover(root):
+                    self.promote(folder)
+            self._is_loaded = True
 
     def resolve(self, name: str | None = None, version: int | None = None) -> Model:
         """The model that answers a request; see `find`."""
@@ -288,18 +302,49 @@ def model_roots(models: Path | None) -> list[Path]:
     return [models, BUILT_IN_MODELS] if models else [BUILT_IN_MODELS]
 
 
-def open_registry(
-    models: Path | None, device: Literal["auto", "cpu", "cuda"], default: str | None
-) -> Registry:
-    """A registry of everything in `models` and the built-in, loaded.
+@dataclass(frozen=True)
+class Models:
+    """The models of a process, and where they run."""
+
+    registry: Registry
+    device: DeviceChoice
+
+
+def find_models(
+    folder: Path | None,
+    device: Literal["auto", "cpu", "cuda"],
+    default: str | None,
+    cores: int = 1,
+) -> Models:
+    """The models in `folder` and the built-in; none is loaded yet.
+
+    Args:
+        folder: the user's models.
+        device: where they must run.
+        default: the model for requests that name none.
+        cores: how many a run that is alone may use.
 
     Raises:
         DeviceUnavailable: the device that is asked for can't be had.
+        BadParameter: the folder can't be read.
     """
     choice = choose_device(device)
-    registry = Registry(model_roots(models), partial(load_model, device=choice.device), default)
-    registry.load_all()
-    return registry
+    if choice.note:
+        log.info(choice.note)
+    load = partial(load_model, device=choice.device, cores=cores)
+    return Models(Registry(_readable(model_roots(folder)), load, default), choice)
+
+
+def _readable(roots: Sequence[Path]) -> Sequence[Path]:
+    for root in roots:
+        try:
+            os.scandir(root).close()
+        except OSError as err:
+            raise BadParameter(
+                f"The models in {root} can't be read ({err.strerror}). Let this user read that "
+                "folder, or name another --models."
+            ) from err
+    return roots
 
 
 def discover(root: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -19,6 +19,11 @@ def free_port() -> int:
         return port
 
 
+def compiling() -> dict[str, str]:
+    """This process's environment, in which modules are kept compiled, as after an installation."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 class ServerProcess:
     """A server, from its command to its end.
 
@@ -29,11 +34,11 @@ class ServerProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], answers: Callable[[], bool]
+        self, command: Sequence[str], environment: dict[str, str], answers: Callable[[], bool]
     ) -> None:
         self._popen = subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            env=compiling() | environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

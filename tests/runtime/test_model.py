@@ -1,10 +1,14 @@
 """Which precision serves, and what keeps a bundle from serving at all."""
 
+import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import BundleInvalid, BundleMismatch
-from app.runtime.model import candidates, load_model
+from app.runtime import model as models
+from app.runtime.model import WORTH_IT, candidates, load_model
 
 
 def test_a_good_bundle_loads_and_says_nothing(make_bundle):
@@ -110,3 +114,10 @@ def test_a_changed_byte_is_found_before_the_graph_is_opened(make_bundle):
 def test_the_built_in_bundle_passes(imagenet):
     model = load_model(imagenet, "cpu")
     assert (model.name, len(model.manifest.labels)) == ("imagenet", 1000)
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=7, max_size=7))
+def test_turns_that_are_left_out_would_not_move_the_median_across(turns):
+    taken = next(n for n in range(8) if models._is_settled(turns[:n]))
+    assert (np.median(turns[:taken]) >= WORTH_IT) == (np.median(turns) >= WORTH_IT)
+    assert taken >= 4

@@ -2,13 +2,15 @@
 
 import gc
 import shutil
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from app.errors import ModelNotReady, UnknownModel
+from app.errors import DeviceUnavailable, ModelNotReady, UnknownModel
 from app.runtime.model import load_model
 from app.runtime.registry import Registry, discover
 
@@ -359,6 +361,41 @@ def test_a_bundle_that_breaks_the_loader_stops_no_other(make_bundle, models):
     assert registry.resolve("good").name == "good"
     with pytest.raises(ModelNotReady, match="embedded null byte"):
         registry.resolve("bad")
+
+
+def test_models_are_loaded_once_and_whoever_asks_meanwhile_waits(make_bundle, models):
+    make_bundle(models)
+    begun, may_end, loads = threading.Event(), threading.Event(), []
+
+    def load(folder):
+        loads.append(folder)
+        begun.set()
+        assert may_end.wait(10)
+        return load_model(folder, "cpu")
+
+    registry = Registry([models], load)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(registry.load_all)
+        assert begun.wait(10)
+        second = pool.submit(registry.load_all)
+        assert not second.done()
+        may_end.set()
+        first.result(10)
+        second.result(10)
+    assert registry.resolve().name == "colours"
+    assert len(loads) == 1
+
+
+def test_a_device_that_is_gone_is_told_to_whoever_asks_next(make_bundle, models):
+    make_bundle(models)
+
+    def load(folder):
+        raise DeviceUnavailable("CUDA can't be used.")
+
+    registry = Registry([models], load)
+    for _ in range(2):
+        with pytest.raises(DeviceUnavailable):
+            registry.load_all()
 
 
 def test_a_folder_that_cannot_be_looked_into_is_passed_over(make_bundle, models, monkeypatch):
