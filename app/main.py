@@ -11,22 +11,23 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, vision
-from app.api import activations, classify, embed, explain, health, models, page, problems, report
+from app.api import problems
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
-from app.api.envelope import Envelope
-from app.api.inside_schemas import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.metrics import Metrics
-from app.api.problem import Problem
-from app.api.schemas import Batch, Result
+from app.api.middleware.request_context import Envelope
+from app.api.middleware.route_cache import Remembered, Shortcut
+from app.api.routes import activations, classify, embed, explain, health, models, page, report
+from app.api.schemas.classification import Batch, Result
+from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
+from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Buffer, Lifecycle, Service
-from app.api.validated import Remembered, Shortcut
 from app.errors import ModelError
-from app.runtime.batches import threads_for
+from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
-from app.runtime.cores import available_cores, is_capped
 from app.runtime.engine import Engine
-from app.runtime.inside import Inside
+from app.runtime.host import available_cores, is_capped
+from app.runtime.inspection import Inside
 from app.runtime.registry import Models, find_models
 from app.settings import Settings
 

@@ -29,22 +29,15 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import roc_auc_score
 
 from app import bundle
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
-from training import (
-    calibration,
-    dataset,
-    duplicates,
-    examples,
-    familiarity,
-    findings,
-    head,
-    labels,
-    reading,
-)
-from training.cores import outputs
-from training.recipes import BACKBONE
-from training.split import FOLDS, deal
+from training import calibration, familiarity, last_layer
+from training.data import duplicates, examples, findings, layout
+from training.data.photos import Photo, read_photos
+from training.data.split import FOLDS, deal
+from training.imagenet import labels
+from training.parallel import outputs
+from training.recipes.registry import BACKBONE
 
 ALIKE = (*range(151, 276), *range(281, 286))
 """ImageNet's indices of dogs, wolves and wild dogs, and of domestic cats."""
@@ -54,13 +47,13 @@ Integers = NDArray[np.intp]
 Score = Callable[[Floats, Integers, Floats], Floats]
 
 
-def _embedded(data: Path) -> tuple[Floats, list[reading.Photo], Integers]:
+def _embedded(data: Path) -> tuple[Floats, list[Photo], Integers]:
     """Embeddings (N, D), photos and groups, of what training would learn from."""
     made = bundle.load(BACKBONE)
     session = Session(made.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
-        files = dataset.look_into(data).files
-        photos, _, (pixels,) = reading.read(files, [made.manifest.input], Path(folder))
+        files = layout.look_into(data).files
+        photos, _, (pixels,) = read_photos(files, [made.manifest.input], Path(folder))
         doubles = duplicates.find(photos)
         used = findings.used(photos, doubles)
         rows = [photos[index].row for index in used]
@@ -76,20 +69,20 @@ def _strengths(embeddings: Floats, truth: Integers, groups: Integers) -> None:
     folds = deal(truth, groups, [1.0] * FOLDS, 0)
     print("\n| strength | likelihood | top-1 | ECE | ECE with temperature | temperature |")
     print("|---|---|---|---|---|---|")
-    for strength in (*head.STRENGTHS, 10.0):
+    for strength in (*last_layer.STRENGTHS, 10.0):
         logits = np.empty((len(truth), truth.max() + 1))
         for fold in range(FOLDS):
             inside = folds == fold
-            fitted = head.fit(embeddings[~inside], truth[~inside], strength)
+            fitted = last_layer.fit(embeddings[~inside], truth[~inside], strength)
             logits[inside] = fitted.logits(embeddings[inside])
         temperatures = calibration.cross_fit(logits, truth, 0)
         before = calibration.softmax(logits)
         after = calibration.softmax(logits / temperatures.of_photo[:, np.newaxis])
         loss = -np.log(before[np.arange(len(truth)), truth]).mean()
         print(
-            f"| {strength:g} | {loss:.4f} | {100 * metrics.top_k_accuracy(before, truth, 1):.2f} "
-            f"| {metrics.calibration_error(before, truth):.4f} "
-            f"| {metrics.calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
+            f"| {strength:g} | {loss:.4f} | {100 * accuracy.top_k_accuracy(before, truth, 1):.2f} "
+            f"| {accuracy.calibration_error(before, truth):.4f} "
+            f"| {accuracy.calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
         )
 
 
@@ -103,17 +96,19 @@ def _procedure(embeddings: Floats, truth: Integers, groups: Integers, seeds: int
         for fold in range(FOLDS):
             test, own = outer == fold, outer != fold
             inner = deal(truth[own], groups[own], [1.0] * FOLDS, seed)
-            choice = head.choose(embeddings[own], truth[own], inner)
+            choice = last_layer.choose(embeddings[own], truth[own], inner)
             doubt = calibration.doubt_after(int(own.sum()))
             temperature = calibration.fit_temperature(choice.logits, truth[own], doubt)
-            logits = head.fit(embeddings[own], truth[own], choice.strength).logits(embeddings[test])
+            logits = last_layer.fit(embeddings[own], truth[own], choice.strength).logits(
+                embeddings[test]
+            )
             before[test] = calibration.softmax(logits)
             after[test] = calibration.softmax(logits / temperature)
             strengths.append(f"{choice.strength:g}")
         print(
-            f"| {seed} | {100 * metrics.top_k_accuracy(after, truth, 1):.2f} "
-            f"| {metrics.calibration_error(before, truth):.4f} "
-            f"| {metrics.calibration_error(after, truth):.4f} | {', '.join(strengths)} |"
+            f"| {seed} | {100 * accuracy.top_k_accuracy(after, truth, 1):.2f} "
+            f"| {accuracy.calibration_error(before, truth):.4f} "
+            f"| {accuracy.calibration_error(after, truth):.4f} | {', '.join(strengths)} |"
         )
 
 
@@ -122,11 +117,11 @@ def _unit(vectors: Floats) -> Floats:
 
 
 def _max_probability(known: Floats, truth: Integers, photos: Floats) -> Floats:
-    return calibration.softmax(head.fit(known, truth, 0.1).logits(photos)).max(axis=1)
+    return calibration.softmax(last_layer.fit(known, truth, 0.1).logits(photos)).max(axis=1)
 
 
 def _energy(known: Floats, truth: Integers, photos: Floats) -> Floats:
-    return np.asarray(np.logaddexp.reduce(head.fit(known, truth, 0.1).logits(photos), axis=1))
+    return np.asarray(np.logaddexp.reduce(last_layer.fit(known, truth, 0.1).logits(photos), axis=1))
 
 
 def _mahalanobis(known: Floats, truth: Integers, photos: Floats) -> Floats:
@@ -193,11 +188,11 @@ def _bundled(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> No
     spec = made.manifest.input
     print("\n| precision | AUROC | known accepted, % | unknown rejected, % |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        data = dataset.look_into(known)
-        photos, _, (pixels,) = reading.read(data.files, [spec], Path(one))
+        data = layout.look_into(known)
+        photos, _, (pixels,) = read_photos(data.files, [spec], Path(one))
         own = examples.prepare(data, photos, duplicates.find(photos), made.manifest.training.seed)
         tested = own.rows[own.of("test")].tolist()
-        strange, _, (others,) = reading.read(dataset.look_into(unknown).files, [spec], Path(other))
+        strange, _, (others,) = read_photos(layout.look_into(unknown).files, [spec], Path(other))
         rows = [photo.row for photo in strange if photo.file.label not in left_out]
         assert made.manifest.unknown is not None
         threshold = made.manifest.unknown.threshold

@@ -30,13 +30,14 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import InputSpec, Resample
-from app.runtime.metrics import top_k_accuracy
+from app.runtime.evaluation.accuracy import top_k_accuracy
 from app.runtime.session import Session
-from training import labels, photos
-from training.export import export
+from training.data import photo_files
 from training.gates import probabilities_of
-from training.quantize import CALIBRATION_PHOTOS, quantize
-from training.weights import pretrained
+from training.imagenet import labels
+from training.int8.quantize import CALIBRATION_PHOTOS, quantize
+from training.networks.pretrained_weights import pretrained
+from training.onnx_graph.efficientnet_lite import export
 
 Pixels = NDArray[np.uint8]
 
@@ -81,10 +82,10 @@ class Row:
 @click.option("--coarse", type=click.Path(path_type=Path))
 def main(data: Path, coarse: Path | None) -> None:
     """Measure every candidate and print the table."""
-    found = photos.find(data)
-    truth = photos.truths(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
+    found = photo_files.find(data)
+    truth = photo_files.truths(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
     pictures = [photo.picture() for photo in found]
-    pets = photos.find(coarse)[::COARSE_STEP] if coarse else []
+    pets = photo_files.find(coarse)[::COARSE_STEP] if coarse else []
     pet_pictures = [photo.picture() for photo in pets]
     sizes = {"lite0": (192, 208, 240, 256, 288), "lite2": (240, 260, 288)}
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +101,7 @@ def main(data: Path, coarse: Path | None) -> None:
         _print(rows, truth, pictures, _decode_ms(found))
 
 
-def _indices(pet: photos.Photo) -> range:
+def _indices(pet: photo_files.Photo) -> range:
     return DOGS if pet.folder == "dog" else CATS
 
 
@@ -118,7 +119,7 @@ def _sessions(
     return Session(fp32, "cpu", "fp32"), Session(int8, "cpu", "int8")
 
 
-def _decode_ms(found: Sequence[photos.Photo]) -> float:
+def _decode_ms(found: Sequence[photo_files.Photo]) -> float:
     return float(np.median([_ms(photo.picture) for photo in found]))
 
 

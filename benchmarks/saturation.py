@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from app import bundle, vision
-from training.photos import LIMITS
+from training.data.photo_files import LIMITS
 
 Array = NDArray[Any]
 LOWEST, HIGHEST = -(2**15), 2**15 - 1
 
 
 class IntegerGraph:
-    """Runs a graph of training.quantize on one image, node by node."""
+    """Runs a graph of training.int8.quantize on one image, node by node."""
 
     def __init__(self, model: onnx.ModelProto, *, saturates: bool) -> None:
         self._nodes = model.graph.node

@@ -15,33 +15,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
 
-from app.runtime import memory, sessions
-from app.runtime.cores import available_cores
+from app.runtime import host, ort
+from app.runtime.host import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, 240, 240, 3), np.uint8)
 ROUNDS = 5
 
 
-def spinning(path: Path) -> ort.InferenceSession:
+def spinning(path: Path) -> onnxruntime.InferenceSession:
     """All cores, and threads that spin on when a run has ended."""
-    options = ort.SessionOptions()
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
-    return ort.InferenceSession(path, options, providers=[sessions.CPU])
+    return onnxruntime.InferenceSession(path, options, providers=[ort.CPU])
 
 
-KINDS: dict[str, Callable[[Path], tuple[ort.InferenceSession, ...]]] = {
-    "narrow": lambda path: (sessions.narrow_and_wide(path, available_cores())[0],),
-    "wide": lambda path: (sessions.narrow_and_wide(path, available_cores())[1],),
+KINDS: dict[str, Callable[[Path], tuple[onnxruntime.InferenceSession, ...]]] = {
+    "narrow": lambda path: (ort.narrow_and_wide(path, available_cores())[0],),
+    "wide": lambda path: (ort.narrow_and_wide(path, available_cores())[1],),
     "wide, spinning on": lambda path: (spinning(path),),
-    "narrow and wide": lambda path: sessions.narrow_and_wide(path, available_cores()),
-    "the plain file twice": lambda path: (sessions.narrow(path, sessions.CPU), spinning(path)),
+    "narrow and wide": lambda path: ort.narrow_and_wide(path, available_cores()),
+    "the plain file twice": lambda path: (ort.narrow(path, ort.CPU), spinning(path)),
 }
 
 
-def run(session: ort.InferenceSession, callers: int) -> tuple[float, float, float]:
+def run(session: onnxruntime.InferenceSession, callers: int) -> tuple[float, float, float]:
     """Images a second, median ms of a run, and ms of CPU for each."""
     times: list[float] = []
     began, cpu = time.perf_counter(), time.process_time()
@@ -64,7 +64,7 @@ def added_mb(kind: str, path: Path) -> float:
     """MB that this process has more once the sessions are loaded and have run. Linux only."""
 
     def pss_mb() -> float:
-        memory.release()
+        host.release_memory()
         text = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
         return int(text.split("Pss:")[1].split()[0]) * 1024 / 1e6
 

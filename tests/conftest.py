@@ -120,7 +120,7 @@ def _probabilities(colour: tuple[int, int, int], sharpness: float) -> np.ndarray
 def _int8_instructions() -> Iterator[None]:
     """Whatever processor the tests run on, models choose as on one with VNNI."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.runtime.model.saturates_int8", lambda: False)
+        patch.setattr("app.runtime.loaded_model.saturates_int8", lambda: False)
         yield
 
 

@@ -1,5 +1,5 @@
 """`python -m training DATA --output DIR` is `hubel train DATA --output DIR`."""
 
-from app.cli import train
+from app.cli.train import train
 
 train(prog_name="python -m training")

@@ -1,4 +1,4 @@
-"""What a recipe is given, and what it gives back: the two sides that training.recipe joins."""
+"""What a recipe is given, and what it gives back: the two sides that training.pipeline joins."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.bundle import InputSpec, UnknownRule
 from app.runtime.session import Session
-from training.examples import Examples
+from training.data.examples import Examples
 from training.report import Curve
 
 Integers = NDArray[np.intp]

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from training.calibration import softmax
-from training.cores import each
+from training.parallel import each
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]

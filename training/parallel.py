@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from app.runtime.cores import available_cores
+from app.runtime.host import available_cores
 from app.runtime.session import Session
 
 T = TypeVar("T")

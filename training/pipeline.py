@@ -20,22 +20,15 @@ from typing import Any
 
 from app import bundle as bundles
 from app.bundle import Bundle, Label, Manifest, Training
-from training import (
-    bundling,
-    dataset,
-    duplicates,
-    ending,
-    findings,
-    provenance,
-    reading,
-    report,
-    trained_card,
-)
+from training import report
+from training.contracts import Outcome, Recipe, Task, Tell
+from training.data import duplicates, findings, layout
+from training.data.examples import prepare
+from training.data.findings import Findings
+from training.data.photos import fingerprint, read_photos
 from training.errors import DataUnusable
-from training.examples import prepare
-from training.findings import Findings
-from training.output import folder_beside, require_free
-from training.task import Outcome, Recipe, Task, Tell
+from training.packaging import build, bundle_parts, model_card, provenance
+from training.packaging.staging import folder_beside, require_free
 
 
 @dataclass(frozen=True)
@@ -87,13 +80,13 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
     ):
         found, task = _look(arguments, scratch, tell)
         outcome = _learn(arguments, task, scratch, tell)
-        made = ending.finish(task, outcome, folder, scratch, tell)
+        made = build.finish(task, outcome, folder, scratch, tell)
         manifest = Manifest(
             name=arguments.name,
             version=arguments.version,
             labels=tuple(Label(name=label) for label in task.examples.labels),
             input=task.input,
-            files=bundles.record_files(folder, bundling.files_in(folder)),
+            files=bundles.record_files(folder, bundle_parts.files_in(folder)),
             golden=made.golden,
             metrics=made.metrics,
             calibration=made.calibration,
@@ -104,19 +97,19 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
                 arguments={
                     **arguments.recorded(),
                     **outcome.chosen,
-                    "photos": {part: len(task.examples.of(part)) for part in dataset.PARTS},
+                    "photos": {part: len(task.examples.of(part)) for part in layout.PARTS},
                 },
                 seed=arguments.seed,
-                data=reading.fingerprint(task.examples.photos),
+                data=fingerprint(task.examples.photos),
                 versions=provenance.versions(*arguments.recipe.libraries),
                 git_commit=provenance.git_commit(),
                 seconds=round(time.monotonic() - began, 1),
             ),
         )
-        report.write(ending.report(task, outcome, made, manifest, found), folder / "report")
-        files = bundles.record_files(folder, bundling.files_in(folder))
+        report.write(build.report(task, outcome, made, manifest, found), folder / "report")
+        files = bundles.record_files(folder, bundle_parts.files_in(folder))
         manifest = manifest.model_copy(update={"files": files})
-        card = trained_card.write(outcome.card, made.int8, manifest, found)
+        card = model_card.write(outcome.card, made.int8, manifest, found)
         (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
         bundle = bundles.save(manifest, folder, arguments.output)
     shutil.rmtree(arguments.checkpoint, ignore_errors=True)
@@ -125,13 +118,13 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
 
 def _look(arguments: Arguments, scratch: Path, tell: Tell) -> tuple[Findings, Task]:
     """Read all photos, say what they are like, and split them."""
-    data, recipe = dataset.look_into(arguments.data), arguments.recipe
+    data, recipe = layout.look_into(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
             f"{arguments.data} holds no photos. It must hold a folder per class, with photos."
         )
     specs = [recipe.input] if recipe.larger is None else [recipe.input, recipe.larger]
-    photos, unusable, pixels = reading.read(data.files, specs, scratch)
+    photos, unusable, pixels = read_photos(data.files, specs, scratch)
     if not photos:
         raise DataUnusable(
             f"None of the {len(data.files)} files of {arguments.data} is a photo; the first, "
@@ -142,7 +135,7 @@ def _look(arguments: Arguments, scratch: Path, tell: Tell) -> tuple[Findings, Ta
     for line in found.lines():
         tell(line)
     examples = prepare(data, photos, doubles, arguments.seed)
-    counts = ", ".join(f"{part} {len(examples.of(part))}" for part in dataset.PARTS)
+    counts = ", ".join(f"{part} {len(examples.of(part))}" for part in layout.PARTS)
     tell(f"split: {counts}{' (as given)' if data.given else ''}")
     return found, Task(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
 

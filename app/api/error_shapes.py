@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.api.problem import Problem
+from app.api.schemas.problem_details import Problem
 
 Shape = Callable[[Problem], Mapping[str, Any]]
 

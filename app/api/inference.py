@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from fastapi import Request, Response
 
-from app.api.envelope import facts_of
 from app.api.metrics import Told
+from app.api.middleware.request_context import facts_of
 from app.api.service import Service
 from app.errors import ClientGone, DeadlinePassed
 from app.runtime.classifier import Classified, Photo, Query
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 ToldT = TypeVar("ToldT", bound=Told)
 

@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app import errors
-from app.api.dialects.shapes import shape_of
-from app.api.envelope import facts_of
-from app.api.problem import EXAMPLE_ID, Problem
+from app.api.error_shapes import shape_of
+from app.api.middleware.request_context import facts_of
+from app.api.schemas.problem_details import EXAMPLE_ID, Problem
 from app.errors import HubelError, QueueFull
 
 MEDIA_TYPE = "application/problem+json"

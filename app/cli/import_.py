@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.terminal import Refused, Wrong, checked_name, expected_errors, train_extra
+from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors, train_extra
+from app.cli.options import FILE, FOLDER, checked_name
 
 if TYPE_CHECKING:
     from app.bundle import Resample
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _CHANNELS = 3
 
 
@@ -35,10 +34,10 @@ class _Triple(click.ParamType[Any]):
 
 
 @click.command(name="import")
-@click.argument("model", metavar="MODEL.onnx", type=_FILE)
+@click.argument("model", metavar="MODEL.onnx", type=FILE)
 @click.option(
     "--labels",
-    type=_FILE,
+    type=FILE,
     required=True,
     help="One label a line, a JSON list or object, or a table (index, id, name).",
 )
@@ -74,8 +73,8 @@ class _Triple(click.ParamType[Any]):
     show_default=True,
     help="Filter of the resize from that square.",
 )
-@click.option("--calibrate", type=_FOLDER, help="Labelled photos that fit the temperature.")
-@click.option("--int8", type=_FOLDER, help="Labelled photos to make and judge an int8 graph by.")
+@click.option("--calibrate", type=FOLDER, help="Labelled photos that fit the temperature.")
+@click.option("--int8", type=FOLDER, help="Labelled photos to make and judge an int8 graph by.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -111,12 +110,12 @@ def import_(
     It is served like any other then. What its file doesn't tell is asked for.
     """
     if mean is None or std is None or pixel_range is None:
-        raise Wrong(
+        raise WrongUsage(
             "The file doesn't tell how pixels are normalised: say --mean, --std and --pixel-range "
             "as in the training; --mean 0 --std 1 --pixel-range 255 where the graph does it itself."
         )
     if min(std) <= 0:
-        raise Wrong("--std must be over 0. Give the training's standard deviations.")
+        raise WrongUsage("--std must be over 0. Give the training's standard deviations.")
     with train_extra("Importing"):
         from training.errors import GateMissed
         from training.importing import importer
@@ -141,7 +140,7 @@ def import_(
         try:
             made = importer.run(asked, click.echo)
         except GateMissed as err:
-            raise Refused(str(err)) from err
+            raise CheckFailed(str(err)) from err
     for precision, figures in made.manifest.metrics.items():
         click.echo(
             f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "

@@ -11,24 +11,24 @@ from typing import IO, Any
 
 from app.errors import BadParameter, HubelError
 from app.runtime.classifier import Classified
-from app.runtime.evaluate import Evaluation
+from app.runtime.evaluation.measure import Evaluation
 
-Outcome = tuple[Path, Classified | HubelError]
+Row = tuple[Path, Classified | HubelError]
 _WORST = 10
 
 
 @contextmanager
-def destination(output: Path | None) -> Generator[IO[str], None, None]:
+def open_output(output: Path | None) -> Generator[IO[str], None, None]:
     """Standard output, or a file that appears at `output` only when it is complete."""
     if output is None:
         yield sys.stdout
         return
-    with complete(output) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with write_beside(output) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
 @contextmanager
-def complete(output: Path) -> Generator[Path, None, None]:
+def write_beside(output: Path) -> Generator[Path, None, None]:
     """A place beside `output` to write to, which takes its place at the end, or vanishes.
 
     What is no file, as a pipe or /dev/stdout, is written to itself.
@@ -52,7 +52,7 @@ def complete(output: Path) -> Generator[Path, None, None]:
         beside.unlink(missing_ok=True)
 
 
-def write(outcomes: Iterable[Outcome], form: str, top_k: int, out: IO[str]) -> int:
+def write_rows(outcomes: Iterable[Row], form: str, top_k: int, out: IO[str]) -> int:
     """Write a row for each photo as it comes, and count those that can't be used.
 
     Args:
@@ -91,10 +91,10 @@ def _table_line(path: Path, outcome: Classified | HubelError) -> str:
 
 
 def _json_line(path: Path, outcome: Classified | HubelError) -> str:
-    return json.dumps(record(path, outcome), ensure_ascii=False)
+    return json.dumps(row_fields(path, outcome), ensure_ascii=False)
 
 
-def record(path: Path, outcome: Classified | HubelError) -> dict[str, Any]:
+def row_fields(path: Path, outcome: Classified | HubelError) -> dict[str, Any]:
     """What is known of one photo, by name: a line of JSON, a row of Parquet."""
     row: dict[str, Any] = {"path": _shown(path)}
     if isinstance(outcome, HubelError):
@@ -131,7 +131,7 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
     return row
 
 
-def evaluation(result: Evaluation) -> str:
+def evaluation_table(result: Evaluation) -> str:
     """The figures for people: all together, then the classes with the lowest recall."""
     lines = [
         f"{result.model} version {result.version}, {result.precision}, {result.images} photos",

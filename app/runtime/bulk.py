@@ -10,7 +10,7 @@ from app import vision
 from app.errors import BadParameter, HubelError
 from app.runtime.classifier import Classified, Query, classify
 from app.runtime.engine import Engine
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"})
 """Names by which a file in a folder counts as a photo; what it is, its content tells."""

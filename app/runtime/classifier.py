@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app import vision
 from app.bundle import UnknownRule
 from app.runtime.engine import Engine
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 Photo = bytes | NDArray[np.uint8]
 """An encoded image; or uint8 RGB that needs no decoding: a canvas (480, 480, 3), or what the model

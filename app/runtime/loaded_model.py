@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app import bundle as bundles
 from app.bundle import Bundle, Manifest, Precision
 from app.errors import BundleMismatch
-from app.runtime.batches import Batches
+from app.runtime.batching import Batches
 from app.runtime.session import Device, Session, saturates_int8
 from app.runtime.verify import check_signature, require_golden, run_golden
 

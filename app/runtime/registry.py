@@ -29,8 +29,8 @@ from app.errors import (
     ModelNotReady,
     UnknownModel,
 )
-from app.runtime import memory
-from app.runtime.model import Model, load_model
+from app.runtime import host
+from app.runtime.loaded_model import Model, load_model
 from app.runtime.session import DeviceChoice, choose_device
 
 BUILT_IN_MODELS = Path(__file__).resolve().parents[2] / "model"
@@ -250,7 +250,7 @@ class Registry:
                 gone = replace(entry, model=None, reason=reason, unloaded=True)
                 self._view = self._view.with_entry(gone)
         del entries, entry, gone  # they hold the models
-        memory.release()
+        host.release_memory()
         log.info("model %s is unloaded", name)
 
     def promote(self, folder: Path) -> Entry:
@@ -278,7 +278,7 @@ class Registry:
                 entry = self._refused(folder, f"It can't be loaded ({kind}: {err}). Copy it again.")
             self.promotions[entry.name, "refused" if entry.reason else "promoted"] += 1
             self._view = self._view.with_entry(entry)
-        memory.release()
+        host.release_memory()
         return entry
 
     def _check_unique(self, model: Model, folder: Path) -> None:

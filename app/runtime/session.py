@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
 from numpy.typing import NDArray
 
 from app.bundle import Precision
 from app.errors import BundleInvalid, DeviceUnavailable
-from app.runtime import sessions
-from app.runtime.sessions import CPU
+from app.runtime import ort
+from app.runtime.ort import CPU
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +70,13 @@ def choose_device(asked: Literal["auto", "cpu", "cuda"]) -> DeviceChoice:
 
 
 def _why_no_cuda() -> str | None:
-    if _CUDA not in ort.get_available_providers():
+    if _CUDA not in onnxruntime.get_available_providers():
         return "the installed ONNX Runtime has no CUDA provider; install the `gpu` extra"
     _load_cuda()
-    options = ort.SessionOptions()
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = _NOTHING
     try:
-        providers = ort.InferenceSession(_PROBE, options, providers=[_CUDA]).get_providers()
+        providers = onnxruntime.InferenceSession(_PROBE, options, providers=[_CUDA]).get_providers()
     except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
         return f"{_first_line(err)}; check the driver"
     if providers[0] == _CUDA:
@@ -91,7 +91,7 @@ def _load_cuda() -> None:
     """Load CUDA and cuDNN from the packages of the `gpu` extra; what is missing shows later."""
     told = io.StringIO()
     with redirect_stdout(told):  # it prints what it can't load
-        ort.preload_dlls(directory="")
+        onnxruntime.preload_dlls(directory="")
     for line in told.getvalue().splitlines():
         log.debug(line)
 
@@ -102,9 +102,9 @@ def saturates_int8() -> bool:
     `Session` computes them exactly there too; fast only where weights have seven bits, which can't
     saturate.
     """
-    options = ort.SessionOptions()
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = _NOTHING
-    session = ort.InferenceSession(_PRODUCTS, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(_PRODUCTS, options, providers=["CPUExecutionProvider"])
     (product,) = session.run(None, {"a": np.full((1, 4), 255, np.uint8)})
     return int(product[0, 0]) != 4 * 255 * 127
 
@@ -127,9 +127,9 @@ class Session:
         provider = _CUDA if device == "cuda" else CPU
         try:
             if device == "cpu" and cores > 1:
-                self._session, self._wide = sessions.narrow_and_wide(path, cores)
+                self._session, self._wide = ort.narrow_and_wide(path, cores)
             else:
-                self._session = self._wide = sessions.narrow(path, provider)
+                self._session = self._wide = ort.narrow(path, provider)
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleInvalid(
                 f"{path} can't be loaded by ONNX Runtime ({_first_line(err)}). Export it again."

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.service import Lifecycle
-from app.protocol import BoundedProtocol
+from app.server.http_protocol import BoundedProtocol
 
 log = logging.getLogger("hubel")
 

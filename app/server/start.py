@@ -14,8 +14,8 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from app.runtime import memory
-from app.runtime.cores import available_cores
+from app.runtime import host
+from app.runtime.host import available_cores
 from app.runtime.registry import find_models
 from app.settings import Settings
 
@@ -46,7 +46,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    memory.return_large_blocks()
+    host.return_large_blocks()
     with _no_collections():
         loading = find_models(
             settings.models, settings.device, settings.default_model, available_cores()
@@ -54,10 +54,11 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         loader = ThreadPoolExecutor(1, "loader")
         loader.submit(loading.registry.load_all)  # what it raises, the application raises again
         loader.shutdown(wait=False)
-        from app import main, server
+        from app import main
+        from app.server import draining
 
         app = main.create_app(settings, loading)
-    server.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
+    draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
 
 
 @contextmanager

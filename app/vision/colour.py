@@ -5,7 +5,7 @@ Works on the canvas, after the resize, where it is cheap.
 
 from PIL import Image
 
-from app.vision.profile import transform
+from app.vision.icc_profile import transform
 
 _WHITE = (255, 255, 255)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from PIL import Image
 
 from app.errors import TooManyBytes
-from app.vision import bmp, gif, jpeg, png, webp
-from app.vision.budget import BUDGET_BYTES, Budget, Turn
 from app.vision.colour import to_srgb
-from app.vision.exif import orientation
+from app.vision.decode_budget import BUDGET_BYTES, Budget, Turn
+from app.vision.formats import bmp, gif, jpeg, png, webp
+from app.vision.formats.base import Raw
+from app.vision.formats.exif import orientation
 from app.vision.picture import CANVAS, Box, Format, Limits, Picture, to_canvas
-from app.vision.raw import Raw
 from app.vision.sniff import sniff
 
 KEPT_PIXELS = 8 * CANVAS * CANVAS

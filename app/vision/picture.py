@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.vision.colour import to_srgb
-from app.vision.taps import Resample
+from app.vision.fused_resize.filter_weights import Resample
 
 CANVAS = 480
 """Side of the square that every picture is brought to, in pixels."""

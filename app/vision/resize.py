@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.vision.blocks import Plan, multiply, plan
 from app.vision.colour import to_srgb
+from app.vision.fused_resize.banded import Plan, multiply, plan
+from app.vision.fused_resize.filter_weights import Resample, after, taps
+from app.vision.icc_profile import transform
 from app.vision.picture import CANVAS, CANVAS_RESAMPLE, Box, Picture
-from app.vision.profile import transform
-from app.vision.taps import Resample, after, taps
 
 KEPT_PLANS = 16
 """Plans of resizes that are kept for the next picture of the same size; 0.1 to 0.5 MB each."""

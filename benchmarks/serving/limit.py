@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from app import vision
 from app.runtime.classifier import Query, classify
-from app.runtime.cores import available_cores
-from app.runtime.model import Model, load_model
+from app.runtime.host import available_cores
+from app.runtime.loaded_model import Model, load_model
 
 _LIMITS = vision.Limits(max_bytes=1 << 30, max_pixels=1 << 30)
 

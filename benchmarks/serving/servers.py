@@ -9,7 +9,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from app import bundle as bundles
-from app.runtime.cores import available_cores
+from app.runtime.host import available_cores
 from benchmarks.serving.process import ServerProcess, free_port
 
 IMAGENET = Path(__file__).resolve().parents[2] / "model" / "imagenet"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app import bundle as bundles
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 from benchmarks.serving import bodies, load, report, servers
 from benchmarks.serving.limit import Limit
 from benchmarks.serving.report import BASELINES, Figures

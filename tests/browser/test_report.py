@@ -8,7 +8,7 @@ import pytest
 
 from app.bundle import Label, Metrics, UnknownRule
 from training import report
-from training.findings import Finding, Findings
+from training.data.findings import Finding, Findings
 from training.report import Content, Curve, Line
 
 pytestmark = pytest.mark.browser

@@ -14,8 +14,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from app import parquet
-from app.cli import main
+from app.cli import main, parquet_output
 from app.errors import NotAnImage
 
 COMMANDS = ["serve", "health", "classify", "evaluate", "train", "import", "check"]
@@ -44,7 +43,7 @@ def process(*arguments, **environment) -> subprocess.CompletedProcess:
     """Runs a command in a process of its own, as a user does."""
     return subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", *map(str, arguments)],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -153,9 +152,9 @@ def test_classify_as_parquet_holds_what_json_lines_hold(hubel, models, photos, p
 
 
 def test_many_rows_of_parquet_are_written_in_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "ROWS", 4)
+    monkeypatch.setattr(parquet_output, "ROWS", 4)
     outcomes = [(Path(f"{index}.jpg"), NotAnImage("No image.")) for index in range(10)]
-    assert parquet.write(iter(outcomes), tmp_path / "out.parquet") == 10
+    assert parquet_output.write_parquet(iter(outcomes), tmp_path / "out.parquet") == 10
     file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [4, 4, 2]
     assert file.read().column("path").to_pylist() == [f"{index}.jpg" for index in range(10)]
@@ -168,7 +167,7 @@ def test_parquet_is_written_whole_or_not_at_all(tmp_path):
 
     (tmp_path / "out.parquet").write_text("old")
     with pytest.raises(OSError, match="No space"):
-        parquet.write(broken(), tmp_path / "out.parquet")
+        parquet_output.write_parquet(broken(), tmp_path / "out.parquet")
     assert (tmp_path / "out.parquet").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
@@ -198,16 +197,16 @@ def test_output_is_written_to_a_file(hubel, models, photos, tmp_path):
 def test_output_is_written_whole_or_not_at_all(hubel, models, photos, tmp_path, monkeypatch):
     output = tmp_path / "out.jsonl"
     output.write_text("old")
-    from app import tables
+    from app.cli import output as output_module
 
-    line = tables._json_line
+    line = output_module._json_line
 
     def fail_at_the_second(path, outcome):
         if path.name == "b.jpg":
             raise OSError(28, "No space left on device")
         return line(path, outcome)
 
-    monkeypatch.setattr(tables, "_json_line", fail_at_the_second)
+    monkeypatch.setattr(output_module, "_json_line", fail_at_the_second)
     result = hubel("classify", photos, "--models", models, "--format", "jsonl", "--output", output)
     one_sentence(result, 2, "No space left on device")
     assert output.read_text() == "old"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.runtime.model import Model, load_model
+from app.runtime.loaded_model import Model, load_model
 
 
 @pytest.fixture

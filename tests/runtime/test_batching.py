@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import bundle as bundles
-from app.runtime.batches import MAX_IMAGES, Batches, sizes, threads_for
-from app.runtime.model import Model, _batches
+from app.runtime.batching import MAX_IMAGES, Batches, sizes, threads_for
+from app.runtime.loaded_model import Model, _batches
 from app.runtime.session import Session
 
 

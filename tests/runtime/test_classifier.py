@@ -15,7 +15,7 @@ from app.bundle import UnknownRule
 from app.errors import BrokenImage, BundleMismatch, NotAnImage
 from app.runtime.classifier import Classifier, Query, classify, decide, top
 from app.runtime.engine import Engine
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 
 LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 

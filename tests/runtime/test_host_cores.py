@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from app.runtime.cores import available_cores, is_capped
+from app.runtime.host import available_cores, is_capped
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"), reason="this system has no affinity"

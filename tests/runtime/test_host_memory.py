@@ -9,7 +9,7 @@ import pytest
 SECOND_USE = """
 import resource
 import numpy as np
-from app.runtime import memory
+from app.runtime import host
 {before}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -27,7 +27,7 @@ def _faults(before: str) -> int:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
 def test_a_block_that_is_kept_needs_no_new_pages():
-    kept, returned = _faults("memory.keep_large_blocks()"), _faults("memory.return_large_blocks()")
+    kept, returned = _faults("host.keep_large_blocks()"), _faults("host.return_large_blocks()")
     assert kept < returned / 10
 
 
@@ -35,8 +35,8 @@ WHAT_A_THREAD_FREED = """
 import ctypes
 import os
 import threading
-from app.runtime import memory
-memory.return_large_blocks()
+from app.runtime import host
+host.return_large_blocks()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.malloc.argtypes = [ctypes.c_size_t]
@@ -53,7 +53,7 @@ def load():
     held = resident() - began
     for block in blocks:
         libc.free(block)
-    memory.release()
+    host.release_memory()
     print(held, resident() - began)
 thread = threading.Thread(target=load)
 thread.start()

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BundleInvalid, BundleMismatch
-from app.runtime import model as models
-from app.runtime.model import WORTH_IT, candidates, load_model
+from app.runtime import loaded_model as models
+from app.runtime.loaded_model import WORTH_IT, candidates, load_model
 
 
 def test_a_good_bundle_loads_and_says_nothing(make_bundle):
@@ -36,10 +36,10 @@ def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
 def test_a_processor_without_int8_instructions_is_served_what_is_fast(
     make_bundle, monkeypatch, speedup, serves
 ):
-    monkeypatch.setattr("app.runtime.model.saturates_int8", lambda: True)
+    monkeypatch.setattr("app.runtime.loaded_model.saturates_int8", lambda: True)
     seconds = {"fp32": speedup, "int8": 1.0}
     monkeypatch.setattr(
-        "app.runtime.model._seconds", lambda session, image: seconds[session.precision]
+        "app.runtime.loaded_model._seconds", lambda session, image: seconds[session.precision]
     )
     folder = make_bundle(int8_sharpness=8.0).folder
     model = load_model(folder, "cpu")
@@ -53,7 +53,7 @@ def test_a_processor_without_int8_instructions_is_served_what_is_fast(
 
 
 def test_where_int8_has_instructions_nothing_is_timed(make_bundle, monkeypatch):
-    monkeypatch.setattr("app.runtime.model._seconds", None)
+    monkeypatch.setattr("app.runtime.loaded_model._seconds", None)
     model = load_model(make_bundle(int8_sharpness=8.0).folder, "cpu")
     assert model.session.precision == "int8"
 

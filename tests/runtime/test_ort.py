@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
 import pytest
 
-from app.runtime import sessions
+from app.runtime import ort
+from app.runtime.ort import narrow, narrow_and_wide
 from app.runtime.session import Session
-from app.runtime.sessions import narrow, narrow_and_wide
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def run(session, images):
 @pytest.mark.parametrize("file", ["model.onnx", "model.int8.onnx"])
 @pytest.mark.parametrize("images", [1, 4])
 def test_narrow_and_wide_give_what_the_plain_file_gives(imagenet, pixels, file, images):
-    plain = narrow(imagenet / file, sessions.CPU)
+    plain = narrow(imagenet / file, ort.CPU)
     for session in narrow_and_wide(imagenet / file, 3):
         given, wanted = run(session, pixels[:images]), run(plain, pixels[:images])
         assert np.abs(given - wanted).max() < 1e-5
@@ -56,7 +56,7 @@ def test_without_a_temporary_folder_each_has_its_own_copy(imagenet, pixels, monk
     def refuse(**_):
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(sessions, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(ort, "TemporaryDirectory", refuse)
     one, other = narrow_and_wide(imagenet / "model.onnx", 2)
     assert np.abs(run(one, pixels[:1]) - run(other, pixels[:1])).max() < 1e-5
     assert "held in memory twice" in caplog.text
@@ -66,7 +66,7 @@ def test_without_room_for_the_weights_each_has_its_own_copy(imagenet, pixels, mo
     def full(path, folder):
         raise RuntimeError("Failed to write external initializers")  # ONNX Runtime's own
 
-    monkeypatch.setattr(sessions, "_optimise", full)
+    monkeypatch.setattr(ort, "_optimise", full)
     one, other = narrow_and_wide(imagenet / "model.onnx", 2)
     assert np.abs(run(one, pixels[:1]) - run(other, pixels[:1])).max() < 1e-5
     assert "held in memory twice" in caplog.text
@@ -83,13 +83,13 @@ class Recording:
         return [np.zeros((1, 3), np.float32)]
 
     def get_providers(self):
-        return [sessions.CPU]
+        return [ort.CPU]
 
 
 def test_a_run_that_is_alone_takes_the_wide_session(monkeypatch, pixels):
     ran = []
     pair = Recording("narrow", ran), Recording("wide", ran)
-    monkeypatch.setattr(sessions, "narrow_and_wide", lambda path, cores: pair)
+    monkeypatch.setattr(ort, "narrow_and_wide", lambda path, cores: pair)
     session = Session(Path("model.onnx"), "cpu", "fp32", cores=2)
     session.run(pixels[:1])
     session.run(pixels[:1], alone=True)
@@ -100,7 +100,7 @@ def test_one_core_needs_one_session(make_bundle, monkeypatch):
     def never(path, cores):
         pytest.fail("two sessions were opened")
 
-    monkeypatch.setattr(sessions, "narrow_and_wide", never)
+    monkeypatch.setattr(ort, "narrow_and_wide", never)
     session = Session(make_bundle().model_path("fp32"), "cpu", "fp32", cores=1)
     image = np.zeros((1, 32, 32, 3), np.uint8)
     assert np.array_equal(session.run(image), session.run(image, alone=True))
@@ -110,4 +110,6 @@ def test_threads_spin_no_longer_than_their_run(make_bundle):
     for session in narrow_and_wide(make_bundle().model_path("fp32"), 2):
         options = session.get_session_options()
         assert options.get_session_config_entry("session.force_spinning_stop") == "1"
-        assert options.graph_optimization_level == ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        assert (
+            options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import DeviceUnavailable, ModelNotReady, UnknownModel
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 from app.runtime.registry import Registry, discover
 
 

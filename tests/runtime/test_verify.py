@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from app.errors import BundleMismatch
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 from app.runtime.session import Session
 from app.runtime.verify import GoldenResult, require_golden, run_golden
 

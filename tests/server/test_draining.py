@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 
 from app.api.service import Lifecycle
-from app.protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
-from app.server import DrainingServer
-from app.start import bind
+from app.server.draining import DrainingServer
+from app.server.http_protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
+from app.server.start import bind
 
 pytestmark = pytest.mark.e2e
 
@@ -139,12 +139,12 @@ def test_an_ordinary_head_in_many_pieces_is_read():
 
 
 def test_a_head_that_does_not_come_in_time_is_refused(monkeypatch):
-    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
     assert problem(run_with(talk(b"GET / HTTP/1.1\r\n"))) == (408, "head_too_slow")
 
 
 def test_who_says_nothing_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
     assert run_with(talk(b"")) == b""
 
 
@@ -153,7 +153,7 @@ def test_what_is_no_http_is_a_problem():
 
 
 def test_a_body_is_no_head_however_long_and_however_slow(monkeypatch):
-    monkeypatch.setattr("app.protocol.HEAD_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
     body = [b"b" * 65_536] * 8
     head = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {65_536 * 8}\r\n\r\n".encode()
     assert len(body) * 65_536 > MAX_HEAD_BYTES

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.protocol import MAX_WAITING_BYTES, BoundedProtocol
+from app.server.http_protocol import MAX_WAITING_BYTES, BoundedProtocol
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app import main, server, start
+from app import main
+from app.server import draining, start
 from app.settings import Settings
 
 
@@ -30,7 +31,7 @@ def fakes(monkeypatch):
 
     monkeypatch.setattr(start, "find_models", lambda *_: made.loading)
     monkeypatch.setattr(main, "create_app", create_app)
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(draining, "serve", serve)
     yield made
     gc.unfreeze()
 

@@ -6,11 +6,11 @@ import onnxruntime as ort
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training import familiarity, head
+from training import familiarity, last_layer
 from training.calibration import doubt_after, fit_temperature, softmax
+from training.data.split import deal
 from training.errors import DataUnusable
-from training.graft import graft
-from training.split import deal
+from training.onnx_graph.head import graft
 
 
 def _classes(count, photos=40, width=12, seed=0):
@@ -23,7 +23,7 @@ def _classes(count, photos=40, width=12, seed=0):
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_head_gives_scikit_learns_probabilities(count):
     embeddings, truth = _classes(count)
-    fitted = head.fit(embeddings, truth, 0.1)
+    fitted = last_layer.fit(embeddings, truth, 0.1)
     assert fitted.weight.shape == (count, embeddings.shape[1])
     inputs = (embeddings - embeddings.mean(axis=0)) / embeddings.std()
     wanted = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(inputs, truth)
@@ -34,18 +34,18 @@ def test_the_head_gives_scikit_learns_probabilities(count):
 
 def test_a_strength_means_the_same_however_large_the_embeddings_are():
     embeddings, truth = _classes(3)
-    one = head.fit(embeddings, truth, 0.1).logits(embeddings)
-    other = head.fit(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)
+    one = last_layer.fit(embeddings, truth, 0.1).logits(embeddings)
+    other = last_layer.fit(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)
     assert softmax(other) == pytest.approx(softmax(one), abs=1e-3)
 
 
 def test_no_photo_has_a_say_in_its_own_out_of_fold_logits():
     embeddings, truth = _classes(2)
     folds = deal(truth, np.arange(len(truth)), [1.0] * 5, 0)
-    before = head.choose(embeddings, truth, folds)
+    before = last_layer.choose(embeddings, truth, folds)
     changed = truth.copy()
     changed[3] = 1 - changed[3]
-    after = head.choose(embeddings, changed, folds)
+    after = last_layer.choose(embeddings, changed, folds)
     assert after.strength == before.strength
     own = folds == folds[3]
     assert after.logits[own] == pytest.approx(before.logits[own], abs=1e-9)
@@ -86,7 +86,7 @@ def test_the_threshold_accepts_what_it_says_and_strangers_score_lower():
 @pytest.fixture(scope="module")
 def grafted(imagenet):
     rng = np.random.default_rng(0)
-    made = head.Head(
+    made = last_layer.Head(
         rng.normal(size=(3, 1280)).astype(np.float32), rng.normal(size=3).astype(np.float32)
     )
     known = familiarity.prototypes(rng.random((20, 1280)), np.arange(20) % 2, 0)

@@ -16,13 +16,17 @@ from app import vision
 from app.bundle import MODEL_CARD, load, verify_files
 from app.cli import main
 from app.runtime.classifier import Query, classify
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 from app.runtime.session import Session
 from app.runtime.verify import run_golden
-from training import dataset, gates, head_learning, int8, reading
-from training.head_judge import HeadJudge
-from training.photos import LIMITS
-from training.recipes import BACKBONE
+from training import gates
+from training.data import layout
+from training.data.photo_files import LIMITS
+from training.data.photos import read_photos
+from training.int8 import candidate
+from training.recipes import head_training
+from training.recipes.out_of_fold import HeadJudge
+from training.recipes.registry import BACKBONE
 
 
 def _train(*arguments):
@@ -178,8 +182,8 @@ def _timed(speedup):
 
 
 def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
-    monkeypatch.setattr(int8, "in_turn", _timed(0.8))
+    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(candidate, "in_turn", _timed(0.8))
     monkeypatch.setattr(HeadJudge, "answers", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -192,10 +196,10 @@ def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeyp
 
 
 def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(int8, "in_turn", _timed(2.0))
+    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     made = load(tmp_path / "out")
@@ -226,9 +230,7 @@ def test_a_given_split_is_used(data, tmp_path):
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(BACKBONE).manifest.input
     other = spec.model_copy(update={"size": 32})
-    photos, _, (pixels, small) = reading.read(
-        dataset.look_into(data).files, [spec, other], tmp_path
-    )
+    photos, _, (pixels, small) = read_photos(layout.look_into(data).files, [spec, other], tmp_path)
     for photo in photos[:3]:
         picture = vision.decode(photo.file.path.read_bytes(), LIMITS)
         assert (pixels[photo.row] == vision.resize(picture, spec)).all()
@@ -239,7 +241,7 @@ def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(head_learning, "fit", interrupted)
+    monkeypatch.setattr(head_training, "fit", interrupted)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 1
     assert "Aborted!" in result.stderr
@@ -318,10 +320,10 @@ def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path)
 def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
     data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(int8, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(int8, "in_turn", _timed(2.0))
+    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
     judged = []
 
     def judge(file, *rest):
@@ -329,8 +331,8 @@ def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
         answer = _judged(file, *rest)
         return answer if len(judged) > 1 else (None, answer[1])
 
-    _judged = int8._judged
-    monkeypatch.setattr(int8, "_judged", judge)
+    _judged = candidate._judged
+    monkeypatch.setattr(candidate, "_judged", judge)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     (own, all_photos), (made, others) = judged

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from app.bundle import InputSpec
 from app.vision import CANVAS, decode, resize
-from app.vision.profile import MAX_PROFILE_BYTES, transform
+from app.vision.icc_profile import MAX_PROFILE_BYTES, transform
 
 # Primaries as columns, X Y Z adapted to D50 (Bradford), from the profiles' own specifications.
 SRGB = np.array(

@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import BrokenImage
-from app.vision import Limits, decode, segments
-from app.vision.budget import SMALL_BYTES, Budget, Turn
-from app.vision.segments import MAX_SCANS, MAX_SEGMENTS, MAX_SEQUENTIAL_SCANS, check_segments
+from app.vision import Limits, decode
+from app.vision.decode_budget import SMALL_BYTES, Budget, Turn
+from app.vision.formats import jpeg_markers
+from app.vision.formats.jpeg_markers import (
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    MAX_SEQUENTIAL_SCANS,
+    check_segments,
+)
 
 LIMITS = Limits(20 * 2**20, 50_000_000)
 
@@ -86,9 +92,9 @@ def is_refused_byte_by_byte(data: bytes, max_segments: int, max_scans: int) -> b
 def test_markers_are_found_as_byte_by_byte(parts):
     data = b"\xff\xd8" + b"".join(parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "MAX_SEGMENTS", 4)
-        patch.setattr(segments, "MAX_SEQUENTIAL_SCANS", 1)
-        patch.setattr(segments, "_LAST_BLOCK_BYTES", 97)
+        patch.setattr(jpeg_markers, "MAX_SEGMENTS", 4)
+        patch.setattr(jpeg_markers, "MAX_SEQUENTIAL_SCANS", 1)
+        patch.setattr(jpeg_markers, "_LAST_BLOCK_BYTES", 97)
         if is_refused_byte_by_byte(data, 4, 1):
             with pytest.raises(BrokenImage):
                 check_segments(data)
@@ -119,7 +125,7 @@ def test_a_run_of_padding_is_gone_over_once(filling):
     ids=["scans", "many scans", "segments", "exif segments"],
 )
 def test_a_jpeg_that_would_keep_the_decoder_busy_is_refused_by_its_layout(data, monkeypatch):
-    monkeypatch.setattr("app.vision.jpeg._File", None)  # no decoder is asked
+    monkeypatch.setattr("app.vision.formats.jpeg._File", None)  # no decoder is asked
     with pytest.raises(BrokenImage, match="more than any camera or program writes"):
         decode(data, LIMITS)
 
@@ -152,7 +158,7 @@ def test_a_cut_jpeg_is_left_to_the_decoder():
 
 def test_of_many_profiles_in_a_png_one_is_unpacked(monkeypatch):
     unpacked = []
-    monkeypatch.setattr("app.vision.png._profile", unpacked.append)
+    monkeypatch.setattr("app.vision.formats.png._profile", unpacked.append)
     decode(png(chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1000))) * 50), LIMITS)
     assert len(unpacked) == 1
 

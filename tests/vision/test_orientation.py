@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from app.vision import CANVAS, decode
-from app.vision.exif import orientation
+from app.vision.formats.exif import orientation
 
 # What a camera does to the upright picture, by the orientation that it then writes.
 STORED = {

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.cores import each
-from training.reading import Photo
+from training.data.photos import Photo
+from training.parallel import each
 
 NEAR_BITS = 0.15
 """Largest share of differing bits, among those that are set in either hash."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training import findings
-from training.dataset import Dataset, Part
-from training.duplicates import Duplicates
+from training.data import findings
+from training.data.duplicates import Duplicates
+from training.data.layout import Dataset, Part
+from training.data.photos import Photo
+from training.data.split import require_enough, split
 from training.errors import DataUnusable
-from training.reading import Photo
-from training.split import require_enough, split
 
 
 @dataclass(frozen=True, eq=False)

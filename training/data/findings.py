@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from training.dataset import Dataset
-from training.duplicates import Duplicates
-from training.reading import Photo, Unusable
+from training.data.duplicates import Duplicates
+from training.data.layout import Dataset
+from training.data.photos import Photo, Unusable
 
 Kind = Literal[
     "unusable",

@@ -4,7 +4,7 @@
     DATA/train/cat/1.jpg       where DATA has train/ beside val/ or test/ (or alone), the split is
     DATA/test/cat/2.jpg        given, and used as it is; val/ may be called validation/ or valid/
 
-Nothing is opened here. What is out of place is kept by name, for training.findings to tell.
+Nothing is opened here. What is out of place is kept by name, for training.data.findings to tell.
 """
 
 import os

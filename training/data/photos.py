@@ -22,10 +22,10 @@ from PIL import Image
 from app import vision
 from app.bundle import InputSpec
 from app.errors import InputError
-from training.cores import each
-from training.dataset import File
+from training.data.layout import File
+from training.data.photo_files import LIMITS
 from training.errors import DataUnusable
-from training.photos import LIMITS
+from training.parallel import each
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
@@ -57,7 +57,7 @@ class Unusable:
     reason: str
 
 
-def read(
+def read_photos(
     files: Sequence[File], specs: Sequence[InputSpec], folder: Path
 ) -> tuple[list[Photo], list[Unusable], list[NDArray[np.uint8]]]:
     """Read every file once.
@@ -144,7 +144,7 @@ def _look(
 
 
 def fingerprint(photos: Sequence[Photo]) -> str:
-    """A sha256 over names and contents, as training.photos.fingerprint."""
+    """A sha256 over names and contents, as training.data.photo_files.fingerprint."""
     digest = hashlib.sha256()
     for photo in sorted(photos, key=lambda photo: photo.file.name):
         digest.update(photo.file.name.encode() + b"\0")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import PARTS, Part
+from training.data.layout import PARTS, Part
 from training.errors import DataUnusable
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}

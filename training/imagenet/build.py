@@ -6,7 +6,7 @@
     golden photos -> the probabilities they must give
     all of it -> figures, card, bundle.json -> renamed into place
 
-`python -m training.pretrained --backbone lite0 --photos DIR --output DIR`. DIR holds a folder per
+`python -m training.imagenet --backbone lite0 --photos DIR --output DIR`. DIR holds a folder per
 class, called by its ImageNet synset.
 """
 
@@ -26,10 +26,13 @@ from app import bundle
 from app.bundle import MODEL_FILES, Bundle, InputSpec, Manifest, Precision, Training
 from app.errors import HubelError
 from app.runtime.session import Session
-from training import bundling, calibration, card, golden, labels, photos, provenance
+from training import calibration
+from training.data import photo_files
 from training.errors import GateMissed
 from training.gates import Int8Result, check_parity, probabilities_of
-from training.output import folder_beside
+from training.imagenet import labels, model_card
+from training.packaging import bundle_parts, golden, provenance
+from training.packaging.staging import folder_beside
 
 
 @dataclass(frozen=True)
@@ -70,49 +73,53 @@ def build(arguments: Arguments) -> Bundle:
     """
     began = time.monotonic()
     names = labels.read(arguments.labels)
-    found = photos.find(arguments.photos)
-    truth = photos.truths(found, [label.id or label.name for label in names])
-    unlabelled = [photos.find(folder) for folder in arguments.agreement]
+    found = photo_files.find(arguments.photos)
+    truth = photo_files.truths(found, [label.id or label.name for label in names])
+    unlabelled = [photo_files.find(folder) for folder in arguments.agreement]
     golden_photos = golden.find(arguments.golden)
-    pixels = photos.pixels(found, arguments.input)
+    pixels = photo_files.pixels(found, arguments.input)
     click.echo(f"{len(found)} labelled photos read")
 
     with folder_beside(arguments.output) as folder:
         fp32, logits, temperatures = _export(folder, arguments, pixels, truth)
-        labelled = bundling.Labelled(arguments.photos.resolve().name, pixels, truth, temperatures)
-        others = [photos.pixels(each, arguments.input) for each in unlabelled]
-        int8, result = bundling.quantized(folder, fp32, labelled, others, arguments.seed)
+        labelled = bundle_parts.Labelled(
+            arguments.photos.resolve().name, pixels, truth, temperatures
+        )
+        others = [photo_files.pixels(each, arguments.input) for each in unlabelled]
+        int8, result = bundle_parts.quantized(folder, fp32, labelled, others, arguments.seed)
         _tell(result)
 
         sessions: dict[Precision, Session] = {"fp32": fp32, **({"int8": int8} if int8 else {})}
-        facts = card.Facts(
+        facts = model_card.Facts(
             name=arguments.name,
             backbone=arguments.backbone,
             labels=len(names),
             input=arguments.input,
-            metrics={which: bundling.measure(each, labelled) for which, each in sessions.items()},
-            calibration=bundling.calibrated(logits, labelled),
+            metrics={
+                which: bundle_parts.measure(each, labelled) for which, each in sessions.items()
+            },
+            calibration=bundle_parts.calibrated(logits, labelled),
             int8=result,
-            golden=bundling.record_golden(
+            golden=bundle_parts.record_golden(
                 folder, golden_photos, golden.SOURCES, sessions, names, arguments.input
             ),
         )
-        (folder / bundle.MODEL_CARD).write_text(card.write(facts), encoding="utf-8")
+        (folder / bundle.MODEL_CARD).write_text(model_card.write(facts), encoding="utf-8")
         manifest = Manifest(
             name=arguments.name,
             version=arguments.version,
             labels=names,
             input=arguments.input,
-            files=bundle.record_files(folder, bundling.files_in(folder)),
+            files=bundle.record_files(folder, bundle_parts.files_in(folder)),
             golden=facts.golden,
             metrics=facts.metrics,
             calibration=facts.calibration,
-            baseline=bundling.baseline(probabilities_of(fp32, pixels)),
+            baseline=bundle_parts.baseline(probabilities_of(fp32, pixels)),
             training=Training(
                 recipe="pretrained",
                 arguments=arguments.recorded(),
                 seed=arguments.seed,
-                data=photos.fingerprint(found),
+                data=photo_files.fingerprint(found),
                 versions=provenance.versions("torch"),
                 git_commit=provenance.git_commit(),
                 seconds=round(time.monotonic() - began, 1),
@@ -122,12 +129,12 @@ def build(arguments: Arguments) -> Bundle:
 
 
 def _export(
-    folder: Path, arguments: Arguments, pixels: bundling.Pixels, truth: NDArray[np.intp]
+    folder: Path, arguments: Arguments, pixels: bundle_parts.Pixels, truth: NDArray[np.intp]
 ) -> tuple[Session, NDArray[np.float32], calibration.Temperatures]:
     """Write the fp32 graph, and hold it against PyTorch on every photo."""
-    from training.export import export
-    from training.networks import logits_of
-    from training.weights import pretrained
+    from training.networks.efficientnet_lite import logits_of
+    from training.networks.pretrained_weights import pretrained
+    from training.onnx_graph.efficientnet_lite import export
 
     network = pretrained(arguments.backbone)
     logits = logits_of(network, pixels)
@@ -152,7 +159,7 @@ def _tell(result: Int8Result) -> None:
         click.echo(f"int8 is left out: {'; '.join(result.misses)}")
 
 
-_HOME = Path(__file__).parent.parent
+_HOME = Path(__file__).parents[2]
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -257,7 +264,3 @@ def main(
     for which, each in figures.items():
         click.echo(f"{which}: top-1 {100 * each.top1:.1f} %, top-5 {100 * each.top5:.1f} %")
     click.echo(f"written to {made.folder}")
-
-
-if __name__ == "__main__":
-    main()

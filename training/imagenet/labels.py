@@ -1,8 +1,8 @@
 """A table of labels -> the labels of a bundle, readable and unique.
 
 The table is tab-separated with a head line; its columns `synset` and `name` are read, and the
-row's place is the class index. training/imagenet_labels.tsv is ImageNet's; its names are the
-first lemma of each synset, with a word added where that alone would be ambiguous: crane (bird),
+row's place is the class index. imagenet_labels.tsv is ImageNet's; its names are the first lemma
+ of each synset, with a word added where that alone would be ambiguous: crane (bird),
 crane (machine).
 """
 

@@ -11,7 +11,7 @@ _TEMPLATE = """\
 # {name}
 
 EfficientNet-{backbone}, trained on ImageNet-1k (ILSVRC 2012): {labels} labels. Written by
-`python -m training.pretrained`; bundle.json has its arguments.
+`python -m training.imagenet`; bundle.json has its arguments.
 
 ## Where it comes from
 

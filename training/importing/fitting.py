@@ -15,7 +15,7 @@ from app.runtime.session import Session
 from training import calibration
 from training.errors import DataUnusable
 from training.gates import check_parity, probabilities_of
-from training.importing import batch, wrap
+from training.importing import batch_size, wrap
 from training.importing.source import Source, first_line
 from training.importing.wrap import Normalization, Wrapped
 
@@ -52,7 +52,7 @@ def fit(
     wanted = _reference(found, normalization, pixels)
     _check_output(found, wanted, labels)
     reason = ""
-    for model in batch.variants(found):
+    for model in batch_size.variants(found):
         wrapped = wrap.wrap(model, found, normalization, labels)
         onnx.save(wrapped.model, file)
         try:

@@ -33,26 +33,20 @@ from app.bundle import (
     Resample,
     Training,
 )
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
-from training import (
-    bundling,
-    calibration,
-    golden,
-    golden_picks,
-    provenance,
-    reading,
-    report,
-)
+from training import calibration, report
 from training.calibration import Temperatures
-from training.cores import outputs
+from training.data.examples import Examples
+from training.data.photo_files import pixels_of
+from training.data.photos import fingerprint
 from training.errors import DataUnusable
-from training.examples import Examples
-from training.importing import card, data, fitting, label_file, quantizing, source, wrap
+from training.importing import card, fitting, int8_graph, label_file, labelled_photos, source, wrap
 from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
-from training.output import folder_beside, require_free
-from training.photos import pixels_of
+from training.packaging import bundle_parts, golden, golden_selection, provenance
+from training.packaging.staging import folder_beside, require_free
+from training.parallel import outputs
 
 _CALIBRATION_AT_LEAST = 10
 """Photos; two in each of the folds that score."""
@@ -157,7 +151,7 @@ def run(arguments: Arguments, tell: Tell) -> Bundle:
         manifest = _manifest(work, made, _golden(work, made), began)
         if made.measured is not None:
             report.write(_content(manifest, made.measured, made), folder / "report")
-            files = bundles.record_files(folder, bundling.files_in(folder))
+            files = bundles.record_files(folder, bundle_parts.files_in(folder))
             manifest = manifest.model_copy(update={"files": files})
         text = card.write(manifest, made.explains, made.int8, made.measured is not None)
         (folder / bundles.MODEL_CARD).write_text(text, encoding="utf-8")
@@ -181,7 +175,7 @@ def _make(work: _Work) -> _Made:
     told = "int8 was not asked for"
     ranged = sets.get(work.arguments.int8)
     if ranged is not None:
-        int8, told = quantizing.quantized(
+        int8, told = int8_graph.quantized(
             work.folder,
             fp32,
             wrapped.own,
@@ -212,15 +206,15 @@ def _manifest(work: _Work, made: _Made, golden_photos: Golden, began: float) -> 
         labels=work.labels,
         input=work.spec,
         golden=golden_photos,
-        files=bundles.record_files(folder, bundling.files_in(folder)),
+        files=bundles.record_files(folder, bundle_parts.files_in(folder)),
         metrics=_metrics(made),
         calibration=made.calibration,
-        baseline=bundling.baseline(made.given["fp32"]) if made.given else None,
+        baseline=bundle_parts.baseline(made.given["fp32"]) if made.given else None,
         training=Training(
             recipe="import",
             arguments=_recorded(arguments, work.source),
             seed=arguments.seed,
-            data="no photos" if photos is None else reading.fingerprint(photos),
+            data="no photos" if photos is None else fingerprint(photos),
             versions=provenance.versions("onnx"),
             git_commit=provenance.git_commit(),
             seconds=round(time.monotonic() - began, 1),
@@ -236,7 +230,7 @@ def _read(work: _Work) -> dict[Path | None, _Set]:
             place = work.scratch / str(number)
             place.mkdir()
             sets[folder] = _Set(
-                *data.read(folder, work.labels, work.spec, place, asked.seed, work.tell)
+                *labelled_photos.read(folder, work.labels, work.spec, place, asked.seed, work.tell)
             )
     return sets
 
@@ -255,8 +249,8 @@ def _calibrated(
     temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
     wrap.set_temperature(wrapped.model, temperatures.all)
     onnx.save(wrapped.model, work.file)
-    labelled = bundling.Labelled(name, measured.pixels, truth, temperatures)
-    found = bundling.calibrated(logits, labelled)
+    labelled = bundle_parts.Labelled(name, measured.pixels, truth, temperatures)
+    found = bundle_parts.calibrated(logits, labelled)
     work.tell(
         f"temperature {temperatures.all:.3f}: ECE {found.ece_before:.3f} before, "
         f"{found.ece_after:.3f} after, cross-fitted on {found.images} photos"
@@ -275,9 +269,9 @@ def _metrics(made: _Made) -> dict[Precision, Metrics]:
     for which, rows in made.given.items():
         scored = calibration.rescored(rows, made.temperatures) if made.temperatures else rows
         found[which] = Metrics(
-            top1=metrics.top_k_accuracy(rows, truth, 1),
-            top5=metrics.top_k_accuracy(rows, truth, 5),
-            ece=metrics.calibration_error(scored, truth),
+            top1=accuracy.top_k_accuracy(rows, truth, 1),
+            top5=accuracy.top_k_accuracy(rows, truth, 5),
+            ece=accuracy.calibration_error(scored, truth),
             images=len(truth),
             on=on,
         )
@@ -290,10 +284,10 @@ def _golden(work: _Work, made: _Made) -> Golden:
     files = golden.find(GOLDEN)
     if made.measured is not None:
         place, examples = work.scratch / "golden", made.measured.examples
-        picks = golden_picks.pick(examples, made.given["fp32"].astype(np.float64))
-        sources = golden_picks.write(examples, picks, place)
+        picks = golden_selection.pick(examples, made.given["fp32"].astype(np.float64))
+        sources = golden_selection.write(examples, picks, place)
         files = [place / name for name in sources]
-    return bundling.record_golden(
+    return bundle_parts.record_golden(
         work.folder, files, sources, made.sessions, work.labels, work.spec
     )
 

@@ -16,7 +16,7 @@ from app.bundle import MODEL_FILES
 from app.runtime.session import Session
 from training.gates import INT8_FEW_IMAGES, compare_int8
 from training.importing.source import first_line
-from training.quantize import CALIBRATION_PHOTOS, quantize_prepared
+from training.int8.quantize import CALIBRATION_PHOTOS, quantize_prepared
 
 COMPARED = 2000
 """Photos at most; the gate needs half of them."""

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import InputSpec, Label
-from app.runtime.evaluate import labelled_photos
-from training import reading
-from training.dataset import File, name_below
+from app.runtime.evaluation.measure import labelled_photos
+from training.contracts import Tell
+from training.data.examples import Examples
+from training.data.layout import File, name_below
+from training.data.photos import read_photos
 from training.errors import DataUnusable
-from training.examples import Examples
-from training.task import Tell
 
 MOST = 10_000
 """Photos that are read of one folder."""
@@ -43,7 +43,7 @@ def read(
     files = [
         File(photo.path, name_below(photo.path, data), names[photo.index], None) for photo in found
     ]
-    photos, unusable, (pixels,) = reading.read(files, [spec], folder)
+    photos, unusable, (pixels,) = read_photos(files, [spec], folder)
     for one in unusable:
         tell(f"{one.file.name} is passed over: {one.reason}")
     if not photos:

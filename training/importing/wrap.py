@@ -17,8 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from training.importing import heads
-from training.importing.heads import PooledHead
+from training.importing import pooled_head
+from training.importing.pooled_head import PooledHead
 from training.importing.source import CHANNELS, Source
 
 _RESERVED = frozenset(
@@ -69,7 +69,7 @@ def wrap(
     if prefix:
         model = compose.add_prefix(model, prefix)
     logits = prefix + (source.softmax or source.output)
-    head = None if source.half else heads.find(model, logits)
+    head = None if source.half else pooled_head.find(model, logits)
     before = _Part()
     _prologue(before, prefix + source.input, source, normalization)
     after = _Part()

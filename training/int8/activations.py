@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from training.rounding import Moments
+from training.int8.gptq import Moments
 
 Integers = NDArray[np.intp]
 

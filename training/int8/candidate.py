@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
+from training.contracts import Outcome, Task
 from training.gates import INT8_FEW_IMAGES, Int8Result, in_turn, int8_result
-from training.quantize import CALIBRATION_PHOTOS, quantize
-from training.task import Outcome, Task
+from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
 TOO_FEW = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
 COMPARED = 2000

@@ -21,9 +21,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from training.normalization import PIXEL_OFFSET, PIXEL_SCALE
-from training.patches import moments
-from training.rounding import Rounded, rounded
+from training.int8.activations import moments
+from training.int8.gptq import Rounded, rounded
+from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
 """Photos whose activations give the ranges; DECISIONS.md has what other numbers gave."""
@@ -36,7 +36,7 @@ def quantize(fp32: Path, pixels: NDArray[np.uint8], int8: Path) -> None:
     """Write the int8 form of the graph `fp32` to `int8`.
 
     Args:
-        fp32: a graph of training.graph.
+        fp32: a graph of training.onnx_graph.builder.
         pixels: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings are taken from.
         int8: the file to write.
     """

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.normalization import PIXEL_OFFSET, PIXEL_SCALE
+from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 STEM_CHANNELS = 32
 TOP_CHANNELS = 1280

@@ -9,7 +9,7 @@ import importlib
 import torch
 from torch import nn
 
-from training.networks import BACKBONES, TOP_CHANNELS, EfficientNetLite
+from training.networks.efficientnet_lite import BACKBONES, TOP_CHANNELS, EfficientNetLite
 
 
 def pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:

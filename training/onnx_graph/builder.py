@@ -3,8 +3,8 @@
     image uint8 [N, S, S, 3] -> DequantizeLinear, Transpose -> the network's layers
         -> embedding [N, D] -> head -> divided by the temperature -> softmax -> probabilities [N, K]
 
-What lies between `prologue` and `epilogue` is the network's own: training.export for
-EfficientNet-Lite, training.export_scratch for the networks that are trained from nothing.
+What lies between `prologue` and `epilogue` is the network's own: onnx_graph.efficientnet_lite for
+EfficientNet-Lite, onnx_graph.small for the networks that are trained from nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from training.normalization import PIXEL_OFFSET, PIXEL_SCALE
+from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 OPSET = 17
 IR_VERSION = 8

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from training.graph import Graph
-from training.networks import Block, ConvUnit, EfficientNetLite, same_padding
+from training.networks.efficientnet_lite import Block, ConvUnit, EfficientNetLite, same_padding
+from training.onnx_graph.builder import Graph
 
 Array = npt.NDArray[Any]
 

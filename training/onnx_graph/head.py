@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.errors import DataUnusable
-from training.head import Head
+from training.last_layer import Head
 
 _NEEDED = ("head.weight", "head.bias", "temperature")
 
@@ -27,7 +27,7 @@ def graft(
     """The graph at `backbone` with another head, checked in full.
 
     Args:
-        backbone: a graph written by training.export or training.quantize.
+        backbone: a graph written by onnx_graph.efficientnet_lite or int8.quantize.
         head: K classes of the embedding's D numbers.
         temperature: that the logits are divided by.
         prototypes: (P, D) of length 1.

@@ -1,4 +1,4 @@
-"""A network of training.scratch_networks -> the self-contained ONNX graph of a bundle.
+"""A network of training.networks.small -> the self-contained ONNX graph of a bundle.
 
     planes -> for each unit: Conv (normalisation folded in) -> Relu -> MaxPool
     fast       the last unit's maps = activation [N, D, h, w] -> mean -> embedding [N, D]
@@ -13,9 +13,9 @@ fuses it; training does it the other way round, with the same result.
 import numpy as np
 import onnx
 
-from training.export import array, folded
-from training.graph import Graph
-from training.scratch_networks import Fast, Textbook, Unit
+from training.networks.small import Fast, Textbook, Unit
+from training.onnx_graph.builder import Graph
+from training.onnx_graph.efficientnet_lite import array, folded
 
 
 def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onnx.ModelProto:

@@ -25,15 +25,17 @@ from app.bundle import (
     Metrics,
     Precision,
 )
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
-from training import bundling, calibration, golden_picks, int8
-from training.cores import outputs
-from training.dataset import PARTS
-from training.findings import Findings
+from training import calibration
+from training.contracts import Outcome, Task, Tell
+from training.data.findings import Findings
+from training.data.layout import PARTS
 from training.gates import Int8Result, check_parity
+from training.int8 import candidate
+from training.packaging import bundle_parts, golden_selection
+from training.parallel import outputs
 from training.report import Content
-from training.task import Outcome, Task, Tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,8 @@ def finish(task: Task, outcome: Outcome, folder: Path, scratch: Path, tell: Tell
     difference = check_parity(outcome.wanted, given[: len(outcome.wanted)], outcome.reference)
     tell(f"parity with {outcome.reference} {difference:.1e}")
 
-    quantized, result = int8.quantized(folder, fp32, task, outcome)
-    tell(int8.line(result))
+    quantized, result = candidate.quantized(folder, fp32, task, outcome)
+    tell(candidate.line(result))
     sessions: dict[Precision, Session] = {"fp32": fp32}
     probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": given}
     if quantized:
@@ -78,7 +80,7 @@ def finish(task: Task, outcome: Outcome, folder: Path, scratch: Path, tell: Tell
         golden=_golden(task, given, sessions, folder, scratch),
         metrics={which: _measured(task, rows) for which, rows in probabilities.items()},
         calibration=_calibration(task, outcome),
-        baseline=bundling.baseline(given),
+        baseline=bundle_parts.baseline(given),
         int8=result,
         probabilities=probabilities,
         scores=familiarity[0] if familiarity else given.max(axis=1),
@@ -106,7 +108,7 @@ def report(
         },
         findings=found,
         curves=outcome.curves,
-        int8=f"{int8.line(made.int8)}.",
+        int8=f"{candidate.line(made.int8)}.",
         scores=made.scores,
     )
 
@@ -120,9 +122,9 @@ def _of_test(task: Task, session: Session, names: list[str]) -> tuple[NDArray[np
 def _measured(task: Task, probabilities: NDArray[np.float32]) -> Metrics:
     truth = task.examples.truth[task.examples.of("test")]
     return Metrics(
-        top1=metrics.top_k_accuracy(probabilities, truth, 1),
-        top5=metrics.top_k_accuracy(probabilities, truth, 5),
-        ece=metrics.calibration_error(probabilities, truth),
+        top1=accuracy.top_k_accuracy(probabilities, truth, 1),
+        top5=accuracy.top_k_accuracy(probabilities, truth, 5),
+        ece=accuracy.calibration_error(probabilities, truth),
         images=len(truth),
         on=f"{task.examples.data}, its test split",
     )
@@ -134,8 +136,8 @@ def _calibration(task: Task, outcome: Outcome) -> Calibration:
     after = calibration.softmax(outcome.logits / outcome.temperature)
     return Calibration(
         temperature=outcome.temperature,
-        ece_before=metrics.calibration_error(before, truth),
-        ece_after=metrics.calibration_error(after, truth),
+        ece_before=accuracy.calibration_error(before, truth),
+        ece_after=accuracy.calibration_error(after, truth),
         images=len(truth),
         on=f"{task.examples.data}, its test split; {outcome.fitted_on}",
     )
@@ -149,8 +151,8 @@ def _golden(
     scratch: Path,
 ) -> Golden:
     examples = task.examples
-    picks = golden_picks.pick(examples, probabilities)
-    sources = golden_picks.write(examples, picks, scratch / "golden")
+    picks = golden_selection.pick(examples, probabilities)
+    sources = golden_selection.write(examples, picks, scratch / "golden")
     files = [scratch / "golden" / name for name in sources]
     names = tuple(Label(name=label) for label in examples.labels)
-    return bundling.record_golden(folder, files, sources, sessions, names, task.input)
+    return bundle_parts.record_golden(folder, files, sources, sessions, names, task.input)

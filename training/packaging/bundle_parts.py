@@ -24,12 +24,13 @@ from app.bundle import (
     Metrics,
     Precision,
 )
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
-from training import calibration, photos
+from training import calibration
 from training.calibration import Temperatures
+from training.data import photo_files
 from training.gates import Int8Result, compare_int8, probabilities_of
-from training.quantize import CALIBRATION_PHOTOS, quantize
+from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
 BASELINE_BINS = 20
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
@@ -87,9 +88,9 @@ def measure(session: Session, labelled: Labelled) -> Metrics:
     given = probabilities_of(session, labelled.pixels)
     rescored = calibration.rescored(given, labelled.temperatures)
     return Metrics(
-        top1=metrics.top_k_accuracy(given, labelled.truth, 1),
-        top5=metrics.top_k_accuracy(given, labelled.truth, 5),
-        ece=metrics.calibration_error(rescored, labelled.truth),
+        top1=accuracy.top_k_accuracy(given, labelled.truth, 1),
+        top5=accuracy.top_k_accuracy(given, labelled.truth, 5),
+        ece=accuracy.calibration_error(rescored, labelled.truth),
         images=len(labelled.truth),
         on=f"{labelled.name}; ECE cross-fitted{_RANGED[session.precision]}",
     )
@@ -102,8 +103,8 @@ def calibrated(logits: NDArray[np.float32], labelled: Labelled) -> Calibration:
     after = calibration.softmax(logits / temperatures.of_photo[:, np.newaxis])
     return Calibration(
         temperature=temperatures.all,
-        ece_before=metrics.calibration_error(before, labelled.truth),
-        ece_after=metrics.calibration_error(after, labelled.truth),
+        ece_before=accuracy.calibration_error(before, labelled.truth),
+        ece_after=accuracy.calibration_error(after, labelled.truth),
         images=len(labelled.truth),
         on=f"{labelled.name}, cross-fitted: {calibration.FOLDS} folds, each scored with the "
         "temperature of the others",
@@ -125,7 +126,7 @@ def record_golden(
     (folder / "golden").mkdir()
     for file in files:
         shutil.copyfile(file, folder / "golden" / file.name)
-    pixels = photos.pixels_of(files, spec)
+    pixels = photo_files.pixels_of(files, spec)
     given = {which: probabilities_of(session, pixels) for which, session in sessions.items()}
     for which, rows in given.items():
         np.save(folder / "golden" / f"expected.{which}.npy", rows)

@@ -1,8 +1,9 @@
 """The golden photos: which they are, where they come from, and how they were made.
 
 The files lie in model/imagenet/golden, and are read from there when a bundle is built. They were
-made once, by `python -m training.golden DIR`, from pictures that scikit-image's wheel carries;
-the repository keeps the result, because another Pillow writes other bytes.
+made once, by `python -m training.packaging.golden DIR`, from pictures that
+scikit-image's wheel carries; the repository keeps the result, because another Pillow writes
+other bytes.
 
 Each is there for a way through the pixels: one needs no resize, others are wide or tall, one is
 greyscale, and one lies on its side with an EXIF orientation.
@@ -72,7 +73,7 @@ def find(folder: Path) -> list[Path]:
     if unknown := [photo.name for photo in photos if photo.name not in ORIGINS]:
         raise DataUnusable(
             f"Golden photo {unknown[0]} has no recorded source and licence. "
-            "Add it to training/golden.py, or remove it."
+            "Add it to training/packaging/golden.py, or remove it."
         )
     return photos
 

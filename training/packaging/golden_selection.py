@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app import vision
-from training.examples import Examples
-from training.photos import LIMITS
+from training.data.examples import Examples
+from training.data.photo_files import LIMITS
 
 _MOST = 6
 _LESS_SURE = 0.9

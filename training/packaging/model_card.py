@@ -4,9 +4,9 @@ import textwrap
 
 from app.bundle import Manifest, Metrics, Precision
 from app.runtime.classifier import SURE_FROM
-from training.findings import Findings
+from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
-from training.int8 import TOO_FEW
+from training.int8.candidate import TOO_FEW
 
 _TEMPLATE = """\
 # {name}

@@ -25,20 +25,20 @@ from torch import nn
 
 from app.bundle import InputSpec
 from app.runtime.session import Session
-from training import head
-from training.augmentation import cut_and_coloured
-from training.checkpoint import Checkpoint, identity
-from training.cores import outputs
-from training.export import export
-from training.hardware import Device, choose
-from training.head import Head
-from training.loop import fit
-from training.network_outcome import class_weights, larger, outcome
-from training.networks import EfficientNetLite
-from training.regime import Photos, Regime, cosine
-from training.split import FOLDS, deal
-from training.task import Outcome, Task, Tell
-from training.weights import pretrained
+from training import last_layer
+from training.contracts import Outcome, Task, Tell
+from training.data.split import FOLDS, deal
+from training.last_layer import Head
+from training.networks.efficientnet_lite import EfficientNetLite
+from training.networks.pretrained_weights import pretrained
+from training.onnx_graph.efficientnet_lite import export
+from training.parallel import outputs
+from training.recipes.network_result import class_weights, larger, outcome
+from training.torch_loop.augmentation import cut_and_coloured
+from training.torch_loop.checkpoint import Checkpoint, identity
+from training.torch_loop.config import Photos, Regime, cosine
+from training.torch_loop.device import Device, choose
+from training.torch_loop.fit import fit
 
 INPUT = InputSpec(size=240, crop=1.0, resample="box")
 """The default bundle's; DECISIONS.md has what others gave."""
@@ -52,7 +52,7 @@ _PATIENCE = 3
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """A `training.task.Recipe`."""
+    """A `training.contracts.Recipe`."""
 
     backbone: Literal["lite0", "lite2"] = "lite0"
     epochs: int = EPOCHS
@@ -145,7 +145,7 @@ def _first_head(network: EfficientNetLite, task: Task, scratch: Path) -> Head:
     )
     truth = task.examples.truth[own]
     folds = deal(truth, task.examples.groups[own], [1.0] * FOLDS, task.seed)
-    return head.fit(embeddings, truth, head.choose(embeddings, truth, folds).strength)
+    return last_layer.fit(embeddings, truth, last_layer.choose(embeddings, truth, folds).strength)
 
 
 def _layer(fitted: Head) -> nn.Linear:

@@ -4,7 +4,7 @@
            -> grafted onto the backbone's graphs, fp32 and int8    graft
 
 What has to be chosen is chosen by cross-validation over train and val together, which uses every
-photo; test is only looked at in the end (training.ending).
+photo; test is only looked at in the end (training.packaging.build).
 """
 
 import textwrap
@@ -17,16 +17,16 @@ import numpy as np
 import onnx
 
 from app.bundle import Bundle, InputSpec, Precision
-from training.graft import graft
-from training.head_learning import Learnt, learn
+from training.contracts import Outcome, Task, Tell
+from training.data.split import FOLDS
+from training.onnx_graph.head import graft
+from training.recipes.head_training import Learnt, learn
 from training.report import Curve, Line
-from training.split import FOLDS
-from training.task import Outcome, Task, Tell
 
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """A `training.task.Recipe`."""
+    """A `training.contracts.Recipe`."""
 
     backbone: Bundle
     """Whose graph is used up to its embedding."""

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import Bundle, UnknownRule
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
 from training import calibration, familiarity
-from training.cores import outputs
-from training.head import Head, choose, fit
-from training.head_judge import HeadJudge
-from training.split import FOLDS, deal
-from training.task import Task, Tell
+from training.contracts import Task, Tell
+from training.data.split import FOLDS, deal
+from training.last_layer import Head, choose, fit
+from training.parallel import outputs
+from training.recipes.out_of_fold import HeadJudge
 
 Integers = NDArray[np.intp]
 Embeddings = NDArray[np.float32]
@@ -53,7 +53,7 @@ def learn(task: Task, backbone: Bundle, tell: Tell) -> Learnt:
     inputs, truth = embeddings[own], examples.truth[own]
     folds = deal(truth, examples.groups[own], [1.0] * FOLDS, task.seed)
     choice = choose(inputs, truth, folds)
-    right = metrics.top_k_accuracy(choice.logits, truth, 1)
+    right = accuracy.top_k_accuracy(choice.logits, truth, 1)
     tell(f"strength {choice.strength:g}: {100 * right:.1f} % right, cross-validated")
 
     doubt = calibration.doubt_after(len(truth))

@@ -1,4 +1,4 @@
-"""A network trained in PyTorch -> what training.ending needs of it.
+"""A network trained in PyTorch -> what training.packaging.build needs of it.
 
     network -> graph without temperature -> logits of val and test, embeddings of train
             -> temperature, from val
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from app.bundle import InputSpec, UnknownRule
 from app.runtime.session import Session
 from training import calibration, familiarity
-from training.cores import each, outputs
-from training.export import array
-from training.graft import add_familiarity
-from training.head import Head
-from training.networks import logits_of
-from training.regime import Epoch
+from training.contracts import Integers, Outcome, Task, Tell
+from training.last_layer import Head
+from training.networks.efficientnet_lite import logits_of
+from training.onnx_graph.efficientnet_lite import array
+from training.onnx_graph.head import add_familiarity
+from training.parallel import each, outputs
 from training.report import Curve, Line
-from training.task import Integers, Outcome, Task, Tell
+from training.torch_loop.config import Epoch
 
 _LOOKED_AT = 20_000
 """Photos of train, at most, that prototypes are made of."""
@@ -43,7 +43,7 @@ Export = Callable[[float], onnx.ModelProto]
 
 @dataclass(frozen=True, eq=False)
 class _Judge:
-    """A `training.task.Judge`: the graph itself, for photos that it did not learn from."""
+    """A `training.contracts.Judge`: the graph itself, for photos that it did not learn from."""
 
     task: Task
 

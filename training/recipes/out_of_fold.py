@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from app.runtime.session import Session
 from training.calibration import softmax
-from training.cores import outputs
-from training.head import Head
+from training.last_layer import Head
+from training.parallel import outputs
 
 Integers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class HeadJudge:
-    """A `training.task.Judge`."""
+    """A `training.contracts.Judge`."""
 
     pixels: NDArray[np.uint8]
     """(R, S, S, 3) RGB."""

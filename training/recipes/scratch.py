@@ -19,18 +19,18 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from app.bundle import InputSpec
-from training.augmentation import shifted
-from training.checkpoint import Checkpoint, identity
+from training.contracts import Outcome, Task, Tell
 from training.errors import DataUnusable
-from training.export_scratch import export
-from training.hardware import Device, choose
-from training.loop import fit
-from training.muon import Muon
-from training.network_outcome import class_weights, outcome
-from training.networks import normalize
-from training.regime import Photos, Regime, cosine, linear
-from training.scratch_networks import SMALLEST, Fast, NetworkName, Textbook
-from training.task import Outcome, Task, Tell
+from training.networks.efficientnet_lite import normalize
+from training.networks.small import SMALLEST, Fast, NetworkName, Textbook
+from training.onnx_graph.small import export
+from training.recipes.network_result import class_weights, outcome
+from training.torch_loop.augmentation import shifted
+from training.torch_loop.checkpoint import Checkpoint, identity
+from training.torch_loop.config import Photos, Regime, cosine, linear
+from training.torch_loop.device import Device, choose
+from training.torch_loop.fit import fit
+from training.torch_loop.muon import Muon
 
 EPOCHS: Mapping[NetworkName, int] = {"textbook": 16, "fast": 16}
 SIZE = 32
@@ -48,7 +48,7 @@ _SMALLEST_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
 
 @dataclass(frozen=True)
 class ScratchRecipe:
-    """A `training.task.Recipe`."""
+    """A `training.contracts.Recipe`."""
 
     network: NetworkName = "textbook"
     size: int = SIZE

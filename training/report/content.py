@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import Manifest, Metrics, Precision
-from training.findings import Findings
+from training.data.findings import Findings
 
 Probabilities = NDArray[np.floating]
 Thumbnails = Callable[[int], NDArray[np.uint8]]

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import Metrics
-from app.runtime import evaluate
-from app.runtime.evaluate import Measured
-from app.runtime.model import Model
+from app.runtime.evaluation import measure
+from app.runtime.evaluation.measure import Measured
+from app.runtime.loaded_model import Model
 from training import calibration, report
-from training.dataset import name_below, printable
+from training.data.layout import name_below, printable
 
 
 def write(
@@ -31,7 +31,7 @@ def write(
 
 
 def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits) -> report.Content:
-    result = evaluate.figures(model, measured)
+    result = measure.figures(model, measured)
     name, precision = printable(data.resolve().name), model.session.precision
     figures = Metrics(
         top1=result.top1, top5=result.top5, ece=result.ece, images=result.images, on=name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from training.report.content import Content
 
 CLASSES = 100
@@ -57,7 +57,7 @@ def classes(content: Content, counts: Counts) -> list[ClassRow]:
     """A row for each class, in order; of over 100, those with the lowest recall, lowest first."""
     labels = [label.name for label in content.manifest.labels]
     probabilities = next(iter(content.probabilities.values()))
-    figures = metrics.per_class(probabilities, content.truth)
+    figures = accuracy.per_class(probabilities, content.truth)
     shown: Sequence[int] = range(len(labels))
     if len(labels) > CLASSES:
         recalls = [2.0 if each.recall is None else each.recall for each in figures]

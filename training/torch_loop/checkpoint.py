@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from training import reading
+from training.contracts import Recipe, Task
+from training.data.photos import fingerprint
 from training.errors import DataUnusable
-from training.task import Recipe, Task
 
 _FILE = "state.pt"
 
@@ -25,7 +25,7 @@ def identity(recipe: Recipe, task: Task) -> Mapping[str, Any]:
         "--recipe": recipe.name,
         **{f"--{name}": value for name, value in recipe.recorded.items()},
         "--seed": task.seed,
-        "photos of fingerprint": reading.fingerprint(task.examples.photos)[:12],
+        "photos of fingerprint": fingerprint(task.examples.photos)[:12],
         "torch": torch.__version__,
     }
 

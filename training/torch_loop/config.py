@@ -1,4 +1,4 @@
-"""What `training.loop` works with: how to train, on what, and what an epoch came to."""
+"""What `training.torch_loop.fit` works with: how to train, on what, and what an epoch came to."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from training.augmentation import Augment
-from training.task import Task
+from training.contracts import Task
+from training.torch_loop.augmentation import Augment
 
 
 @dataclass(frozen=True)

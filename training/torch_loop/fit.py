@@ -16,12 +16,12 @@ import click
 import torch
 from torch import nn
 
-from app.runtime import memory
-from training.checkpoint import Checkpoint
-from training.hardware import Hardware
-from training.regime import Epoch, Photos, Regime
-from training.run import Run
-from training.task import Tell
+from app.runtime import host
+from training.contracts import Tell
+from training.torch_loop.checkpoint import Checkpoint
+from training.torch_loop.config import Epoch, Photos, Regime
+from training.torch_loop.device import Hardware
+from training.torch_loop.trainer import Run
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -53,7 +53,7 @@ def fit(
         DataUnusable: there is no checkpoint to go on from.
         GateMissed: the loss is no number any more.
     """
-    memory.keep_large_blocks()
+    host.keep_large_blocks()
     torch.backends.cudnn.deterministic = True  # or a GPU gives other weights for the same seed
     run = Run(network, photos, regime, hardware, seed)
     if resume:

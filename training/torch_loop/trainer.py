@@ -17,15 +17,15 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training import calibration
-from training.augmentation import mirrored, reduced
 from training.errors import GateMissed
-from training.hardware import Hardware
-from training.networks import normalize
-from training.regime import Epoch, Photos, Regime
+from training.networks.efficientnet_lite import normalize
+from training.torch_loop.augmentation import mirrored, reduced
+from training.torch_loop.config import Epoch, Photos, Regime
+from training.torch_loop.device import Hardware
 
 
 class Run:
-    """What `training.loop.fit` moves on, an epoch at a time."""
+    """What `training.torch_loop.fit.fit` moves on, an epoch at a time."""
 
     def __init__(
         self, network: nn.Module, photos: Photos, regime: Regime, hardware: Hardware, seed: int

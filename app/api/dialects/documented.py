@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import errors
-from app.api.dialects.shapes import Shape, error_alone, torchserve
-from app.api.problem import Problem
+from app.api.error_shapes import Shape, error_alone, torchserve
 from app.api.problems import MEDIA_TYPE, responses
+from app.api.schemas.problem_details import Problem
 from app.errors import HubelError
 
 IMAGE_ERRORS: tuple[type[HubelError], ...] = (

@@ -21,12 +21,12 @@ from fastapi import Query as Parameter
 from pydantic import BaseModel
 
 from app import errors
-from app.api.answer import admit, all_of, answer
 from app.api.auth import require_key
-from app.api.body import read_body
 from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in, json_body
 from app.api.dialects.json_images import base64_length, decode_base64, read_json
-from app.api.dialects.shapes import error_alone
+from app.api.error_shapes import error_alone
+from app.api.inference import admit, all_of, answer
+from app.api.request.body import read_body
 from app.api.service import BodyLimits, ServiceDep
 from app.errors import BadParameter
 from app.runtime.classifier import Query

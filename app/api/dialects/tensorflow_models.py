@@ -11,10 +11,10 @@ from fastapi import APIRouter, HTTPException, Path
 
 from app import errors
 from app.api.dialects.documented import answers, errors_in
-from app.api.dialects.shapes import error_alone
+from app.api.error_shapes import error_alone
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 from app.runtime.registry import Entry
 from app.vision import CANVAS
 

@@ -16,18 +16,18 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
-from app.api.answer import admit, all_of, answer
 from app.api.auth import require_key
-from app.api.body import read_body
 from app.api.dialects import tensorflow_models
 from app.api.dialects.documented import IMAGE_ERRORS, answers, errors_in, json_body
 from app.api.dialects.json_images import read_json
-from app.api.dialects.shapes import error_alone
 from app.api.dialects.tensorflow_bodies import Reader
 from app.api.dialects.tensorflow_models import Version
+from app.api.error_shapes import error_alone
+from app.api.inference import admit, all_of, answer
+from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.runtime.classifier import Classified, Photo, Query
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 from app.vision import CANVAS
 
 router = APIRouter(

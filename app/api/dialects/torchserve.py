@@ -14,12 +14,12 @@ import re
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
-from app.api.answer import admit, all_of, answer
 from app.api.auth import require_key
-from app.api.body import read_body
 from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in
-from app.api.dialects.shapes import torchserve
-from app.api.multipart import is_multipart, split_files
+from app.api.error_shapes import torchserve
+from app.api.inference import admit, all_of, answer
+from app.api.request.body import read_body
+from app.api.request.multipart import is_multipart, split_files
 from app.api.service import Held, Service, ServiceDep
 from app.errors import BadParameter, ModelError, UnknownModel
 from app.runtime.classifier import Query

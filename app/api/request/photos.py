@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import Request
 
-from app.api.body import read_body
-from app.api.multipart import is_multipart, split_form
+from app.api.request.body import read_body
+from app.api.request.multipart import is_multipart, split_form
 from app.api.service import Held, Service
 from app.errors import TooManyFiles
 

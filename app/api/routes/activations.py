@@ -15,12 +15,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from numpy.typing import NDArray
 
 from app import errors
-from app.api.answer import admit, answer_each
 from app.api.auth import require_key
-from app.api.inside_schemas import EXAMPLE_ACTIVATIONS, Activations, Channel, GridLayout, Scale
-from app.api.photos import Photos, photo_body, read_photos
+from app.api.inference import admit, answer_each
 from app.api.problems import responses
-from app.api.rendered import (
+from app.api.request.photos import Photos, photo_body, read_photos
+from app.api.routes.inspection_response import (
     DECIMALS,
     PNG,
     ModelName,
@@ -33,10 +32,11 @@ from app.api.rendered import (
     rounded_off,
     wants_png,
 )
+from app.api.schemas.inspection import EXAMPLE_ACTIVATIONS, Activations, Channel, GridLayout, Scale
 from app.api.service import ServiceDep
 from app.errors import BadParameter
-from app.runtime.inside import Kernel, Maps
-from app.runtime.model import Model
+from app.runtime.inspection import Kernel, Maps
+from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",

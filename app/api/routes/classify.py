@@ -10,14 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
-from app.api.answer import admit, answer, written
 from app.api.auth import require_key
-from app.api.envelope import facts_of
-from app.api.photos import photo_body, read_photos
+from app.api.inference import admit, answer, written
+from app.api.middleware.request_context import facts_of
+from app.api.middleware.route_cache import ValidatedOnce
 from app.api.problems import problem_of, responses
-from app.api.schemas import EXAMPLE_RESULT, Batch, Failure, Result, result_of
+from app.api.request.photos import photo_body, read_photos
+from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Failure, Result, result_of
 from app.api.service import Service, ServiceDep
-from app.api.validated import ValidatedOnce
 from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified

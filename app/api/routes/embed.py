@@ -9,13 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
-from app.api.answer import admit, answer_each
 from app.api.auth import require_key
-from app.api.envelope import facts_of
-from app.api.inside_schemas import EXAMPLE_EMBEDDED, Embedded
-from app.api.photos import photo_body, read_photos
+from app.api.inference import admit, answer_each
+from app.api.middleware.request_context import facts_of
+from app.api.middleware.route_cache import ValidatedOnce
 from app.api.problems import problem_of, responses
-from app.api.rendered import (
+from app.api.request.photos import photo_body, read_photos
+from app.api.routes.inspection_response import (
     PHOTO_ERRORS,
     ModelName,
     Rendered,
@@ -24,12 +24,12 @@ from app.api.rendered import (
     rendered,
     rounded_off,
 )
-from app.api.schemas import Failure
+from app.api.schemas.classification import Failure
+from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
-from app.api.validated import ValidatedOnce
 from app.errors import HubelError
-from app.runtime.inside import Inside, require_embedding
-from app.runtime.model import Model
+from app.runtime.inspection import Inside, require_embedding
+from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",

@@ -9,12 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
-from app.api.answer import admit, answer_each
 from app.api.auth import require_key
-from app.api.inside_schemas import EXAMPLE_EXPLAINED, Box, Explained
-from app.api.photos import photo_body, read_photos
+from app.api.inference import admit, answer_each
 from app.api.problems import responses
-from app.api.rendered import (
+from app.api.request.photos import photo_body, read_photos
+from app.api.routes.inspection_response import (
     DECIMALS,
     PNG,
     ModelName,
@@ -27,9 +26,10 @@ from app.api.rendered import (
     rounded_off,
     wants_png,
 )
+from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
-from app.runtime.inside import Explanation, Inside, label_index
-from app.runtime.model import Model
+from app.runtime.inspection import Explanation, Inside, label_index
+from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",

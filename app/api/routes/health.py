@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.problems import NOT_READY_RETRY_S
-from app.api.schemas import Readiness, summary_of
+from app.api.schemas.classification import Readiness, summary_of
 from app.api.service import ServiceDep
 from app.errors import ModelError
 

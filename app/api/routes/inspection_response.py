@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from app import errors
 from app.api.problems import responses
-from app.api.schemas import Image
+from app.api.schemas.classification import Image
 from app.runtime.classifier import Stages
-from app.runtime.inside import Looked
-from app.runtime.model import Model
+from app.runtime.inspection import Looked
+from app.runtime.loaded_model import Model
 
 JSON, PNG = "application/json", "image/png"
 DECIMALS = 6

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
-from app.api.model_details import ModelDetails, details_of
 from app.api.problems import responses
-from app.api.schemas import ModelList, summary_of
+from app.api.schemas.classification import ModelList, summary_of
+from app.api.schemas.model_details import ModelDetails, details_of
 from app.api.service import Service, ServiceDep
-from app.runtime.inside import Inside, filter_grid
-from app.runtime.model import Model
+from app.runtime.inspection import Inside, filter_grid
+from app.runtime.loaded_model import Model
 
 Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 

@@ -10,10 +10,10 @@ from fastapi.responses import FileResponse
 from app import errors
 from app.api.auth import require_key
 from app.api.problems import responses
-from app.api.schemas import REPORT
+from app.api.schemas.classification import REPORT
 from app.api.service import ServiceDep
 from app.errors import NotInModel
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1/models",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.problem import Problem
+from app.api.schemas.problem_details import Problem
 from app.runtime.classifier import Classified
 from app.runtime.registry import Entry, Registry
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.schemas import Failure, Image
+from app.api.schemas.classification import Failure, Image
 
 EXAMPLE_IMAGE = {"format": "jpeg", "width": 451, "height": 300}
 EXAMPLE_EMBEDDED: dict[str, Any] = {

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.api.inside_schemas import FiltersInfo, GridLayout, LayerInfo
-from app.api.schemas import ModelSummary, summary_of
-from app.runtime.inside import Anatomy, Filters, Grid
-from app.runtime.model import Model
+from app.api.schemas.classification import ModelSummary, summary_of
+from app.api.schemas.inspection import FiltersInfo, GridLayout, LayerInfo
+from app.runtime.inspection import Anatomy, Filters, Grid
+from app.runtime.loaded_model import Model
 from app.runtime.registry import Entry, Registry
 
 _DECIMALS = 6

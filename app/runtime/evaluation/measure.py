@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from app import vision
 from app.bundle import Label
 from app.errors import BadParameter, HubelError
-from app.runtime import metrics
 from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
-from app.runtime.model import Model
+from app.runtime.evaluation import accuracy
+from app.runtime.loaded_model import Model
 
 _PARTS = ("test", "val", "validation", "valid")
 """Folders that hold a part of a split, the one to be measured on first."""
@@ -160,12 +160,12 @@ def figures(model: Model, measured: Measured) -> Evaluation:
         version=model.version,
         precision=model.session.precision,
         images=len(wanted),
-        top1=metrics.top_k_accuracy(table, wanted, 1),
-        top5=metrics.top_k_accuracy(table, wanted, 5),
-        ece=metrics.calibration_error(table, wanted),
+        top1=accuracy.top_k_accuracy(table, wanted, 1),
+        top5=accuracy.top_k_accuracy(table, wanted, 5),
+        ece=accuracy.calibration_error(table, wanted),
         per_class=[
             {"label": labels[each.index].name, **asdict(each)}
-            for each in metrics.per_class(table, wanted)
+            for each in accuracy.per_class(table, wanted)
             if each.images
         ],
         failed=measured.failed,

@@ -14,13 +14,13 @@
 `onnx` is imported here alone, on first use: it costs half a second that a start must not take.
 """
 
-from app.runtime.inside.anatomy import Anatomy, Layer
-from app.runtime.inside.answers import Embedding, Explanation, Maps
-from app.runtime.inside.filters import Filters
-from app.runtime.inside.inside import Inside, label_index, require_embedding
-from app.runtime.inside.kernel import Kernel
-from app.runtime.inside.looked import Looked
-from app.runtime.inside.pictures import Grid, filter_grid
+from app.runtime.inspection.filters import Filters
+from app.runtime.inspection.inspector import Inside, label_index, require_embedding
+from app.runtime.inspection.kernel import Kernel
+from app.runtime.inspection.layers import Anatomy, Layer
+from app.runtime.inspection.pictures import Grid, filter_grid
+from app.runtime.inspection.prepared_photo import Looked
+from app.runtime.inspection.results import Embedding, Explanation, Maps
 
 __all__ = [
     "Anatomy",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime.inside.head import PooledHead
+from app.runtime.inspection.onnx_head import PooledHead
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime.inside.graph import Graph
+from app.runtime.inspection.onnx_graph import Graph
 
 if TYPE_CHECKING:
     import onnx

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from app import vision
 from app.bundle import MODEL_FILES
 from app.errors import NotInModel
-from app.runtime import memory
-from app.runtime.inside import cam, occlusion, pictures
-from app.runtime.inside.anatomy import Anatomy, Layer, read_anatomy
-from app.runtime.inside.answers import Embedding, Explanation, Maps
-from app.runtime.inside.filters import Filters
-from app.runtime.inside.kernel import Kernel, convolve
-from app.runtime.inside.looked import Looked, look
-from app.runtime.inside.pictures import Grid
-from app.runtime.inside.sessions import LayerSessions
-from app.runtime.model import Model
+from app.runtime import host
+from app.runtime.inspection import class_activation, occlusion, pictures
+from app.runtime.inspection.filters import Filters
+from app.runtime.inspection.kernel import Kernel, convolve
+from app.runtime.inspection.layer_sessions import LayerSessions
+from app.runtime.inspection.layers import Anatomy, Layer, read_anatomy
+from app.runtime.inspection.pictures import Grid
+from app.runtime.inspection.prepared_photo import Looked, look
+from app.runtime.inspection.results import Embedding, Explanation, Maps
+from app.runtime.loaded_model import Model
 from app.runtime.session import Session
 
 CANVAS_LAYER = "canvas"
@@ -39,7 +39,7 @@ _CANVAS = Layer(CANVAS_LAYER, "Input", (3, vision.CANVAS, vision.CANVAS), "")
 @dataclass(frozen=True, eq=False)
 class _Opened:
     anatomy: Anatomy
-    head: cam.CenteredHead | None
+    head: class_activation.CenteredHead | None
     sessions: LayerSessions
 
 
@@ -117,7 +117,7 @@ class Inside:
             return self._occluded(model, looked, label, until)
         probabilities, activation = self._pooled(model, opened, looked)
         chosen = int(probabilities.argmax()) if label is None else label
-        found = cam.class_map(opened.head, activation, chosen)
+        found = class_activation.class_map(opened.head, activation, chosen)
         return Explanation(
             looked=looked,
             stages=looked.stages(),
@@ -202,10 +202,10 @@ class Inside:
                 # of the bundle alone: a session that is held here would never go
                 locate = partial(model.bundle.unchanged, MODEL_FILES[model.session.precision])
                 anatomy = read_anatomy(locate())
-                head = cam.centered(anatomy.head) if anatomy.head else None
+                head = class_activation.centered(anatomy.head) if anatomy.head else None
                 opened = _Opened(anatomy, head, LayerSessions(locate))
                 self._opened[model.session] = opened
-                memory.release()  # the whole graph was read, and little of it is kept
+                host.release_memory()  # the whole graph was read, and little of it is kept
             return opened
 
     def _pooled(

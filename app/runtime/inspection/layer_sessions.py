@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from app.runtime.inside.graph import Graph
+from app.runtime.inspection.onnx_graph import Graph
 
 _ERRORS_ONLY = 3
 MOST = 4

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.runtime.inside.filters import Filters, first_convolution, first_filters
-from app.runtime.inside.graph import Graph, attribute
-from app.runtime.inside.head import PooledHead, pooled_head
+from app.runtime.inspection.filters import Filters, first_convolution, first_filters
+from app.runtime.inspection.onnx_graph import Graph, attribute
+from app.runtime.inspection.onnx_head import PooledHead, pooled_head
 
 if TYPE_CHECKING:
     import onnx

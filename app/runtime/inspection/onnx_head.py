@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime.inside.graph import Graph, attribute
+from app.runtime.inspection.onnx_graph import Graph, attribute
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.runtime.inside.filters import Filters
+from app.runtime.inspection.filters import Filters
 
 _HEAT = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21),
          (250, 193, 39), (252, 255, 164))  # fmt: skip

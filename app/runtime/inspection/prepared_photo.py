@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.runtime.classifier import Stages
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 
 @dataclass(frozen=True, eq=False)

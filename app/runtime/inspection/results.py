@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.runtime.classifier import Stages
-from app.runtime.inside import pictures
-from app.runtime.inside.anatomy import Layer
-from app.runtime.inside.looked import Looked
-from app.runtime.inside.pictures import Grid
+from app.runtime.inspection import pictures
+from app.runtime.inspection.layers import Layer
+from app.runtime.inspection.pictures import Grid
+from app.runtime.inspection.prepared_photo import Looked
 
 Method = Literal["class_activation_map", "occlusion"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
-from app.vision import rle
-from app.vision.budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.formats import rle
+from app.vision.formats.base import Raw, check_pixels, reading
 from app.vision.picture import Limits
-from app.vision.raw import Raw, check_pixels, reading
 
 
 def read(data: bytes, limits: Limits, turn: Turn) -> Raw:

@@ -8,9 +8,9 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from app.errors import BrokenImage
-from app.vision.budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.formats.base import Raw, check_pixels, pillow_limit, reading
 from app.vision.picture import Limits
-from app.vision.raw import Raw, check_pixels, pillow_limit, reading
 
 _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
 _CONTROL = b"\x21\xf9"

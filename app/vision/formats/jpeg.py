@@ -11,10 +11,10 @@ from io import BytesIO
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
-from app.vision.budget import Turn
+from app.vision.decode_budget import Turn
+from app.vision.formats.base import Raw, check_pixels, reading
+from app.vision.formats.jpeg_markers import check_segments
 from app.vision.picture import CANVAS, Limits
-from app.vision.raw import Raw, check_pixels, reading
-from app.vision.segments import check_segments
 
 
 class _File(JpegImageFile):

@@ -18,10 +18,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
-from app.vision.budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.formats.base import Raw, check_pixels, reading
+from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
-from app.vision.profile import MAX_PROFILE_BYTES
-from app.vision.raw import Raw, check_pixels, reading
 
 _SIGNATURE_BYTES = 8
 _AROUND_BYTES = 12  # length and kind before a chunk's content, checksum after it

@@ -6,9 +6,9 @@ from io import BytesIO
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import BrokenImage
-from app.vision.budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.formats.base import Raw, check_pixels, pillow_limit, reading
 from app.vision.picture import Limits
-from app.vision.raw import Raw, check_pixels, pillow_limit, reading
 
 _HEADER_BYTES = 30
 _VP8_START = b"\x9d\x01\x2a"

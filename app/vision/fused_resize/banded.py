@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.vision.taps import Taps
+from app.vision.fused_resize.filter_weights import Taps
 
 _CHANNELS = 3
 _HEIGHTS = (8, 12, 16)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import vision
-from app.api.body import read_body
 from app.api.dialects.inference_v2.document import read_document
 from app.api.dialects.inference_v2.request import json_bytes, read_inference
 from app.api.dialects.inference_v2.tensors import Accepted
+from app.api.request.body import read_body
 from app.errors import HubelError
 
 INFER = "/v2/models/colours/infer"

@@ -6,8 +6,8 @@ import pytest
 from fastapi import APIRouter, Header, Request, Response
 
 from app.api.auth import key_of
+from app.api.middleware.route_cache import MAX_URLS, ValidatedOnce
 from app.api.service import ServiceDep
-from app.api.validated import MAX_URLS, ValidatedOnce
 
 
 def post(client, photo, url, **options):

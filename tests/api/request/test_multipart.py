@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.multipart import is_multipart, split_files
+from app.api.request.multipart import is_multipart, split_files
 from app.errors import BadParameter, HubelError, TooManyFiles
 
 TYPE = "multipart/form-data; boundary=XX"

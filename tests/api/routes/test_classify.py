@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.api.answer import written
+from app.api.inference import written
 
 CLASSIFY = "/api/v1/classify"
 COLOURS = ("red", "green", "blue")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.runtime.metrics import (
+from app.runtime.evaluation.accuracy import (
     ClassFigures,
     calibration_error,
     expected_calibration_error,

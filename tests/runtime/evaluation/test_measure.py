@@ -11,7 +11,7 @@ from app.errors import BadParameter, BrokenImage, NotAnImage
 from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
-from app.runtime.evaluate import evaluate, labelled_photos
+from app.runtime.evaluation.measure import evaluate, labelled_photos
 
 LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 LABELS = (

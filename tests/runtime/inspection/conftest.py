@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app import vision
-from app.runtime.inside import Inside
-from app.runtime.model import Model, load_model
+from app.runtime.inspection import Inside
+from app.runtime.loaded_model import Model, load_model
 
 ANY = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
 

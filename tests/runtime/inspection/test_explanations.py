@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from app.errors import DeadlinePassed, NotInModel
-from app.runtime.inside import cam, label_index, occlusion
-from app.runtime.inside.anatomy import read_anatomy
+from app.runtime.inspection import class_activation, label_index, occlusion
+from app.runtime.inspection.layers import read_anatomy
 from app.runtime.session import Session
 
 PHOTOS = os.environ.get("HUBEL_TEST_PHOTOS")
@@ -27,11 +27,11 @@ def softmax(logits):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_maps_of_all_labels_give_the_probabilities_back(imagenet, pixels, precision):
     file = imagenet / {"fp32": "model.onnx", "int8": "model.int8.onnx"}[precision]
-    head = cam.centered(read_anatomy(file).head)
+    head = class_activation.centered(read_anatomy(file).head)
     session = Session(file, "cpu", precision)
     probabilities, activation = session.outputs_of(["probabilities", "activation"], pixels)
     for told, features in zip(probabilities, activation, strict=True):
-        maps = np.stack([cam.class_map(head, features, k) for k in range(1000)])
+        maps = np.stack([class_activation.class_map(head, features, k) for k in range(1000)])
         logits = maps.mean(axis=(1, 2)) + head.bias
         assert np.abs(softmax(logits / head.temperature) - told).max() < 1e-4
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from app.errors import BadParameter, ModelNotReady, NotInModel
-from app.runtime.inside import Kernel
-from app.runtime.inside.kernel import convolve
-from app.runtime.inside.pictures import Grid, filter_grid, map_grid, overlay, scale_of
-from app.runtime.model import load_model
+from app.runtime.inspection import Kernel
+from app.runtime.inspection.kernel import convolve
+from app.runtime.inspection.pictures import Grid, filter_grid, map_grid, overlay, scale_of
+from app.runtime.loaded_model import load_model
 
 
 def picture(png):

@@ -9,8 +9,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.runtime.inside.anatomy import read_anatomy
-from app.runtime.inside.sessions import MOST, LayerSessions
+from app.runtime.inspection.layer_sessions import MOST, LayerSessions
+from app.runtime.inspection.layers import read_anatomy
 
 
 def saved(tmp_path, graph):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from app.bundle import InputSpec
-from training import dataset, duplicates, findings, reading
+from training.data import duplicates, findings, layout
+from training.data.photos import read_photos
 
 SPEC = InputSpec(size=32, crop=1.0, resample="box")
 
@@ -21,8 +22,8 @@ def looked_at(tmp_path):
             path = tmp_path / "data" / f"{name.replace('__', '/')}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        data = dataset.look_into(tmp_path / "data")
-        photos, unusable, _ = reading.read(data.files, [SPEC], tmp_path)
+        data = layout.look_into(tmp_path / "data")
+        photos, unusable, _ = read_photos(data.files, [SPEC], tmp_path)
         doubles = duplicates.find(photos)
         found = findings.collect(data, photos, unusable, doubles)
         names = [photos[index].file.name for index in findings.used(photos, doubles)]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.data.split import deal, require_enough, split
 from training.errors import DataUnusable
-from training.split import deal, require_enough, split
 
 
 @given(

@@ -12,10 +12,11 @@ from PIL import Image
 from app import bundle, vision
 from app.runtime.session import Session
 from app.runtime.verify import run_golden
-from training import golden, labels
 from training.calibration import softmax
+from training.imagenet import labels
+from training.packaging import golden
 
-FOLDER = Path(__file__).parents[2] / "model" / "imagenet"
+FOLDER = Path(__file__).parents[3] / "model" / "imagenet"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
-from training import labels
 from training.errors import DataUnusable
+from training.imagenet import labels
 
 
 def test_imagenets_labels_are_a_thousand_readable_names_with_their_synsets():

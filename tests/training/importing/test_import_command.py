@@ -15,10 +15,10 @@ from app import vision
 from app.bundle import load, verify_files
 from app.cli import main
 from app.runtime.classifier import Query, classify
-from app.runtime.model import load_model
+from app.runtime.loaded_model import load_model
 from app.runtime.session import Session
-from training.photos import LIMITS
-from training.recipes import BACKBONE
+from training.data.photo_files import LIMITS
+from training.recipes.registry import BACKBONE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")

@@ -6,7 +6,7 @@ import pytest
 
 from app.runtime.session import Session
 from training import gates
-from training.importing import quantizing, source, wrap
+from training.importing import int8_graph, source, wrap
 from training.importing.source import Answers
 from training.importing.wrap import Normalization
 
@@ -35,7 +35,7 @@ def judge(exported):
     def run(count):
         pixels = _photos(count).astype(np.uint8)
         truth = fp32.run(pixels).argmax(axis=1)
-        return folder, *quantizing.quantized(
+        return folder, *int8_graph.quantized(
             folder, fp32, own, (pixels, np.arange(count), truth), 0
         )
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_quantised_is_left_out_with_the_reason(judge, monkeypatch
     def fails(*_arguments):
         raise ValueError("no such operator")
 
-    monkeypatch.setattr(quantizing, "_quantize", fails)
+    monkeypatch.setattr(int8_graph, "_quantize", fails)
     _, int8, told = judge(450)
     assert int8 is None
     assert "the graph can't be quantised (no such operator)" in told

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training import patches
+from training.int8 import activations
 
 SIDE = 9
 SHAPES = {
@@ -44,7 +44,7 @@ def test_patches_times_weights_are_what_the_convolution_gives(case):
     (out,) = ort.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     ).run(None, {"image": planes[np.newaxis]})
-    seen = patches.patches(planes, conv, np.array(weight.shape[2:]), np.random.default_rng(2))
+    seen = activations.patches(planes, conv, np.array(weight.shape[2:]), np.random.default_rng(2))
     groups = len(seen)
     rows = weight.reshape(groups, len(weight) // groups, -1)
     given = seen @ rows.transpose(0, 2, 1)  # (G, P, O/G)
@@ -57,7 +57,7 @@ def test_patches_times_weights_are_what_the_convolution_gives(case):
 def test_moments_are_those_of_all_photos_and_the_same_each_time():
     model, conv, _ = _graph(*SHAPES["padded"])
     photos = np.random.default_rng(3).normal(3, 1, (5, 4, SIDE, SIDE)).astype(np.float32)
-    first, again = (patches.moments(model, {"weight": conv}, photos) for _ in range(2))
+    first, again = (activations.moments(model, {"weight": conv}, photos) for _ in range(2))
     assert first["weight"].count == 5 * 10
     assert 1.5 < first["weight"].mean.mean() < 3  # zeros around the photos count
     assert (first["weight"].products == again["weight"].products).all()
@@ -66,8 +66,8 @@ def test_moments_are_those_of_all_photos_and_the_same_each_time():
 def test_one_photo_is_enough():
     model, conv, _ = _graph(*SHAPES["1x1"])
     photo = np.ones((1, 4, SIDE, SIDE), np.float32)
-    assert patches.moments(model, {"weight": conv}, photo)["weight"].mean.tolist() == [[1] * 4]
+    assert activations.moments(model, {"weight": conv}, photo)["weight"].mean.tolist() == [[1] * 4]
 
 
 def test_a_graph_without_convolutions_has_none():
-    assert patches.moments(onnx.ModelProto(), {}, np.zeros((1, 2, 2, 3), np.uint8)) == {}
+    assert activations.moments(onnx.ModelProto(), {}, np.zeros((1, 2, 2, 3), np.uint8)) == {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.rounding import LARGEST, Moments, rounded
+from training.int8.gptq import LARGEST, Moments, rounded
 
 
 def _correlated(groups=1, count=4000, width=48, seed=0):

@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training.quantize import quantize
+from training.int8.quantize import quantize
 
 SIDE = 12
 

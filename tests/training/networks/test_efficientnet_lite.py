@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from training.networks import (  # noqa: E402 - only with torch
+from training.networks.efficientnet_lite import (  # noqa: E402 - only with torch
     BACKBONES,
     Backbone,
     ConvUnit,
@@ -12,7 +12,7 @@ from training.networks import (  # noqa: E402 - only with torch
     normalize,
     same_padding,
 )
-from training.weights import pretrained  # noqa: E402
+from training.networks.pretrained_weights import pretrained  # noqa: E402
 
 TINY = (
     Stage(repeats=1, kernel=3, stride=1, expansion=1, channels=8),

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 from app.runtime.session import Session  # noqa: E402 - only with torch
 from training.calibration import softmax  # noqa: E402
 from training.errors import DataUnusable  # noqa: E402
-from training.export_scratch import export  # noqa: E402
-from training.networks import logits_of, normalize  # noqa: E402
-from training.quantize import quantize  # noqa: E402
-from training.scratch_networks import SMALLEST, Fast, Textbook  # noqa: E402
-from training.scratch_recipe import ScratchRecipe  # noqa: E402
+from training.int8.quantize import quantize  # noqa: E402
+from training.networks.efficientnet_lite import logits_of, normalize  # noqa: E402
+from training.networks.small import SMALLEST, Fast, Textbook  # noqa: E402
+from training.onnx_graph.small import export  # noqa: E402
+from training.recipes.scratch import ScratchRecipe  # noqa: E402
 
 CLASSES = 4
 

@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 from app.runtime.session import Session  # noqa: E402 - only with torch
 from training.calibration import softmax  # noqa: E402
 from training.errors import GateMissed  # noqa: E402
-from training.export import export  # noqa: E402
 from training.gates import check_parity, probabilities_of  # noqa: E402
-from training.networks import Backbone, EfficientNetLite, Stage, logits_of  # noqa: E402
-from training.quantize import quantize  # noqa: E402
+from training.int8.quantize import quantize  # noqa: E402
+from training.networks.efficientnet_lite import Backbone, EfficientNetLite, Stage, logits_of  # noqa: E402
+from training.onnx_graph.efficientnet_lite import export  # noqa: E402
 
 SIZE = 33  # odd, so that every stride pads both sides
 CLASSES = 5

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from training.output import folder_beside
+from training.packaging.staging import folder_beside
 
 _BUILDS = """
 import sys, time
 from pathlib import Path
-from training.output import folder_beside
+from training.packaging.staging import folder_beside
 with folder_beside(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("written")
     print(folder, flush=True)

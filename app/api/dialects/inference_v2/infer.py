@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app import errors
-from app.api.answer import admit, all_of, answer, written
 from app.api.auth import require_key
-from app.api.body import read_body
 from app.api.dialects.documented import IMAGE_ERRORS, errors_in
 from app.api.dialects.inference_v2.reply import reply
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
 from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
 from app.api.dialects.inference_v2.tensors import Accepted
-from app.api.dialects.shapes import error_alone
+from app.api.error_shapes import error_alone
+from app.api.inference import admit, all_of, answer, written
+from app.api.request.body import read_body
 from app.api.service import Held, Service, ServiceDep
 from app.errors import TooManyBytes
 from app.runtime.classifier import Query

@@ -22,10 +22,10 @@ from app.api.dialects.inference_v2.schemas import (
     TensorConfig,
     TensorMetadata,
 )
-from app.api.dialects.shapes import error_alone
+from app.api.error_shapes import error_alone
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 from app.vision import CANVAS
 
 Version = Annotated[int, Path(ge=1, description="A version of the model.")]

@@ -10,7 +10,7 @@ from fastapi import Response
 
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, OUTPUT, Inference
 from app.runtime.classifier import Classified
-from app.runtime.model import Model
+from app.runtime.loaded_model import Model
 
 
 def reply(found: Sequence[Classified], asked: Inference, model: Model) -> Response:

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
-from app.api.body import read_body
 from app.api.dialects.documented import errors_in
 from app.api.dialects.inference_v2.schemas import IndexEntry
-from app.api.dialects.shapes import error_alone
+from app.api.error_shapes import error_alone
+from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.errors import BadParameter
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from app import tables
+from app.cli.output import Row, row_fields, write_beside
 from app.errors import HubelError
 
 ROWS = 4096
@@ -30,12 +30,12 @@ _SCHEMA = pa.schema(
 )
 
 
-def write(outcomes: Iterable[tables.Outcome], output: Path) -> int:
+def write_parquet(outcomes: Iterable[Row], output: Path) -> int:
     """Write a row for each photo to `output`, complete or not at all; count what can't be used."""
     failed, rest = 0, iter(outcomes)
-    with tables.complete(output) as beside, parquet.ParquetWriter(beside, _SCHEMA) as writer:
+    with write_beside(output) as beside, parquet.ParquetWriter(beside, _SCHEMA) as writer:
         while group := list(islice(rest, ROWS)):
             failed += sum(isinstance(outcome, HubelError) for _, outcome in group)
-            rows = [tables.record(path, outcome) for path, outcome in group]
+            rows = [row_fields(path, outcome) for path, outcome in group]
             writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
     return failed

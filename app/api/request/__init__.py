@@ -1,0 +1,1 @@
+"""Reading a request: its body, its multipart parts, its photos."""

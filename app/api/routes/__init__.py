@@ -1,0 +1,1 @@
+"""The routes of Hubel's own API, one module per path."""

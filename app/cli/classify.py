@@ -1,0 +1,90 @@
+"""`hubel classify`: photos from disk -> a row each, without a server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.options import DEVICE, FOLDER, PATH, bulk_engine, photo_limits, read_settings
+from app.cli.progress import with_progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from app.cli.output import Row
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=PATH)
+@click.option("--models", type=FOLDER, help="Folder of model bundles.")
+@click.option("--model", "name", help="Model; unset: the default one.")
+@click.option("--version", type=int, help="Its version; unset: the highest.")
+@click.option("--device", type=DEVICE, help="Where the model runs.  [default: auto]")
+@click.option("--top-k", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jsonl", "csv", "parquet"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path), help="File to write; unset: the screen.")
+def classify(
+    paths: tuple[Path, ...],
+    models: Path | None,
+    name: str | None,
+    version: int | None,
+    device: str | None,
+    top_k: int,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Classify photos and folders of photos, here, without a server.
+
+    A photo that can't be used has its error in its row, and the command exits with 1.
+    """
+    parquet = _parquet_writer(output) if form == "parquet" else None
+    from app.cli.output import open_output, write_rows
+    from app.runtime.bulk import classify_files, photos_below
+    from app.runtime.classifier import Query
+    from app.runtime.registry import find_models
+
+    settings = read_settings(models=models, device=device)
+    with expected_errors():
+        photos = [photo for path in paths for photo in photos_below(path)]
+    if not photos:
+        raise WrongUsage(
+            f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders."
+        )
+    with expected_errors():
+        registry = find_models(settings.models, settings.device, settings.default_model).registry
+        registry.load_all()
+        model = registry.resolve(name, version)
+        with bulk_engine(model) as engine:
+            outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
+            outcomes = with_progress_bar(outcomes, len(photos), beside_rows=output is None)
+            if parquet is not None and output is not None:
+                failed = parquet(outcomes, output)
+            else:
+                with open_output(output) as out:
+                    failed = write_rows(outcomes, form, top_k, out)
+    if failed:
+        raise CheckFailed(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
+
+
+def _parquet_writer(output: Path | None) -> "Callable[[Iterable[Row], Path], int]":
+    """Return the function that writes Parquet.
+
+    Raises:
+        WrongUsage: no file is named, or the extra is not installed.
+    """
+    if output is None:
+        raise WrongUsage("Parquet is no text for the screen. Name a file with --output.")
+    try:
+        from app.cli.parquet_output import write_parquet
+    except ImportError as err:
+        raise WrongUsage(
+            f"Parquet needs {err.name}. Install the `parquet` extra, or choose another --format."
+        ) from err
+    return write_parquet

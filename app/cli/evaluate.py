@@ -1,0 +1,61 @@
+"""`hubel evaluate`: a bundle and labelled photos -> figures, and a report if asked."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
+from app.cli.options import DEVICE, FOLDER, PRECISION, bulk_engine, photo_limits, read_settings
+from app.cli.progress import with_progress_bar
+
+if TYPE_CHECKING:
+    from app.bundle import Precision
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("data", type=FOLDER)
+@click.option("--precision", type=PRECISION, help="Unset: what is served here.")
+@click.option("--device", type=DEVICE, help="Where the model runs.  [default: auto]")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write a report into, with pictures of the mistakes.",
+)
+def evaluate(
+    bundle: Path,
+    data: Path,
+    precision: "Precision | None",
+    device: str | None,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    """Measure BUNDLE on DATA, a folder with one folder of photos per label or label id."""
+    from dataclasses import asdict
+
+    from app.cli.output import evaluation_table
+    from app.runtime.evaluation import measure as evaluation
+    from app.runtime.loaded_model import load_model
+    from app.runtime.session import choose_device
+
+    settings = read_settings(device=device)
+    limits = photo_limits(settings)
+    if report is not None:
+        with train_extra("A report"):
+            from training.report import evaluation_report
+    with expected_errors():
+        model = load_model(bundle, choose_device(settings.device).device, precision)
+        photos = evaluation.labelled_photos(data, model.manifest.labels)
+        with bulk_engine(model) as engine:
+            measured = evaluation.measure(
+                model, photos, limits, engine, lambda them: with_progress_bar(them, len(photos))
+            )
+        if report is not None:
+            evaluation_report.write(model, measured, data, limits, report)
+    result = evaluation.figures(model, measured)
+    click.echo(json.dumps(asdict(result), indent=1) if as_json else evaluation_table(result))
+    if result.failed:
+        raise CheckFailed(f"{len(result.failed)} photos can't be used, and count in no figure.")

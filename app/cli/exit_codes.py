@@ -1,0 +1,49 @@
+"""Exit codes 1 and 2, and which errors lead to them.
+
+BundleError                          -> CheckFailed, 1
+any other HubelError, or an OSError  -> WrongUsage, 2
+a missing extra                      -> WrongUsage, 2
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import click
+
+
+class CheckFailed(click.ClickException):
+    """A failed check, or photos that can't be used."""
+
+    exit_code = 1
+
+
+class WrongUsage(click.ClickException):
+    """Wrong usage or input."""
+
+    exit_code = 2
+
+
+@contextmanager
+def expected_errors() -> Generator[None, None, None]:
+    """Turn expected errors into one sentence and an exit code."""
+    from app.errors import BundleError, HubelError
+
+    try:
+        yield
+    except BundleError as err:
+        raise CheckFailed(str(err)) from err
+    except BrokenPipeError:
+        raise  # the reader of our output has closed it, as `head` does: click exits quietly
+    except (HubelError, OSError) as err:
+        raise WrongUsage(str(err)) from err
+
+
+@contextmanager
+def train_extra(feature: str) -> Generator[None, None, None]:
+    """Wrap imports of `training`: name a missing package and how to install it."""
+    try:
+        yield
+    except ImportError as err:
+        raise WrongUsage(
+            f"{feature} needs {err.name}. Run make setup, or install the `train` extra."
+        ) from err

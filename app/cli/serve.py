@@ -1,0 +1,34 @@
+"""`hubel serve`: settings -> a listening socket -> the server, until SIGTERM or SIGINT."""
+
+from pathlib import Path
+
+import click
+
+from app.cli.exit_codes import WrongUsage, expected_errors
+from app.cli.options import DEVICE, FOLDER, read_settings
+
+
+@click.command()
+@click.option("--models", type=FOLDER, help="Folder of model bundles.")
+@click.option("--device", type=DEVICE, help="Where models run.  [default: auto]")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port; 0 takes any.  [default: 8000]")
+def serve(models: Path | None, device: str | None, host: str | None, port: int | None) -> None:
+    """Serve models over HTTP.
+
+    Every option, and more, can be set by an environment variable: see the README.
+    """
+    from app import logs
+    from app.server import start
+
+    settings = read_settings(models=models, device=device, host=host, port=port)
+    logs.configure(settings.log_level)
+    try:
+        listener = start.bind(settings.host, settings.port)
+    except OSError as err:
+        raise WrongUsage(
+            f"{settings.host}:{settings.port} can't be listened on ({err.strerror}). "
+            "Choose another --host or --port."
+        ) from err
+    with expected_errors():
+        start.serve(settings, listener)

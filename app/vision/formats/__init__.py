@@ -1,0 +1,1 @@
+"""One reader per image format: bytes -> checked header -> decoded pixels."""

@@ -1,0 +1,1 @@
+"""Two resizes as one matrix product."""

@@ -1,0 +1,1 @@
+"""A folder of labelled photos: its layout, its photos, and how they are split."""

@@ -1,0 +1,1 @@
+"""The default bundle: published ImageNet weights packaged as a Hubel bundle."""

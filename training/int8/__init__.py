@@ -1,0 +1,1 @@
+"""The int8 form of a graph: calibration, rounding and its acceptance."""

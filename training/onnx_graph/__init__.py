@@ -1,0 +1,1 @@
+"""Building the self-contained ONNX graphs of a bundle."""

@@ -1,0 +1,1 @@
+"""The PyTorch training loop, shared by the recipes finetune and scratch."""
