@@ -15,8 +15,8 @@ from app.api import problems
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
 from app.api.metrics import Metrics
-from app.api.middleware.request_context import Envelope
-from app.api.middleware.route_cache import Remembered, Shortcut
+from app.api.middleware.request_context import RequestContext
+from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.routes import activations, classify, embed, explain, health, models, page, report
 from app.api.schemas.classification import Batch, Result
 from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
@@ -27,7 +27,7 @@ from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
 from app.runtime.engine import Engine
 from app.runtime.host import available_cores, is_capped
-from app.runtime.inspection import Inside
+from app.runtime.inspection import Inspector
 from app.runtime.registry import Models, find_models
 from app.settings import Settings
 
@@ -61,7 +61,7 @@ def create_service(settings: Settings, loading: Models | None = None) -> Service
     return Service(
         registry=registry,
         classifier=Classifier(engine, photo_limits),
-        inside=Inside(photo_limits, settings.deadline_s),
+        inspector=Inspector(photo_limits, settings.deadline_s),
         device=device,
         keys=Keys(settings.api_secret, settings.admin_secret),
         limits=BodyLimits(
@@ -104,10 +104,10 @@ def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    app.state.remembered = remembered = Remembered()
-    app.add_middleware(Shortcut, remembered=remembered, respond=problems.respond)
+    app.state.route_cache = route_cache = RouteCache()
+    app.add_middleware(RouteCacheMiddleware, route_cache=route_cache, respond=problems.respond)
     app.add_middleware(
-        Envelope,
+        RequestContext,
         metrics=service.metrics,
         is_draining=lambda: service.lifecycle.draining,
         internal_problem=problems.internal_problem,

@@ -97,8 +97,8 @@ def _procedure(embeddings: Floats, truth: Integers, groups: Integers, seeds: int
             test, own = outer == fold, outer != fold
             inner = deal(truth[own], groups[own], [1.0] * FOLDS, seed)
             choice = last_layer.choose(embeddings[own], truth[own], inner)
-            doubt = calibration.doubt_after(int(own.sum()))
-            temperature = calibration.fit_temperature(choice.logits, truth[own], doubt)
+            label_smoothing = calibration.label_smoothing_for(int(own.sum()))
+            temperature = calibration.fit_temperature(choice.logits, truth[own], label_smoothing)
             logits = last_layer.fit(embeddings[own], truth[own], choice.strength).logits(
                 embeddings[test]
             )
@@ -134,8 +134,8 @@ def _mahalanobis(known: Floats, truth: Integers, photos: Floats) -> Floats:
 def _neighbours(count: int, most: int | None = None) -> Score:
     def score(known: Floats, truth: Integers, photos: Floats) -> Floats:
         del truth
-        chosen = np.random.default_rng(0).permutation(len(known))[:most]
-        cosines = _unit(photos) @ _unit(known[chosen]).T
+        selected = np.random.default_rng(0).permutation(len(known))[:most]
+        cosines = _unit(photos) @ _unit(known[selected]).T
         return np.asarray(np.sort(cosines, axis=1)[:, -count:].mean(axis=1))
 
     return score

@@ -33,11 +33,11 @@ def spinning(path: Path) -> onnxruntime.InferenceSession:
 
 
 KINDS: dict[str, Callable[[Path], tuple[onnxruntime.InferenceSession, ...]]] = {
-    "narrow": lambda path: (ort.narrow_and_wide(path, available_cores())[0],),
-    "wide": lambda path: (ort.narrow_and_wide(path, available_cores())[1],),
+    "narrow": lambda path: (ort.single_and_multi_threaded(path, available_cores())[0],),
+    "wide": lambda path: (ort.single_and_multi_threaded(path, available_cores())[1],),
     "wide, spinning on": lambda path: (spinning(path),),
-    "narrow and wide": lambda path: ort.narrow_and_wide(path, available_cores()),
-    "the plain file twice": lambda path: (ort.narrow(path, ort.CPU), spinning(path)),
+    "narrow and wide": lambda path: ort.single_and_multi_threaded(path, available_cores()),
+    "the plain file twice": lambda path: (ort.single_threaded(path, ort.CPU), spinning(path)),
 }
 
 

@@ -32,7 +32,7 @@ class Temperatures:
     """(N,) for each photo, the temperature fitted without its fold."""
 
 
-def fit_temperature(logits: Floats, truth: Integers, doubt: float = 0.0) -> float:
+def fit_temperature(logits: Floats, truth: Integers, label_smoothing: float = 0.0) -> float:
     """The temperature with the least negative log-likelihood, between 0.05 and 20.
 
     The likelihood is concave in the inverse temperature, so golden-section search finds its peak.
@@ -40,21 +40,23 @@ def fit_temperature(logits: Floats, truth: Integers, doubt: float = 0.0) -> floa
     Args:
         logits: (N, K).
         truth: (N,) class indices.
-        doubt: the chance, shared by the other classes, that a photo isn't what `truth` says. It
-            keeps a few photos without an error from claiming certainty; see `doubt_after`.
+        label_smoothing: the probability, shared by the other classes, that `truth` is wrong. It
+            keeps a few photos without an error from giving certainty; see `label_smoothing_for`.
     """
     low, high = 1 / _HIGHEST, 1 / _LOWEST
     for _ in range(_STEPS):
         left = high - _GOLDEN_RATIO * (high - low)
         right = low + _GOLDEN_RATIO * (high - low)
-        if _loss(logits * left, truth, doubt) < _loss(logits * right, truth, doubt):
+        if _loss(logits * left, truth, label_smoothing) < _loss(
+            logits * right, truth, label_smoothing
+        ):
             high = right
         else:
             low = left
     return 2 / (low + high)
 
 
-def doubt_after(photos: int) -> float:
+def label_smoothing_for(photos: int) -> float:
     """The chance of an error after as many photos without one, by Laplace's rule of succession.
 
     As the targets of Platt 1999, "Probabilistic Outputs for Support Vector Machines".
@@ -76,7 +78,7 @@ def cross_fit(logits: Floats, truth: Integers, seed: int, folds: int = FOLDS) ->
 
 
 def _fit(logits: Floats, truth: Integers) -> float:
-    return fit_temperature(logits, truth, doubt_after(len(truth)))
+    return fit_temperature(logits, truth, label_smoothing_for(len(truth)))
 
 
 def softmax(logits: Floats) -> NDArray[np.float64]:
@@ -95,11 +97,11 @@ def rescored(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.fl
     return softmax(logits / temperatures.of_photo[:, np.newaxis])
 
 
-def _loss(logits: Floats, truth: Integers, doubt: float) -> float:
+def _loss(logits: Floats, truth: Integers, label_smoothing: float) -> float:
     top = logits.max(axis=1)
     total = np.log(np.exp(logits - top[:, np.newaxis]).sum(axis=1)) + top
     right = logits[np.arange(len(truth)), truth]
-    if doubt:
+    if label_smoothing:
         others = (logits.sum(axis=1) - right) / (logits.shape[1] - 1)
-        right = (1 - doubt) * right + doubt * others
+        right = (1 - label_smoothing) * right + label_smoothing * others
     return float((total - right).mean())

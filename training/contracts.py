@@ -15,33 +15,33 @@ from training.data.examples import Examples
 from training.report import Curve
 
 Integers = NDArray[np.intp]
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class TrainingData:
     """What there is to learn from."""
 
     examples: Examples
     pixels: NDArray[np.uint8]
     """(R, S, S, 3) RGB, as they are when served; each photo has a row."""
-    larger: NDArray[np.uint8]
+    augmentation_input: NDArray[np.uint8]
     """(R, S', S', 3) RGB, a little larger, to be cut differently each time; `pixels` itself for a
     recipe that asks for no more."""
     input: InputSpec
     seed: int
 
 
-class Judge(Protocol):
+class HeldOutPredictor(Protocol):
     """Answers by a graph as a new photo would get them: by what did not learn from the photo."""
 
-    def answers(self, session: Session, of: Integers, label: str) -> NDArray[np.floating]:
+    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.floating]:
         """Probabilities (M, K) of the photos `of`; `label` stands before the bar."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class TrainingResult:
     """What a recipe learnt. Of K classes, and T photos of the test split."""
 
     graph: onnx.ModelProto
@@ -50,7 +50,7 @@ class Outcome:
     """The same in int8, where the recipe has it without asking the photos."""
     reference: str
     """Whose arithmetic `wanted` is: `PyTorch`."""
-    wanted: NDArray[np.floating]
+    expected: NDArray[np.floating]
     """(P, K) what the graph must give for the first P test photos."""
     logits: NDArray[np.floating]
     """(T, K), without the temperature."""
@@ -58,12 +58,12 @@ class Outcome:
     fitted_on: str
     """Which photos gave the temperature, in words."""
     unknown: UnknownRule
-    judge: Judge
-    ranged: Integers
+    predictor: HeldOutPredictor
+    calibration_set: Integers
     """Indices of the photos that int8's ranges may be taken from."""
-    compared: Integers
+    holdout: Integers
     """Indices of those that int8 may be compared with fp32 on, `ranged` left out."""
-    chosen: Mapping[str, Any]
+    selected: Mapping[str, Any]
     """What the recipe settled by itself, for bundle.json."""
     curves: tuple[Curve, ...]
     card: str
@@ -89,22 +89,28 @@ class Recipe(Protocol):
         ...
 
     @property
-    def larger(self) -> InputSpec | None:
+    def augmentation_input(self) -> InputSpec | None:
         """What it is augmented from, where that is not the same."""
         ...
 
     @property
-    def recorded(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:
         """Its options, for bundle.json."""
         ...
 
-    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+    def learn(
+        self,
+        training_data: TrainingData,
+        scratch: Path,
+        checkpoint: Path,
+        report_progress: ReportProgress,
+    ) -> TrainingResult:
         """Train.
 
         Args:
-            task: the photos.
+            training_data: the photos.
             scratch: a folder for files that go when training ends.
             checkpoint: a folder for what an interrupted run leaves, which need not be there.
-            tell: says what happens, a line each.
+            report_progress: says what happens, a line each.
         """
         ...

@@ -35,7 +35,7 @@ def probabilities_of(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.
 
 
 def check_parity(
-    wanted: Probabilities,
+    expected: Probabilities,
     given: Probabilities,
     reference: str = "PyTorch",
     allowed: float | None = None,
@@ -47,7 +47,7 @@ def check_parity(
     Raises:
         GateMissed: it is over the tolerance, or no number.
     """
-    difference = float(np.abs(wanted - given).max())
+    difference = float(np.abs(expected - given).max())
     most = PARITY if allowed is None else allowed
     if not difference <= most:
         raise GateMissed(
@@ -118,8 +118,8 @@ def compare_int8(
         pixels: (N, S, S, 3) uint8 RGB, none of which calibrated the candidate.
         truth: (M,) class indices of the first M photos; the others have no label.
     """
-    wanted, given, seconds = in_turn(fp32, int8, pixels)
-    return int8_result(wanted, given, truth, seconds)
+    expected, given, seconds = in_turn(fp32, int8, pixels)
+    return int8_result(expected, given, truth, seconds)
 
 
 def in_turn(
@@ -138,7 +138,7 @@ def in_turn(
 
 
 def int8_result(
-    wanted: Probabilities,
+    expected: Probabilities,
     given: Probabilities,
     truth: NDArray[np.intp],
     seconds: NDArray[np.float64],
@@ -146,25 +146,25 @@ def int8_result(
     """The comparison of what fp32 and int8 gave.
 
     Args:
-        wanted: (N, K) by fp32.
+        expected: (N, K) by fp32.
         given: (N, K) by int8.
         truth: (M,) class indices of the first M photos; the others have no label.
         seconds: (T, 2) of runs of fp32 and int8 in turn.
     """
     labelled = slice(len(truth))
-    answers, others = wanted.argmax(axis=1), given.argmax(axis=1)
+    answers, others = expected.argmax(axis=1), given.argmax(axis=1)
     lost = int(((answers[labelled] == truth) & (others[labelled] != truth)).sum())
     return Int8Result(
-        images=len(wanted),
+        images=len(expected),
         labelled=len(truth),
         top1_fp32=float((answers[labelled] == truth).mean()),
         top1_int8=float((others[labelled] == truth).mean()),
         agreement=float((answers == others).mean()),
-        drop=int8_drop(wanted, given, truth),
+        drop=int8_drop(expected, given, truth),
         fp32_ms=float(np.median(seconds[:, 0]) * 1000),
         int8_ms=float(np.median(seconds[:, 1]) * 1000),
         speedup=float(np.median(seconds[:, 0] / seconds[:, 1])),
-        lost=lost if len(truth) == len(wanted) else None,
+        lost=lost if len(truth) == len(expected) else None,
     )
 
 
@@ -176,7 +176,7 @@ def upper_limit(count: int, of: int) -> float:
     return 1.0 if count == of else float(betaincinv(count + 1, of - count, _CONFIDENCE))
 
 
-def int8_drop(wanted: Probabilities, given: Probabilities, truth: NDArray[np.intp]) -> float:
+def int8_drop(expected: Probabilities, given: Probabilities, truth: NDArray[np.intp]) -> float:
     """The share of photos that fp32 gets right and int8 doesn't, less the other way round.
 
     The first photos have a label in `truth`. For one without, what is lost is what fp32 itself
@@ -184,9 +184,9 @@ def int8_drop(wanted: Probabilities, given: Probabilities, truth: NDArray[np.int
     agreement costs nothing, a flip between two equally likely breeds next to nothing, and a
     flip away from a sure answer a whole photo; no flip can count as a gain.
     """
-    rows = np.arange(len(wanted))
-    answers, others = wanted.argmax(axis=1), given.argmax(axis=1)
-    lost = wanted[rows, answers] - wanted[rows, others]
+    rows = np.arange(len(expected))
+    answers, others = expected.argmax(axis=1), given.argmax(axis=1)
+    lost = expected[rows, answers] - expected[rows, others]
     count = len(truth)
     lost[:count] = (answers[:count] == truth).astype(float) - (others[:count] == truth)
     return float(lost.mean())

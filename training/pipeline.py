@@ -21,7 +21,7 @@ from typing import Any
 from app import bundle as bundles
 from app.bundle import Bundle, Label, Manifest, Training
 from training import report
-from training.contracts import Outcome, Recipe, Task, Tell
+from training.contracts import Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, layout
 from training.data.examples import prepare
 from training.data.findings import Findings
@@ -42,13 +42,13 @@ class Arguments:
     version: int
     seed: int
 
-    def recorded(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """For bundle.json: folders by their last name, since a path is true on one machine."""
         return {
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
             "seed": self.seed,
-            **self.recipe.recorded,
+            **self.recipe.metadata,
         }
 
     @property
@@ -65,7 +65,7 @@ class Trained:
     findings: Findings
 
 
-def train(arguments: Arguments, tell: Tell) -> Trained:
+def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
     """Make a bundle of a folder of photos and move it to its place, whole.
 
     Raises:
@@ -78,52 +78,58 @@ def train(arguments: Arguments, tell: Tell) -> Trained:
         folder_beside(arguments.output) as scratch,
         folder_beside(arguments.output) as folder,
     ):
-        found, task = _look(arguments, scratch, tell)
-        outcome = _learn(arguments, task, scratch, tell)
-        made = build.finish(task, outcome, folder, scratch, tell)
+        found, training_data = _look(arguments, scratch, report_progress)
+        trained = _learn(arguments, training_data, scratch, report_progress)
+        made = build.finish(training_data, trained, folder, scratch, report_progress)
         manifest = Manifest(
             name=arguments.name,
             version=arguments.version,
-            labels=tuple(Label(name=label) for label in task.examples.labels),
-            input=task.input,
+            labels=tuple(Label(name=label) for label in training_data.examples.labels),
+            input=training_data.input,
             files=bundles.record_files(folder, bundle_parts.files_in(folder)),
             golden=made.golden,
             metrics=made.metrics,
             calibration=made.calibration,
-            unknown=outcome.unknown,
+            unknown=trained.unknown,
             baseline=made.baseline,
             training=Training(
                 recipe=arguments.recipe.name,
                 arguments={
-                    **arguments.recorded(),
-                    **outcome.chosen,
-                    "photos": {part: len(task.examples.of(part)) for part in layout.PARTS},
+                    **arguments.metadata(),
+                    **trained.selected,
+                    "photos": {part: len(training_data.examples.of(part)) for part in layout.PARTS},
                 },
                 seed=arguments.seed,
-                data=fingerprint(task.examples.photos),
+                data=fingerprint(training_data.examples.photos),
                 versions=provenance.versions(*arguments.recipe.libraries),
                 git_commit=provenance.git_commit(),
                 seconds=round(time.monotonic() - began, 1),
             ),
         )
-        report.write(build.report(task, outcome, made, manifest, found), folder / "report")
+        report.write(build.report(training_data, trained, made, manifest, found), folder / "report")
         files = bundles.record_files(folder, bundle_parts.files_in(folder))
         manifest = manifest.model_copy(update={"files": files})
-        card = model_card.write(outcome.card, made.int8, manifest, found)
+        card = model_card.write(trained.card, made.int8, manifest, found)
         (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
         bundle = bundles.save(manifest, folder, arguments.output)
     shutil.rmtree(arguments.checkpoint, ignore_errors=True)
     return Trained(bundle, found)
 
 
-def _look(arguments: Arguments, scratch: Path, tell: Tell) -> tuple[Findings, Task]:
+def _look(
+    arguments: Arguments, scratch: Path, report_progress: ReportProgress
+) -> tuple[Findings, TrainingData]:
     """Read all photos, say what they are like, and split them."""
     data, recipe = layout.look_into(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
             f"{arguments.data} holds no photos. It must hold a folder per class, with photos."
         )
-    specs = [recipe.input] if recipe.larger is None else [recipe.input, recipe.larger]
+    specs = (
+        [recipe.input]
+        if recipe.augmentation_input is None
+        else [recipe.input, recipe.augmentation_input]
+    )
     photos, unusable, pixels = read_photos(data.files, specs, scratch)
     if not photos:
         raise DataUnusable(
@@ -133,17 +139,24 @@ def _look(arguments: Arguments, scratch: Path, tell: Tell) -> tuple[Findings, Ta
     doubles = duplicates.find(photos)
     found = findings.collect(data, photos, unusable, doubles)
     for line in found.lines():
-        tell(line)
+        report_progress(line)
     examples = prepare(data, photos, doubles, arguments.seed)
     counts = ", ".join(f"{part} {len(examples.of(part))}" for part in layout.PARTS)
-    tell(f"split: {counts}{' (as given)' if data.given else ''}")
-    return found, Task(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
+    report_progress(f"split: {counts}{' (as given)' if data.given else ''}")
+    return found, TrainingData(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
 
 
-def _learn(arguments: Arguments, task: Task, scratch: Path, tell: Tell) -> Outcome:
+def _learn(
+    arguments: Arguments,
+    training_data: TrainingData,
+    scratch: Path,
+    report_progress: ReportProgress,
+) -> TrainingResult:
     try:
-        return arguments.recipe.learn(task, scratch, arguments.checkpoint, tell)
+        return arguments.recipe.learn(training_data, scratch, arguments.checkpoint, report_progress)
     except KeyboardInterrupt:
         if arguments.checkpoint.is_dir():
-            tell("stopped; the same command with --resume goes on after the last whole epoch")
+            report_progress(
+                "stopped; the same command with --resume goes on after the last whole epoch"
+            )
         raise

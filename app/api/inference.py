@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from fastapi import Request, Response
 
-from app.api.metrics import Told
+from app.api.metrics import TimedResult
 from app.api.middleware.request_context import facts_of
 from app.api.service import Service
 from app.errors import ClientGone, DeadlinePassed
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.loaded_model import Model
 
-ToldT = TypeVar("ToldT", bound=Told)
+TimedT = TypeVar("TimedT", bound=TimedResult)
 
 _NUMBERS_HERE = 200
 """In an answer that is written on the event loop, in half a millisecond."""
@@ -39,7 +39,7 @@ def admit(service: Service, model: str | None, version: int | None) -> Model:
     return served
 
 
-async def answer(
+async def classify_photos(
     request: Request, service: Service, photos: Sequence[Photo], model: Model, query: Query
 ) -> Sequence[Classified | BaseException]:
     """Classify `photos`; one that can't be used gives its error, the others their answers.
@@ -53,9 +53,9 @@ async def answer(
     return await _answer(request, service, model, len(photos), queue)
 
 
-async def answer_each(
-    request: Request, service: Service, works: Sequence[Callable[[float], ToldT]], model: Model
-) -> Sequence[ToldT | BaseException]:
+async def run_each(
+    request: Request, service: Service, works: Sequence[Callable[[float], TimedT]], model: Model
+) -> Sequence[TimedT | BaseException]:
     """Do each piece of work for one photo; one that fails gives its error.
 
     Raises:
@@ -72,8 +72,8 @@ async def _answer(
     service: Service,
     model: Model,
     images: int,
-    queue: Callable[[], Sequence[Future[ToldT]]],
-) -> Sequence[ToldT | BaseException]:
+    queue: Callable[[], Sequence[Future[TimedT]]],
+) -> Sequence[TimedT | BaseException]:
     facts = facts_of(request.scope)
     facts.model, facts.version, facts.images = model.name, model.version, images
     outcomes = await _wait(queue(), request, service.classifier.engine.deadline_s)
@@ -84,7 +84,7 @@ async def _answer(
     return outcomes
 
 
-def all_of(outcomes: Sequence[Classified | BaseException]) -> Sequence[Classified]:
+def all_or_raise(outcomes: Sequence[Classified | BaseException]) -> Sequence[Classified]:
     """The answers, for protocols in which one bad image fails the request.
 
     Raises:
@@ -96,14 +96,14 @@ def all_of(outcomes: Sequence[Classified | BaseException]) -> Sequence[Classifie
     return [outcome for outcome in outcomes if isinstance(outcome, Classified)]
 
 
-async def written(write: Callable[[], Response], numbers: int) -> Response:
+async def write_response(write: Callable[[], Response], numbers: int) -> Response:
     """What `write` gives: here, or on a thread where as many numbers would keep others waiting."""
     return write() if numbers <= _NUMBERS_HERE else await asyncio.to_thread(write)
 
 
 async def _wait(
-    futures: Sequence[Future[ToldT]], request: Request, deadline_s: float
-) -> Sequence[ToldT | BaseException]:
+    futures: Sequence[Future[TimedT]], request: Request, deadline_s: float
+) -> Sequence[TimedT | BaseException]:
     """What became of each; when the client leaves, what still waits is dropped.
 
     One future of the event loop's stands for all: each that had to be waited for in turn would
@@ -123,7 +123,7 @@ async def _wait(
         if not left and not over.done():
             over.set_result(None)
 
-    def tell(_: Future[ToldT]) -> None:
+    def tell(_: Future[TimedT]) -> None:
         with suppress(RuntimeError):  # the loop has ended before this photo
             loop.call_soon_threadsafe(count)
 

@@ -19,7 +19,7 @@ _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
 
 
-class Told(Protocol):
+class TimedResult(Protocol):
     """What account is kept of: one photo, answered."""
 
     @property
@@ -109,7 +109,7 @@ class Metrics:
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def observe(self, told: Told) -> None:
+    def observe(self, told: TimedResult) -> None:
         """Count one image that was answered."""
         self.images(told.model, told.version).inc()
         stages = told.stages

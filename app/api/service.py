@@ -11,7 +11,7 @@ from app.api.auth import Keys
 from app.api.metrics import Metrics
 from app.errors import QueueFull
 from app.runtime.classifier import Classifier
-from app.runtime.inspection import Inside
+from app.runtime.inspection import Inspector
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 
@@ -91,7 +91,7 @@ class Service:
 
     registry: Registry
     classifier: Classifier
-    inside: Inside
+    inspector: Inspector
     device: DeviceChoice
     keys: Keys
     limits: BodyLimits

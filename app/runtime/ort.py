@@ -29,7 +29,7 @@ _SMALL_WEIGHT_BYTES = "1024"
 """Up to here a weight stays in the graph itself."""
 
 
-def narrow(path: Path, provider: str) -> ort.InferenceSession:
+def single_threaded(path: Path, provider: str) -> ort.InferenceSession:
     """A session on `provider` whose runs take one thread each, and stand side by side."""
     if provider == CPU:
         return _plain(path, threads=1)
@@ -37,7 +37,9 @@ def narrow(path: Path, provider: str) -> ort.InferenceSession:
     return ort.InferenceSession(path, _options(threads=1), providers=chosen)
 
 
-def narrow_and_wide(path: Path, cores: int) -> tuple[ort.InferenceSession, ort.InferenceSession]:
+def single_and_multi_threaded(
+    path: Path, cores: int
+) -> tuple[ort.InferenceSession, ort.InferenceSession]:
     """Two sessions of one graph on the CPU: with a thread a run, and with `cores` threads a run.
 
     The optimised graph lies in a temporary folder until both have mapped its weights; where there
@@ -49,7 +51,10 @@ def narrow_and_wide(path: Path, cores: int) -> tuple[ort.InferenceSession, ort.I
             optimised = _optimise(path, Path(folder))
             return _open(optimised, 1), _open(optimised, cores)
     except Exception as err:  # ONNX Runtime has its own for a full disk
-        plain = narrow(path, CPU), _plain(path, cores)  # raises, where the file is the reason
+        plain = (
+            single_threaded(path, CPU),
+            _plain(path, cores),
+        )  # raises, where the file is the reason
         log.warning("%s is held in memory twice: %s", path.name, err)
         return plain
 

@@ -127,9 +127,9 @@ class Session:
         provider = _CUDA if device == "cuda" else CPU
         try:
             if device == "cpu" and cores > 1:
-                self._session, self._wide = ort.narrow_and_wide(path, cores)
+                self._session, self._wide = ort.single_and_multi_threaded(path, cores)
             else:
-                self._session = self._wide = ort.narrow(path, provider)
+                self._session = self._wide = ort.single_threaded(path, provider)
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleInvalid(
                 f"{path} can't be loaded by ONNX Runtime ({_first_line(err)}). Export it again."

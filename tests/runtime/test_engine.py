@@ -192,13 +192,13 @@ def test_two_that_run_side_by_side_are_not_alone():
     with Engine(threads=2, deadline_s=10) as engine:
         barrier = threading.Barrier(2)
 
-        def look(queue_s):
+        def work(queue_s):
             barrier.wait(30)
             alone = engine.is_alone
             barrier.wait(30)
             return alone
 
-        assert [f.result(30) for f in engine.submit(look, look)] == [False, False]
+        assert [f.result(30) for f in engine.submit(work, work)] == [False, False]
 
 
 def test_capacity_follows_the_measured_service_time():

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from app.runtime import ort
-from app.runtime.ort import narrow, narrow_and_wide
+from app.runtime.ort import single_and_multi_threaded, single_threaded
 from app.runtime.session import Session
 
 
@@ -26,14 +26,14 @@ def run(session, images):
 @pytest.mark.parametrize("file", ["model.onnx", "model.int8.onnx"])
 @pytest.mark.parametrize("images", [1, 4])
 def test_narrow_and_wide_give_what_the_plain_file_gives(imagenet, pixels, file, images):
-    plain = narrow(imagenet / file, ort.CPU)
-    for session in narrow_and_wide(imagenet / file, 3):
+    plain = single_threaded(imagenet / file, ort.CPU)
+    for session in single_and_multi_threaded(imagenet / file, 3):
         given, wanted = run(session, pixels[:images]), run(plain, pixels[:images])
         assert np.abs(given - wanted).max() < 1e-5
 
 
 def test_they_run_beside_each_other(imagenet, pixels):
-    both = narrow_and_wide(imagenet / "model.onnx", 2)
+    both = single_and_multi_threaded(imagenet / "model.onnx", 2)
     wanted = [run(both[0], pixels[i : i + 1]) for i in range(4)]
     with ThreadPoolExecutor(4) as pool:
         given = list(pool.map(lambda i: run(both[i % 2], pixels[i // 2 % 4][None]), range(32)))
@@ -44,7 +44,7 @@ def test_they_run_beside_each_other(imagenet, pixels):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
 def test_the_weights_are_mapped_once_and_leave_no_file(imagenet, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    both = narrow_and_wide(imagenet / "model.onnx", 2)
+    both = single_and_multi_threaded(imagenet / "model.onnx", 2)
     lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if "hubel-" in line]
     inodes = {line.split()[4] for line in lines}
     assert len(inodes) == 1
@@ -57,7 +57,7 @@ def test_without_a_temporary_folder_each_has_its_own_copy(imagenet, pixels, monk
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr(ort, "TemporaryDirectory", refuse)
-    one, other = narrow_and_wide(imagenet / "model.onnx", 2)
+    one, other = single_and_multi_threaded(imagenet / "model.onnx", 2)
     assert np.abs(run(one, pixels[:1]) - run(other, pixels[:1])).max() < 1e-5
     assert "held in memory twice" in caplog.text
 
@@ -67,7 +67,7 @@ def test_without_room_for_the_weights_each_has_its_own_copy(imagenet, pixels, mo
         raise RuntimeError("Failed to write external initializers")  # ONNX Runtime's own
 
     monkeypatch.setattr(ort, "_optimise", full)
-    one, other = narrow_and_wide(imagenet / "model.onnx", 2)
+    one, other = single_and_multi_threaded(imagenet / "model.onnx", 2)
     assert np.abs(run(one, pixels[:1]) - run(other, pixels[:1])).max() < 1e-5
     assert "held in memory twice" in caplog.text
 
@@ -107,7 +107,7 @@ def test_one_core_needs_one_session(make_bundle, monkeypatch):
 
 
 def test_threads_spin_no_longer_than_their_run(make_bundle):
-    for session in narrow_and_wide(make_bundle().model_path("fp32"), 2):
+    for session in single_and_multi_threaded(make_bundle().model_path("fp32"), 2):
         options = session.get_session_options()
         assert options.get_session_config_entry("session.force_spinning_stop") == "1"
         assert (

@@ -247,12 +247,12 @@ def test_a_model_whose_folder_cannot_be_looked_at_serves_on(
 ):
     make_bundle(models, "birds")
     registry = open_registry()
-    look = Path.stat
+    original = Path.stat
 
     def refuse(path, **how):
         if "birds" in path.parts:
             raise PermissionError(13, "Permission denied")
-        return look(path, **how)
+        return original(path, **how)
 
     monkeypatch.setattr(Path, "stat", refuse)
     with pytest.raises(UnknownModel):
@@ -401,12 +401,12 @@ def test_a_device_that_is_gone_is_told_to_whoever_asks_next(make_bundle, models)
 def test_a_folder_that_cannot_be_looked_into_is_passed_over(make_bundle, models, monkeypatch):
     make_bundle(models, "good")
     (models / "lost+found").mkdir()
-    look = Path.iterdir
+    original = Path.iterdir
 
     def refuse(folder):
         if folder.name == "lost+found":
             raise PermissionError(13, "Permission denied")
-        return look(folder)
+        return original(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert [folder.name for folder in discover(models)] == ["good"]

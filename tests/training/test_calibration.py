@@ -39,8 +39,8 @@ def test_rescoring_probabilities_equals_scoring_logits(sure_logits):
     logits = sure_logits[0][:50]
     temperatures = Temperatures(2.0, np.linspace(1, 3, 50))
     given = softmax(logits / 2.0).astype(np.float32)
-    wanted = softmax(logits / temperatures.of_photo[:, np.newaxis])
-    assert rescored(given, temperatures) == pytest.approx(wanted, abs=1e-6)
+    expected = softmax(logits / temperatures.of_photo[:, np.newaxis])
+    assert rescored(given, temperatures) == pytest.approx(expected, abs=1e-6)
 
 
 def test_logits_too_large_for_exp_are_no_matter():

@@ -66,10 +66,10 @@ def test_the_upper_limit_is_that_of_the_binomial():
 
 
 def test_labelled_photos_count_by_right_and_wrong():
-    wanted = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    expected = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     given = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.3, 0.7]])
     # right to right, right to wrong, right to wrong, wrong to right
-    assert int8_drop(wanted, given, np.array([0, 0, 1, 1])) == 0.25
+    assert int8_drop(expected, given, np.array([0, 0, 1, 1])) == 0.25
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from training import familiarity, last_layer
-from training.calibration import doubt_after, fit_temperature, softmax
+from training.calibration import fit_temperature, label_smoothing_for, softmax
 from training.data.split import deal
 from training.errors import DataUnusable
 from training.onnx_graph.head import graft
@@ -26,9 +26,9 @@ def test_the_head_gives_scikit_learns_probabilities(count):
     fitted = last_layer.fit(embeddings, truth, 0.1)
     assert fitted.weight.shape == (count, embeddings.shape[1])
     inputs = (embeddings - embeddings.mean(axis=0)) / embeddings.std()
-    wanted = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(inputs, truth)
+    expected = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(inputs, truth)
     assert softmax(fitted.logits(embeddings)) == pytest.approx(
-        wanted.predict_proba(inputs), abs=1e-3
+        expected.predict_proba(inputs), abs=1e-3
     )
 
 
@@ -55,7 +55,7 @@ def test_no_photo_has_a_say_in_its_own_out_of_fold_logits():
 
 def test_few_photos_without_an_error_claim_no_certainty():
     logits, truth = np.array([[3.0, 0.0], [0.0, 3.0]] * 5), np.array([0, 1] * 5)
-    temperature = fit_temperature(logits, truth, doubt_after(10))
+    temperature = fit_temperature(logits, truth, label_smoothing_for(10))
     assert softmax(logits / temperature).max() == pytest.approx(1 - 1 / 12, abs=1e-6)
 
 

@@ -25,7 +25,7 @@ from training.data.photo_files import LIMITS
 from training.data.photos import read_photos
 from training.int8 import candidate
 from training.recipes import head_training
-from training.recipes.out_of_fold import HeadJudge
+from training.recipes.out_of_fold import OutOfFoldPredictor
 from training.recipes.registry import BACKBONE
 
 
@@ -175,8 +175,8 @@ def _timed(speedup):
     """`gates.in_turn`, whatever this processor makes of int8."""
 
     def in_turn(fp32, int8, pixels):
-        *answers, seconds = gates.in_turn(fp32, int8, pixels)
-        return *answers, np.ones_like(seconds) * [speedup, 1.0]
+        *predict, seconds = gates.in_turn(fp32, int8, pixels)
+        return *predict, np.ones_like(seconds) * [speedup, 1.0]
 
     return in_turn
 
@@ -184,7 +184,7 @@ def _timed(speedup):
 def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeypatch):
     monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(candidate, "in_turn", _timed(0.8))
-    monkeypatch.setattr(HeadJudge, "answers", None)
+    monkeypatch.setattr(OutOfFoldPredictor, "predict", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "int8 is left out: it takes 1.25 times as long as fp32\n" in result.output
@@ -326,13 +326,13 @@ def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
     monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
     judged = []
 
-    def judge(file, *rest):
+    def predictor(file, *rest):
         judged.append((file.read_bytes(), rest[-1]))
         answer = _judged(file, *rest)
         return answer if len(judged) > 1 else (None, answer[1])
 
     _judged = candidate._judged
-    monkeypatch.setattr(candidate, "_judged", judge)
+    monkeypatch.setattr(candidate, "_judged", predictor)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     (own, all_photos), (made, others) = judged

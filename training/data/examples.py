@@ -54,5 +54,5 @@ def prepare(dataset: Dataset, photos: Sequence[Photo], doubles: Duplicates, seed
     parts = np.array(split(truth, groups, given, seed))
     if not (parts == "test").any():
         raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
-    chosen = tuple(photos[index] for index in kept)
-    return Examples(dataset.name, labels, chosen, truth, groups, parts)
+    selected = tuple(photos[index] for index in kept)
+    return Examples(dataset.name, labels, selected, truth, groups, parts)

@@ -50,7 +50,7 @@ class Arguments:
     version: int
     seed: int
 
-    def recorded(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """For bundle.json: folders by their last name, since a path is true on one machine."""
         return {
             "backbone": self.backbone,
@@ -117,7 +117,7 @@ def build(arguments: Arguments) -> Bundle:
             baseline=bundle_parts.baseline(probabilities_of(fp32, pixels)),
             training=Training(
                 recipe="pretrained",
-                arguments=arguments.recorded(),
+                arguments=arguments.metadata(),
                 seed=arguments.seed,
                 data=photo_files.fingerprint(found),
                 versions=provenance.versions("torch"),
@@ -144,8 +144,8 @@ def _export(
     file = folder / MODEL_FILES["fp32"]
     onnx.save(export(network, arguments.input.size, temperatures.all), file)
     fp32 = Session(file, "cpu", "fp32")
-    wanted = calibration.softmax(logits / temperatures.all)
-    difference = check_parity(wanted, probabilities_of(fp32, pixels))
+    expected = calibration.softmax(logits / temperatures.all)
+    difference = check_parity(expected, probabilities_of(fp32, pixels))
     click.echo(f"parity with PyTorch {difference:.1e}")
     return fp32, logits, temperatures
 

@@ -49,8 +49,8 @@ def fit(
         DataUnusable: the file can't be run, its output doesn't fit, or its batch can't be freed.
         GateMissed: the graph gives something else.
     """
-    wanted = _reference(found, normalization, pixels)
-    _check_output(found, wanted, labels)
+    expected = _reference(found, normalization, pixels)
+    _check_output(found, expected, labels)
     reason = ""
     for model in batch_size.variants(found):
         wrapped = wrap.wrap(model, found, normalization, labels)
@@ -64,7 +64,7 @@ def fit(
             continue
         if np.abs(together - alone).max() <= _SAME:
             allowed = _HALF_PARITY if found.half else None
-            difference = check_parity(_probabilities(found, wanted), alone, "the file", allowed)
+            difference = check_parity(_probabilities(found, expected), alone, "the file", allowed)
             return wrapped, _told(found, wrapped, difference)
         reason = "pictures in one run change each other's answers"
     raise DataUnusable(
@@ -113,12 +113,12 @@ def _reference(found: Source, normalization: Normalization, pixels: Pixels) -> N
     return np.stack([row[0][0] for row in rows]).astype(np.float64)
 
 
-def _check_output(found: Source, wanted: NDArray[np.float64], labels: int) -> None:
+def _check_output(found: Source, expected: NDArray[np.float64], labels: int) -> None:
     """Refuse an output that isn't a row of numbers, one for each label."""
-    shape = [size for size in wanted.shape[1:] if size != 1]
+    shape = [size for size in expected.shape[1:] if size != 1]
     if len(shape) != 1:
         raise DataUnusable(
-            f"The output {found.output!r} is {list(wanted.shape[1:])} for a picture, and a "
+            f"The output {found.output!r} is {list(expected.shape[1:])} for a picture, and a "
             "classifier gives one number for each class. Name another with --output-name."
         )
     if shape[0] != labels:
@@ -127,17 +127,17 @@ def _check_output(found: Source, wanted: NDArray[np.float64], labels: int) -> No
             f"The model has {shape[0]} classes and the file of labels {labels}.{hint} "
             "Name a file with a label for each class, in the model's order."
         )
-    if not np.isfinite(wanted).all():
+    if not np.isfinite(expected).all():
         raise DataUnusable(
             "The model gives what is no number. Look at --mean, --std and the range."
         )
-    if (wanted == wanted[0]).all():
+    if (expected == expected[0]).all():
         raise DataUnusable(
             f"The model gives the same for every picture: its input {found.input!r} is a dummy. "
             "Export the part that looks at pictures."
         )
     if found.kind == "probabilities":
-        rows = wanted.reshape(len(wanted), -1)
+        rows = expected.reshape(len(expected), -1)
         if rows.min() < -_SUM_OFF or np.abs(rows.sum(axis=1) - 1).max() > _SUM_OFF:
             raise DataUnusable(
                 f"The output {found.output!r} is no probability: a row sums to "
@@ -145,6 +145,6 @@ def _check_output(found: Source, wanted: NDArray[np.float64], labels: int) -> No
             )
 
 
-def _probabilities(found: Source, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = wanted.reshape(len(wanted), -1)
+def _probabilities(found: Source, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows = expected.reshape(len(expected), -1)
     return rows if found.kind == "probabilities" else calibration.softmax(rows)

@@ -52,7 +52,7 @@ _CALIBRATION_AT_LEAST = 10
 """Photos; two in each of the folds that score."""
 GOLDEN = Path(__file__).parents[2] / "model" / "imagenet" / "golden"
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 Pixels = NDArray[np.uint8]
 
 
@@ -104,7 +104,7 @@ class _Work:
     folder: Path
     """Becomes the bundle."""
     scratch: Path
-    tell: Tell
+    report_progress: ReportProgress
 
     @property
     def file(self) -> Path:
@@ -127,7 +127,7 @@ class _Made:
     calibration: Calibration | None
 
 
-def run(arguments: Arguments, tell: Tell) -> Bundle:
+def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     """Make a bundle of an ONNX file and move it to its place, whole.
 
     Raises:
@@ -140,13 +140,13 @@ def run(arguments: Arguments, tell: Tell) -> Bundle:
     labels = label_file.read(arguments.labels)
     found = source.read(arguments.model, arguments.answers)
     for note in found.notes:
-        tell(note)
+        report_progress(note)
     spec = InputSpec(size=found.size, crop=arguments.crop, resample=arguments.resample)
     with (
         folder_beside(arguments.output) as scratch,
         folder_beside(arguments.output) as folder,
     ):
-        work = _Work(arguments, labels, found, spec, folder, scratch, tell)
+        work = _Work(arguments, labels, found, spec, folder, scratch, report_progress)
         made = _make(work)
         manifest = _manifest(work, made, _golden(work, made), began)
         if made.measured is not None:
@@ -164,7 +164,7 @@ def _make(work: _Work) -> _Made:
     wrapped, told = fitting.fit(
         work.source, work.arguments.normalization, pixels, len(work.labels), work.file
     )
-    work.tell(told)
+    work.report_progress(told)
     fp32 = Session(work.file, "cpu", "fp32")
     sets = _read(work)
     temperatures, calibrated = None, None
@@ -173,19 +173,19 @@ def _make(work: _Work) -> _Made:
         fp32, temperatures, calibrated = _calibrated(work, measured, wrapped, fp32)
     sessions: dict[Precision, Session] = {"fp32": fp32}
     told = "int8 was not asked for"
-    ranged = sets.get(work.arguments.int8)
-    if ranged is not None:
+    calibration_set = sets.get(work.arguments.int8)
+    if calibration_set is not None:
         int8, told = int8_graph.quantized(
             work.folder,
             fp32,
             wrapped.own,
-            (ranged.pixels, ranged.examples.rows, ranged.truth),
+            (calibration_set.pixels, calibration_set.examples.rows, calibration_set.truth),
             work.arguments.seed,
         )
-        work.tell(told)
+        work.report_progress(told)
         if int8 is not None:
             sessions["int8"] = int8
-    measured = measured or ranged
+    measured = measured or calibration_set
     return _Made(
         explains=wrapped.head is not None,
         sessions=sessions,
@@ -230,7 +230,9 @@ def _read(work: _Work) -> dict[Path | None, _Set]:
             place = work.scratch / str(number)
             place.mkdir()
             sets[folder] = _Set(
-                *labelled_photos.read(folder, work.labels, work.spec, place, asked.seed, work.tell)
+                *labelled_photos.read(
+                    folder, work.labels, work.spec, place, asked.seed, work.report_progress
+                )
             )
     return sets
 
@@ -251,7 +253,7 @@ def _calibrated(
     onnx.save(wrapped.model, work.file)
     labelled = bundle_parts.Labelled(name, measured.pixels, truth, temperatures)
     found = bundle_parts.calibrated(logits, labelled)
-    work.tell(
+    work.report_progress(
         f"temperature {temperatures.all:.3f}: ECE {found.ece_before:.3f} before, "
         f"{found.ece_after:.3f} after, cross-fitted on {found.images} photos"
     )

@@ -42,18 +42,18 @@ def quantized(
     pixels, rows, truth = photos
     order = np.random.default_rng(seed).permutation(len(truth))
     count = min(CALIBRATION_PHOTOS, len(order) // 2)
-    ranged, compared = np.sort(order[:count]), np.sort(order[count : count + COMPARED])
-    if len(compared) < INT8_FEW_IMAGES:
+    calibration_set, holdout = np.sort(order[:count]), np.sort(order[count : count + COMPARED])
+    if len(holdout) < INT8_FEW_IMAGES:
         few = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
         return None, f"int8 is left out: {few}"
     file = folder / MODEL_FILES["int8"]
     try:
-        _quantize(folder / MODEL_FILES["fp32"], pixels[rows[ranged]], own, file)
+        _quantize(folder / MODEL_FILES["fp32"], pixels[rows[calibration_set]], own, file)
         int8 = Session(file, "cpu", "int8")
     except Exception as err:  # the quantizer's exceptions have no common base
         file.unlink(missing_ok=True)
         return None, f"int8 is left out: the graph can't be quantised ({first_line(err)})"
-    result = compare_int8(fp32, int8, pixels[rows[compared]], truth[compared])
+    result = compare_int8(fp32, int8, pixels[rows[holdout]], truth[holdout])
     told = (
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
         f"{result.speedup:.2f} times as fast"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
-from training.contracts import Outcome, Task
+from training.contracts import TrainingData, TrainingResult
 from training.gates import INT8_FEW_IMAGES, Int8Result, in_turn, int8_result
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
@@ -25,7 +25,7 @@ _TIMED = 60
 
 
 def quantized(
-    folder: Path, fp32: Session, task: Task, outcome: Outcome
+    folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
 ) -> tuple[Session | None, Int8Result | None]:
     """The int8 graph in `folder`, or None and no file where it missed a gate; and its comparison.
 
@@ -34,32 +34,42 @@ def quantized(
     Args:
         folder: where the fp32 graph lies and the int8 graph goes.
         fp32: the session of the fp32 graph.
-        task: the photos, and the seed that chooses which do what.
-        outcome: says which may give ranges, and which may be compared on.
+        training_data: the photos, and the seed that chooses which do what.
+        trained: says which may give ranges, and which may be compared on.
     """
     file = folder / MODEL_FILES["int8"]
     result = None
-    if outcome.int8 is not None and len(outcome.compared) >= INT8_FEW_IMAGES:
-        onnx.save(outcome.int8, file)
-        int8, result = _judged(file, fp32, task, outcome, outcome.compared)
+    if trained.int8 is not None and len(trained.holdout) >= INT8_FEW_IMAGES:
+        onnx.save(trained.int8, file)
+        int8, result = _judged(file, fp32, training_data, trained, trained.holdout)
         if int8 or result.is_slower:
             return int8, result
-    ranged = np.random.default_rng(task.seed).permutation(outcome.ranged)
-    ranged = np.sort(ranged[: min(CALIBRATION_PHOTOS, len(ranged) // 2)])
-    others = np.setdiff1d(outcome.compared, ranged)
+    calibration_set = np.random.default_rng(training_data.seed).permutation(trained.calibration_set)
+    calibration_set = np.sort(calibration_set[: min(CALIBRATION_PHOTOS, len(calibration_set) // 2)])
+    others = np.setdiff1d(trained.holdout, calibration_set)
     if len(others) < INT8_FEW_IMAGES:
         return None, result
-    quantize(folder / MODEL_FILES["fp32"], task.pixels[task.examples.rows[ranged]], file)
-    return _judged(file, fp32, task, outcome, others)
+    quantize(
+        folder / MODEL_FILES["fp32"],
+        training_data.pixels[training_data.examples.rows[calibration_set]],
+        file,
+    )
+    return _judged(file, fp32, training_data, trained, others)
 
 
 def _judged(
-    file: Path, fp32: Session, task: Task, outcome: Outcome, photos: NDArray[np.intp]
+    file: Path,
+    fp32: Session,
+    training_data: TrainingData,
+    trained: TrainingResult,
+    photos: NDArray[np.intp],
 ) -> tuple[Session | None, Int8Result]:
     """The graph in `file`, or None and no file where it missed a gate; and its comparison."""
     int8 = Session(file, "cpu", "int8")
-    rng = np.random.default_rng(task.seed)
-    result = _compared(fp32, int8, task, outcome, np.sort(rng.permutation(photos)[:COMPARED]))
+    rng = np.random.default_rng(training_data.seed)
+    result = _compared(
+        fp32, int8, training_data, trained, np.sort(rng.permutation(photos)[:COMPARED])
+    )
     if not result.misses:
         return int8, result
     file.unlink()
@@ -67,19 +77,25 @@ def _judged(
 
 
 def _compared(
-    fp32: Session, int8: Session, task: Task, outcome: Outcome, photos: NDArray[np.intp]
+    fp32: Session,
+    int8: Session,
+    training_data: TrainingData,
+    trained: TrainingResult,
+    photos: NDArray[np.intp],
 ) -> Int8Result:
     """The comparison on `photos`; of times alone, on a few of them, where int8 is slower."""
-    first, truth = photos[:_TIMED], task.examples.truth
-    wanted_few, given_few, seconds = in_turn(fp32, int8, task.pixels[task.examples.rows[first]])
+    first, truth = photos[:_TIMED], training_data.examples.truth
+    wanted_few, given_few, seconds = in_turn(
+        fp32, int8, training_data.pixels[training_data.examples.rows[first]]
+    )
     result = int8_result(wanted_few, given_few, truth[first], seconds)
     if result.is_slower:
         return result
-    wanted, given = (
-        outcome.judge.answers(session, photos, f"comparing {session.precision}")
+    expected, given = (
+        trained.predictor.predict(session, photos, f"comparing {session.precision}")
         for session in (fp32, int8)
     )
-    return int8_result(wanted, given, truth[photos], seconds)
+    return int8_result(expected, given, truth[photos], seconds)
 
 
 def line(result: Int8Result | None) -> str:

@@ -28,7 +28,7 @@ from app.bundle import (
 from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
 from training import calibration
-from training.contracts import Outcome, Task, Tell
+from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.findings import Findings
 from training.data.layout import PARTS
 from training.gates import Int8Result, check_parity
@@ -53,33 +53,39 @@ class Made:
     """(T,) what the rule for `unknown` compares with its threshold."""
 
 
-def finish(task: Task, outcome: Outcome, folder: Path, scratch: Path, tell: Tell) -> Made:
+def finish(
+    training_data: TrainingData,
+    trained: TrainingResult,
+    folder: Path,
+    scratch: Path,
+    report_progress: ReportProgress,
+) -> Made:
     """Fill `folder` with graphs and golden photos, and measure.
 
     Raises:
         GateMissed: the graph doesn't give what was learnt.
     """
     file = folder / MODEL_FILES["fp32"]
-    onnx.save(outcome.graph, file)
+    onnx.save(trained.graph, file)
     fp32 = Session(file, "cpu", "fp32")
     names = ["probabilities"]
-    if outcome.unknown.score == "familiarity":
+    if trained.unknown.score == "familiarity":
         names.append("familiarity")
-    given, *familiarity = _of_test(task, fp32, names)
-    difference = check_parity(outcome.wanted, given[: len(outcome.wanted)], outcome.reference)
-    tell(f"parity with {outcome.reference} {difference:.1e}")
+    given, *familiarity = _of_test(training_data, fp32, names)
+    difference = check_parity(trained.expected, given[: len(trained.expected)], trained.reference)
+    report_progress(f"parity with {trained.reference} {difference:.1e}")
 
-    quantized, result = candidate.quantized(folder, fp32, task, outcome)
-    tell(candidate.line(result))
+    quantized, result = candidate.quantized(folder, fp32, training_data, trained)
+    report_progress(candidate.line(result))
     sessions: dict[Precision, Session] = {"fp32": fp32}
     probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": given}
     if quantized:
         sessions["int8"] = quantized
-        probabilities["int8"] = _of_test(task, quantized, ["probabilities"])[0]
+        probabilities["int8"] = _of_test(training_data, quantized, ["probabilities"])[0]
     return Made(
-        golden=_golden(task, given, sessions, folder, scratch),
-        metrics={which: _measured(task, rows) for which, rows in probabilities.items()},
-        calibration=_calibration(task, outcome),
+        golden=_golden(training_data, given, sessions, folder, scratch),
+        metrics={which: _measured(training_data, rows) for which, rows in probabilities.items()},
+        calibration=_calibration(training_data, trained),
         baseline=bundle_parts.baseline(given),
         int8=result,
         probabilities=probabilities,
@@ -88,10 +94,14 @@ def finish(task: Task, outcome: Outcome, folder: Path, scratch: Path, tell: Tell
 
 
 def report(
-    task: Task, outcome: Outcome, made: Made, manifest: Manifest, found: Findings
+    training_data: TrainingData,
+    trained: TrainingResult,
+    made: Made,
+    manifest: Manifest,
+    found: Findings,
 ) -> Content:
     """What the bundle's report tells."""
-    examples, tested = task.examples, task.examples.of("test")
+    examples, tested = training_data.examples, training_data.examples.of("test")
     classes, rows = len(examples.labels), examples.rows[tested]
     return Content(
         manifest=manifest,
@@ -100,59 +110,61 @@ def report(
         truth=examples.truth[tested],
         probabilities=made.probabilities,
         names=[examples.photos[index].file.name for index in tested.tolist()],
-        thumbnails=lambda index: task.pixels[rows[index]],
-        uncalibrated=calibration.softmax(outcome.logits),
+        thumbnails=lambda index: training_data.pixels[rows[index]],
+        uncalibrated=calibration.softmax(trained.logits),
         sizes={
             part: np.bincount(examples.truth[examples.of(part)], minlength=classes)
             for part in PARTS
         },
         findings=found,
-        curves=outcome.curves,
+        curves=trained.curves,
         int8=f"{candidate.line(made.int8)}.",
         scores=made.scores,
     )
 
 
-def _of_test(task: Task, session: Session, names: list[str]) -> tuple[NDArray[np.float32], ...]:
+def _of_test(
+    training_data: TrainingData, session: Session, names: list[str]
+) -> tuple[NDArray[np.float32], ...]:
     """The graph's outputs `names` of the test photos."""
-    rows = task.examples.rows[task.examples.of("test")].tolist()
-    return outputs(session, names, task.pixels, rows, f"testing {session.precision}")
+    rows = training_data.examples.rows[training_data.examples.of("test")].tolist()
+    return outputs(session, names, training_data.pixels, rows, f"testing {session.precision}")
 
 
-def _measured(task: Task, probabilities: NDArray[np.float32]) -> Metrics:
-    truth = task.examples.truth[task.examples.of("test")]
+def _measured(training_data: TrainingData, probabilities: NDArray[np.float32]) -> Metrics:
+    truth = training_data.examples.truth[training_data.examples.of("test")]
     return Metrics(
         top1=accuracy.top_k_accuracy(probabilities, truth, 1),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
         ece=accuracy.calibration_error(probabilities, truth),
         images=len(truth),
-        on=f"{task.examples.data}, its test split",
+        on=f"{training_data.examples.data}, its test split",
     )
 
 
-def _calibration(task: Task, outcome: Outcome) -> Calibration:
-    truth = task.examples.truth[task.examples.of("test")]
-    before = calibration.softmax(outcome.logits)
-    after = calibration.softmax(outcome.logits / outcome.temperature)
+def _calibration(training_data: TrainingData, trained: TrainingResult) -> Calibration:
+    truth = training_data.examples.truth[training_data.examples.of("test")]
+    before = calibration.softmax(trained.logits)
+    after = calibration.softmax(trained.logits / trained.temperature)
     return Calibration(
-        temperature=outcome.temperature,
+        temperature=trained.temperature,
         ece_before=accuracy.calibration_error(before, truth),
         ece_after=accuracy.calibration_error(after, truth),
         images=len(truth),
-        on=f"{task.examples.data}, its test split; {outcome.fitted_on}",
+        on=f"{training_data.examples.data}, its test split; {trained.fitted_on}",
     )
 
 
 def _golden(
-    task: Task,
+    training_data: TrainingData,
     probabilities: NDArray[np.float32],
     sessions: Mapping[Precision, Session],
     folder: Path,
     scratch: Path,
 ) -> Golden:
-    examples = task.examples
+    examples = training_data.examples
     picks = golden_selection.pick(examples, probabilities)
     sources = golden_selection.write(examples, picks, scratch / "golden")
     files = [scratch / "golden" / name for name in sources]
     names = tuple(Label(name=label) for label in examples.labels)
-    return bundle_parts.record_golden(folder, files, sources, sessions, names, task.input)
+    return bundle_parts.record_golden(folder, files, sources, sessions, names, training_data.input)

@@ -65,9 +65,9 @@ def quantized(
     """
     order = np.random.default_rng(seed).permutation(len(labelled.truth))
     count = min(CALIBRATION_PHOTOS, len(order) // 2)
-    ranged, held_out = np.sort(order[:count]), np.sort(order[count:])
+    calibration_set, held_out = np.sort(order[:count]), np.sort(order[count:])
     file = folder / MODEL_FILES["int8"]
-    quantize(folder / MODEL_FILES["fp32"], labelled.pixels[ranged], file)
+    quantize(folder / MODEL_FILES["fp32"], labelled.pixels[calibration_set], file)
     int8 = Session(file, "cpu", "int8")
     pixels = np.concatenate([labelled.pixels[held_out], *others])
     result = compare_int8(fp32, int8, pixels, labelled.truth[held_out])

@@ -75,7 +75,7 @@ _SCORES = {
 def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
     """The card, in Markdown; `how` says how the network was trained."""
     names = [label.name for label in manifest.labels]
-    chosen, fp32 = manifest.training.arguments, manifest.metrics["fp32"]
+    selected, fp32 = manifest.training.arguments, manifest.metrics["fp32"]
     wrong = round((1 - fp32.top1) * fp32.images)
     assert manifest.calibration is not None
     assert manifest.unknown is not None
@@ -85,7 +85,7 @@ def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings
         labels=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else ""),
         findings="\n".join(f"- {line}" for line in found.lines()),
         but=" (but for those named above)" if _leaks(found) else "",
-        split=", ".join(f"{part} {count}" for part, count in chosen["photos"].items()),
+        split=", ".join(f"{part} {count}" for part, count in selected["photos"].items()),
         recipe=manifest.training.recipe,
         how=how,
         seed=manifest.training.seed,

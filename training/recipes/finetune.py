@@ -26,17 +26,17 @@ from torch import nn
 from app.bundle import InputSpec
 from app.runtime.session import Session
 from training import last_layer
-from training.contracts import Outcome, Task, Tell
+from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS, deal
 from training.last_layer import Head
 from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.pretrained_weights import pretrained
 from training.onnx_graph.efficientnet_lite import export
 from training.parallel import outputs
-from training.recipes.network_result import class_weights, larger, outcome
+from training.recipes.network_result import augmentation_input, class_weights, network_result
 from training.torch_loop.augmentation import cut_and_coloured
 from training.torch_loop.checkpoint import Checkpoint, identity
-from training.torch_loop.config import Photos, Regime, cosine
+from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine
 from training.torch_loop.device import Device, choose
 from training.torch_loop.fit import fit
 
@@ -63,58 +63,69 @@ class FinetuneRecipe:
     input: InputSpec = INPUT
 
     @property
-    def larger(self) -> InputSpec:
+    def augmentation_input(self) -> InputSpec:
         """What is cut from."""
-        return larger(self.input, _MARGIN)
+        return augmentation_input(self.input, _MARGIN)
 
     @property
-    def recorded(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:
         """Which network, and for how long."""
         return {"backbone": self.backbone, "epochs": self.epochs}
 
-    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+    def learn(
+        self,
+        training_data: TrainingData,
+        scratch: Path,
+        checkpoint: Path,
+        report_progress: ReportProgress,
+    ) -> TrainingResult:
         """Fit a head, then train all of it."""
         hardware = choose(self.device)
-        tell(f"training on {hardware}")
+        report_progress(f"training on {hardware}")
         network = pretrained(self.backbone)
         if not self.resume:
-            fitted = _first_head(network, task, scratch)
+            fitted = _first_head(network, training_data, scratch)
             network.head = _layer(fitted)
         else:
-            network.head = nn.Linear(network.head.in_features, len(task.examples.labels))
+            network.head = nn.Linear(network.head.in_features, len(training_data.examples.labels))
         network, history = fit(
             network,
-            Photos(task, task.examples.of("train"), task.examples.of("val"), class_weights(task)),
-            self._regime(),
-            Checkpoint(checkpoint, identity(self, task)),
+            TrainValPhotos(
+                training_data,
+                training_data.examples.of("train"),
+                training_data.examples.of("val"),
+                class_weights(training_data),
+            ),
+            self._config(),
+            Checkpoint(checkpoint, identity(self, training_data)),
             hardware,
-            seed=task.seed,
+            seed=training_data.seed,
             resume=self.resume,
-            tell=tell,
+            report_progress=report_progress,
         )
         best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
-        tell(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
-        return outcome(
+        report_progress(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
+        return network_result(
             network,
             partial(export, network, self.input.size),
-            task,
+            training_data,
             history,
             scratch=scratch,
-            chosen={"best_epoch": best.number, "trained_in": str(hardware)},
+            selected={"best_epoch": best.number, "trained_in": str(hardware)},
             card=self._card(best.number),
-            tell=tell,
+            report_progress=report_progress,
         )
 
-    def _regime(self) -> Regime:
-        return Regime(
+    def _config(self) -> TrainConfig:
+        return TrainConfig(
             epochs=self.epochs,
             batch=_BATCH,
-            pass_=_BATCH,
+            micro_batch=_BATCH,
             label_smoothing=0.1,
             optimizers=lambda network: [_adam(network)],
             schedule=cosine,
             augment=cut_and_coloured(self.input.size),
-            averaged_over=1.0,
+            ema_epochs=1.0,
             patience=_PATIENCE,
         )
 
@@ -134,17 +145,17 @@ class FinetuneRecipe:
         return textwrap.fill(how, 99)
 
 
-def _first_head(network: EfficientNetLite, task: Task, scratch: Path) -> Head:
+def _first_head(network: EfficientNetLite, training_data: TrainingData, scratch: Path) -> Head:
     """A logistic regression on the published network's embeddings of train."""
     file = scratch / "published.onnx"
-    onnx.save(export(network, task.input.size), file)
-    own = task.examples.of("train")
-    rows = task.examples.rows[own].tolist()
+    onnx.save(export(network, training_data.input.size), file)
+    own = training_data.examples.of("train")
+    rows = training_data.examples.rows[own].tolist()
     (embeddings,) = outputs(
-        Session(file, "cpu", "fp32"), ["embedding"], task.pixels, rows, "embedding photos"
+        Session(file, "cpu", "fp32"), ["embedding"], training_data.pixels, rows, "embedding photos"
     )
-    truth = task.examples.truth[own]
-    folds = deal(truth, task.examples.groups[own], [1.0] * FOLDS, task.seed)
+    truth = training_data.examples.truth[own]
+    folds = deal(truth, training_data.examples.groups[own], [1.0] * FOLDS, training_data.seed)
     return last_layer.fit(embeddings, truth, last_layer.choose(embeddings, truth, folds).strength)
 
 

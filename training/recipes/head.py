@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from app.bundle import Bundle, InputSpec, Precision
-from training.contracts import Outcome, Task, Tell
+from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS
 from training.onnx_graph.head import graft
 from training.recipes.head_training import Learnt, learn
@@ -32,7 +32,7 @@ class HeadRecipe:
     """Whose graph is used up to its embedding."""
     name: str = "head"
     libraries: tuple[str, ...] = ("scikit-learn",)
-    larger: None = None
+    augmentation_input: None = None
 
     @property
     def input(self) -> InputSpec:
@@ -40,29 +40,35 @@ class HeadRecipe:
         return self.backbone.manifest.input
 
     @property
-    def recorded(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:
         """Which backbone it was."""
         return {"backbone": f"{self.backbone.manifest.name} {self.backbone.manifest.version}"}
 
-    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+    def learn(
+        self,
+        training_data: TrainingData,
+        scratch: Path,
+        checkpoint: Path,
+        report_progress: ReportProgress,
+    ) -> TrainingResult:
         """Fit the head, and put it on the backbone."""
         del scratch, checkpoint  # it takes seconds
-        learnt = learn(task, self.backbone, tell)
-        tested = task.examples.of("test")
-        return Outcome(
+        learnt = learn(training_data, self.backbone, report_progress)
+        tested = training_data.examples.of("test")
+        return TrainingResult(
             graph=self._grafted("fp32", learnt),
             int8=self._grafted("int8", learnt) if self._has_int8 else None,
             reference="scikit-learn",
-            wanted=learnt.judge.probabilities(learnt.embeddings[tested], tested),
+            expected=learnt.predictor.probabilities(learnt.embeddings[tested], tested),
             logits=learnt.head.logits(learnt.embeddings[tested]),
             temperature=learnt.temperature,
             fitted_on="the temperature was fitted on the others, each by a head that did not see "
             "it",
             unknown=learnt.unknown,
-            judge=learnt.judge,
-            ranged=task.examples.of("train", "val"),
-            compared=np.arange(len(task.examples.truth)),
-            chosen={
+            predictor=learnt.predictor,
+            calibration_set=training_data.examples.of("train", "val"),
+            holdout=np.arange(len(training_data.examples.truth)),
+            selected={
                 "strength": learnt.strength,
                 "folds": FOLDS,
                 "prototypes": len(learnt.prototypes),
@@ -81,7 +87,7 @@ class HeadRecipe:
 
     def _card(self, learnt: Learnt) -> str:
         return textwrap.fill(
-            f"The network is that of the bundle {self.recorded['backbone']}, unchanged up to its "
+            f"The network is that of the bundle {self.metadata['backbone']}, unchanged up to its "
             "embedding; see its card for the licence of its weights. The last layer is a "
             f"multinomial logistic regression (scikit-learn, C = {learnt.strength:g}, chosen by "
             f"{FOLDS}-fold cross-validation over train and val, then fitted on all of them).",
@@ -97,5 +103,5 @@ def _strengths(learnt: Learnt) -> Curve:
         y="negative log-likelihood",
         lines=(Line("out of fold", list(losses.values()), list(losses)),),
         logarithmic=True,
-        chosen=learnt.strength,
+        selected=learnt.strength,
     )

@@ -17,11 +17,11 @@ from app.bundle import Bundle, UnknownRule
 from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
 from training import calibration, familiarity
-from training.contracts import Task, Tell
+from training.contracts import ReportProgress, TrainingData
 from training.data.split import FOLDS, deal
 from training.last_layer import Head, choose, fit
 from training.parallel import outputs
-from training.recipes.out_of_fold import HeadJudge
+from training.recipes.out_of_fold import OutOfFoldPredictor
 
 Integers = NDArray[np.intp]
 Embeddings = NDArray[np.float32]
@@ -41,25 +41,25 @@ class Learnt:
     prototypes: NDArray[np.float32]
     """(P, D) of length 1."""
     unknown: UnknownRule
-    judge: HeadJudge
+    predictor: OutOfFoldPredictor
     """All photos, each with a head that did not see it."""
 
 
-def learn(task: Task, backbone: Bundle, tell: Tell) -> Learnt:
+def learn(training_data: TrainingData, backbone: Bundle, report_progress: ReportProgress) -> Learnt:
     """Learn from train and val together, on the embeddings of `backbone`."""
-    examples = task.examples
-    embeddings = _embed(task, backbone)
+    examples = training_data.examples
+    embeddings = _embed(training_data, backbone)
     own = examples.of("train", "val")
     inputs, truth = embeddings[own], examples.truth[own]
-    folds = deal(truth, examples.groups[own], [1.0] * FOLDS, task.seed)
+    folds = deal(truth, examples.groups[own], [1.0] * FOLDS, training_data.seed)
     choice = choose(inputs, truth, folds)
     right = accuracy.top_k_accuracy(choice.logits, truth, 1)
-    tell(f"strength {choice.strength:g}: {100 * right:.1f} % right, cross-validated")
+    report_progress(f"strength {choice.strength:g}: {100 * right:.1f} % right, cross-validated")
 
-    doubt = calibration.doubt_after(len(truth))
-    temperature = calibration.fit_temperature(choice.logits, truth, doubt)
-    prototypes, unknown = _familiar(task, embeddings, folds)
-    tell(
+    label_smoothing = calibration.label_smoothing_for(len(truth))
+    temperature = calibration.fit_temperature(choice.logits, truth, label_smoothing)
+    prototypes, unknown = _familiar(training_data, embeddings, folds)
+    report_progress(
         f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity from "
         f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
     )
@@ -75,25 +75,27 @@ def learn(task: Task, backbone: Bundle, tell: Tell) -> Learnt:
         temperature=temperature,
         prototypes=prototypes,
         unknown=unknown,
-        judge=HeadJudge(task.pixels, examples.rows, embeddings, heads, head_of, temperature),
+        predictor=OutOfFoldPredictor(
+            training_data.pixels, examples.rows, embeddings, heads, head_of, temperature
+        ),
     )
 
 
-def _embed(task: Task, backbone: Bundle) -> Embeddings:
+def _embed(training_data: TrainingData, backbone: Bundle) -> Embeddings:
     session = Session(backbone.model_path("fp32"), "cpu", "fp32")
-    rows = task.examples.rows.tolist()
-    return outputs(session, ["embedding"], task.pixels, rows, "embedding photos")[0]
+    rows = training_data.examples.rows.tolist()
+    return outputs(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
 
 
 def _familiar(
-    task: Task, embeddings: Embeddings, folds: Integers
+    training_data: TrainingData, embeddings: Embeddings, folds: Integers
 ) -> tuple[NDArray[np.float32], UnknownRule]:
     """The prototypes, and the rule whose threshold accepts 95 % of what they did not see."""
-    own, tested = task.examples.of("train", "val"), task.examples.of("test")
-    inputs, truth = embeddings[own], task.examples.truth[own]
-    scores = familiarity.out_of_fold(inputs, truth, folds, task.seed)
+    own, tested = training_data.examples.of("train", "val"), training_data.examples.of("test")
+    inputs, truth = embeddings[own], training_data.examples.truth[own]
+    scores = familiarity.out_of_fold(inputs, truth, folds, training_data.seed)
     threshold = familiarity.threshold(scores)
-    prototypes = familiarity.prototypes(inputs, truth, task.seed)
+    prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
     accepted = familiarity.score(embeddings[tested], prototypes) >= threshold
     return prototypes, UnknownRule(
         score="familiarity", threshold=threshold, accepts=float(accepted.mean())

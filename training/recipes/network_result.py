@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from app.bundle import InputSpec, UnknownRule
 from app.runtime.session import Session
 from training import calibration, familiarity
-from training.contracts import Integers, Outcome, Task, Tell
+from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
 from training.last_layer import Head
 from training.networks.efficientnet_lite import logits_of
 from training.onnx_graph.efficientnet_lite import array
 from training.onnx_graph.head import add_familiarity
 from training.parallel import each, outputs
 from training.report import Curve, Line
-from training.torch_loop.config import Epoch
+from training.torch_loop.config import EpochResult
 
 _LOOKED_AT = 20_000
 """Photos of train, at most, that prototypes are made of."""
@@ -42,38 +42,38 @@ Export = Callable[[float], onnx.ModelProto]
 
 
 @dataclass(frozen=True, eq=False)
-class _Judge:
+class _GraphPredictor:
     """A `training.contracts.Judge`: the graph itself, for photos that it did not learn from."""
 
-    task: Task
+    training_data: TrainingData
 
-    def answers(self, session: Session, of: Integers, label: str) -> NDArray[np.float32]:
-        rows = self.task.examples.rows[of].tolist()
-        return outputs(session, ["probabilities"], self.task.pixels, rows, label)[0]
+    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float32]:
+        rows = self.training_data.examples.rows[of].tolist()
+        return outputs(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
 
 
-def outcome(
+def network_result(
     network: torch.nn.Module,
     export: Export,
-    task: Task,
-    history: Sequence[Epoch],
+    training_data: TrainingData,
+    history: Sequence[EpochResult],
     *,
     scratch: Path,
-    chosen: Mapping[str, Any],
+    selected: Mapping[str, Any],
     card: str,
-    tell: Tell,
-) -> Outcome:
+    report_progress: ReportProgress,
+) -> TrainingResult:
     """Calibrate, and describe.
 
     Args:
         network: trained, on the CPU, in evaluation mode; its last layer is `head`.
         export: makes its graph.
-        task: the photos.
+        training_data: the photos.
         history: its epochs.
         scratch: a folder for a file.
-        chosen: for bundle.json.
+        selected: for bundle.json.
         card: how it was trained, in Markdown.
-        tell: gets a line.
+        report_progress: gets a line.
     """
     onnx.save(export(1.0), scratch / "uncalibrated.onnx")
     session = Session(scratch / "uncalibrated.onnx", "cpu", "fp32")
@@ -81,66 +81,70 @@ def outcome(
     head = Head(
         *(array(last.get_parameter(name)).astype(np.float32) for name in ("weight", "bias"))
     )
-    examples = task.examples
+    examples = training_data.examples
     val, tested = examples.of("val"), examples.of("test")
-    logits = _logits(session, head, task, np.concatenate([val, tested]))
+    logits = _logits(session, head, training_data, np.concatenate([val, tested]))
     of_val, of_test = np.split(logits, [len(val)])
-    doubt = calibration.doubt_after(len(val))
-    temperature = calibration.fit_temperature(of_val, examples.truth[val], doubt)
+    label_smoothing = calibration.label_smoothing_for(len(val))
+    temperature = calibration.fit_temperature(of_val, examples.truth[val], label_smoothing)
     graph = export(temperature)
-    unknown, told = _rule(session, graph, task, of_val / temperature, of_test / temperature)
-    tell(f"temperature {temperature:.3f}; {told}")
-    pixels = task.pixels[examples.rows[tested[:_COMPARED]]]
-    return Outcome(
+    unknown, told = _rule(
+        session, graph, training_data, of_val / temperature, of_test / temperature
+    )
+    report_progress(f"temperature {temperature:.3f}; {told}")
+    pixels = training_data.pixels[examples.rows[tested[:_COMPARED]]]
+    return TrainingResult(
         graph=graph,
         int8=None,
         reference="PyTorch",
-        wanted=calibration.softmax(logits_of(network, pixels) / temperature),
+        expected=calibration.softmax(logits_of(network, pixels) / temperature),
         logits=of_test,
         temperature=temperature,
         fitted_on="the temperature was fitted on the val split",
         unknown=unknown,
-        judge=_Judge(task),
-        ranged=examples.of("train"),
-        compared=examples.of("val", "test"),
-        chosen={**chosen, "epochs_trained": history[-1].number},
+        predictor=_GraphPredictor(training_data),
+        calibration_set=examples.of("train"),
+        holdout=examples.of("val", "test"),
+        selected={**selected, "epochs_trained": history[-1].number},
         curves=_curves(history),
         card=card,
     )
 
 
-def larger(spec: InputSpec, share: float) -> InputSpec:
+def augmentation_input(spec: InputSpec, share: float) -> InputSpec:
     """`spec` at a side that is larger by `share`, as far as the canvas goes."""
     size = min(spec.canvas, round(spec.size * (1 + share)))
     return spec.model_copy(update={"size": size, "resample": "bicubic"})
 
 
-def class_weights(task: Task) -> torch.Tensor:
+def class_weights(training_data: TrainingData) -> torch.Tensor:
     """(K,) so that all classes count alike, however many photos they have; 1 in a photo's mean."""
-    truth = task.examples.truth[task.examples.of("train")]
-    counts = np.bincount(truth, minlength=len(task.examples.labels))
+    truth = training_data.examples.truth[training_data.examples.of("train")]
+    counts = np.bincount(truth, minlength=len(training_data.examples.labels))
     return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
 
 
-def _logits(session: Session, head: Head, task: Task, of: Integers) -> NDArray[np.float64]:
+def _logits(
+    session: Session, head: Head, training_data: TrainingData, of: Integers
+) -> NDArray[np.float64]:
     """(M, K) of the photos `of`."""
 
     def one(row: int) -> NDArray[np.float64]:
-        (embedding,) = session.outputs_of(["embedding"], task.pixels[row : row + 1])
+        (embedding,) = session.outputs_of(["embedding"], training_data.pixels[row : row + 1])
         return head.logits(embedding)
 
-    return np.concatenate(list(each(one, task.examples.rows[of].tolist(), "calibrating")))
+    return np.concatenate(list(each(one, training_data.examples.rows[of].tolist(), "calibrating")))
 
 
 def _rule(
     session: Session,
     graph: onnx.ModelProto,
-    task: Task,
+    training_data: TrainingData,
     of_val: NDArray[np.float64],
     of_test: NDArray[np.float64],
 ) -> tuple[UnknownRule, str]:
     """When a photo is unknown, by calibrated logits and embeddings; its score goes into `graph`."""
-    examples = task.examples
+    examples = training_data.examples
     width = session.outputs["embedding"][1][1]
     if not isinstance(width, int) or width > _WIDEST:
         known, tested = (calibration.softmax(logits).max(axis=1) for logits in (of_val, of_test))
@@ -148,13 +152,17 @@ def _rule(
         return rule, f"a probability under {rule.threshold:.3f} is unknown"
     trained = examples.of("train")
     if len(trained) > _LOOKED_AT:
-        trained = np.random.default_rng(task.seed).choice(trained, _LOOKED_AT, replace=False)
+        trained = np.random.default_rng(training_data.seed).choice(
+            trained, _LOOKED_AT, replace=False
+        )
     parts = (trained, examples.of("val"), examples.of("test"))
     embeddings, val, test = (
-        outputs(session, ["embedding"], task.pixels, examples.rows[part].tolist(), "embedding")[0]
+        outputs(
+            session, ["embedding"], training_data.pixels, examples.rows[part].tolist(), "embedding"
+        )[0]
         for part in parts
     )
-    prototypes = familiarity.prototypes(embeddings, examples.truth[trained], task.seed)
+    prototypes = familiarity.prototypes(embeddings, examples.truth[trained], training_data.seed)
     add_familiarity(graph.graph, prototypes)
     onnx.checker.check_model(graph, full_check=True)
     rule = _ruled("familiarity", *(familiarity.score(one, prototypes) for one in (val, test)))
@@ -171,7 +179,7 @@ def _ruled(score: Any, known: NDArray[np.floating], tested: NDArray[np.floating]
     )
 
 
-def _curves(history: Sequence[Epoch]) -> tuple[Curve, ...]:
+def _curves(history: Sequence[EpochResult]) -> tuple[Curve, ...]:
     numbers = [float(epoch.number) for epoch in history]
     trained = [epoch for epoch in history if epoch.number]
     own = [float(epoch.number) for epoch in trained]

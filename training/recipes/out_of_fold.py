@@ -18,7 +18,7 @@ Integers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class HeadJudge:
+class OutOfFoldPredictor:
     """A `training.contracts.Judge`."""
 
     pixels: NDArray[np.uint8]
@@ -32,7 +32,7 @@ class HeadJudge:
     """(N,) indices of `heads`."""
     temperature: float
 
-    def answers(self, session: Session, of: Integers, label: str) -> NDArray[np.float64]:
+    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float64]:
         """(M, K) of the photos `of`, from the graph's embeddings; those of fp32 are known."""
         if session.precision == "fp32":
             return self.probabilities(self.embeddings[of], of)

@@ -19,15 +19,15 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from app.bundle import InputSpec
-from training.contracts import Outcome, Task, Tell
+from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.errors import DataUnusable
 from training.networks.efficientnet_lite import normalize
 from training.networks.small import SMALLEST, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
-from training.recipes.network_result import class_weights, outcome
+from training.recipes.network_result import class_weights, network_result
 from training.torch_loop.augmentation import shifted
 from training.torch_loop.checkpoint import Checkpoint, identity
-from training.torch_loop.config import Photos, Regime, cosine, linear
+from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine, linear
 from training.torch_loop.device import Device, choose
 from training.torch_loop.fit import fit
 from training.torch_loop.muon import Muon
@@ -57,7 +57,7 @@ class ScratchRecipe:
     resume: bool = False
     name: str = "scratch"
     libraries: tuple[str, ...] = ("torch",)
-    larger: None = None
+    augmentation_input: None = None
 
     def __post_init__(self) -> None:
         """Refuse a size that leaves a layer nothing to see."""
@@ -73,70 +73,80 @@ class ScratchRecipe:
         return InputSpec(size=self.size, crop=1.0, resample="box")
 
     @property
-    def recorded(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:
         """Which network, on what, and for how long."""
         epochs = self.epochs or EPOCHS[self.network]
         return {"network": self.network, "size": self.size, "epochs": epochs}
 
-    def learn(self, task: Task, scratch: Path, checkpoint: Path, tell: Tell) -> Outcome:
+    def learn(
+        self,
+        training_data: TrainingData,
+        scratch: Path,
+        checkpoint: Path,
+        report_progress: ReportProgress,
+    ) -> TrainingResult:
         """Train from random weights."""
         hardware = choose(self.device)
-        tell(f"training {self.network} on {hardware}")
-        torch.manual_seed(task.seed)
-        train = task.examples.of("train")
-        network = self._network(task)
-        regime = self._regime(len(train))
+        report_progress(f"training {self.network} on {hardware}")
+        torch.manual_seed(training_data.seed)
+        train = training_data.examples.of("train")
+        network = self._network(training_data)
+        config = self._config(len(train))
         network, history = fit(
             network,
-            Photos(task, train, task.examples.of("val"), class_weights(task)),
-            regime,
-            Checkpoint(checkpoint, identity(self, task)),
+            TrainValPhotos(
+                training_data, train, training_data.examples.of("val"), class_weights(training_data)
+            ),
+            config,
+            Checkpoint(checkpoint, identity(self, training_data)),
             hardware,
-            seed=task.seed,
+            seed=training_data.seed,
             resume=self.resume,
-            tell=tell,
+            report_progress=report_progress,
         )
-        return outcome(
+        return network_result(
             network,
             partial(export, network, self.size),
-            task,
+            training_data,
             history,
             scratch=scratch,
-            chosen={"trained_in": str(hardware)},
-            card=self._card(regime),
-            tell=tell,
+            selected={"trained_in": str(hardware)},
+            card=self._card(config),
+            report_progress=report_progress,
         )
 
-    def _network(self, task: Task) -> Textbook | Fast:
-        classes = len(task.examples.labels)
+    def _network(self, training_data: TrainingData) -> Textbook | Fast:
+        classes = len(training_data.examples.labels)
         if self.network == "textbook":
             return Textbook(classes, self.size)
         network = Fast(classes)
-        rows = task.examples.rows[task.examples.of("train")]
-        chosen = torch.randperm(len(rows))[:_WHITENED_ON].numpy()
-        network.whiten(normalize(torch.from_numpy(task.pixels[rows[chosen]])))
+        rows = training_data.examples.rows[training_data.examples.of("train")]
+        selected = torch.randperm(len(rows))[:_WHITENED_ON].numpy()
+        network.whiten(normalize(torch.from_numpy(training_data.pixels[rows[selected]])))
         return network
 
-    def _regime(self, photos: int) -> Regime:
+    def _config(self, photos: int) -> TrainConfig:
         epochs = self.epochs or EPOCHS[self.network]
         few = min(photos, max(_SMALLEST_BATCH[self.network], photos // _STEPS_AN_EPOCH))
         if self.network == "textbook":
             batch = min(128, few)
-            return Regime(
+            return TrainConfig(
                 epochs=epochs,
                 batch=batch,
-                pass_=batch,
+                micro_batch=batch,
                 label_smoothing=0.0,
                 optimizers=partial(_for_textbook, batch=batch),
                 schedule=cosine,
                 augment=shifted,
-                averaged_over=1.0,
+                ema_epochs=1.0,
             )
         batch = min(1000, few)
-        return Regime(
+        return TrainConfig(
             epochs=epochs,
             batch=batch,
-            pass_=min(batch, max(_SMALLEST_BATCH["fast"], round(_PASS * (SIZE / self.size) ** 2))),
+            micro_batch=min(
+                batch, max(_SMALLEST_BATCH["fast"], round(_PASS * (SIZE / self.size) ** 2))
+            ),
             label_smoothing=0.2,
             optimizers=partial(_for_fast, batch=batch),
             schedule=linear,
@@ -144,18 +154,18 @@ class ScratchRecipe:
             side=partial(_growing, self.size),
         )
 
-    def _card(self, regime: Regime) -> str:
+    def _card(self, config: TrainConfig) -> str:
         about = {
             "textbook": "`textbook`: twice a 5x5 convolution, ReLU and pooling, then one fully "
             "connected layer",
             "fast": "`fast`: a whitening layer, six 3x3 convolutions with ReLU and pooling, the "
             "mean over positions and one fully connected layer",
         }[self.network]
-        small = ", at first small," if regime.side else ""
+        small = ", at first small," if config.side else ""
         return textwrap.fill(
             f"The network is {about}; from random weights, on {self.size}x{self.size} pixels, for "
-            f"{regime.epochs} epochs of mirrored and shifted photos{small} in batches of "
-            f"{regime.batch}.",
+            f"{config.epochs} epochs of mirrored and shifted photos{small} in batches of "
+            f"{config.batch}.",
             99,
         )
 

@@ -34,7 +34,7 @@ class Curve:
     lines: tuple[Line, ...]
     logarithmic: bool = False
     """Whether the horizontal axis is."""
-    chosen: float | None = None
+    selected: float | None = None
     """The place on it that was settled on."""
 
 

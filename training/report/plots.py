@@ -70,10 +70,10 @@ def curve(content: Curve) -> str:
             axes.xaxis.set_minor_formatter(NullFormatter())
         elif all(line.x is None for line in content.lines):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if content.chosen is not None:
-            axes.axvline(content.chosen, color=_INK, linewidth=1, linestyle=":", label="chosen")
+        if content.selected is not None:
+            axes.axvline(content.selected, color=_INK, linewidth=1, linestyle=":", label="chosen")
         axes.set(xlabel=content.x, ylabel=content.y)
-        if len(content.lines) > 1 or content.chosen is not None:
+        if len(content.lines) > 1 or content.selected is not None:
             _legend(axes)
 
     return _svg(f"curve {content.title}", draw)

@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from training.contracts import Recipe, Task
+from training.contracts import Recipe, TrainingData
 from training.data.photos import fingerprint
 from training.errors import DataUnusable
 
 _FILE = "state.pt"
 
 
-def identity(recipe: Recipe, task: Task) -> Mapping[str, Any]:
+def identity(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
     """What must be the same for a run of `recipe` to go on."""
     return {
         "--recipe": recipe.name,
-        **{f"--{name}": value for name, value in recipe.recorded.items()},
-        "--seed": task.seed,
-        "photos of fingerprint": fingerprint(task.examples.photos)[:12],
+        **{f"--{name}": value for name, value in recipe.metadata.items()},
+        "--seed": training_data.seed,
+        "photos of fingerprint": fingerprint(training_data.examples.photos)[:12],
         "torch": torch.__version__,
     }
 

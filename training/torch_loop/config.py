@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from training.contracts import Task
+from training.contracts import TrainingData
 from training.torch_loop.augmentation import Augment
 
 
 @dataclass(frozen=True)
-class Regime:
+class TrainConfig:
     """How a network is trained."""
 
     epochs: int
     batch: int
     """Photos a step."""
-    pass_: int
+    micro_batch: int
     """Photos that go through the network at once; their gradients add up to the batch's."""
     label_smoothing: float
     optimizers: Callable[[nn.Module], Sequence[Optimizer]]
@@ -31,7 +31,7 @@ class Regime:
     side: Callable[[float], int] | None = None
     """The share of training that is done -> side in pixels of what the network sees; None: as
     `augment` gives it."""
-    averaged_over: float | None = None
+    ema_epochs: float | None = None
     """Epochs over which weights are averaged (an exponential moving average); None: they aren't."""
     patience: int | None = None
     """Epochs without an improvement on val after which training ends, with the best weights; None:
@@ -39,10 +39,10 @@ class Regime:
 
 
 @dataclass(frozen=True, eq=False)
-class Photos:
+class TrainValPhotos:
     """What is learnt from, and what is judged by; pixels stay on disk until they are used."""
 
-    task: Task
+    training_data: TrainingData
     train: NDArray[np.intp]
     """Indices of the photos to learn from."""
     val: NDArray[np.intp]
@@ -50,20 +50,20 @@ class Photos:
     weights: Tensor
     """(K,) how much a photo of each class counts in the loss."""
 
-    def to_learn(self, part: Tensor) -> tuple[Tensor, Tensor]:
+    def train_batch(self, part: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (M, S', S', 3) uint8 and classes (M,) of some of `train`."""
-        chosen, examples = self.train[part.numpy()], self.task.examples
-        pixels = torch.from_numpy(self.task.larger[examples.rows[chosen]])
-        return pixels, torch.from_numpy(examples.truth[chosen])
+        selected, examples = self.train[part.numpy()], self.training_data.examples
+        pixels = torch.from_numpy(self.training_data.augmentation_input[examples.rows[selected]])
+        return pixels, torch.from_numpy(examples.truth[selected])
 
-    def to_judge(self, start: int, stop: int) -> Tensor:
+    def val_batch(self, start: int, stop: int) -> Tensor:
         """Pixels (M, S, S, 3) uint8 of some of `val`."""
-        rows = self.task.examples.rows[self.val[start:stop]]
-        return torch.from_numpy(self.task.pixels[rows])
+        rows = self.training_data.examples.rows[self.val[start:stop]]
+        return torch.from_numpy(self.training_data.pixels[rows])
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochResult:
     """What one epoch came to."""
 
     number: int

@@ -17,37 +17,37 @@ import torch
 from torch import nn
 
 from app.runtime import host
-from training.contracts import Tell
+from training.contracts import ReportProgress
 from training.torch_loop.checkpoint import Checkpoint
-from training.torch_loop.config import Epoch, Photos, Regime
+from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Hardware
-from training.torch_loop.trainer import Run
+from training.torch_loop.trainer import Trainer
 
 N = TypeVar("N", bound=nn.Module)
 
 
 def fit(
     network: N,
-    photos: Photos,
-    regime: Regime,
+    photos: TrainValPhotos,
+    config: TrainConfig,
     checkpoint: Checkpoint,
     hardware: Hardware,
     *,
     seed: int,
     resume: bool,
-    tell: Tell,
-) -> tuple[N, list[Epoch]]:
+    report_progress: ReportProgress,
+) -> tuple[N, list[EpochResult]]:
     """Train `network`; the answer is it, on the CPU in evaluation mode, and its epochs.
 
     Args:
         network: where it begins. With patience, it is the first candidate.
         photos: to learn from, and to judge by.
-        regime: how.
+        config: how.
         checkpoint: where each epoch's state goes.
         hardware: where it runs.
         seed: fixes order, augmentation and dropout.
         resume: go on from the checkpoint.
-        tell: gets a line an epoch where there is no terminal for a bar.
+        report_progress: gets a line an epoch where there is no terminal for a bar.
 
     Raises:
         DataUnusable: there is no checkpoint to go on from.
@@ -55,48 +55,48 @@ def fit(
     """
     host.keep_large_blocks()
     torch.backends.cudnn.deterministic = True  # or a GPU gives other weights for the same seed
-    run = Run(network, photos, regime, hardware, seed)
+    trainer = Trainer(network, photos, config, hardware, seed)
     if resume:
-        run.restore(checkpoint.load())
-        tell(f"going on after epoch {run.epoch} of {regime.epochs}")
-    elif regime.patience is not None:
-        run.judge(Epoch(0, math.nan, *run.val(), rate=0.0))
-    with _bar(run, regime) as advance:
-        while run.epoch < regime.epochs and not run.is_over:
+        trainer.restore(checkpoint.load())
+        report_progress(f"going on after epoch {trainer.epoch} of {config.epochs}")
+    elif config.patience is not None:
+        trainer.judge(EpochResult(0, math.nan, *trainer.val(), rate=0.0))
+    with _bar(trainer, config) as advance:
+        while trainer.epoch < config.epochs and not trainer.is_over:
             began = time.monotonic()
-            epoch = run.train_epoch(advance)
-            checkpoint.save(run.state())
+            epoch = trainer.train_epoch(advance)
+            checkpoint.save(trainer.state())
             if not sys.stderr.isatty():
-                tell(_line(epoch, regime, time.monotonic() - began))
-    return cast(N, run.result()), run.history
+                report_progress(_line(epoch, config, time.monotonic() - began))
+    return cast(N, trainer.result()), trainer.history
 
 
-def _line(epoch: Epoch, regime: Regime, seconds: float) -> str:
-    left = seconds * (regime.epochs - epoch.number)
+def _line(epoch: EpochResult, config: TrainConfig, seconds: float) -> str:
+    left = seconds * (config.epochs - epoch.number)
     return (
-        f"epoch {epoch.number} of {regime.epochs}: loss {epoch.loss:.3f}, val "
+        f"epoch {epoch.number} of {config.epochs}: loss {epoch.loss:.3f}, val "
         f"{100 * epoch.val_accuracy:.1f} %, {seconds:.0f} s, {left / 60:.0f} min left at most"
     )
 
 
 @contextmanager
-def _bar(run: Run, regime: Regime) -> Iterator[Callable[[float], None]]:
+def _bar(trainer: Trainer, config: TrainConfig) -> Iterator[Callable[[float], None]]:
     """A bar over all steps, with the newest loss and accuracy, on standard error."""
     shown = [math.nan]
 
     def says(_: object) -> str:
-        past = run.history[-1] if run.history else None
+        past = trainer.history[-1] if trainer.history else None
         val = f", val {100 * past.val_accuracy:.1f} %" if past else ""
-        return f"epoch {min(run.epoch + 1, regime.epochs)}, loss {shown[0]:.3f}{val}"
+        return f"epoch {min(trainer.epoch + 1, config.epochs)}, loss {shown[0]:.3f}{val}"
 
     with click.progressbar(
-        length=regime.epochs * run.steps,
+        length=config.epochs * trainer.steps,
         label=f"{'training':<18}",
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
         item_show_func=says,
     ) as bar:
-        bar.update(run.epoch * run.steps)
+        bar.update(trainer.epoch * trainer.steps)
 
         def advance(loss: float) -> None:
             shown[0] = loss

@@ -20,31 +20,36 @@ from training import calibration
 from training.errors import GateMissed
 from training.networks.efficientnet_lite import normalize
 from training.torch_loop.augmentation import mirrored, reduced
-from training.torch_loop.config import Epoch, Photos, Regime
+from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Hardware
 
 
-class Run:
+class Trainer:
     """What `training.torch_loop.fit.fit` moves on, an epoch at a time."""
 
     def __init__(
-        self, network: nn.Module, photos: Photos, regime: Regime, hardware: Hardware, seed: int
+        self,
+        network: nn.Module,
+        photos: TrainValPhotos,
+        config: TrainConfig,
+        hardware: Hardware,
+        seed: int,
     ) -> None:
-        self._photos, self._regime, self._hardware, self._seed = photos, regime, hardware, seed
+        self._photos, self._config, self._hardware, self._seed = photos, config, hardware, seed
         self._network = network.to(hardware.device, memory_format=torch.channels_last)
-        self._optimizers = regime.optimizers(self._network)
+        self._optimizers = config.optimizers(self._network)
         self._rates = [[group["lr"] for group in o.param_groups] for o in self._optimizers]
-        self.steps = max(1, len(photos.train) // regime.batch)
+        self.steps = max(1, len(photos.train) // config.batch)
         self._average = None
-        if regime.averaged_over is not None:
-            decay = 1 - 1 / max(2.0, regime.averaged_over * self.steps)
+        if config.ema_epochs is not None:
+            decay = 1 - 1 / max(2.0, config.ema_epochs * self.steps)
             average = get_ema_multi_avg_fn(decay)
             self._average = AveragedModel(self._network, multi_avg_fn=average, use_buffers=True)
         self._coins = torch.rand(
             len(photos.train), generator=torch.Generator().manual_seed(seed)
         ).lt(0.5)
         self.epoch = 0
-        self.history: list[Epoch] = []
+        self.history: list[EpochResult] = []
         self._best: tuple[float, float] | None = None
         self._best_weights: dict[str, Tensor] = {}
         self._worse = 0
@@ -52,36 +57,36 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether patience has ended."""
-        patience = self._regime.patience
+        patience = self._config.patience
         return patience is not None and self._worse >= patience
 
-    def train_epoch(self, advance: Callable[[float], None]) -> Epoch:
+    def train_epoch(self, advance: Callable[[float], None]) -> EpochResult:
         """One time through the photos; `advance` is told each step's loss."""
-        chance = self._seed * 1_000_003 + self.epoch
-        torch.manual_seed(chance)  # dropout
-        generator = torch.Generator().manual_seed(chance)
+        epoch_seed = self._seed * 1_000_003 + self.epoch
+        torch.manual_seed(epoch_seed)  # dropout
+        generator = torch.Generator().manual_seed(epoch_seed)
         order = torch.randperm(len(self._photos.train), generator=generator)
-        batches = order[: self.steps * self._regime.batch].chunk(self.steps)
+        batches = order[: self.steps * self._config.batch].chunk(self.steps)
         self._network.train()
         losses = []
         for step, batch in enumerate(batches):
-            done = (self.epoch + step / self.steps) / self._regime.epochs
+            done = (self.epoch + step / self.steps) / self._config.epochs
             losses.append(self._step(batch, done, generator))
             advance(losses[-1])
         self.epoch += 1
-        rate = self._regime.schedule(self.epoch / self._regime.epochs)
-        epoch = Epoch(self.epoch, sum(losses) / len(losses), *self.val(), rate=rate)
+        rate = self._config.schedule(self.epoch / self._config.epochs)
+        epoch = EpochResult(self.epoch, sum(losses) / len(losses), *self.val(), rate=rate)
         self.judge(epoch)
         return epoch
 
     def _step(self, batch: Tensor, done: float, generator: torch.Generator) -> float:
-        factor = self._regime.schedule(done)
+        factor = self._config.schedule(done)
         for optimizer, rates in zip(self._optimizers, self._rates, strict=True):
             optimizer.zero_grad(set_to_none=True)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         total = 0.0
-        for part in batch.chunk(math.ceil(len(batch) / self._regime.pass_)):
+        for part in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
             loss = self._loss(part, done, generator) * (len(part) / len(batch))
             loss.backward()
             total += loss.item()
@@ -99,10 +104,10 @@ class Run:
     def _loss(self, part: Tensor, done: float, generator: torch.Generator) -> Tensor:
         device = self._hardware.device
         flips = self._coins[part] ^ bool(self.epoch % 2)
-        pixels, truth = self._photos.to_learn(part)
-        images = self._regime.augment(mirrored(pixels, flips), generator)
-        if self._regime.side is not None:
-            images = reduced(images, self._regime.side(done))
+        pixels, truth = self._photos.train_batch(part)
+        images = self._config.augment(mirrored(pixels, flips), generator)
+        if self._config.side is not None:
+            images = reduced(images, self._config.side(done))
         images = images.to(device, memory_format=torch.channels_last)
         with self._hardware.autocast():
             logits = self._network(images)
@@ -110,23 +115,23 @@ class Run:
         # PyTorch's own weights also weigh the smoothing: where one class has ten times the photos
         # of the other, its photos would be taught to be the other's.
         losses = functional.cross_entropy(
-            logits.float(), truth, reduction="none", label_smoothing=self._regime.label_smoothing
+            logits.float(), truth, reduction="none", label_smoothing=self._config.label_smoothing
         )
         return (losses * self._photos.weights.to(device)[truth]).mean()
 
     def val(self) -> tuple[float, float]:
         """Loss and accuracy on val of the weights that would ship."""
         network = self._shipping.eval()
-        truth = self._photos.task.examples.truth[self._photos.val]
+        truth = self._photos.training_data.examples.truth[self._photos.val]
         rows, device = [], self._hardware.device
         with torch.inference_mode(), self._hardware.autocast():
-            for start in range(0, len(truth), self._regime.pass_):
-                pixels = self._photos.to_judge(start, start + self._regime.pass_)
+            for start in range(0, len(truth), self._config.micro_batch):
+                pixels = self._photos.val_batch(start, start + self._config.micro_batch)
                 images = normalize(pixels).to(device, memory_format=torch.channels_last)
                 rows.append(network(images).float().cpu().numpy())
         logits = np.concatenate(rows)
-        doubt = calibration.doubt_after(len(truth))
-        temperature = calibration.fit_temperature(logits, truth, doubt)
+        label_smoothing = calibration.label_smoothing_for(len(truth))
+        temperature = calibration.fit_temperature(logits, truth, label_smoothing)
         probabilities = calibration.softmax(logits / temperature)
         right = probabilities[np.arange(len(truth)), truth]
         loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
@@ -139,10 +144,10 @@ class Run:
             return self._network
         return cast(nn.Module, self._average.module)
 
-    def judge(self, epoch: Epoch) -> None:
+    def judge(self, epoch: EpochResult) -> None:
         """Note an epoch, and keep its weights if they are the best on val."""
         self.history.append(epoch)
-        if self._regime.patience is None:
+        if self._config.patience is None:
             return
         reached = (epoch.val_accuracy, -epoch.val_loss)
         if self._best is None or reached > self._best:
@@ -178,7 +183,7 @@ class Run:
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.epoch = state["epoch"]
-        self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self.history = [EpochResult(**epoch) for epoch in state["history"]]
         self._best, self._worse = state["best"], state["worse"]
         self._best_weights = state["best_weights"]
 

@@ -44,7 +44,7 @@ _SCHEMAS: Mapping[Shape, Mapping[str, Any]] = {
 }
 
 
-def errors_in(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
+def error_docs(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of the errors `kinds`, in a protocol's shape."""
     documented = responses(*kinds)
     for answer in documented.values():
@@ -59,7 +59,7 @@ def errors_in(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[st
     return documented
 
 
-def answers(description: str, schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
+def response_docs(description: str, schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
     """What OpenAPI says of an answer in JSON."""
     content = {"application/json": {"schema": schema, "example": example}}
     return {"description": description, "content": content}

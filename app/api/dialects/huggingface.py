@@ -22,10 +22,10 @@ from pydantic import BaseModel
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in, json_body
+from app.api.dialects.documented import FILE, IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.json_images import base64_length, decode_base64, read_json
 from app.api.error_shapes import error_alone
-from app.api.inference import admit, all_of, answer
+from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import BodyLimits, ServiceDep
 from app.errors import BadParameter
@@ -35,7 +35,7 @@ router = APIRouter(
     prefix="/hf",
     tags=["hugging face"],
     dependencies=[Depends(require_key)],
-    responses=errors_in(error_alone, errors.Unauthenticated),
+    responses=error_docs(error_alone, errors.Unauthenticated),
 )
 
 _PARAMETERS_BYTES = 4096
@@ -78,8 +78,8 @@ _SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
     "/{model}",
     summary="Classify an image",
     responses={
-        200: answers("Most probable first.", _SCHEMA, _EXAMPLE),
-        **errors_in(error_alone, *IMAGE_ERRORS),
+        200: response_docs("Most probable first.", _SCHEMA, _EXAMPLE),
+        **error_docs(error_alone, *IMAGE_ERRORS),
     },
     openapi_extra={"requestBody": _BODY},
 )
@@ -96,14 +96,16 @@ async def classify_for_hugging_face(
         photo, query = body, Query()
         if body.lstrip()[:1] in _JSON_STARTS and body:
             photo, query = await read_json(body, service.buffer, _understand)
-        (classified,) = all_of(await answer(request, service, [photo], served, query))
+        (classified,) = all_or_raise(
+            await classify_photos(request, service, [photo], served, query)
+        )
     return [Score(label=p.label, score=p.probability) for p in classified.predictions]
 
 
 @router.get(
     "/{model}/health",
     summary="Does this model serve?",
-    responses=errors_in(error_alone, errors.UnknownModel, errors.ModelNotReady),
+    responses=error_docs(error_alone, errors.UnknownModel, errors.ModelNotReady),
 )
 async def health_for_hugging_face(service: ServiceDep, model: str) -> dict[str, str]:
     """What `InferenceClient.health_check` asks for."""

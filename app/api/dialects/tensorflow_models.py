@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 
 from app import errors
-from app.api.dialects.documented import answers, errors_in
+from app.api.dialects.documented import error_docs, response_docs
 from app.api.error_shapes import error_alone
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
@@ -32,9 +32,9 @@ _STATUS: Mapping[str, Any] = {
         }
     ]
 }
-_UNKNOWN = errors_in(error_alone, errors.BadParameter, errors.UnknownModel)
+_UNKNOWN = error_docs(error_alone, errors.BadParameter, errors.UnknownModel)
 _METADATA: dict[str, Any] = {
-    "responses": errors_in(
+    "responses": error_docs(
         error_alone, errors.BadParameter, errors.UnknownModel, errors.ModelNotReady
     )
 }
@@ -43,7 +43,7 @@ _METADATA: dict[str, Any] = {
 @router.get(
     "/{model}",
     summary="The state of a model's versions",
-    responses={200: answers("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
+    responses={200: response_docs("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status(service: ServiceDep, model: str) -> dict[str, Any]:
     """AVAILABLE, or END with the reason why it does not serve."""
@@ -53,7 +53,7 @@ async def status(service: ServiceDep, model: str) -> dict[str, Any]:
 @router.get(
     "/{model}/versions/{version}",
     summary="The state of one version",
-    responses={200: answers("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
+    responses={200: response_docs("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
     """AVAILABLE, or END with the reason why it does not serve."""

@@ -18,12 +18,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from app import errors
 from app.api.auth import require_key
 from app.api.dialects import tensorflow_models
-from app.api.dialects.documented import IMAGE_ERRORS, answers, errors_in, json_body
+from app.api.dialects.documented import IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.json_images import read_json
 from app.api.dialects.tensorflow_bodies import Reader
 from app.api.dialects.tensorflow_models import Version
 from app.api.error_shapes import error_alone
-from app.api.inference import admit, all_of, answer
+from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.runtime.classifier import Classified, Photo, Query
@@ -34,16 +34,16 @@ router = APIRouter(
     prefix="/v1/models",
     tags=["tensorflow serving"],
     dependencies=[Depends(require_key)],
-    responses=errors_in(error_alone, errors.Unauthenticated),
+    responses=error_docs(error_alone, errors.Unauthenticated),
 )
 
 _OBJECT = {"type": "object"}
-_ERRORS = errors_in(error_alone, *IMAGE_ERRORS, errors.TooManyFiles)
+_ERRORS = error_docs(error_alone, *IMAGE_ERRORS, errors.TooManyFiles)
 _FILE = {"b64": "/9j/4AAQSkZJRgABAQ…"}
 _PREDICT: dict[str, Any] = {
     "response_class": Response,
     "responses": {
-        200: answers(
+        200: response_docs(
             "`predictions` for `instances`, `outputs` for `inputs`: for each image all "
             "probabilities, in the order of the model's labels.",
             _OBJECT,
@@ -66,7 +66,7 @@ _PREDICT: dict[str, Any] = {
 _CLASSIFY: dict[str, Any] = {
     "response_class": Response,
     "responses": {
-        200: answers(
+        200: response_docs(
             "For each example all labels with their probabilities, most probable first.",
             _OBJECT,
             {"results": [[["Egyptian cat", 0.661382], ["tiger cat", 0.226730]]]},
@@ -157,7 +157,7 @@ async def _classified(
         body = await read_body(request, limits.max_body_bytes, limits, held)
         photos, columns = await read_json(body, service.buffer, read, _sides(model))
         del body  # the images are out of it
-        return all_of(await answer(request, service, photos, model, query)), columns
+        return all_or_raise(await classify_photos(request, service, photos, model, query)), columns
 
 
 async def _json(make: Callable[[], Any]) -> Response:

@@ -15,9 +15,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import FILE, IMAGE_ERRORS, answers, errors_in
+from app.api.dialects.documented import FILE, IMAGE_ERRORS, error_docs, response_docs
 from app.api.error_shapes import torchserve
-from app.api.inference import admit, all_of, answer
+from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_files
 from app.api.service import Held, Service, ServiceDep
@@ -27,7 +27,7 @@ from app.runtime.classifier import Query
 router = APIRouter(
     tags=["torchserve"],
     dependencies=[Depends(require_key)],
-    responses=errors_in(torchserve, errors.Unauthenticated),
+    responses=error_docs(torchserve, errors.Unauthenticated),
 )
 ping_router = APIRouter(tags=["torchserve"])
 """Asks for no key."""
@@ -35,14 +35,14 @@ ping_router = APIRouter(tags=["torchserve"])
 _VERSION = re.compile(r"([0-9]{1,9})(\.0)?")
 
 _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}}
-_PREDICTIONS = answers(
+_PREDICTIONS = response_docs(
     "The five most probable labels, most probable first.",
     {"type": "object", "additionalProperties": {"type": "number"}},
     {"Egyptian cat": 0.661382, "tiger cat": 0.226730, "tabby": 0.102369},
 )
 _RESPONSES = {
     200: _PREDICTIONS,
-    **errors_in(torchserve, *IMAGE_ERRORS, errors.TooManyFiles),
+    **error_docs(torchserve, *IMAGE_ERRORS, errors.TooManyFiles),
 }
 _BODY = {
     "required": True,
@@ -77,11 +77,11 @@ async def predictions_by_version(
     request: Request, service: ServiceDep, model: str, version: str
 ) -> dict[str, float]:
     """A version is written 1 or 1.0."""
-    written = _VERSION.fullmatch(version)
-    if not written:
+    write_response = _VERSION.fullmatch(version)
+    if not write_response:
         service.registry.resolve(model)
         raise UnknownModel(f"Model {model!r} has no version {version!r}. Versions are 1, 2, …")
-    return await _predict(request, service, model, int(written[1]))
+    return await _predict(request, service, model, int(write_response[1]))
 
 
 @ping_router.head("/ping", include_in_schema=False)
@@ -89,8 +89,8 @@ async def predictions_by_version(
     "/ping",
     summary="Should requests be sent here?",
     responses={
-        200: answers("They should.", _STATUS, {"status": "Healthy"}),
-        503: answers(
+        200: response_docs("They should.", _STATUS, {"status": "Healthy"}),
+        503: response_docs(
             "Draining, or the default model is refused.", _STATUS, {"status": "Unhealthy"}
         ),
     },
@@ -113,7 +113,9 @@ async def _predict(
     served = admit(service, model, version)
     with service.buffer.hold() as held:
         photo = await _read_photo(request, service, held)
-        (classified,) = all_of(await answer(request, service, [photo], served, Query()))
+        (classified,) = all_or_raise(
+            await classify_photos(request, service, [photo], served, Query())
+        )
     return {prediction.label: prediction.probability for prediction in classified.predictions}
 
 

@@ -61,7 +61,7 @@ def facts_of(scope: Scope) -> Facts:
     return cast(Facts, scope["state"]["facts"])
 
 
-class Envelope:
+class RequestContext:
     """The outermost middleware.
 
     Args:

@@ -41,7 +41,7 @@ class _Ready:
     values: Mapping[str, Any]
 
 
-class Remembered:
+class RouteCache:
     """What an application has found out about URLs."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Remembered:
         self._ready[scope["method"], path, query] = _Ready(scope["route"], endpoint, values)
 
 
-class ValidatedOnce(APIRoute):
+class CachedRoute(APIRoute):
     """For endpoints that take `request`, `service` and parameters in the path or the query alone.
 
     They ask for the API key, as `app.api.auth.require_key` does.
@@ -81,7 +81,7 @@ class ValidatedOnce(APIRoute):
         @wraps(endpoint)
         async def remembering(**arguments: Any) -> Response:
             request: Request = arguments["request"]
-            request.app.state.remembered.keep(request.scope, endpoint, arguments)
+            request.app.state.route_cache.keep(request.scope, endpoint, arguments)
             return await endpoint(**arguments)
 
         super().__init__(path, remembering, **options)
@@ -90,7 +90,7 @@ class ValidatedOnce(APIRoute):
             raise TypeError(f"{path} has parameters outside its URL; use a plain route")
 
 
-class Shortcut:
+class RouteCacheMiddleware:
     """The middleware that takes it; a request for a URL that isn't known passes through.
 
     Args:
@@ -103,11 +103,11 @@ class Shortcut:
         self,
         app: ASGIApp,
         *,
-        remembered: Remembered,
+        route_cache: RouteCache,
         respond: Callable[[Request, HubelError], Response],
     ) -> None:
         self._app = app
-        self._remembered = remembered
+        self._remembered = route_cache
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, answer_each
+from app.api.inference import admit, run_each
 from app.api.problems import responses
 from app.api.request.photos import Photos, photo_body, read_photos
 from app.api.routes.inspection_response import (
     DECIMALS,
     PNG,
     ModelName,
-    Rendered,
+    RenderedResponse,
     Version,
-    answers,
-    image_of,
-    only,
-    rendered,
-    rounded_off,
+    image_info,
+    render_response,
+    response_docs,
+    rounded_for_json,
+    single_response,
     wants_png,
 )
 from app.api.schemas.inspection import EXAMPLE_ACTIVATIONS, Activations, Channel, GridLayout, Scale
@@ -57,7 +57,7 @@ _KERNEL = (
     "/activations",
     summary="What does a layer see in this image?",
     response_class=Response,
-    responses=answers("Activations", EXAMPLE_ACTIVATIONS, "the maps side by side"),
+    responses=response_docs("Activations", EXAMPLE_ACTIVATIONS, "the maps side by side"),
     openapi_extra={"requestBody": photo_body(several=False, fields={"kernel": _KERNEL})},
 )
 async def activations(
@@ -89,15 +89,15 @@ async def activations(
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
         own = _own_kernel(kernel, photos, layer, top)
-        inside, photo = service.inside, photos.only()
+        inspector, photo = service.inspector, photos.only()
         ask = (
-            partial(inside.activations, photo, served, layer, top)
+            partial(inspector.activations, photo, served, layer, top)
             if own is None
-            else partial(inside.own, photo, served, own)
+            else partial(inspector.own, photo, served, own)
         )
         work = partial(_activations, ask, served, values, wants_png(request))
-        outcomes = await answer_each(request, service, [work], served)
-    return only(outcomes[0])
+        outcomes = await run_each(request, service, [work], served)
+    return single_response(outcomes[0])
 
 
 def _own_kernel(
@@ -116,10 +116,10 @@ def _own_kernel(
 
 def _activations(
     ask: Callable[[float], Maps], model: Model, values: bool, picture: bool, queue_s: float
-) -> Rendered:
+) -> RenderedResponse:
     found = ask(queue_s)
     if picture:
-        return rendered(model, found.stages, found.png, PNG)
+        return render_response(model, found.stages, found.png, PNG)
     body = Activations(
         model=model.name,
         version=model.version,
@@ -130,12 +130,12 @@ def _activations(
         scale=Scale(low=round(found.scale[0], DECIMALS), high=round(found.scale[1], DECIMALS)),
         grid=GridLayout(**asdict(found.grid)),
         png=base64.b64encode(found.png).decode(),
-        image=image_of(found.looked),
+        image=image_info(found.prepared),
         values=None,
     )
     text = body.model_dump_json(exclude={"values"})
     numbers = _numbers(found.values) if values or not found.layer.is_map else "null"
-    return rendered(model, found.stages, f'{text[:-1]},"values":{numbers}}}'.encode())
+    return render_response(model, found.stages, f'{text[:-1]},"values":{numbers}}}'.encode())
 
 
 def _channels(found: Maps) -> list[Channel]:
@@ -156,7 +156,7 @@ def _channels(found: Maps) -> list[Channel]:
             strongest=[*divmod(int(place), width)] if found.layer.is_map else None,
         )
         for channel, (low, high, mean, active), place in zip(
-            found.channels, rounded_off(table.T).tolist(), places, strict=True
+            found.channels, rounded_for_json(table.T).tolist(), places, strict=True
         )
     ]
 
@@ -173,5 +173,5 @@ def _numbers(values: NDArray[np.float32]) -> str:
             "Ask for fewer maps with top."
         )
     if values.ndim == 1:
-        return json.dumps(rounded_off(values).tolist())
+        return json.dumps(rounded_for_json(values).tolist())
     return "[" + ",".join(_numbers(inner) for inner in values) + "]"

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, answer, written
+from app.api.inference import admit, classify_photos, write_response
 from app.api.middleware.request_context import facts_of
-from app.api.middleware.route_cache import ValidatedOnce
+from app.api.middleware.route_cache import CachedRoute
 from app.api.problems import problem_of, responses
 from app.api.request.photos import photo_body, read_photos
 from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Failure, Result, result_of
@@ -27,7 +27,7 @@ router = APIRouter(
     tags=["classify"],
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
-    route_class=ValidatedOnce,
+    route_class=CachedRoute,
 )
 
 
@@ -87,11 +87,11 @@ async def classify(
     query = classifier.Query(top_k, min_probability)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        outcomes = await answer(request, service, photos.files, served, query)
+        outcomes = await classify_photos(request, service, photos.files, served, query)
     request_id = facts_of(request.scope).request_id
     is_batch = batch or photos.several
     numbers = sum(len(one.predictions) for one in outcomes if isinstance(one, Classified))
-    return await written(partial(_reply, outcomes, is_batch, service, request_id), numbers)
+    return await write_response(partial(_reply, outcomes, is_batch, service, request_id), numbers)
 
 
 def _reply(

@@ -10,25 +10,25 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, answer_each
+from app.api.inference import admit, run_each
 from app.api.middleware.request_context import facts_of
-from app.api.middleware.route_cache import ValidatedOnce
+from app.api.middleware.route_cache import CachedRoute
 from app.api.problems import problem_of, responses
 from app.api.request.photos import photo_body, read_photos
 from app.api.routes.inspection_response import (
     PHOTO_ERRORS,
     ModelName,
-    Rendered,
+    RenderedResponse,
     Version,
-    image_of,
-    rendered,
-    rounded_off,
+    image_info,
+    render_response,
+    rounded_for_json,
 )
 from app.api.schemas.classification import Failure
 from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
 from app.errors import HubelError
-from app.runtime.inspection import Inside, require_embedding
+from app.runtime.inspection import Inspector, require_embedding
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
@@ -36,7 +36,7 @@ router = APIRouter(
     tags=["look inside"],
     dependencies=[Depends(require_key)],
     responses=responses(errors.Unauthenticated),
-    route_class=ValidatedOnce,
+    route_class=CachedRoute,
 )
 
 
@@ -83,8 +83,8 @@ async def embed(
     require_embedding(served)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        works = [partial(_embed, service.inside, f, served, normalize) for f in photos.files]
-        outcomes = await answer_each(request, service, works, served)
+        works = [partial(_embed, service.inspector, f, served, normalize) for f in photos.files]
+        outcomes = await run_each(request, service, works, served)
     if batch or photos.several:
         request_id = facts_of(request.scope).request_id
         items = [_item(outcome, service, request_id) for outcome in outcomes]
@@ -94,19 +94,21 @@ async def embed(
     return outcomes[0].response()
 
 
-def _embed(inside: Inside, photo: bytes, model: Model, normalize: bool, queue_s: float) -> Rendered:
-    found = inside.embed(photo, model, normalize, queue_s)
+def _embed(
+    inspector: Inspector, photo: bytes, model: Model, normalize: bool, queue_s: float
+) -> RenderedResponse:
+    found = inspector.embed(photo, model, normalize, queue_s)
     body = Embedded(
         model=model.name,
         version=model.version,
         normalized=normalize,
-        embedding=rounded_off(found.vector).tolist(),
-        image=image_of(found.looked),
+        embedding=rounded_for_json(found.vector).tolist(),
+        image=image_info(found.prepared),
     )
-    return rendered(model, found.stages, body.model_dump_json().encode())
+    return render_response(model, found.stages, body.model_dump_json().encode())
 
 
-def _item(outcome: Rendered | BaseException, service: Service, request_id: str) -> bytes:
+def _item(outcome: RenderedResponse | BaseException, service: Service, request_id: str) -> bytes:
     """One place of a batch; what isn't expected fails the whole request."""
     if isinstance(outcome, HubelError):
         service.metrics.rejections(outcome.code).inc()

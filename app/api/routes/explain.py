@@ -10,25 +10,25 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, answer_each
+from app.api.inference import admit, run_each
 from app.api.problems import responses
 from app.api.request.photos import photo_body, read_photos
 from app.api.routes.inspection_response import (
     DECIMALS,
     PNG,
     ModelName,
-    Rendered,
+    RenderedResponse,
     Version,
-    answers,
-    image_of,
-    only,
-    rendered,
-    rounded_off,
+    image_info,
+    render_response,
+    response_docs,
+    rounded_for_json,
+    single_response,
     wants_png,
 )
 from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
-from app.runtime.inspection import Explanation, Inside, label_index
+from app.runtime.inspection import Explanation, Inspector, label_index
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
@@ -43,7 +43,7 @@ router = APIRouter(
     "/explain",
     summary="Where in this image does a label come from?",
     response_class=Response,
-    responses=answers("Explained", EXAMPLE_EXPLAINED, "the map laid over the photo"),
+    responses=response_docs("Explained", EXAMPLE_EXPLAINED, "the map laid over the photo"),
     openapi_extra={"requestBody": photo_body(several=False)},
 )
 async def explain(
@@ -64,18 +64,25 @@ async def explain(
     index = label_index(served, label)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        work = partial(_explain, service.inside, photos.only(), served, index, wants_png(request))
-        outcomes = await answer_each(request, service, [work], served)
-    return only(outcomes[0])
+        work = partial(
+            _explain, service.inspector, photos.only(), served, index, wants_png(request)
+        )
+        outcomes = await run_each(request, service, [work], served)
+    return single_response(outcomes[0])
 
 
 def _explain(
-    inside: Inside, photo: bytes, model: Model, label: int | None, picture: bool, queue_s: float
-) -> Rendered:
-    found = inside.explain(photo, model, label, queue_s)
+    inspector: Inspector,
+    photo: bytes,
+    model: Model,
+    label: int | None,
+    picture: bool,
+    queue_s: float,
+) -> RenderedResponse:
+    found = inspector.explain(photo, model, label, queue_s)
     crop = model.manifest.input.crop
     if picture:
-        return rendered(model, found.stages, found.overlay(crop), PNG)
+        return render_response(model, found.stages, found.overlay(crop), PNG)
     body = Explained(
         model=model.name,
         version=model.version,
@@ -83,18 +90,18 @@ def _explain(
         index=found.label,
         probability=round(float(found.probabilities[found.label]), DECIMALS),
         method=found.method,
-        map=rounded_off(found.map).tolist(),
+        map=rounded_for_json(found.map).tolist(),
         bias=_maybe(found.bias),
         temperature=_maybe(found.temperature),
         box=_box(found, crop),
-        image=image_of(found.looked),
+        image=image_info(found.prepared),
     )
-    return rendered(model, found.stages, body.model_dump_json().encode())
+    return render_response(model, found.stages, body.model_dump_json().encode())
 
 
 def _box(found: Explanation, crop: float) -> Box:
     """What part of the photo the map covers: the share `crop` of its centre square."""
-    picture = found.looked.picture
+    picture = found.prepared.picture
     side = min(picture.width, picture.height) * crop
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     return Box(left=left, top=top, width=side, height=side)

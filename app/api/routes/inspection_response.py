@@ -11,7 +11,7 @@ from app import errors
 from app.api.problems import responses
 from app.api.schemas.classification import Image
 from app.runtime.classifier import Stages
-from app.runtime.inspection import Looked
+from app.runtime.inspection import PreparedPhoto
 from app.runtime.loaded_model import Model
 
 JSON, PNG = "application/json", "image/png"
@@ -40,7 +40,7 @@ PHOTO_ERRORS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Rendered:
+class RenderedResponse:
     """One photo, answered."""
 
     model: str
@@ -54,18 +54,22 @@ class Rendered:
         return Response(self.body, media_type=self.media_type, headers={"Vary": "Accept"})
 
 
-def rendered(model: Model, stages: Stages, body: bytes, media_type: str = JSON) -> Rendered:
+def render_response(
+    model: Model, stages: Stages, body: bytes, media_type: str = JSON
+) -> RenderedResponse:
     """`body`, with whose answer it is."""
-    return Rendered(model.name, model.version, stages, body, media_type)
+    return RenderedResponse(model.name, model.version, stages, body, media_type)
 
 
-def image_of(looked: Looked) -> Image:
+def image_info(prepared: PreparedPhoto) -> Image:
     """What was found in the file."""
-    picture = looked.picture
+    picture = prepared.picture
     return Image(format=picture.format, width=picture.width, height=picture.height)
 
 
-def answers(schema: str, example: dict[str, Any], picture: str) -> dict[int | str, dict[str, Any]]:
+def response_docs(
+    schema: str, example: dict[str, Any], picture: str
+) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of answers that are a `schema`, or `picture` as PNG."""
     return {
         200: {
@@ -82,7 +86,7 @@ def answers(schema: str, example: dict[str, Any], picture: str) -> dict[int | st
     }
 
 
-def only(outcome: Rendered | BaseException) -> Response:
+def single_response(outcome: RenderedResponse | BaseException) -> Response:
     """The answer to a question about one photo.
 
     Raises:
@@ -93,7 +97,7 @@ def only(outcome: Rendered | BaseException) -> Response:
     return outcome.response()
 
 
-def rounded_off(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def rounded_for_json(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Numbers as an answer writes them."""
     return values.astype(np.float64).round(DECIMALS)
 

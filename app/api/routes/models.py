@@ -11,7 +11,7 @@ from app.api.problems import responses
 from app.api.schemas.classification import ModelList, summary_of
 from app.api.schemas.model_details import ModelDetails, details_of
 from app.api.service import Service, ServiceDep
-from app.runtime.inspection import Inside, filter_grid
+from app.runtime.inspection import Inspector, filter_grid
 from app.runtime.loaded_model import Model
 
 Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
@@ -38,8 +38,8 @@ async def list_models(service: ServiceDep) -> ModelList:
 async def describe_model(name: str, service: ServiceDep, version: Version = None) -> ModelDetails:
     """One model's labels, input, layers, figures and origin."""
     entry, model = service.registry.find(name, version)
-    anatomy = await asyncio.to_thread(service.inside.anatomy, model)
-    return details_of(entry, model, service.registry, anatomy)
+    structure = await asyncio.to_thread(service.inspector.structure, model)
+    return details_of(entry, model, service.registry, structure)
 
 
 @router.get(
@@ -60,7 +60,7 @@ async def describe_model(name: str, service: ServiceDep, version: Version = None
 async def draw_filters(name: str, service: ServiceDep, version: Version = None) -> Response:
     """The pictures of the first layer's filters, in the order of its activation maps."""
     model = service.registry.resolve(name, version)
-    png = await asyncio.to_thread(_filters_png, service.inside, model)
+    png = await asyncio.to_thread(_filters_png, service.inspector, model)
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
@@ -100,8 +100,8 @@ async def unload_model(name: str, service: ServiceDep) -> ModelList:
     return _list(service)
 
 
-def _filters_png(inside: Inside, model: Model) -> bytes:
-    png, _ = filter_grid(inside.filters(model))
+def _filters_png(inspector: Inspector, model: Model) -> bytes:
+    png, _ = filter_grid(inspector.filters(model))
     return png
 
 

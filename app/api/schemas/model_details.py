@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.api.schemas.classification import ModelSummary, summary_of
 from app.api.schemas.inspection import FiltersInfo, GridLayout, LayerInfo
-from app.runtime.inspection import Anatomy, Filters, Grid
+from app.runtime.inspection import Filters, Grid, ModelStructure
 from app.runtime.loaded_model import Model
 from app.runtime.registry import Entry, Registry
 
@@ -39,7 +39,9 @@ class ModelDetails(ModelSummary):
     embedding: Annotated[bool, Field(description="Whether /embed answers.")]
 
 
-def details_of(entry: Entry, model: Model, registry: Registry, anatomy: Anatomy) -> ModelDetails:
+def details_of(
+    entry: Entry, model: Model, registry: Registry, structure: ModelStructure
+) -> ModelDetails:
     """The answer for one model that serves, with everything."""
     manifest = model.manifest
     told = manifest.model_dump(mode="json", include={"input", "metrics", "calibration", "training"})
@@ -48,10 +50,10 @@ def details_of(entry: Entry, model: Model, registry: Registry, anatomy: Anatomy)
         **told,
         label_names=[label.name for label in manifest.labels],
         label_ids=[label.id for label in manifest.labels],
-        layers=[LayerInfo(name=x.name, op=x.op, shape=list(x.shape)) for x in anatomy.layers],
-        first_layer=anatomy.first.name if anatomy.first else None,
-        filters=_filters_of(anatomy.filters) if anatomy.filters else None,
-        explained_by="class_activation_map" if anatomy.head else "occlusion",
+        layers=[LayerInfo(name=x.name, op=x.op, shape=list(x.shape)) for x in structure.layers],
+        first_layer=structure.first.name if structure.first else None,
+        filters=_filters_of(structure.filters) if structure.filters else None,
+        explained_by="class_activation_map" if structure.head else "occlusion",
         embedding="embedding" in model.session.outputs,
     )
 

@@ -15,24 +15,24 @@
 """
 
 from app.runtime.inspection.filters import Filters
-from app.runtime.inspection.inspector import Inside, label_index, require_embedding
+from app.runtime.inspection.inspector import Inspector, label_index, require_embedding
 from app.runtime.inspection.kernel import Kernel
-from app.runtime.inspection.layers import Anatomy, Layer
+from app.runtime.inspection.layers import Layer, ModelStructure
 from app.runtime.inspection.pictures import Grid, filter_grid
-from app.runtime.inspection.prepared_photo import Looked
+from app.runtime.inspection.prepared_photo import PreparedPhoto
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 
 __all__ = [
-    "Anatomy",
     "Embedding",
     "Explanation",
     "Filters",
     "Grid",
-    "Inside",
+    "Inspector",
     "Kernel",
     "Layer",
-    "Looked",
     "Maps",
+    "ModelStructure",
+    "PreparedPhoto",
     "filter_grid",
     "label_index",
     "require_embedding",

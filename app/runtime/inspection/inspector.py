@@ -22,9 +22,9 @@ from app.runtime.inspection import class_activation, occlusion, pictures
 from app.runtime.inspection.filters import Filters
 from app.runtime.inspection.kernel import Kernel, convolve
 from app.runtime.inspection.layer_sessions import LayerSessions
-from app.runtime.inspection.layers import Anatomy, Layer, read_anatomy
+from app.runtime.inspection.layers import Layer, ModelStructure, read_structure
 from app.runtime.inspection.pictures import Grid
-from app.runtime.inspection.prepared_photo import Looked, look
+from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_photo
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 from app.runtime.loaded_model import Model
 from app.runtime.session import Session
@@ -38,12 +38,12 @@ _CANVAS = Layer(CANVAS_LAYER, "Input", (3, vision.CANVAS, vision.CANVAS), "")
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    anatomy: Anatomy
+    structure: ModelStructure
     head: class_activation.CenteredHead | None
     sessions: LayerSessions
 
 
-class Inside:
+class Inspector:
     """Looks inside models.
 
     Args:
@@ -61,9 +61,9 @@ class Inside:
         """Of how many models something is held."""
         return len(self._opened)
 
-    def anatomy(self, model: Model) -> Anatomy:
+    def structure(self, model: Model) -> ModelStructure:
         """What `model` is made of; its graph is read the first time."""
-        return self._open(model).anatomy
+        return self._open(model).structure
 
     def filters(self, model: Model) -> Filters:
         """The first layer's filters.
@@ -71,7 +71,7 @@ class Inside:
         Raises:
             NotInModel: the first layer has none that could be shown.
         """
-        found = self.anatomy(model).filters
+        found = self.structure(model).filters
         if found is None:
             raise NotInModel(
                 f"Model {model.name!r} begins with no convolution over red, green and blue, so it "
@@ -87,13 +87,13 @@ class Inside:
             NotInModel: the model gives none.
         """
         require_embedding(model)
-        looked = look(photo, model, self._limits, queue_s)
-        (found,) = model.session.outputs_of(["embedding"], looked.pixels[np.newaxis])
+        prepared = prepare_photo(photo, model, self._limits, queue_s)
+        (found,) = model.session.outputs_of(["embedding"], prepared.pixels[np.newaxis])
         vector = found[0]
         if normalize:
             length = float(np.linalg.norm(vector.astype(np.float64)))
             vector = vector / np.float32(length) if length else vector
-        return Embedding(looked, looked.stages(), vector)
+        return Embedding(prepared, prepared.stages(), vector)
 
     def explain(
         self, photo: bytes, model: Model, label: int | None, queue_s: float = 0
@@ -111,16 +111,16 @@ class Inside:
             DeadlinePassed: the model is too slow for occlusion.
         """
         until = time.monotonic() + self._deadline_s - queue_s
-        looked = look(photo, model, self._limits, queue_s)
+        prepared = prepare_photo(photo, model, self._limits, queue_s)
         opened = self._open(model)
         if opened.head is None:
-            return self._occluded(model, looked, label, until)
-        probabilities, activation = self._pooled(model, opened, looked)
+            return self._occluded(model, prepared, label, until)
+        probabilities, activation = self._pooled(model, opened, prepared)
         chosen = int(probabilities.argmax()) if label is None else label
         found = class_activation.class_map(opened.head, activation, chosen)
         return Explanation(
-            looked=looked,
-            stages=looked.stages(),
+            prepared=prepared,
+            stages=prepared.stages(),
             label=chosen,
             probabilities=probabilities,
             method="class_activation_map",
@@ -135,15 +135,15 @@ class Inside:
         Raises:
             NotInModel: there is none.
         """
-        anatomy = self.anatomy(model)
+        structure = self.structure(model)
         if name is None:
-            if anatomy.first is None:
+            if structure.first is None:
                 raise NotInModel(
                     f"Model {model.name!r} has no convolution. Name a layer that "
                     f"GET /api/v1/models/{model.name} lists."
                 )
-            return anatomy.first
-        for layer in (*anatomy.layers, _CANVAS):
+            return structure.first
+        for layer in (*structure.layers, _CANVAS):
             if layer.name == name:
                 return layer
         raise NotInModel(
@@ -168,19 +168,19 @@ class Inside:
             NotInModel: there is no such layer.
         """
         layer = self.layer(model, name)
-        looked = look(photo, model, self._limits, queue_s)
+        prepared = prepare_photo(photo, model, self._limits, queue_s)
         if layer is _CANVAS:
-            return _canvas(looked)
-        values = self._open(model).sessions.run(layer.tensor, looked.pixels[np.newaxis])[0]
+            return _canvas(prepared)
+        values = self._open(model).sessions.run(layer.tensor, prepared.pixels[np.newaxis])[0]
         scale = pictures.scale_of(values)
         channels: Sequence[int] = range(len(values))
         if top is not None:
             means = values.reshape(len(values), -1).mean(axis=1)
             channels = np.argsort(-means, kind="stable")[:top].tolist()
             values = values[channels]
-        stages = looked.stages()
+        stages = prepared.stages()
         png, grid = pictures.map_grid(values, scale)
-        return Maps(looked, stages, layer, tuple(channels), values, scale, png, grid)
+        return Maps(prepared, stages, layer, tuple(channels), values, scale, png, grid)
 
     def own(self, photo: bytes, model: Model, filter: Kernel, queue_s: float = 0) -> Maps:
         """What a filter of the user's own makes of one photo's canvas.
@@ -188,12 +188,12 @@ class Inside:
         Raises:
             InputError: the photo can't be used; the subclass says why.
         """
-        looked = look(photo, model, self._limits, queue_s)
-        found = convolve(looked.canvas, filter)
-        stages, scale = looked.stages(), pictures.scale_of(found)
+        prepared = prepare_photo(photo, model, self._limits, queue_s)
+        found = convolve(prepared.canvas, filter)
+        stages, scale = prepared.stages(), pictures.scale_of(found)
         layer = Layer(KERNEL_LAYER, "Conv", (1, *found.shape), "")
         png, grid = pictures.map_picture(found, scale)
-        return Maps(looked, stages, layer, (0,), found[np.newaxis], scale, png, grid)
+        return Maps(prepared, stages, layer, (0,), found[np.newaxis], scale, png, grid)
 
     def _open(self, model: Model) -> _Opened:
         with self._opening:
@@ -201,35 +201,35 @@ class Inside:
             if opened is None:
                 # of the bundle alone: a session that is held here would never go
                 locate = partial(model.bundle.unchanged, MODEL_FILES[model.session.precision])
-                anatomy = read_anatomy(locate())
-                head = class_activation.centered(anatomy.head) if anatomy.head else None
-                opened = _Opened(anatomy, head, LayerSessions(locate))
+                structure = read_structure(locate())
+                head = class_activation.centered(structure.head) if structure.head else None
+                opened = _Opened(structure, head, LayerSessions(locate))
                 self._opened[model.session] = opened
                 host.release_memory()  # the whole graph was read, and little of it is kept
             return opened
 
     def _pooled(
-        self, model: Model, opened: _Opened, looked: Looked
+        self, model: Model, opened: _Opened, prepared: PreparedPhoto
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities (K,) and what is pooled before them (D, h, w); of one run if it can be."""
-        head = opened.anatomy.head
+        head = opened.structure.head
         assert head is not None
-        batch = looked.pixels[np.newaxis]
+        batch = prepared.pixels[np.newaxis]
         if head.activation in model.session.outputs:
             both = model.session.outputs_of(["probabilities", head.activation], batch)
             return both[0][0], both[1][0]
         return model.session.run(batch)[0], opened.sessions.run(head.activation, batch)[0]
 
     def _occluded(
-        self, model: Model, looked: Looked, label: int | None, until: float
+        self, model: Model, prepared: PreparedPhoto, label: int | None, until: float
     ) -> Explanation:
-        probabilities = model.session.run(looked.pixels[np.newaxis])[0]
+        probabilities = model.session.run(prepared.pixels[np.newaxis])[0]
         chosen = int(probabilities.argmax()) if label is None else label
         side = occlusion.cells(model.service_s, self._deadline_s)
-        found = occlusion.occlusion_map(model.session, looked.pixels, chosen, side, until)
+        found = occlusion.occlusion_map(model.session, prepared.pixels, chosen, side, until)
         return Explanation(
-            looked=looked,
-            stages=looked.stages(),
+            prepared=prepared,
+            stages=prepared.stages(),
             label=chosen,
             probabilities=probabilities,
             method="occlusion",
@@ -237,10 +237,10 @@ class Inside:
         )
 
 
-def _canvas(looked: Looked) -> Maps:
-    png, grid = pictures.png(looked.canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
-    values = np.moveaxis(looked.canvas, -1, 0).astype(np.float32)
-    return Maps(looked, looked.stages(), _CANVAS, (0, 1, 2), values, (0.0, 255.0), png, grid)
+def _canvas(prepared: PreparedPhoto) -> Maps:
+    png, grid = pictures.png(prepared.canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
+    values = np.moveaxis(prepared.canvas, -1, 0).astype(np.float32)
+    return Maps(prepared, prepared.stages(), _CANVAS, (0, 1, 2), values, (0.0, 255.0), png, grid)
 
 
 def require_embedding(model: Model) -> None:

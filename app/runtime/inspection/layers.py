@@ -42,7 +42,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class ModelStructure:
     """What is known of a model's inside."""
 
     path: Path
@@ -56,11 +56,13 @@ class Anatomy:
     """None where the head isn't pooled and linear."""
 
 
-def read_anatomy(path: Path) -> Anatomy:
+def read_structure(path: Path) -> ModelStructure:
     """Read the ONNX file at `path`."""
     graph = Graph(path)
     layers = _layers(graph)
-    return Anatomy(path, layers, _first(graph, layers), first_filters(graph), pooled_head(graph))
+    return ModelStructure(
+        path, layers, _first(graph, layers), first_filters(graph), pooled_head(graph)
+    )
 
 
 def _layers(graph: Graph) -> tuple[Layer, ...]:

@@ -12,7 +12,7 @@ from app.runtime.loaded_model import Model
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class PreparedPhoto:
     """A photo as a model reads it."""
 
     picture: vision.Picture
@@ -34,7 +34,9 @@ class Looked:
         return Stages(self.queue_s, self.decode_s, self.resize_s, so_far)
 
 
-def look(photo: bytes, model: Model, limits: vision.Limits, queue_s: float) -> Looked:
+def prepare_photo(
+    photo: bytes, model: Model, limits: vision.Limits, queue_s: float
+) -> PreparedPhoto:
     """Decode and resize one photo.
 
     Raises:
@@ -45,7 +47,7 @@ def look(photo: bytes, model: Model, limits: vision.Limits, queue_s: float) -> L
     decoded = time.perf_counter()
     pixels = vision.resize(picture, model.manifest.input)
     resized = time.perf_counter()
-    return Looked(
+    return PreparedPhoto(
         picture=picture,
         pixels=pixels,
         queue_s=queue_s,

@@ -11,7 +11,7 @@ from app.runtime.classifier import Stages
 from app.runtime.inspection import pictures
 from app.runtime.inspection.layers import Layer
 from app.runtime.inspection.pictures import Grid
-from app.runtime.inspection.prepared_photo import Looked
+from app.runtime.inspection.prepared_photo import PreparedPhoto
 
 Method = Literal["class_activation_map", "occlusion"]
 
@@ -20,7 +20,7 @@ Method = Literal["class_activation_map", "occlusion"]
 class Embedding:
     """The vector that the last layer reads."""
 
-    looked: Looked
+    prepared: PreparedPhoto
     stages: Stages
     vector: NDArray[np.float32]
     """(D,)."""
@@ -30,7 +30,7 @@ class Embedding:
 class Explanation:
     """Where a label comes from."""
 
-    looked: Looked
+    prepared: PreparedPhoto
     stages: Stages
     label: int
     probabilities: NDArray[np.float32]
@@ -46,14 +46,14 @@ class Explanation:
     def overlay(self, crop: float) -> bytes:
         """PNG of the canvas, with the map where it speaks for the label."""
         side = round(crop * vision.CANVAS)
-        return pictures.png(pictures.overlay(self.looked.canvas, self.map, side))
+        return pictures.png(pictures.overlay(self.prepared.canvas, self.map, side))
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
     """What a layer made of a photo; the canvas and a filter of the user's own count as layers."""
 
-    looked: Looked
+    prepared: PreparedPhoto
     stages: Stages
     layer: Layer
     channels: tuple[int, ...]

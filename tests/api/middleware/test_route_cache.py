@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, Header, Request, Response
 
 from app.api.auth import key_of
-from app.api.middleware.route_cache import MAX_URLS, ValidatedOnce
+from app.api.middleware.route_cache import MAX_URLS, CachedRoute
 from app.api.service import ServiceDep
 
 
@@ -68,13 +68,13 @@ def test_the_key_is_asked_for_every_time(serve, photo, make_bundle):
 
 
 def test_what_is_kept_is_bounded(client, photo):
-    remembered = client.app.state.remembered
-    before = len(remembered)
+    route_cache = client.app.state.route_cache
+    before = len(route_cache)
     post(client, photo, f"/api/v1/classify?long={'x' * 600}")
-    assert len(remembered) == before
+    assert len(route_cache) == before
     for number in range(MAX_URLS + 44):
         client.post(f"/api/v1/classify?n={number}", content=b"no photo")
-    assert 0 < len(remembered) <= MAX_URLS
+    assert 0 < len(route_cache) <= MAX_URLS
 
 
 def test_an_error_is_told_alike_the_first_time_and_later(client):
@@ -105,7 +105,7 @@ def test_later_requests_are_counted_as_the_first(client, photo):
 
 
 def test_a_route_that_reads_more_than_its_url_is_refused():
-    router = APIRouter(route_class=ValidatedOnce)
+    router = APIRouter(route_class=CachedRoute)
 
     async def endpoint(
         request: Request, service: ServiceDep, accept: Annotated[str, Header()]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.api.inference import written
+from app.api.inference import write_response
 
 CLASSIFY = "/api/v1/classify"
 COLOURS = ("red", "green", "blue")
@@ -45,15 +45,15 @@ def label(result):
 )
 def test_a_raw_image_is_read_under_any_content_type(client, photo, content_type):
     headers = {} if content_type is None else {"Content-Type": content_type}
-    answer = client.post(CLASSIFY, content=photo("green"), headers=headers)
-    assert answer.status_code == 200
-    assert label(answer.json()) == "green"
+    response = client.post(CLASSIFY, content=photo("green"), headers=headers)
+    assert response.status_code == 200
+    assert label(response.json()) == "green"
 
 
 def test_the_answer_has_everything_that_is_promised(client, photo):
-    answer = client.post(CLASSIFY, content=photo("red", (600, 400)))
-    body = answer.json()
-    assert answer.headers["content-type"] == "application/json"
+    response = client.post(CLASSIFY, content=photo("red", (600, 400)))
+    body = response.json()
+    assert response.headers["content-type"] == "application/json"
     assert list(body) == ["model", "version", "predictions", "decision", "image"]
     assert (body["model"], body["version"], body["decision"]) == ("colours", 1, None)
     assert body["image"] == {"format": "jpeg", "width": 600, "height": 400}
@@ -101,19 +101,19 @@ def test_several_are_answered_in_the_order_in_which_they_were_sent(client, photo
 
 
 def test_a_fields_name_does_not_matter_and_plain_fields_are_passed_over(client, photo):
-    answer = client.post(
+    response = client.post(
         CLASSIFY,
         data={"note": "holiday"},
         files=[("image", ("a.jpg", photo("red"))), ("x[]", ("b", photo("blue")))],
     )
-    assert [label(r) for r in answer.json()["results"]] == ["red", "blue"]
+    assert [label(r) for r in response.json()["results"]] == ["red", "blue"]
 
 
 def test_a_bad_file_in_a_batch_fails_alone_with_its_own_problem(client, photo):
     contents = [photo("red"), b"text", photo("red")[:300], b"", b"II*\0", photo("blue")]
-    answer = client.post(CLASSIFY, files=files(*contents))
-    assert answer.status_code == 200
-    results = answer.json()["results"]
+    response = client.post(CLASSIFY, files=files(*contents))
+    assert response.status_code == 200
+    results = response.json()["results"]
     assert (label(results[0]), label(results[5])) == ("red", "blue")
     problems = [r["problem"] for r in results[1:5]]
     assert [(p["status"], p["code"]) for p in problems] == [
@@ -122,18 +122,18 @@ def test_a_bad_file_in_a_batch_fails_alone_with_its_own_problem(client, photo):
         (400, "not_an_image"),
         (415, "unsupported_format"),
     ]
-    assert {p["request_id"] for p in problems} == {answer.headers["x-request-id"]}
+    assert {p["request_id"] for p in problems} == {response.headers["x-request-id"]}
 
 
 def test_one_bad_multipart_file_is_a_problem_of_the_request(client):
-    answer = client.post(CLASSIFY, files=files(b"text"))
-    assert (answer.status_code, answer.json()["code"]) == (400, "not_an_image")
+    response = client.post(CLASSIFY, files=files(b"text"))
+    assert (response.status_code, response.json()["code"]) == (400, "not_an_image")
 
 
 def test_one_bad_file_with_batch_fails_alone(client):
-    answer = client.post(CLASSIFY, params={"batch": True}, files=files(b"text"))
-    assert answer.status_code == 200
-    assert answer.json()["results"][0]["problem"]["code"] == "not_an_image"
+    response = client.post(CLASSIFY, params={"batch": True}, files=files(b"text"))
+    assert response.status_code == 200
+    assert response.json()["results"][0]["problem"]["code"] == "not_an_image"
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (1000, 3)])
@@ -163,9 +163,9 @@ def test_min_probability_leaves_out_the_rest(client, photo):
     ids=str,
 )
 def test_a_wrong_parameter_is_refused_by_name(client, photo, params, named):
-    answer = client.post(CLASSIFY, params=params, content=photo("red"))
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad_parameter")
-    assert f"The query {named} is wrong: " in answer.json()["detail"]
+    response = client.post(CLASSIFY, params=params, content=photo("red"))
+    assert (response.status_code, response.json()["code"]) == (400, "bad_parameter")
+    assert f"The query {named} is wrong: " in response.json()["detail"]
 
 
 def test_model_and_version_choose_who_answers(make_bundle, serve, photo, tmp_path):
@@ -187,14 +187,14 @@ def test_model_and_version_choose_who_answers(make_bundle, serve, photo, tmp_pat
 
 @pytest.mark.parametrize("given", ["abc", "a" * 128, "9f.A_b:c/d+e=f-g"])
 def test_a_request_id_is_taken_over(client, photo, given):
-    answer = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": given})
-    assert answer.headers["x-request-id"] == given
+    response = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": given})
+    assert response.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "a b", "a" * 129, "{}", 'x"y', "ä"])
 def test_a_request_id_that_is_no_plain_one_is_replaced(client, given):
-    answer = client.get("/livez", headers={"X-Request-ID": given.encode("latin-1")})
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    response = client.get("/livez", headers={"X-Request-ID": given.encode("latin-1")})
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
 def test_every_request_has_an_id_of_its_own(client):
@@ -204,8 +204,8 @@ def test_every_request_has_an_id_of_its_own(client):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_server_timing_tells_the_stages(client, photo, count):
-    answer = client.post(CLASSIFY, files=files(*[photo("red")] * count))
-    parts = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    response = client.post(CLASSIFY, files=files(*[photo("red")] * count))
+    parts = dict(part.split(";dur=") for part in response.headers["server-timing"].split(", "))
     assert list(parts) == ["queue", "decode", "resize", "run", "total"]
     assert all(float(ms) >= 0 for ms in parts.values())
     assert float(parts["decode"]) > 0
@@ -213,8 +213,8 @@ def test_server_timing_tells_the_stages(client, photo, count):
 
 def test_a_client_that_speaks_the_plainest_http_is_answered(client, photo):
     """As curl --data-binary does: POST with the form's content type."""
-    with urllib.request.urlopen(f"{client.base_url}{CLASSIFY}", data=photo("blue")) as answer:
-        assert label(json.load(answer)) == "blue"
+    with urllib.request.urlopen(f"{client.base_url}{CLASSIFY}", data=photo("blue")) as response:
+        assert label(json.load(response)) == "blue"
 
 
 def test_sixteen_clients_at_once_each_get_their_own_answer(client, photo):
@@ -248,5 +248,5 @@ def test_a_batched_answer_equals_the_single_answers(client, photo, colours):
 
 @pytest.mark.parametrize(("numbers", "is_here"), [(5, True), (200, True), (201, False)])
 def test_only_a_short_answer_is_written_on_the_event_loop(numbers, is_here):
-    thread = asyncio.run(written(threading.get_ident, numbers))
+    thread = asyncio.run(write_response(threading.get_ident, numbers))
     assert (thread == threading.get_ident()) is is_here

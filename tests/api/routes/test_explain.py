@@ -21,7 +21,7 @@ def cat(imagenet):
     return (imagenet / "golden/chelsea.jpg").read_bytes()
 
 
-def image_of(answer):
+def image_info(answer):
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     return Image.open(io.BytesIO(answer.content))
 
@@ -70,7 +70,7 @@ def test_without_a_label_the_most_probable_is_explained(imagenet_client, cat):
 )
 def test_who_prefers_a_picture_gets_the_overlay(imagenet_client, cat, accept):
     answer = imagenet_client.post(EXPLAIN, content=cat, headers={"Accept": accept})
-    assert image_of(answer).size == (480, 480)
+    assert image_info(answer).size == (480, 480)
     assert answer.headers["vary"] == "Accept"
 
 
@@ -85,7 +85,7 @@ def test_who_does_not_gets_json(textbook_client, photo, accept):
 
 def test_two_labels_have_two_overlays(imagenet_client, cat):
     overlays = [
-        image_of(
+        image_info(
             imagenet_client.post(EXPLAIN, params={"label": name}, content=cat, headers=PNG)
         ).tobytes()
         for name in ("lynx", "window screen")
@@ -183,7 +183,7 @@ def test_the_maps_of_the_first_layer_with_their_statistics(textbook_client, phot
     grid, picture = body["grid"], Image.open(io.BytesIO(base64.b64decode(body["png"])))
     width = grid["gap"] + grid["columns"] * (grid["tile_width"] + grid["gap"])
     assert picture.size[0] == width
-    shown = image_of(textbook_client.post(ACTIVATIONS, content=photo("green"), headers=PNG))
+    shown = image_info(textbook_client.post(ACTIVATIONS, content=photo("green"), headers=PNG))
     assert shown.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
     timing = answer.headers["server-timing"]
     assert [part.split(";")[0] for part in timing.split(", ")] == [
@@ -248,7 +248,7 @@ def test_the_canvas_is_a_layer_too(textbook_client, photo):
     answer = textbook_client.post(
         ACTIVATIONS, params={"layer": "canvas"}, content=photo((10, 20, 30)), headers=PNG
     )
-    assert image_of(answer).getpixel((5, 5)) == pytest.approx((10, 20, 30), abs=2)
+    assert image_info(answer).getpixel((5, 5)) == pytest.approx((10, 20, 30), abs=2)
 
 
 def test_they_are_counted_and_logged_like_other_answers(textbook_client, photo):
@@ -263,9 +263,9 @@ def test_nothing_is_held_of_a_model_that_was_unloaded(make_bundle, textbook, ser
     boss = {"Authorization": "Bearer boss"}
     with serve(admin_key="boss") as client:
         client.post(ACTIVATIONS, content=photo("red"))
-        inside = client.app.state.service.inside
-        assert len(inside) == 1
+        inspector = client.app.state.service.inspector
+        assert len(inspector) == 1
         client.post("/api/v1/models/textbook/unload", headers=boss)
-        until(lambda: len(inside) == 0)
+        until(lambda: len(inspector) == 0)
         client.post("/api/v1/models/textbook/reload", headers=boss)
         assert client.post(EXPLAIN, content=photo("red")).json()["label"] == "red"

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from app import vision
-from app.runtime.inspection import Inside
+from app.runtime.inspection import Inspector
 from app.runtime.loaded_model import Model, load_model
 
 ANY = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
 
 
 @pytest.fixture
-def inside() -> Inside:
-    return Inside(ANY, deadline_s=10)
+def inside() -> Inspector:
+    return Inspector(ANY, deadline_s=10)
 
 
 @pytest.fixture

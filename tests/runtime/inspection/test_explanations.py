@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.errors import DeadlinePassed, NotInModel
 from app.runtime.inspection import class_activation, label_index, occlusion
-from app.runtime.inspection.layers import read_anatomy
+from app.runtime.inspection.layers import read_structure
 from app.runtime.session import Session
 
 PHOTOS = os.environ.get("HUBEL_TEST_PHOTOS")
@@ -27,7 +27,7 @@ def softmax(logits):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_maps_of_all_labels_give_the_probabilities_back(imagenet, pixels, precision):
     file = imagenet / {"fp32": "model.onnx", "int8": "model.int8.onnx"}[precision]
-    head = class_activation.centered(read_anatomy(file).head)
+    head = class_activation.centered(read_structure(file).head)
     session = Session(file, "cpu", precision)
     probabilities, activation = session.outputs_of(["probabilities", "activation"], pixels)
     for told, features in zip(probabilities, activation, strict=True):

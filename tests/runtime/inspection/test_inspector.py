@@ -35,7 +35,7 @@ model = service.registry.resolve("imagenet")
 photo = Path({str(imagenet / "golden/coffee.jpg")!r}).read_bytes()
 classify(photo, model, Query(), service.classifier.limits)
 assert "onnx" not in sys.modules, "the start pays for onnx"
-service.inside.explain(photo, model, None)
+service.inspector.explain(photo, model, None)
 assert "onnx" in sys.modules
 """
     root = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from app.runtime.inspection.layer_sessions import MOST, LayerSessions
-from app.runtime.inspection.layers import read_anatomy
+from app.runtime.inspection.layers import read_structure
 
 
 def saved(tmp_path, graph):
@@ -34,8 +34,8 @@ def chain(nodes, constants, size=8, classes=2, image=None):
 
 
 def test_the_layers_of_the_textbook_network_and_their_shapes(tmp_path, textbook):
-    anatomy = read_anatomy(saved(tmp_path, textbook))
-    assert [(layer.name, layer.op, layer.shape) for layer in anatomy.layers] == [
+    structure = read_structure(saved(tmp_path, textbook))
+    assert [(layer.name, layer.op, layer.shape) for layer in structure.layers] == [
         ("planes", "Transpose", (3, 32, 32)),
         ("conv1.conv", "Conv", (6, 28, 28)),
         ("conv1", "Relu", (6, 28, 28)),
@@ -47,20 +47,20 @@ def test_the_layers_of_the_textbook_network_and_their_shapes(tmp_path, textbook)
         ("logits", "Gemm", (3,)),
         ("probabilities", "Softmax", (3,)),
     ]
-    assert anatomy.first.name == "conv1"
-    assert anatomy.filters.weights.shape == (6, 3, 5, 5)
-    assert anatomy.head is None
+    assert structure.first.name == "conv1"
+    assert structure.filters.weights.shape == (6, 3, 5, 5)
+    assert structure.head is None
 
 
 def test_a_graph_without_a_convolution_has_vectors_only(tmp_path, graph):
-    anatomy = read_anatomy(saved(tmp_path, graph()))
-    assert [layer.name for layer in anatomy.layers] == ["embedding", "logits", "probabilities"]
-    assert (anatomy.first, anatomy.filters, anatomy.head) == (None, None, None)
+    structure = read_structure(saved(tmp_path, graph()))
+    assert [layer.name for layer in structure.layers] == ["embedding", "logits", "probabilities"]
+    assert (structure.first, structure.filters, structure.head) == (None, None, None)
 
 
 def test_both_files_of_the_default_model_call_their_layers_alike(imagenet):
-    fp32 = read_anatomy(imagenet / "model.onnx")
-    int8 = read_anatomy(imagenet / "model.int8.onnx")
+    fp32 = read_structure(imagenet / "model.onnx")
+    int8 = read_structure(imagenet / "model.int8.onnx")
     shapes = {layer.name: layer.shape for layer in fp32.layers}
     assert len(int8.layers) > 50
     assert all(shapes[layer.name] == layer.shape for layer in int8.layers)
@@ -78,13 +78,13 @@ def test_both_files_of_the_default_model_call_their_layers_alike(imagenet):
 
 def test_a_layer_of_the_int8_file_is_the_layer_of_the_fp32_file_but_for_rounding(imagenet, pixels):
     fp32, int8 = (
-        (read_anatomy(path), LayerSessions(partial(Path, path)))
+        (read_structure(path), LayerSessions(partial(Path, path)))
         for path in (imagenet / "model.onnx", imagenet / "model.int8.onnx")
     )
     for name in ("stem", "blocks.2", "embedding"):
         whole, rounded = (
-            sessions.run(next(x.tensor for x in anatomy.layers if x.name == name), pixels)
-            for anatomy, sessions in (fp32, int8)
+            sessions.run(next(x.tensor for x in structure.layers if x.name == name), pixels)
+            for structure, sessions in (fp32, int8)
         )
         likeness = np.corrcoef(whole.ravel(), rounded.ravel())[0, 1]
         assert likeness > 0.9, name
@@ -145,7 +145,7 @@ WEIGHTS = {"w": np.ones((4, 3, 3, 3)) / 1000}
     ],
 )
 def test_pooled_linear_heads_are_found_however_they_are_written(tmp_path, nodes, constants):
-    head = read_anatomy(saved(tmp_path, chain(FRONT + nodes, WEIGHTS | constants))).head
+    head = read_structure(saved(tmp_path, chain(FRONT + nodes, WEIGHTS | constants))).head
     np.testing.assert_array_equal(head.weight, np.arange(8).reshape(4, 2).T)
     np.testing.assert_array_equal(head.bias, [1, 2])
     assert head.activation == "a"
@@ -187,7 +187,7 @@ def test_pooled_linear_heads_are_found_however_they_are_written(tmp_path, nodes,
 )
 def test_what_is_no_pooled_linear_head_is_not_taken_for_one(tmp_path, nodes):
     graph = chain(FRONT + nodes, WEIGHTS | {"h": np.ones((4, 2))})
-    assert read_anatomy(saved(tmp_path, graph)).head is None
+    assert read_structure(saved(tmp_path, graph)).head is None
 
 
 def test_the_default_layer_follows_normalisation_and_swish(tmp_path):
@@ -202,4 +202,4 @@ def test_the_default_layer_follows_normalisation_and_swish(tmp_path):
         NODE("Softmax", ["l"], ["probabilities"]),
     ]
     graph = chain(nodes, WEIGHTS | {"n": np.ones(4), "h": np.ones((4, 2))})
-    assert read_anatomy(saved(tmp_path, graph)).first.name == "swish"
+    assert read_structure(saved(tmp_path, graph)).first.name == "swish"

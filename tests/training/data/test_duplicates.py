@@ -16,7 +16,7 @@ SPEC = InputSpec(size=32, crop=1.0, resample="box")
 
 @pytest.fixture
 def looked_at(tmp_path):
-    def look(**files):
+    def original(**files):
         """Files by name, `__` for the slash."""
         for name, content in files.items():
             path = tmp_path / "data" / f"{name.replace('__', '/')}.jpg"
@@ -29,7 +29,7 @@ def looked_at(tmp_path):
         names = [photos[index].file.name for index in findings.used(photos, doubles)]
         return doubles, names, {finding.kind: finding.names for finding in found.found}
 
-    return look
+    return original
 
 
 def plain(colour):

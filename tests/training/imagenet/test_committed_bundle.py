@@ -74,8 +74,8 @@ def test_class_activation_maps_add_up_to_the_probabilities(imagenet, pixels, pre
     session = ort.InferenceSession(
         imagenet.model_path(precision), providers=["CPUExecutionProvider"]
     )
-    wanted = ["probabilities", "embedding", "activation"]
-    probabilities, embedding, activation = session.run(wanted, {"image": pixels})
+    expected = ["probabilities", "embedding", "activation"]
+    probabilities, embedding, activation = session.run(expected, {"image": pixels})
     constants = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in onnx.load(imagenet.model_path(precision)).graph.initializer

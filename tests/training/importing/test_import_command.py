@@ -126,15 +126,15 @@ def test_pixels_are_normalised_as_told(saved, made, mean, std, white):
     normal = ("--mean", mean, "--std", std, "--pixel-range", str(white))
     bundle = made(file, "--output-kind", "logits", normal=normal)
     numbers = [[float(each) for each in text.split(",")] for text in (mean, std)]
-    wanted = _softmax(_wanted(file, _pixels(), "nchw", *numbers, white=float(white)))
-    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=1e-4)
+    expected = _softmax(_wanted(file, _pixels(), "nchw", *numbers, white=float(white)))
+    assert _given(bundle, _pixels())[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_channels_may_be_the_other_way_round(saved, made):
     file = saved()
     bundle = made(file, "--channels", "bgr")
-    wanted = _wanted(file, _pixels()[..., ::-1])
-    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=1e-5)
+    expected = _wanted(file, _pixels()[..., ::-1])
+    assert _given(bundle, _pixels())[0] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_probabilities_of_another_making_are_taken_as_they_are(saved, made):
 def test_half_precision_is_wrapped(saved, made):
     file = saved(dtype="float16")
     bundle = made(file)
-    wanted = _wanted(file, _pixels(), dtype=np.float16)
-    assert _given(bundle, _pixels())[0] == pytest.approx(wanted, abs=2e-3)
+    expected = _wanted(file, _pixels(), dtype=np.float16)
+    assert _given(bundle, _pixels())[0] == pytest.approx(expected, abs=2e-3)
 
 
 def test_weights_in_files_beside_it_are_brought_along(saved, made, tmp_path):

@@ -18,10 +18,10 @@ def _weight(outputs=16, width=48, seed=1):
     return np.random.default_rng(seed).normal(size=(outputs, width, 1, 1)).astype(np.float32)
 
 
-def _squared_error(weight, patches, wanted):
+def _squared_error(weight, patches, expected):
     """Of each output around its mean, on patches of one group."""
     given = patches[0] @ weight.reshape(len(weight), -1).T
-    return float(np.var(given - wanted, axis=0).mean())
+    return float(np.var(given - expected, axis=0).mean())
 
 
 def _by_itself(weight):
@@ -32,9 +32,9 @@ def _by_itself(weight):
 def test_errors_make_up_for_one_another_on_what_is_read():
     weight, patches = _weight(), _correlated(count=6000)
     seen, fresh = patches[:, :4000], patches[:, 4000:]
-    wanted = fresh[0] @ weight[:, :, 0, 0].T
-    alone = _squared_error(_by_itself(weight), fresh, wanted)
-    together = _squared_error(rounded(weight, Moments.of(seen)).weight, fresh, wanted)
+    expected = fresh[0] @ weight[:, :, 0, 0].T
+    alone = _squared_error(_by_itself(weight), fresh, expected)
+    together = _squared_error(rounded(weight, Moments.of(seen)).weight, fresh, expected)
     assert together < alone / 4
 
 
@@ -75,12 +75,12 @@ def test_more_weights_than_a_block_holds_come_out_as_the_method_says():
     order = np.argsort(-variance)
     shifts = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
     rest = rest[:, order]
-    wanted = np.zeros_like(rest)
+    expected = np.zeros_like(rest)
     for column in range(150):
-        wanted[:, column] = np.clip(np.rint(rest[:, column]), -LARGEST, LARGEST)
-        error = (rest[:, column] - wanted[:, column]) / shifts[column, column]
+        expected[:, column] = np.clip(np.rint(rest[:, column]), -LARGEST, LARGEST)
+        error = (rest[:, column] - expected[:, column]) / shifts[column, column]
         rest[:, column:] -= error[:, None] * shifts[column, column:]
-    back = wanted[:, np.argsort(order)]
+    back = expected[:, np.argsort(order)]
     assert (
         given.integers[:, :, 0, 0] == back
     ).mean() > 0.99  # covariances differ in their last bits
@@ -115,5 +115,5 @@ def test_moments_add_up():
     sums = Moments.of(patches[:, :10])
     sums += Moments.of(patches[:, 10:])
     assert sums.mean[0] == pytest.approx(patches[0].mean(axis=0), rel=1e-5)
-    wanted = np.cov(patches[0], rowvar=False, bias=True)
-    assert sums.covariance[0] == pytest.approx(wanted, abs=1e-3)
+    expected = np.cov(patches[0], rowvar=False, bias=True)
+    assert sums.covariance[0] == pytest.approx(expected, abs=1e-3)

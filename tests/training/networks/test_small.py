@@ -61,8 +61,8 @@ def test_a_filter_is_a_sum_of_products_at_each_position(pixels):
     conv = _network("textbook", 32, pixels).units["conv1"].conv
     image = normalize(torch.from_numpy(pixels[:1]))
     patch = image[0, :, 7:12, 20:25]
-    wanted = (patch * conv.weight[3]).sum() + conv.bias[3]
-    assert conv(image)[0, 3, 7, 20].item() == pytest.approx(wanted.item(), abs=1e-5)
+    expected = (patch * conv.weight[3]).sum() + conv.bias[3]
+    assert conv(image)[0, 3, 7, 20].item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["textbook", "fast"])
@@ -122,7 +122,7 @@ def test_fasts_class_activation_maps_add_up_to_its_logits(pixels, tmp_path):
 def test_int8_stays_near_fp32(name, pixels, tmp_path):
     onnx.save(export(_network(name, 32, pixels), 32), tmp_path / "fp32.onnx")
     quantize(tmp_path / "fp32.onnx", pixels, tmp_path / "int8.onnx")
-    wanted, given = (
+    expected, given = (
         Session(tmp_path / f"{which}.onnx", "cpu", which).run(pixels) for which in ("fp32", "int8")
     )
-    assert np.abs(wanted - given).max() < 0.05
+    assert np.abs(expected - given).max() < 0.05

@@ -117,9 +117,9 @@ def test_class_activation_maps_add_up_to_the_probabilities(graph, network, pixel
 
 
 def test_onnx_runtime_gives_what_pytorch_gives(network, folder, pixels):
-    wanted = softmax(logits_of(network, pixels) / TEMPERATURE)
+    expected = softmax(logits_of(network, pixels) / TEMPERATURE)
     given = probabilities_of(Session(folder / "fp32.onnx", "cpu", "fp32"), pixels)
-    assert check_parity(wanted, given) < 1e-5
+    assert check_parity(expected, given) < 1e-5
 
 
 def test_a_changed_weight_is_a_parity_miss(network, pixels, tmp_path):
@@ -140,10 +140,10 @@ def test_a_graph_that_gives_no_number_is_a_parity_miss():
 
 
 def test_int8_stays_near_fp32(folder, pixels):
-    wanted, given = (_run(folder / f"{which}.onnx", pixels) for which in ("fp32", "int8"))
-    assert np.abs(wanted["probabilities"] - given["probabilities"]).max() < 0.05
-    drift = (given["embedding"] - wanted["embedding"]).mean()
-    assert abs(drift) < 0.01 * wanted["embedding"].mean()
+    expected, given = (_run(folder / f"{which}.onnx", pixels) for which in ("fp32", "int8"))
+    assert np.abs(expected["probabilities"] - given["probabilities"]).max() < 0.05
+    drift = (given["embedding"] - expected["embedding"]).mean()
+    assert abs(drift) < 0.01 * expected["embedding"].mean()
 
 
 def test_onnx_runtime_computes_int8_in_integers(folder, tmp_path):

@@ -25,8 +25,10 @@ SMALL = InputSpec(size=64, crop=1.0, resample="box")
 """What makes a test of the whole network quick."""
 
 
-def _train(data, output, chosen, tell=lambda _: None, seed=0):
-    return pipeline.train(pipeline.Arguments(data, output, chosen, "blobs", 1, seed), tell)
+def _train(data, output, selected, report_progress=lambda _: None, seed=0):
+    return pipeline.train(
+        pipeline.Arguments(data, output, selected, "blobs", 1, seed), report_progress
+    )
 
 
 def _weights(folder):
@@ -107,11 +109,11 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
     finetuned, blobs_of_two, tmp_path, monkeypatch
 ):
     output, told = tmp_path / "blobs", []
-    chosen = FinetuneRecipe(epochs=3, input=SMALL)
+    selected = FinetuneRecipe(epochs=3, input=SMALL)
     with monkeypatch.context() as patch:
         _interrupt(patch, after=1)
         with pytest.raises(KeyboardInterrupt):
-            _train(blobs_of_two, output, chosen, told.append)
+            _train(blobs_of_two, output, selected, told.append)
     assert told[-1] == "stopped; the same command with --resume goes on after the last whole epoch"
     assert [path.name for path in tmp_path.iterdir()] == [".blobs.checkpoint"]
     resumed = FinetuneRecipe(epochs=3, input=SMALL, resume=True)
@@ -124,8 +126,8 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
 @pytest.mark.parametrize(("network", "epochs"), [("textbook", 6), ("fast", 25)])
 def test_scratch_makes_a_bundle_that_serves(blobs_of_two, tmp_path, blob, network, epochs):
     output = tmp_path / "blobs"
-    chosen = ScratchRecipe(network=network, epochs=epochs)
-    manifest = _train(blobs_of_two, output, chosen).bundle.manifest
+    selected = ScratchRecipe(network=network, epochs=epochs)
+    manifest = _train(blobs_of_two, output, selected).bundle.manifest
     assert manifest.input == InputSpec(size=32, crop=1.0, resample="box")
     assert manifest.training.arguments["network"] == network
     assert f"`{network}`" in (output / "README.md").read_text()
@@ -184,14 +186,14 @@ def test_without_torch_it_says_how_to_get_it(blobs_of_two, tmp_path, monkeypatch
 
 
 def test_few_photos_still_make_batches(blobs_of_two):
-    regime = ScratchRecipe(network="fast")._regime(20)
-    assert regime.batch == 16
-    assert ScratchRecipe(network="fast")._regime(46_000).batch == 1000
-    assert scratch.EPOCHS["fast"] == regime.epochs
+    config = ScratchRecipe(network="fast")._config(20)
+    assert config.batch == 16
+    assert ScratchRecipe(network="fast")._config(46_000).batch == 1000
+    assert scratch.EPOCHS["fast"] == config.epochs
 
 
 @pytest.mark.parametrize(("size", "sides"), [(32, [20, 26, 32]), (9, [9, 9, 9])])
 def test_fast_sees_small_pictures_first_and_whole_ones_last(size, sides):
-    side = ScratchRecipe(network="fast", size=size)._regime(1000).side
+    side = ScratchRecipe(network="fast", size=size)._config(1000).side
     assert [side(done) for done in (0.0, 0.5, 0.99)] == sides
-    assert ScratchRecipe(network="textbook")._regime(1000).side is None
+    assert ScratchRecipe(network="textbook")._config(1000).side is None

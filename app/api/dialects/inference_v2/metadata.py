@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from app import __version__, errors
 from app.api.auth import require_key
-from app.api.dialects.documented import errors_in
+from app.api.dialects.documented import error_docs
 from app.api.dialects.inference_v2.request import INPUT, OUTPUT
 from app.api.dialects.inference_v2.schemas import (
     ModelConfig,
@@ -37,11 +37,11 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(
-    dependencies=[Depends(require_key)], responses=errors_in(error_alone, errors.Unauthenticated)
+    dependencies=[Depends(require_key)], responses=error_docs(error_alone, errors.Unauthenticated)
 )
 _of_models = APIRouter(
     prefix="/models/{name}",
-    responses=errors_in(error_alone, errors.UnknownModel, errors.ModelNotReady),
+    responses=error_docs(error_alone, errors.UnknownModel, errors.ModelNotReady),
 )
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
-from app.api.dialects.documented import errors_in
+from app.api.dialects.documented import error_docs
 from app.api.dialects.inference_v2.schemas import IndexEntry
 from app.api.error_shapes import error_alone
 from app.api.request.body import read_body
@@ -21,7 +21,7 @@ _MAX_BODY_BYTES = 64 * 1024
 router = APIRouter(
     prefix="/repository",
     dependencies=[Depends(require_key)],
-    responses=errors_in(error_alone, errors.Unauthenticated, errors.BadParameter),
+    responses=error_docs(error_alone, errors.Unauthenticated, errors.BadParameter),
 )
 
 
@@ -60,7 +60,7 @@ async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
     response_class=Response,
     responses={
         200: {"description": "The highest version answers; no body."},
-        **errors_in(error_alone, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
+        **error_docs(error_alone, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
     },
     openapi_extra=_takes({"parameters": {"type": "object"}}),
 )
@@ -87,7 +87,7 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
     response_class=Response,
     responses={
         200: {"description": "No version answers any more; no body."},
-        **errors_in(error_alone, errors.Forbidden, errors.UnknownModel),
+        **error_docs(error_alone, errors.Forbidden, errors.UnknownModel),
     },
     openapi_extra=_takes({"parameters": {"type": "object"}}),
 )
