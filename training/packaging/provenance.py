@@ -25,13 +25,30 @@ def versions(*trained_by: str) -> dict[str, str]:
     }
 
 
-def git_commit() -> str | None:
-    """The commit that is checked out, with `-dirty` where files differ; None without git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+def git_commit(folder: Path = Path(__file__).parent) -> str | None:
+    """Return the commit checked out in `folder`, `-dirty` where files differ; None without git.
+
+    `git describe --dirty` is not used: it rewrites the repository's index.
+    """
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch"]
     try:
         done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+            [*command, "--untracked-files=no"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return _commit(done.stdout)
+
+
+def _commit(status: str) -> str | None:
+    """Read the commit from `git status`: headers after '#', then one line for each changed file."""
+    lines = status.splitlines()
+    headers = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    commit = headers.get("branch.oid")
+    if commit is None or commit == "(initial)":
+        return None
+    return commit if all(line.startswith("#") for line in lines) else f"{commit}-dirty"
