@@ -2,7 +2,7 @@
 
 content    what a report tells, as data; it knows no recipe
 tables     figures by class, who is taken for whom
-plots      matplotlib -> SVG in the page's own colours
+plots      matplotlib, imported by private_matplotlib -> SVG in the page's own colours
 pictures   which photos to show, and small copies of them
 page       all of it -> HTML, by page.html and page.css
 """

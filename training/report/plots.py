@@ -10,18 +10,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from app.runtime.evaluation.accuracy import ECE_BINS
+from training.report import private_matplotlib
 from training.report.content import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _INK, _FAINT, _FIRST, _SECOND, _THIRD = "#010203", "#010204", "#010205", "#010206", "#010207"
 _VARIABLES = {
@@ -60,7 +59,9 @@ Floats = NDArray[np.floating]
 def curve(content: Curve) -> str:
     """A plot of lines."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator, NullFormatter
+
         for line, colour in zip(content.lines, _colours(), strict=False):
             x = range(1, len(line.values) + 1) if line.x is None else line.x
             points = "o" if len(line.values) <= _BARS else ""
@@ -122,7 +123,7 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
     """
     bins = reliability_bins(probabilities, truth)
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         axes.bar(
             bins.edges,
             bins.right,
@@ -149,7 +150,7 @@ def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
     low, high = float(everything.min()), float(everything.max())
     edges = np.linspace(low, high if high > low else low + 1, _BARS + 1)
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         below = np.zeros(_BARS)
         for (name, scores), colour in zip(groups.items(), _colours(), strict=False):
             counts, _ = np.histogram(scores, edges)
@@ -163,13 +164,16 @@ def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
     return _svg(f"histogram {x}", draw)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: "Axes") -> None:
     """Above the plot, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.2)
 
 
-def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+def _svg(name: str, draw: Callable[["Axes"], None]) -> str:
     with _drawing(name):
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
         figure = Figure((_WIDTH, _HEIGHT), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
@@ -182,6 +186,7 @@ def _svg(name: str, draw: Callable[[Axes], None]) -> str:
 @contextmanager
 def _drawing(name: str) -> Iterator[None]:
     """The style, and ids that only `name` decides."""
+    mpl = private_matplotlib.load()
     with mpl.rc_context():
         for setting, value in _STYLE.items():
             mpl.rcParams[setting] = value
