@@ -33,7 +33,8 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin hube
 COPY --from=build /opt/hubel /opt/hubel
 COPY --from=build /srv/hubel /srv/hubel
 ENV PATH=/opt/hubel/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    HUBEL_HOST=0.0.0.0 HUBEL_PORT=8000 HUBEL_MODELS=/models
+    HUBEL_HOST=0.0.0.0 HUBEL_PORT=8000 HUBEL_MODELS=/models \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /srv/hubel
 USER 10001
 EXPOSE 8000

@@ -1,3 +1,11 @@
 """Hubel's service: one photo's way is api -> classifier -> vision -> engine -> session."""
 
+import os
+
 __version__ = "0.1.0"
+
+# The one exception from "nothing happens at import". ONNX Runtime reads this variable when it is
+# loaded, and then opens a database in the home directory and a connection to a collector; its
+# `disable_telemetry_events()` can only be called afterwards. Every entry imports this package
+# before onnxruntime: tests/test_telemetry.py. The value that a user has set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import app  # noqa: F401 - switches off the telemetry of ONNX Runtime, so it comes first
+
+# isort: split
 import numpy as np
 import onnxruntime
 

@@ -2,12 +2,21 @@
 
 import io
 import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+# `app` switches off the telemetry of ONNX Runtime, so it is imported first.
+from app import bundle as bundles
+
+# huggingface_hub, used by tests alone, would fetch a file from huggingface.co into the home folder.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+# isort: split
 import httpx
 import numpy as np
 import onnx
@@ -17,7 +26,6 @@ import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from app import bundle as bundles
 from app.bundle import Bundle
 from app.main import create_app
 from app.settings import Settings
@@ -122,6 +130,24 @@ def _int8_instructions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.runtime.loaded_model.saturates_int8", lambda: False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_host_is_looked_up() -> Iterator[None]:
+    """Fail a test in which this process looks up another host; libraries hide it when it fails."""
+    looked_up = []
+    look_up = socket.getaddrinfo
+
+    def watched(host, *arguments, **options):
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        if name not in ("", "localhost", "0.0.0.0", "::", "::1") and not name.startswith("127."):
+            looked_up.append(name)
+        return look_up(host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", watched)
+        yield
+    assert not looked_up, "looked up, and tests need no network"
 
 
 @pytest.fixture(scope="session")
