@@ -19,10 +19,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Process:
-    """`hubel serve` on a port of its own."""
+    """`hubel serve` on a port of its own, run by the command `under` where one is given."""
 
-    def __init__(self, **environment: str) -> None:
-        command = [Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
+    def __init__(self, *under: str, **environment: str) -> None:
+        command = [*under, Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
         self.popen = subprocess.Popen(
             command, stderr=subprocess.PIPE, env={**os.environ, **environment}, cwd=REPOSITORY
         )
@@ -65,11 +65,11 @@ class Process:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """Starts servers; keywords are their environment."""
+    """Starts servers, run by the command that is given, if any; keywords are their environment."""
     started: list[Process] = []
 
-    def begin(**environment: str) -> Process:
-        started.append(Process(**environment))
+    def begin(*under: str, **environment: str) -> Process:
+        started.append(Process(*under, **environment))
         return started[-1]
 
     yield begin
