@@ -58,8 +58,8 @@ def _run(code: str, *arguments: str, **environment: str) -> str:
 
 
 def test_the_files_that_import_onnxruntime_are_found():
-    assert Path("app/runtime/session.py") in IMPORTING
-    assert Path("training/quantize.py") in IMPORTING  # inside a function
+    assert Path("app/runtime/ort.py") in IMPORTING
+    assert Path("training/int8/quantize.py") in IMPORTING  # inside a function
     assert Path("benchmarks/sessions.py") in SCRIPTS
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from training.provenance import git_commit
+from training.packaging.provenance import git_commit
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
