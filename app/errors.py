@@ -224,3 +224,12 @@ class DeviceUnavailable(HubelError):
 
     code = "device_unavailable"
     title = "Device unavailable"
+
+
+_MAX_QUOTED_CHARACTERS = 300
+
+
+def first_line_of(err: Exception) -> str:
+    """Return the first line of another library's error, short enough to quote in a sentence."""
+    lines = str(err).splitlines() or [type(err).__name__]
+    return lines[0][:_MAX_QUOTED_CHARACTERS]

@@ -18,7 +18,8 @@ from app import bundle as bundles
 from app.bundle import Bundle, Manifest, Precision
 from app.errors import BundleMismatch
 from app.runtime.batching import Batches
-from app.runtime.session import Device, Session, saturates_int8
+from app.runtime.ort import saturates_int8
+from app.runtime.session import Device, Session
 from app.runtime.verify import check_signature, require_golden, run_golden
 
 WORTH_IT = 1.1
