@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from app.runtime.evaluation.accuracy import ECE_BINS
+from app.runtime.evaluation.calibration_error import ECE_BINS
 from training.report.content import Curve
 
 _INK, _FAINT, _FIRST, _SECOND, _THIRD = "#010203", "#010204", "#010205", "#010206", "#010207"

@@ -19,6 +19,7 @@ from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.loaded_model import Model
 
 _PARTS = ("test", "val", "validation", "valid")
@@ -162,7 +163,7 @@ def figures(model: Model, measured: Measured) -> Evaluation:
         images=len(wanted),
         top1=accuracy.top_k_accuracy(table, wanted, 1),
         top5=accuracy.top_k_accuracy(table, wanted, 5),
-        ece=accuracy.calibration_error(table, wanted),
+        ece=calibration_error(table, wanted),
         per_class=[
             {"label": labels[each.index].name, **asdict(each)}
             for each in accuracy.per_class(table, wanted)
