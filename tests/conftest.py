@@ -282,7 +282,7 @@ def _serve(settings: Settings) -> Iterator[httpx.Client]:
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Serves `tmp_path`/models, in this process, on a port of its own; keywords are settings."""
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", tmp_path / "built-in")
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", tmp_path / "built-in")
     (tmp_path / "built-in").mkdir()
 
     def start(**settings: object) -> AbstractContextManager[httpx.Client]:
@@ -298,7 +298,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     _bundle_maker(below)()
     (below / "built-in").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
         with _serve(Settings(models=below / "models")) as client:
             yield client
 
@@ -314,7 +314,7 @@ def textbook_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
     make(name="textbook", graph=textbook_graph(), report=REPORT)
     make()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
         (below / "built-in").mkdir()
         with _serve(Settings(models=below / "models", default_model="textbook")) as client:
             yield client

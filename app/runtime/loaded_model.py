@@ -36,7 +36,7 @@ class Model:
     bundle: Bundle
     session: Session
     notes: tuple[str, ...] = ()
-    """What an operator should know: a precision that was passed over, and why."""
+    """What an operator should know: a precision that was skipped, and why."""
     service_s: float = 0.02
     """Seconds from bytes to probabilities, as measured on the golden photos."""
     batches: Batches | None = None
@@ -105,12 +105,12 @@ def load_model(
         try:
             model = _open(bundle, device, choice, notes, cores)
         except BundleMismatch as err:
-            notes.append(f"{choice} is passed over: {err}")
+            notes.append(f"{choice} is skipped: {err}")
             continue
         if not saturates_int8() or (speedup := _speedup(model)) >= WORTH_IT:
             return model
         notes.append(
-            f"{choice} is passed over: on this processor it is {speedup:.2f} times as fast as "
+            f"{choice} is skipped: on this processor it is {speedup:.2f} times as fast as "
             f"fp32, and it serves from {WORTH_IT} on."
         )
         del model

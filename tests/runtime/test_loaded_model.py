@@ -28,7 +28,7 @@ def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
     model = load_model(make_bundle(int8_sharpness=1.0).folder, "cpu")
     assert model.session.precision == "fp32"
     (note,) = model.notes
-    assert "int8 is passed over: int8 misses its golden photo golden/" in note
+    assert "int8 is skipped: int8 misses its golden photo golden/" in note
     assert "0.02 is allowed" in note
 
 
@@ -46,7 +46,7 @@ def test_a_processor_without_int8_instructions_is_served_what_is_fast(
     assert model.session.precision == serves
     if serves == "fp32":
         assert model.notes == (
-            f"int8 is passed over: on this processor it is {speedup} times as fast as fp32, "
+            f"int8 is skipped: on this processor it is {speedup} times as fast as fp32, "
             "and it serves from 1.1 on.",
         )
     assert load_model(folder, "cpu", "int8").session.precision == "int8"
