@@ -112,7 +112,7 @@ def test_work_whose_deadline_has_passed_is_not_run(gate):
         (late,) = engine.submit(ran.append)
         time.sleep(0.03)
         gate.opened.set()
-        with pytest.raises(DeadlinePassed, match=r"answers are due in 0.02 s"):
+        with pytest.raises(DeadlinePassed, match=r"responses are due in 0.02 s"):
             late.result(30)
     assert ran == []
 
