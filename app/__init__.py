@@ -1,3 +1,6 @@
-"""Hubel's service: one photo's way is api -> classifier -> vision -> engine -> session."""
+"""Hubel's service.
+
+request path: api -> runtime.classifier -> vision -> runtime.session, on runtime.engine's threads
+"""
 
 __version__ = "0.1.0"

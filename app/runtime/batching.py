@@ -39,7 +39,7 @@ def sizes(max_images: int = MAX_IMAGES) -> list[int]:
 def threads_for(device: Device, cores: int, *, capped: bool) -> int:
     """Return the number of engine threads that keeps `device` busy.
 
-    On a CPU this is one more than the cores, because one thread may wait for the interpreter; with
+    On a CPU this is one more than the cores, because one thread may wait for the interpreter. With
     a CPU quota (`capped`) it is the number of cores. On a GPU a thread is idle while its photo
     runs, so a whole batch of threads is added.
     """
