@@ -1,4 +1,7 @@
-"""Hubel's service: one photo's way is api -> classifier -> vision -> engine -> session."""
+"""Hubel's service.
+
+request path: api -> runtime.classifier -> vision -> runtime.session, on runtime.engine's threads
+"""
 
 import os
 

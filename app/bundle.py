@@ -1,17 +1,17 @@
-"""The model bundle: one folder, complete in itself.
+"""The model bundle: one self-contained folder with graphs, metadata and golden photos.
 
-    <name>/bundle.json       what is written below as `Manifest`; written last
+    <name>/bundle.json       the `Manifest` below; written last
     <name>/model.onnx        fp32
-    <name>/model.int8.onnx   static QDQ; present only where it passed its gates
-    <name>/golden/           a few small photos, and the probabilities they must give
+    <name>/model.int8.onnx   static QDQ; present only if it passed its gates
+    <name>/golden/           a few small photos, and their expected probabilities
     <name>/README.md         the model card
 
-folder -> `load` (seal, schema) -> `verify_files` (bytes, sha256) -> runtime.verify (graph, golden
-photos). Training goes the other way: a folder being built -> `record_files` -> `save`, which
-renames it into place whole.
+serving:   folder -> `load` (seal, schema) -> `verify_files` (bytes, sha256)
+                  -> app.runtime.verify (graph, golden photos)
+training:  folder being built -> `record_files` -> `save`, which renames the whole folder into place
 
-The seal is a sha256 of all else in bundle.json: labels in another order, or another crop, would
-pass every other test.
+The seal is a sha256 of the rest of bundle.json. It detects changes that pass every other check,
+such as labels in another order or another crop.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ from app.errors import BundleInvalid, BundleMismatch, ModelNotReady
 MANIFEST = "bundle.json"
 _SEAL = "sha256"
 MODEL_CARD = "README.md"
-"""For people, who may edit it: not among the files that are vouched for."""
+"""For people, who may edit it; so its sha256 is not recorded."""
 
 Precision = Literal["fp32", "int8"]
 MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
@@ -63,10 +63,10 @@ class Label(_Part):
 
 
 class InputSpec(_Part):
-    """How a canvas becomes the graph's input; training and serving read the same."""
+    """The preprocessing from the canvas to the graph's input, the same in training and serving."""
 
     canvas: Literal[480] = 480
-    """Side of the square that every photo is brought to, in pixels."""
+    """Side of the square that every photo is resized to, in pixels."""
     size: Annotated[int, Field(ge=8, le=480)]
     """Side of the graph's input, in pixels."""
     crop: Annotated[float, Field(gt=0, le=1)]
@@ -76,14 +76,14 @@ class InputSpec(_Part):
 
 
 class FileRecord(_Part):
-    """What a file of the bundle must be."""
+    """The expected size and sha256 of a file."""
 
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
 
 
 class Calibration(_Part):
-    """The temperature that the logits are divided by, in the graph.
+    """The temperature by which the graph divides the logits.
 
     ECE is the expected calibration error over 15 equal-width bins of top-1 confidence
     (Guo et al. 2017, "On Calibration of Modern Neural Networks").
@@ -94,14 +94,14 @@ class Calibration(_Part):
     ece_after: Share
     images: PositiveInt
     on: str
-    """Which photos, and how they were kept from scoring their own temperature."""
+    """The photos, and how they were kept apart from those that fitted the temperature."""
 
 
 class UnknownRule(_Part):
-    """When a photo counts as like none of the training's: its score is under the threshold.
+    """The out-of-distribution threshold: a photo with a lower score resembles no training photo.
 
-    The answer's `decision` is then `unknown`. Else it is `unsure` where the most probable label has
-    less than two thirds (app.runtime.classifier.SURE_FROM), and `accepted` from there on.
+    Its `decision` is `unknown`. Otherwise it is `unsure` if the most probable label has less than
+    two thirds (app.runtime.classifier.SURE_FROM), and else `accepted`.
     """
 
     score: Literal["familiarity", "max_probability"]
@@ -111,7 +111,7 @@ class UnknownRule(_Part):
 
 
 class Metrics(_Part):
-    """Figures of one precision, measured through the bundle's own way from bytes."""
+    """Figures of one precision, measured from bytes with the bundle's own preprocessing."""
 
     top1: Share
     top5: Share
@@ -121,35 +121,35 @@ class Metrics(_Part):
 
 
 class GoldenPhoto(_Part):
-    """A photo whose probabilities are known; row i of `Golden.expected` belongs to photo i."""
+    """A photo with expected probabilities: photo i belongs to row i of `Golden.expected`."""
 
     file: str
     label: str
-    """The label it must get."""
+    """The expected top-1 label."""
     source: str
-    """Where it comes from, and its licence."""
+    """Its origin and licence."""
     tolerance: Mapping[Precision, Annotated[float, Field(gt=0, lt=1)]]
     """Largest allowed absolute difference of any probability, by precision."""
 
 
 class Golden(_Part):
-    """The bundle's own test."""
+    """The golden photos and their expected probabilities, which every load of the model checks."""
 
     photos: Annotated[tuple[GoldenPhoto, ...], Field(min_length=1)]
     expected: Mapping[Precision, str]
-    """By precision, a .npy file of float32 [photos, labels]."""
+    """A .npy file of float32 [photos, labels], by precision."""
 
 
 class Baseline(_Part):
-    """What drift in production is measured against."""
+    """The confidences in training, to measure drift in production against."""
 
     images: PositiveInt
     confidence: tuple[int, ...]
-    """Histogram of top-1 confidence, equal-width bins over 0..1."""
+    """Histogram of top-1 confidence in equal-width bins over 0..1."""
 
 
 class Training(_Part):
-    """Where the model comes from, enough to make it again."""
+    """The provenance of the model, enough to train it again."""
 
     recipe: str
     arguments: Mapping[str, Any]
@@ -162,7 +162,7 @@ class Training(_Part):
 
 
 class Manifest(_Part):
-    """All of bundle.json."""
+    """The content of bundle.json, without its seal."""
 
     schema_version: Literal[1] = 1
     name: Name
@@ -202,45 +202,47 @@ class Manifest(_Part):
             if precision not in self.golden.expected or any(
                 precision not in photo.tolerance for photo in self.golden.photos
             ):
-                raise ValueError(f"golden photos say nothing of {precision}")
+                raise ValueError(
+                    f"golden photos lack expected probabilities or a tolerance for {precision}"
+                )
         return self
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """The precisions that the bundle has a graph for, fp32 first."""
+        """The precisions for which the bundle has a graph, fp32 first."""
         return tuple(p for p, name in MODEL_FILES.items() if name in self.files)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose bundle.json has been read; its other files have not been looked at."""
+    """A bundle whose bundle.json has been read; its other files have not been checked."""
 
     folder: Path
     manifest: Manifest
 
     def path(self, name: str) -> Path:
-        """The place of the bundle's file `name`."""
+        """Return the path of the bundle's file `name`."""
         return self.folder / name
 
     def model_path(self, precision: Precision) -> Path:
-        """The place of the graph of one precision."""
+        """Return the path of the graph of one precision."""
         return self.path(MODEL_FILES[precision])
 
     def unchanged(self, name: str) -> Path:
-        """The place of a listed file, to be read long after the bundle was verified.
+        """Return the path of a listed file after checking that it is still the verified one.
 
         Raises:
-            ModelNotReady: it is gone, or another one by now.
+            ModelNotReady: it was removed or replaced.
         """
         path = self.path(name)
         try:
-            found = _sha256(path)
+            sha256 = _sha256(path)
         except OSError:
-            found = None
-        if found != self.manifest.files[name].sha256:
+            sha256 = None
+        if sha256 != self.manifest.files[name].sha256:
             raise ModelNotReady(
                 f"{name} of model {self.manifest.name!r} was replaced or removed after the model "
-                "was loaded, so it can't be looked into. Reload the model."
+                "was loaded, so it can't be read. Reload the model."
             )
         return path
 
@@ -249,7 +251,7 @@ def load(folder: Path) -> Bundle:
     """Read `folder`/bundle.json.
 
     Raises:
-        BundleInvalid: it is missing, is no JSON, or is not of the schema.
+        BundleInvalid: it is missing, is no JSON, or violates the schema.
         BundleMismatch: it was changed after it was written.
     """
     file = folder / MANIFEST
@@ -264,15 +266,15 @@ def load(folder: Path) -> Bundle:
             f"{file} is not a valid bundle: it is no JSON ({err}). "
             "Write the bundle again with the training program."
         ) from err
-    told = document.pop(_SEAL, None) if isinstance(document, dict) else None
+    seal = document.pop(_SEAL, None) if isinstance(document, dict) else None
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as err:
         raise _invalid(file, err) from err
-    if told != (found := _seal(document)):
+    if seal != (actual := _seal(document)):
         raise BundleMismatch(
-            f"{file} was changed after it was written: its seal is {told}, its content's "
-            f"{found}. Copy the bundle again."
+            f"{file} was changed after it was written: its seal is {seal}, its content's "
+            f"{actual}. Copy the bundle again."
         )
     return Bundle(folder, manifest)
 
@@ -288,20 +290,20 @@ def _invalid(file: Path, err: ValidationError) -> BundleInvalid:
 
 
 def _seal(document: Mapping[str, Any]) -> str:
-    """The sha256 of a manifest's JSON, however it is laid out."""
+    """Return the sha256 of a manifest's JSON, independent of its layout and order of keys."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_manifest(document: Mapping[str, Any], folder: Path) -> None:
-    """Write bundle.json, sealed, into `folder`."""
+    """Write bundle.json with its seal into `folder`."""
     sealed = {**document, _SEAL: _seal(document)}
     text = json.dumps(sealed, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def verify_files(bundle: Bundle) -> None:
-    """Compare every listed file with its size and sha256.
+    """Compare every listed file with its recorded size and sha256.
 
     Raises:
         BundleMismatch: a file is missing or changed; the message says which, and how.
@@ -330,7 +332,7 @@ def verify_files(bundle: Bundle) -> None:
 
 
 def record_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
-    """The records of `folder`'s files `names`, relative and with forward slashes."""
+    """Return the records of `folder`'s files `names`: relative paths with forward slashes."""
     return {
         name: FileRecord(sha256=_sha256(folder / name), bytes=(folder / name).stat().st_size)
         for name in names
@@ -338,10 +340,10 @@ def record_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
 
 
 def save(manifest: Manifest, built: Path, output: Path) -> Bundle:
-    """Write bundle.json into the folder `built` and move that to `output`, whole.
+    """Write bundle.json into the folder `built`, and move that folder to `output`.
 
-    `built` lies on the same file system as `output`, and already holds every other file. A bundle
-    that stood at `output` is replaced; it is gone only once the new one is complete.
+    `built` is on the same file system as `output` and already holds every other file. An old bundle
+    at `output` is replaced; it is deleted only once the new one is in place.
 
     Raises:
         BundleMismatch: `built` does not hold what the manifest lists.

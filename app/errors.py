@@ -1,33 +1,33 @@
-"""Every error that Hubel expects, as one tree; nothing here knows HTTP.
+"""The tree of all errors that Hubel expects; they are independent of HTTP.
 
     HubelError
-    |-- InputError                what was sent can't be used
-    |   |-- NotAnImage            no image format begins like these bytes
-    |   |-- UnsupportedFormat     an image, of a format that isn't read
-    |   |-- BrokenImage           a known format, broken or cut short inside
+    |-- InputError                the input can't be used
+    |   |-- NotAnImage            the bytes begin like no known image format
+    |   |-- UnsupportedFormat     an image in a format that Hubel doesn't read
+    |   |-- BrokenImage           a known format, but corrupt or truncated
     |   |-- TooManyBytes          the body is larger than the limit
     |   |-- TooManyPixels         the header announces more pixels than the limit
     |   |-- TooManyFiles          more files in one request than the limit
-    |   |-- BadParameter          a parameter or a field can't be understood
+    |   |-- BadParameter          a parameter or a field is invalid
     |   `-- BodyTooSlow           the body did not arrive in time
-    |-- AccessError
-    |   |-- Unauthenticated       no key, or a wrong one
-    |   `-- Forbidden             a right key without the scope that is needed
-    |-- ModelError
+    |-- AccessError               the caller may not do this
+    |   |-- Unauthenticated       the API key is missing or wrong
+    |   `-- Forbidden             the API key lacks the required scope
+    |-- ModelError                a model can't do what was requested
     |   |-- UnknownModel          no model of that name, or no such version
-    |   |-- ModelNotReady         known, but refused, or still being loaded
+    |   |-- ModelNotReady         the model exists, but was refused, unloaded or is still loading
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
     |   `-- BundleError           a bundle that must not serve
-    |       |-- BundleInvalid     unreadable, or not of the schema
-    |       `-- BundleMismatch    files, graph or golden images aren't what bundle.json says
-    |-- CapacityError
+    |       |-- BundleInvalid     unreadable, or it violates the schema
+    |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
+    |-- CapacityError             the service can't do this work now
     |   |-- QueueFull             more work is waiting than can be done in time
-    |   |-- DeadlinePassed        the answer would have come too late
-    |   `-- ClientGone            whoever asked has left
-    `-- DeviceUnavailable         the device that was asked for can't be had
+    |   |-- DeadlinePassed        the response would come too late
+    |   `-- ClientGone            the client disconnected before its work began
+    `-- DeviceUnavailable         the requested device can't be used
 
-`code` is stable and for programs; the message is one or two sentences for people, the last
-of which says what to do.
+`code` is stable and for programs. The message is for people: one or two sentences, of which the
+last says what to do.
 """
 
 from typing import ClassVar
@@ -46,33 +46,33 @@ class HubelError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened and what to do about it."""
+        """The sentences that say what happened and what to do about it."""
         return str(self)
 
 
 class InputError(HubelError):
-    """What was sent can't be used."""
+    """The input can't be used."""
 
     code = "bad_input"
     title = "Bad input"
 
 
 class NotAnImage(InputError):
-    """No image format begins like these bytes."""
+    """The bytes begin like no known image format."""
 
     code = "not_an_image"
     title = "Not an image"
 
 
 class UnsupportedFormat(InputError):
-    """An image, of a format that isn't read."""
+    """The image has a format that Hubel doesn't read."""
 
     code = "unsupported_format"
     title = "Unsupported image format"
 
 
 class BrokenImage(InputError):
-    """A known format, broken or cut short inside."""
+    """The image has a known format, but is corrupt or truncated."""
 
     code = "broken_image"
     title = "Broken image"
@@ -93,14 +93,14 @@ class TooManyPixels(InputError):
 
 
 class TooManyFiles(InputError):
-    """More files in one request than the limit."""
+    """The request has more files than the limit."""
 
     code = "too_many_files"
     title = "Too many files"
 
 
 class BadParameter(InputError):
-    """A parameter or a field can't be understood."""
+    """A parameter or a field is invalid."""
 
     code = "bad_parameter"
     title = "Bad parameter"
@@ -121,35 +121,35 @@ class AccessError(HubelError):
 
 
 class Unauthenticated(AccessError):
-    """No key, or a wrong one."""
+    """The API key is missing or wrong."""
 
     code = "unauthenticated"
     title = "Unauthenticated"
 
 
 class Forbidden(AccessError):
-    """A right key without the scope that is needed."""
+    """The API key is valid but lacks the required scope."""
 
     code = "forbidden"
     title = "Forbidden"
 
 
 class ModelError(HubelError):
-    """Something is the matter with a model."""
+    """A model can't do what was requested."""
 
     code = "model_error"
     title = "Model error"
 
 
 class UnknownModel(ModelError):
-    """No model of that name, or no such version."""
+    """There is no model of that name, or no such version of it."""
 
     code = "unknown_model"
     title = "Unknown model"
 
 
 class ModelNotReady(ModelError):
-    """Known, but refused, or still being loaded."""
+    """The model exists, but was refused, unloaded or is still loading."""
 
     code = "model_not_ready"
     title = "Model not ready"
@@ -163,21 +163,21 @@ class NotInModel(ModelError):
 
 
 class BundleError(ModelError):
-    """A bundle that must not serve."""
+    """The bundle must not serve."""
 
     code = "bundle_error"
     title = "Bundle error"
 
 
 class BundleInvalid(BundleError):
-    """Unreadable, or not of the schema."""
+    """The bundle is unreadable or violates the schema."""
 
     code = "bundle_invalid"
     title = "Invalid bundle"
 
 
 class BundleMismatch(BundleError):
-    """Files, graph or golden images aren't what bundle.json says."""
+    """The bundle's files, graph or golden photos contradict bundle.json."""
 
     code = "bundle_mismatch"
     title = "Bundle mismatch"
@@ -206,21 +206,30 @@ class QueueFull(CapacityError):
 
 
 class DeadlinePassed(CapacityError):
-    """The answer would have come too late."""
+    """The response would come too late."""
 
     code = "deadline_passed"
     title = "Deadline passed"
 
 
 class ClientGone(CapacityError):
-    """Whoever asked has left before the work was begun."""
+    """The client disconnected before its work began."""
 
     code = "client_gone"
     title = "Client gone"
 
 
 class DeviceUnavailable(HubelError):
-    """The device that was asked for can't be had."""
+    """The requested device can't be used."""
 
     code = "device_unavailable"
     title = "Device unavailable"
+
+
+_MAX_QUOTED_CHARACTERS = 300
+
+
+def first_line_of(err: Exception) -> str:
+    """Return the first line of another library's error, short enough to quote in a sentence."""
+    lines = str(err).splitlines() or [type(err).__name__]
+    return lines[0][:_MAX_QUOTED_CHARACTERS]

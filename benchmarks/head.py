@@ -30,6 +30,7 @@ from sklearn.metrics import roc_auc_score
 
 from app import bundle
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.session import Session
 from training import calibration, familiarity, last_layer
 from training.data import duplicates, examples, findings, layout
@@ -81,8 +82,8 @@ def _strengths(embeddings: Floats, truth: Integers, groups: Integers) -> None:
         loss = -np.log(before[np.arange(len(truth)), truth]).mean()
         print(
             f"| {strength:g} | {loss:.4f} | {100 * accuracy.top_k_accuracy(before, truth, 1):.2f} "
-            f"| {accuracy.calibration_error(before, truth):.4f} "
-            f"| {accuracy.calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
+            f"| {calibration_error(before, truth):.4f} "
+            f"| {calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
         )
 
 
@@ -107,8 +108,8 @@ def _procedure(embeddings: Floats, truth: Integers, groups: Integers, seeds: int
             strengths.append(f"{choice.strength:g}")
         print(
             f"| {seed} | {100 * accuracy.top_k_accuracy(after, truth, 1):.2f} "
-            f"| {accuracy.calibration_error(before, truth):.4f} "
-            f"| {accuracy.calibration_error(after, truth):.4f} | {', '.join(strengths)} |"
+            f"| {calibration_error(before, truth):.4f} "
+            f"| {calibration_error(after, truth):.4f} | {', '.join(strengths)} |"
         )
 
 

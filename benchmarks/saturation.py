@@ -1,4 +1,4 @@
-"""What int8 gives on a processor without VNNI, computed on any.
+"""Compute the int8 probabilities of a processor without VNNI, on any processor.
 
     python benchmarks/saturation.py model/imagenet
 
@@ -6,9 +6,9 @@ Without VNNI, x86 multiplies uint8 by int8 with vpmaddubsw, which adds two neigh
 16 bits and saturates. This runs the int8 graph in NumPy, once exactly and once with that
 saturation in every convolution but the depthwise ones, whose kernels use 32 bits. Per golden photo:
 
-    rounding    largest difference of a probability between NumPy's exact run and ONNX Runtime's:
-                what another correct kernel may differ by
-    saturated   the same with saturation: what a golden photo's tolerance must notice
+    rounding    largest difference of a probability between NumPy's exact run and ONNX Runtime's;
+                another correct kernel may differ as much
+    saturated   the same with saturation; a golden photo's tolerance must be smaller
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ LOWEST, HIGHEST = -(2**15), 2**15 - 1
 
 
 class IntegerGraph:
-    """Runs a graph of training.int8.quantize on one image, node by node."""
+    """An interpreter of the graphs of training.int8.quantize, for one image, node by node."""
 
     def __init__(self, model: onnx.ModelProto, *, saturates: bool) -> None:
         self._nodes = model.graph.node
@@ -38,10 +38,10 @@ class IntegerGraph:
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
         self._quantized: dict[str, tuple[Array, Array, Array]] = {}
-        """What a dequantised tensor was: integers, scale, zero point."""
+        """Integers, scale and zero point of each dequantised tensor."""
 
     def run(self, image: Array) -> Array:
-        """Probabilities (K,) of one image (1, S, S, 3) uint8."""
+        """Return probabilities (K,) of one image (1, S, S, 3) uint8."""
         self._values["image"] = image
         for node in self._nodes:
             inputs = [self._values[name] for name in node.input]
@@ -65,21 +65,21 @@ class IntegerGraph:
         padded = np.pad(image, sides, constant_values=zero).astype(np.int32)[0]
         side = (padded.shape[1] - kernel) // stride + 1
         reach = stride * (side - 1) + 1
-        # (kernel * kernel, I, side * side): what each place of the filter sees
-        seen = np.stack(
+        # (kernel * kernel, I, side * side): the inputs of each filter weight
+        windows = np.stack(
             [
                 padded[:, y : y + reach : stride, x : x + reach : stride].reshape(len(padded), -1)
                 for y in range(kernel)
                 for x in range(kernel)
             ]
         )
-        taps = weight.astype(np.int32).reshape(*weight.shape[:2], -1)  # (O, I, kernel * kernel)
+        weights = weight.astype(np.int32).reshape(*weight.shape[:2], -1)  # (O, I, kernel * kernel)
         if options["group"] > 1:
-            total = np.einsum("tos,ot->os", seen - int(zero), taps[:, 0])
+            total = np.einsum("tos,ot->os", windows - int(zero), weights[:, 0])
         else:
-            # ONNX Runtime's order: the place in the filter first, then the channel
-            rows = seen.reshape(-1, seen.shape[-1])
-            columns = taps.transpose(2, 1, 0).reshape(len(rows), -1)
+            # ONNX Runtime's order: by position in the filter, then by channel
+            rows = windows.reshape(-1, windows.shape[-1])
+            columns = weights.transpose(2, 1, 0).reshape(len(rows), -1)
             sums = _saturating(rows, columns) if self._saturates else columns.T @ rows
             total = sums - int(zero) * columns.sum(axis=0)[:, np.newaxis]
         scale = (image_scale * weight_scale)[:, np.newaxis]
@@ -89,7 +89,7 @@ class IntegerGraph:
 
 
 def _saturating(rows: Array, columns: Array) -> Array:
-    """(P, M) and (P, O) integers -> (O, M) sums over P, pairs of neighbours held to 16 bits."""
+    """(P, M) and (P, O) integers -> (O, M) sums over P; pairs of neighbours saturate at 16 bits."""
     if len(rows) % 2:
         rows, columns = (np.pad(each, ((0, 1), (0, 0))) for each in (rows, columns))
     total = np.zeros((columns.shape[1], rows.shape[1]), np.int32)
@@ -126,17 +126,17 @@ _FLOAT: dict[str, Callable[..., Array]] = {
 @click.command(help=__doc__.split("\n", 1)[0])
 @click.argument("folder", type=click.Path(path_type=Path))
 def main(folder: Path) -> None:
-    """Run each golden photo both ways and print the differences."""
-    made = bundle.load(folder)
-    model = onnx.load(made.model_path("int8"))
-    golden = made.manifest.golden
-    expected = np.load(made.path(golden.expected["int8"]))
+    """Run each golden photo with and without saturation and print the differences."""
+    loaded = bundle.load(folder)
+    model = onnx.load(loaded.model_path("int8"))
+    golden = loaded.manifest.golden
+    expected = np.load(loaded.path(golden.expected["int8"]))
     click.echo("| photo | rounding | saturated | tolerance |\n|---|---|---|---|")
-    for photo, wanted in zip(golden.photos, expected, strict=True):
-        picture = vision.decode(made.path(photo.file).read_bytes(), LIMITS)
-        image = vision.resize(picture, made.manifest.input)[np.newaxis]
+    for photo, row in zip(golden.photos, expected, strict=True):
+        picture = vision.decode(loaded.path(photo.file).read_bytes(), LIMITS)
+        image = vision.resize(picture, loaded.manifest.input)[np.newaxis]
         exact, saturated = (
-            float(np.abs(IntegerGraph(model, saturates=each).run(image) - wanted).max())
+            float(np.abs(IntegerGraph(model, saturates=each).run(image) - row).max())
             for each in (False, True)
         )
         tolerance = photo.tolerance["int8"]

@@ -1,8 +1,11 @@
-"""Runs alone and side by side, through each kind of session: `python benchmarks/sessions.py`.
+"""Compare the kinds of sessions, for one run at a time and for concurrent runs.
 
-For one ONNX file: callers at once, images a second, median ms of a run, ms of CPU; medians over
-interleaved rounds of a second. Spinning on between runs and one wide session for everything are
-what was turned down; memory is what loading and running each adds to the process, in MB.
+    python benchmarks/sessions.py
+
+The first table has, for one ONNX file: concurrent callers, images per second, and per image median
+ms and ms of CPU; medians over interleaved rounds of a second. The second has the memory in MB that
+loading and running the sessions adds to the process. Threads that spin on between runs, and one
+multi-threaded session for all runs, were rejected (docs/decisions/engine.md).
 """
 
 import argparse
@@ -29,23 +32,25 @@ ROUNDS = 5
 
 
 def spinning(path: Path) -> onnxruntime.InferenceSession:
-    """All cores, and threads that spin on when a run has ended."""
+    """Open a session with a thread per core; its threads spin on after a run has ended."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     return onnxruntime.InferenceSession(path, options, providers=[ort.CPU])
 
 
 KINDS: dict[str, Callable[[Path], tuple[onnxruntime.InferenceSession, ...]]] = {
-    "narrow": lambda path: (ort.single_and_multi_threaded(path, available_cores())[0],),
-    "wide": lambda path: (ort.single_and_multi_threaded(path, available_cores())[1],),
-    "wide, spinning on": lambda path: (spinning(path),),
-    "narrow and wide": lambda path: ort.single_and_multi_threaded(path, available_cores()),
+    "single-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[0],),
+    "multi-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[1],),
+    "multi-threaded, spinning on": lambda path: (spinning(path),),
+    "single- and multi-threaded": lambda path: ort.single_and_multi_threaded(
+        path, available_cores()
+    ),
     "the plain file twice": lambda path: (ort.single_threaded(path, ort.CPU), spinning(path)),
 }
 
 
 def run(session: onnxruntime.InferenceSession, callers: int) -> tuple[float, float, float]:
-    """Images a second, median ms of a run, and ms of CPU for each."""
+    """Return images per second, median ms of a run, and ms of CPU per run."""
     times: list[float] = []
     began, cpu = time.perf_counter(), time.process_time()
 
@@ -64,7 +69,7 @@ def run(session: onnxruntime.InferenceSession, callers: int) -> tuple[float, flo
 
 
 def added_mb(kind: str, path: Path) -> float:
-    """MB that this process has more once the sessions are loaded and have run. Linux only."""
+    """Return the MB that loading and running the sessions adds to this process. Linux only."""
 
     def pss_mb() -> float:
         host.release_memory()
@@ -80,15 +85,15 @@ def added_mb(kind: str, path: Path) -> float:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Measure and print the two tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?", default=ROOT / "model/imagenet/model.onnx")
     parser.add_argument("--memory-of", choices=KINDS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.memory_of:
-        print(f"{added_mb(given.memory_of, given.file):.0f}")
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        print(f"{added_mb(arguments.memory_of, arguments.file):.0f}")
         return
-    opened = {kind: KINDS[kind](given.file)[0] for kind in list(KINDS)[:3]}
+    opened = {kind: KINDS[kind](arguments.file)[0] for kind in list(KINDS)[:3]}
     points = [(kind, callers) for kind in opened for callers in (1, available_cores())]
     figures: dict[tuple[str, int], list[tuple[float, float, float]]] = {p: [] for p in points}
     for _ in range(ROUNDS):
@@ -99,10 +104,10 @@ def main() -> None:
         per_s, ms, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
         print(f"| {kind} | {callers} | {per_s:.1f} | {ms:.1f} | {cpu:.1f} |")
     print("\n| sessions | MB |\n|---|---|")
-    for kind in ("narrow", *list(KINDS)[3:]):
-        command = [sys.executable, __file__, str(given.file), "--memory-of", kind]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        print(f"| {kind} | {found.strip()} |")
+    for kind in ("single-threaded", *list(KINDS)[3:]):
+        command = [sys.executable, __file__, str(arguments.file), "--memory-of", kind]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"| {kind} | {output.strip()} |")
 
 
 if __name__ == "__main__":

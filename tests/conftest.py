@@ -1,4 +1,4 @@
-"""A tiny bundle that tells red, green and blue apart, and photos for it."""
+"""A tiny bundle that classifies red, green and blue, photos for it, and servers with it."""
 
 import io
 import json
@@ -68,13 +68,13 @@ def tiny_graph(sharpness: float = 8.0, classes: int = 3, size: int = SIZE) -> on
 
 
 def textbook_graph() -> onnx.ModelProto:
-    """conv 5x5 -> 28x28 maps, ReLU, pool, conv, ReLU, pool, fully connected; tells colours apart.
+    """conv 5x5 -> 28x28 maps, ReLU, pool, conv, ReLU, pool, fully connected; classifies colours.
 
-    The first three filters are means of red, green and blue; the others find little of anything.
+    The first three filters are means of red, green and blue; the others respond weakly.
     """
-    chance = np.random.default_rng(0)
-    first = chance.normal(0, 0.004, (6, 3, 5, 5)).astype(np.float32)
-    second = chance.normal(0, 0.0004, (8, 6, 5, 5)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    first = rng.normal(0, 0.004, (6, 3, 5, 5)).astype(np.float32)
+    second = rng.normal(0, 0.0004, (8, 6, 5, 5)).astype(np.float32)
     full = np.zeros((3, 8, 5, 5), np.float32)
     for colour in range(3):
         first[colour, colour] = second[colour, colour] = 1 / 25
@@ -112,7 +112,7 @@ def textbook_graph() -> onnx.ModelProto:
 
 
 def _rows(graph: onnx.ModelProto) -> np.ndarray:
-    """What `graph` says of the golden colours."""
+    """Return the probabilities that `graph` computes for the golden colours."""
     session = ort.InferenceSession(graph.SerializeToString())
     pixels = [np.full((SIZE, SIZE, 3), rgb, np.uint8) for rgb in COLOURS.values()]
     return session.run(["probabilities"], {"image": np.stack(pixels)})[0]
@@ -126,7 +126,7 @@ def _probabilities(colour: tuple[int, int, int], sharpness: float) -> np.ndarray
 
 @pytest.fixture(scope="session", autouse=True)
 def _int8_instructions() -> Iterator[None]:
-    """Whatever processor the tests run on, models choose as on one with VNNI."""
+    """Make models select their precision as on a processor with VNNI, whatever the tests run on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.runtime.loaded_model.saturates_int8", lambda: False)
         yield
@@ -152,7 +152,7 @@ def _no_host_is_looked_up() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[..., bytes]:
-    """JPEG bytes of one colour, by name or as RGB: photo("red"), photo((1, 2, 3), (600, 400))."""
+    """Makes a JPEG of one colour, by name or as RGB: photo("red"), photo((1, 2, 3), (600, 400))."""
 
     def make(colour: str | tuple[int, int, int], size: tuple[int, int] = (480, 480)) -> bytes:
         return jpeg(COLOURS[colour] if isinstance(colour, str) else colour, size)
@@ -162,19 +162,19 @@ def photo() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def graph() -> Callable[..., onnx.ModelProto]:
-    """The tiny graph; keywords bend it."""
+    """The function that makes the tiny graph; keywords change it."""
     return tiny_graph
 
 
 @pytest.fixture(scope="session")
 def textbook() -> onnx.ModelProto:
-    """A network with fully connected layers at its end, so without a pooled linear head."""
+    """A network that ends with fully connected layers, so it has no pooled linear head."""
     return textbook_graph()
 
 
 @pytest.fixture(scope="session")
 def imagenet() -> Path:
-    """The bundle that every checkout serves."""
+    """The built-in bundle."""
     return Path(__file__).parents[1] / "model" / "imagenet"
 
 
@@ -205,7 +205,7 @@ def rewrite() -> Callable[..., None]:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
-    """Makes a bundle of the tiny graph below a folder; keywords bend the truth."""
+    """Makes a bundle of the tiny graph below a folder; keywords change it."""
     return _bundle_maker(tmp_path)
 
 
@@ -222,9 +222,10 @@ def _bundle_maker(below: Path) -> MakeBundle:
         graph: onnx.ModelProto | None = None,
         report: dict[str, bytes] | None = None,
     ) -> Bundle:
-        """`int8_sharpness`: that of a second graph, which passes for int8.
+        """Make a bundle.
 
-        `graph`: in place of the tiny one; `report`: files of the folder report/.
+        `int8_sharpness`: sharpness of a second graph, which serves as int8. `graph`: replaces the
+        tiny one. `report`: files of the folder report/.
         """
         output = folder or root / name
         built = output.with_name(f".{output.name}.new")
@@ -307,8 +308,8 @@ def _serve(settings: Settings) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Serves `tmp_path`/models, in this process, on a port of its own; keywords are settings."""
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", tmp_path / "built-in")
+    """Serves `tmp_path`/models in this process on a free port; keywords are settings."""
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", tmp_path / "built-in")
     (tmp_path / "built-in").mkdir()
 
     def start(**settings: object) -> AbstractContextManager[httpx.Client]:
@@ -319,12 +320,12 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a service with the tiny model and the usual settings, one for a whole module."""
+    """A client of a service with the tiny model and default settings; one per module."""
     below = tmp_path_factory.mktemp("service")
     _bundle_maker(below)()
     (below / "built-in").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
         with _serve(Settings(models=below / "models")) as client:
             yield client
 
@@ -340,7 +341,7 @@ def textbook_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
     make(name="textbook", graph=textbook_graph(), report=REPORT)
     make()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.runtime.registry.BUILT_IN_MODELS", below / "built-in")
+        patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
         (below / "built-in").mkdir()
         with _serve(Settings(models=below / "models", default_model="textbook")) as client:
             yield client
@@ -348,6 +349,6 @@ def textbook_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
 
 @pytest.fixture(scope="module")
 def imagenet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a service with the model that every checkout serves, one for a whole module."""
+    """A client of a service with the built-in model; one per module."""
     with _serve(Settings(models=tmp_path_factory.mktemp("models"))) as client:
         yield client

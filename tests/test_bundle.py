@@ -1,4 +1,4 @@
-"""The bundle's files: what is refused and in which words, and that saving is all or nothing."""
+"""Bundles: which are refused with which message, and saving, which is all or nothing."""
 
 import json
 import os
@@ -58,8 +58,16 @@ def test_a_schema_violation_names_its_field(make_bundle, rewrite, path, value, n
         ("files/model.onnx", ..., "files must list model.onnx"),
         ("golden/photos/0/file", "golden/none.jpg", "golden file 'golden/none.jpg'"),
         ("golden/expected/fp32", "golden/none.npy", "golden file 'golden/none.npy'"),
-        ("golden/photos/0/tolerance", {"int8": 0.1}, "golden photos say nothing of fp32"),
-        ("golden/expected", {}, "golden photos say nothing of fp32"),
+        (
+            "golden/photos/0/tolerance",
+            {"int8": 0.1},
+            "golden photos lack expected probabilities or a tolerance for fp32",
+        ),
+        (
+            "golden/expected",
+            {},
+            "golden photos lack expected probabilities or a tolerance for fp32",
+        ),
     ],
     ids=["duplicate label", "no fp32 graph", "photo", "expected", "tolerance", "no expectation"],
 )
@@ -86,7 +94,7 @@ def test_a_path_outside_the_bundle_is_refused(make_bundle, name):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"schema_version": 1}']
 )
-def test_what_is_no_manifest_is_refused(make_bundle, content):
+def test_an_invalid_manifest_is_refused(make_bundle, content):
     folder = make_bundle().folder
     (folder / "bundle.json").write_bytes(content)
     with pytest.raises(BundleInvalid, match=r"is not a valid bundle: \S.*Write the bundle again"):
@@ -105,7 +113,7 @@ def test_an_unchanged_bundle_passes(make_bundle):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden/red.jpg", "golden/fp32.npy"])
-def test_a_changed_byte_is_found_and_its_file_named(make_bundle, name):
+def test_a_changed_byte_is_detected_and_its_file_named(make_bundle, name):
     bundle = make_bundle()
     content = bytearray((bundle.folder / name).read_bytes())
     content[-1] ^= 1
@@ -114,7 +122,7 @@ def test_a_changed_byte_is_found_and_its_file_named(make_bundle, name):
         bundles.verify_files(bundle)
 
 
-def test_a_changed_size_is_found_and_told(make_bundle):
+def test_a_changed_size_is_detected_and_both_sizes_named(make_bundle):
     bundle = make_bundle()
     file = bundle.path("golden/red.jpg")
     before = file.stat().st_size
@@ -153,7 +161,7 @@ def test_saving_replaces_the_whole_folder(make_bundle, tmp_path):
     assert not (tmp_path / "built").exists()
 
 
-def test_what_is_saved_loads_as_the_same(make_bundle, tmp_path):
+def test_a_saved_bundle_loads_unchanged(make_bundle, tmp_path):
     first = make_bundle()
     saved = bundles.save(first.manifest, _copy(first, tmp_path / "built"), tmp_path / "other")
     assert bundles.load(tmp_path / "other") == saved
@@ -207,7 +215,7 @@ def test_a_bundle_cannot_be_changed_once_loaded(make_bundle):
     ],
     ids=["labels in another order", "another crop", "another version"],
 )
-def test_what_was_changed_by_hand_is_refused(make_bundle, part, value):
+def test_a_manifest_changed_by_hand_is_refused(make_bundle, part, value):
     folder = make_bundle().folder
     manifest = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**manifest, part: value}))

@@ -1,1 +1,1 @@
-"""Arrays -> probabilities: models, their verification, and the threads that run them."""
+"""Models, their verification, and the threads that run them: photos -> probabilities."""

@@ -1,10 +1,10 @@
-"""Photos share a device that is faster with many: what queued while it was busy goes in one batch.
+"""Batching for a GPU: the images that queue while the device is busy run together.
 
-run(image) -> wait -> the device is free:   take what waits, run it, hand out the rows
-                   -> somebody had my row:  done
+run(image) -> wait -> the device is free:              run all waiting images, distribute the rows
+                   -> another thread ran this image:   done
 
-There is no timer: an idle device begins at once, a busy one finds its next batch waiting. The
-threads that wait are the engine's, so no batch is larger than their number.
+There is no timer. An idle device begins at once, and a busy one continues with the images that
+queued meanwhile. The waiting threads are the engine's, so no batch is larger than their number.
 """
 
 import threading
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from app.runtime.session import Device
 
 MAX_IMAGES = 32
-"""Of a batch."""
+"""The most images in one batch."""
 
 Rows = Sequence[NDArray[np.float32]]
-"""Of each output, what belongs to one image."""
+"""One image's row of each output."""
 
 
 @dataclass(eq=False)
@@ -32,16 +32,16 @@ class _Waiting:
 
 
 def sizes(max_images: int = MAX_IMAGES) -> list[int]:
-    """How large batches are: 1, 2, 4, …; a device that knows few shapes plans each only once."""
+    """Return the batch sizes: 1, 2, 4, …; the device plans each shape once, so few are best."""
     return [1 << power for power in range(max_images.bit_length()) if 1 << power <= max_images]
 
 
 def threads_for(device: Device, cores: int, *, capped: bool) -> int:
-    """How many engine threads keep `device` busy.
+    """Return the number of engine threads that keeps `device` busy.
 
-    On a CPU one more than there are cores, for while one waits for the interpreter; not where a
-    quota caps them. On a GPU a thread is idle while its photo runs: as many more may wait there as
-    fit in a batch.
+    On a CPU this is one more than the cores, because one thread may wait for the interpreter. With
+    a CPU quota (`capped`) it is the number of cores. On a GPU a thread is idle while its photo
+    runs, so a whole batch of threads is added.
     """
     if device == "cpu":
         return cores if capped else cores + 1
@@ -49,10 +49,11 @@ def threads_for(device: Device, cores: int, *, capped: bool) -> int:
 
 
 class Batches:
-    """Runs images in batches; `run` is called by many threads.
+    """Runs images in batches; many threads call `run`.
 
     Args:
-        run: outputs, each (N, ...), of images (N, S, S, 3) uint8; called by one thread at a time.
+        run: returns the outputs, each (N, ...), of images (N, S, S, 3) uint8; it is called by one
+            thread at a time.
         max_images: the most in a batch.
     """
 
@@ -66,27 +67,27 @@ class Batches:
         self._changed = threading.Condition()
 
     def warm(self, image: NDArray[np.uint8]) -> None:
-        """Run every size once, with copies of `image` (S, S, 3), so that no request pays for it."""
+        """Run every batch size once with copies of `image` (S, S, 3): the first run is slow."""
         for size in self._sizes:
             self._run(np.stack([image] * size))
 
     def run(self, image: NDArray[np.uint8]) -> Rows:
-        """Each output's row of one image (S, S, 3) uint8.
+        """Return each output's row of one image (S, S, 3) uint8.
 
         Raises:
-            Exception: what the run of its batch raised.
+            Exception: the run of the image's batch failed; this is its error.
         """
         mine = _Waiting(image)
         with self._changed:
             self._waiting.append(mine)
         while (batch := self._next_batch(mine)) is not None:
-            self._do(batch)
+            self._run_batch(batch)
         if mine.error is not None:
             raise mine.error
         return mine.rows
 
     def _next_batch(self, mine: _Waiting) -> list[_Waiting] | None:
-        """A batch for this thread to run; None once `mine` is done."""
+        """Wait for a batch that this thread has to run; return None once `mine` is done."""
         with self._changed:
             self._changed.wait_for(lambda: mine.is_done or not self._is_busy)
             if mine.is_done:
@@ -96,7 +97,7 @@ class Batches:
             self._is_busy = True
             return batch
 
-    def _do(self, batch: list[_Waiting]) -> None:
+    def _run_batch(self, batch: list[_Waiting]) -> None:
         try:
             size = next(size for size in self._sizes if size >= len(batch))
             images = [waiting.image for waiting in batch]
@@ -104,7 +105,7 @@ class Batches:
             outputs = self._run(np.stack(images))
             for number, waiting in enumerate(batch):
                 waiting.rows = [output[number] for output in outputs]
-        except BaseException as err:  # everybody gets an answer
+        except BaseException as err:  # every waiting thread must get a result or an error
             for waiting in batch:
                 waiting.error = err
         with self._changed:

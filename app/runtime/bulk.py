@@ -1,4 +1,4 @@
-"""Many photos from disk through the engine, in order, with few in memory at a time."""
+"""Classification of many files through the engine: in order, with few photos in memory."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,38 +13,42 @@ from app.runtime.engine import Engine
 from app.runtime.loaded_model import Model
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"})
-"""Names by which a file in a folder counts as a photo; what it is, its content tells."""
+"""A file in a folder counts as a photo by its suffix; its format is detected from its bytes."""
 
 _AHEAD = 4
-"""Photos queued for each thread."""
+"""Photos queued per thread."""
 
 
 def photos_below(path: Path) -> Iterator[Path]:
-    """`path` itself if it is a file, else every photo below it, in order; hidden ones aside."""
+    """Yield `path` itself if it is a file, else every photo below it, in order; not hidden ones."""
     if not path.is_dir():
         yield path
         return
-    for inner in sorted(path.iterdir()):
-        if inner.name.startswith("."):
+    for child in sorted(path.iterdir()):
+        if child.name.startswith("."):
             continue
-        if inner.is_dir():
-            yield from photos_below(inner)
-        elif inner.suffix.lower() in SUFFIXES:
-            yield inner
+        if child.is_dir():
+            yield from photos_below(child)
+        elif child.suffix.lower() in SUFFIXES:
+            yield child
 
 
 def classify_files(
     paths: Iterable[Path], model: Model, query: Query, limits: vision.Limits, engine: Engine
 ) -> Iterator[tuple[Path, Classified | HubelError]]:
-    """Classify files, read on the engine's threads; a file that can't be used gives its error."""
+    """Classify files in order, reading them on the engine's threads.
+
+    Yields:
+        Each path, with its result or the error of a file that can't be used.
+    """
     waiting: deque[tuple[Path, Future[Classified]]] = deque()
     for path in paths:
         work = partial(_classify_file, path, model, query, limits)
         waiting.append((path, engine.submit(work)[0]))
         if len(waiting) >= engine.threads * _AHEAD:
-            yield _outcome(*waiting.popleft())
+            yield _result(*waiting.popleft())
     while waiting:
-        yield _outcome(*waiting.popleft())
+        yield _result(*waiting.popleft())
 
 
 def _classify_file(
@@ -57,7 +61,7 @@ def _classify_file(
     return classify(data, model, query, limits, queue_s)
 
 
-def _outcome(path: Path, future: Future[Classified]) -> tuple[Path, Classified | HubelError]:
+def _result(path: Path, future: Future[Classified]) -> tuple[Path, Classified | HubelError]:
     try:
         return path, future.result()
     except HubelError as err:

@@ -1,6 +1,6 @@
-"""The way of one photo: bytes -> vision.decode -> vision.resize -> session -> predictions.
+"""The classification of one photo, and its submission to the engine's threads.
 
-`classify` is that way, top to bottom; `submit` puts it on the engine's threads.
+bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predictions, decision
 """
 
 import time
@@ -19,19 +19,18 @@ from app.runtime.engine import Engine
 from app.runtime.loaded_model import Model
 
 Photo = bytes | NDArray[np.uint8]
-"""An encoded image; or uint8 RGB that needs no decoding: a canvas (480, 480, 3), or what the model
-reads (S, S, 3)."""
+"""An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (S, S, 3)."""
 
 Decision = Literal["accepted", "unsure", "unknown"]
 
 SURE_FROM = 2 / 3
-"""Top-1 probability that an accepted answer has at least. Between two classes that is twice as
-likely as the other; calibrated, an answer there is right two times in three."""
+"""The least top-1 probability of an accepted prediction. Between two classes, one is then twice as
+likely as the other. If calibrated, predictions at this probability are right two times in three."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """How much of the probabilities is wanted."""
+    """The part of the probabilities that a request selects."""
 
     top_k: int = 5
     min_probability: float = 0.0
@@ -48,7 +47,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that each stage of one photo's way took."""
+    """The seconds that one photo spent in each stage."""
 
     queue_s: float
     decode_s: float
@@ -58,20 +57,20 @@ class Stages:
 
 @dataclass(frozen=True, eq=False)
 class Classified:
-    """What is known of one photo."""
+    """The result of classifying one photo."""
 
     model: str
     version: int
     probabilities: NDArray[np.float32]
-    """(K,), all of them."""
+    """(K,), of all labels."""
     predictions: tuple[Prediction, ...]
     """Most probable first."""
     familiarity: float | None
-    """None where the bundle's rule doesn't ask for it."""
+    """None if the bundle's out-of-distribution threshold does not use it."""
     decision: Decision | None
     """See `decide`."""
     format: str
-    """Of the file; `array` where there was none."""
+    """The file's format; `array` if the photo came decoded."""
     width: int
     height: int
     """As displayed, in pixels."""
@@ -86,7 +85,15 @@ def classify(
     queue_s: float = 0.0,
     is_alone: Callable[[], bool] = lambda: False,
 ) -> Classified:
-    """Classify one photo, on the thread that calls; the run uses all cores if it `is_alone` then.
+    """Classify one photo on the calling thread.
+
+    Args:
+        photo: an encoded or a decoded photo.
+        model: the model that classifies it.
+        query: which predictions to return.
+        limits: the largest photo that is decoded.
+        queue_s: seconds that the photo waited; copied into the result.
+        is_alone: called before the run; if it returns True, the run uses all cores.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
@@ -94,11 +101,11 @@ def classify(
     began = time.perf_counter()
     picture = vision.decode(photo, limits) if isinstance(photo, bytes) else photo
     decoded = time.perf_counter()
-    pixels = _resized(picture, model)
+    pixels = _resize(picture, model)
     resized = time.perf_counter()
     probabilities, familiarity = model.run(pixels, alone=is_alone())
     ran = time.perf_counter()
-    format, width, height = _facts(picture)
+    format, width, height = _format_and_size(picture)
     return Classified(
         model=model.name,
         version=model.version,
@@ -113,15 +120,14 @@ def classify(
     )
 
 
-def _resized(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
+def _resize(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
     spec = model.manifest.input
     if isinstance(picture, np.ndarray) and len(picture) == spec.size != vision.CANVAS:
-        return picture  # it came as the model reads it
+        return picture  # it already has the size of the model's input
     return vision.resize(picture, spec)
 
 
-def _facts(picture: vision.Picture | NDArray[np.uint8]) -> tuple[str, int, int]:
-    """Format, width and height."""
+def _format_and_size(picture: vision.Picture | NDArray[np.uint8]) -> tuple[str, int, int]:
     if isinstance(picture, np.ndarray):
         height, width, _ = picture.shape
         return "array", width, height
@@ -129,7 +135,7 @@ def _facts(picture: vision.Picture | NDArray[np.uint8]) -> tuple[str, int, int]:
 
 
 def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple[Prediction, ...]:
-    """The most probable labels of one photo, from its probabilities (K,); ties by index."""
+    """Return the most probable labels of one photo from its probabilities (K,); ties by index."""
     order = np.argsort(-probabilities, kind="stable")[: query.top_k]
     labels = model.manifest.labels
     return tuple(
@@ -142,25 +148,25 @@ def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple
 def decide(
     probabilities: NDArray[np.float32], familiarity: float | None, rule: UnknownRule | None
 ) -> Decision | None:
-    """What to make of one answer.
+    """Return the decision about one prediction.
 
-    unknown   the photo is like none of the training's: its score is under the bundle's threshold,
-              which 95 % of known photos reach. The labels mean nothing then.
-    unsure    it looks familiar, but no label has a probability of two thirds.
+    unknown   the photo resembles no training photo: its score is under the out-of-distribution
+              threshold, which 95 % of known photos reach. Its labels mean nothing.
+    unsure    its score reaches the threshold, but no label has a probability of two thirds.
     accepted  neither. It may still be wrong, as often as its probability says.
-    None      the bundle has no rule: it was trained without one.
+    None      the bundle has no threshold: it was trained without one.
     """
     if rule is None:
         return None
     confidence = float(probabilities.max())
     score = confidence if rule.score == "max_probability" else familiarity
-    if score is None or not score >= rule.threshold:  # a NaN reaches nothing
+    if score is None or not score >= rule.threshold:  # a NaN is under every threshold
         return "unknown"
     return "unsure" if confidence < SURE_FROM else "accepted"
 
 
 class Classifier:
-    """Puts photos on an engine's threads."""
+    """Submits photos to an engine."""
 
     def __init__(self, engine: Engine, limits: vision.Limits) -> None:
         self.engine = engine
@@ -169,10 +175,11 @@ class Classifier:
     def submit(
         self, photos: Sequence[Photo], model: Model, query: Query
     ) -> Sequence[Future[Classified]]:
-        """Queue all of `photos`, or none; a photo that can't be used fails its own future.
+        """Queue all of `photos` or none; a photo that can't be used fails its own future only.
 
         Raises:
-            QueueFull: they don't fit.
+            QueueFull: the queue has no room for them.
+            TooManyFiles: it never has room for so many.
         """
         engine = self.engine
         return engine.submit(

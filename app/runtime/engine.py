@@ -1,12 +1,12 @@
-"""The engine: about a thread a core, and a queue no longer than they can do in time.
+"""The engine: about one thread per core, and a queue that the threads can work off in time.
 
     submit(work) -> QueueFull, at once
-                 -> waits -> its client left: dropped, undone
+                 -> waits -> its future was cancelled: dropped
                           -> its deadline passed: DeadlinePassed
                           -> runs on one of the threads -> its future
 
-Decoding, resizing and ONNX Runtime's run release the GIL, so threads are enough. Everything
-about an image happens in such work, on these threads, and nowhere else.
+Decoding, resizing and ONNX Runtime's run release the GIL, so threads are enough. All work on an
+image runs on these threads.
 """
 
 import logging
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _QUEUED_SHARE = 0.8
-"""Share of the deadline that waiting may take; the rest is for the work and the way back."""
+"""Share of the deadline that a job may wait; the rest is for its work and the response."""
 _SMOOTHING = 0.05
-"""Weight of the newest piece of work in the mean service time."""
+"""Weight of the newest job in the moving average of the service time."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class _Job:
 
 
 class Engine:
-    """Runs work on its own threads; a context manager that ends them.
+    """A pool of threads with a bounded queue; a context manager that starts and ends the threads.
 
     Args:
-        threads: how many pieces of work run at the same time.
-        deadline_s: seconds after which an answer is of no use.
-        service_s: expected seconds of one piece of work, until enough have been measured.
+        threads: number of jobs that run at the same time.
+        deadline_s: seconds after which a result is of no use.
+        service_s: expected seconds of one job, until enough are measured.
     """
 
     def __init__(self, *, threads: int, deadline_s: float, service_s: float = 0.02) -> None:
@@ -59,12 +59,12 @@ class Engine:
         self._closed = False
         self._running = 0
         self._threads = [
-            threading.Thread(target=self._serve, name=f"engine-{i}", daemon=True)
+            threading.Thread(target=self._run_jobs, name=f"engine-{i}", daemon=True)
             for i in range(threads)
         ]
 
     def __enter__(self) -> Self:
-        """Start the threads; BLAS gets none beside them, which would wait for one another."""
+        """Start the threads, and stop BLAS from starting its own, which would compete with them."""
         self._blas = threadpool_limits(1, user_api="blas")
         for thread in self._threads:
             thread.start()
@@ -76,7 +76,7 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish what is queued, then end the threads; work that hangs is left behind."""
+        """Finish the queued jobs, then end the threads; a job that hangs is abandoned."""
         with self._lock:
             self._closed = True
             self._wake(len(self._idle))
@@ -89,34 +89,34 @@ class Engine:
 
     @property
     def depth(self) -> int:
-        """Pieces of work that are waiting."""
+        """The number of waiting jobs."""
         return len(self._queue)
 
     @property
     def is_alone(self) -> bool:
-        """Whether one piece of work is running and none waits: the other cores are idle then."""
+        """True if at most one job runs and none waits: the other cores are idle then."""
         return self._running <= 1 and not self._queue
 
     @property
     def capacity(self) -> int:
-        """How many may wait: what the threads get done in time, at the measured service time."""
-        in_time = self.deadline_s * _QUEUED_SHARE * self.threads / self.service_s
-        return max(self.threads, math.floor(in_time))
+        """The number of jobs that may wait: as many as the threads finish in time, as measured."""
+        jobs_in_time = self.deadline_s * _QUEUED_SHARE * self.threads / self.service_s
+        return max(self.threads, math.floor(jobs_in_time))
 
-    def check_room(self, pieces: int = 1) -> None:
-        """Refuse now what `submit` would refuse.
+    def check_room(self, jobs: int = 1) -> None:
+        """Raise the error that `submit` of so many jobs would raise.
 
         Raises:
-            QueueFull: `pieces` more don't fit.
-            TooManyFiles: so many never fit.
+            QueueFull: the queue has no room for `jobs` more.
+            TooManyFiles: it never has room for so many.
         """
         depth, capacity = self.depth, self.capacity
-        if pieces > capacity:
+        if jobs > capacity:
             raise TooManyFiles(
-                f"{pieces} images take longer than {self.deadline_s:g} s; {capacity} can be done. "
+                f"{jobs} images take longer than {self.deadline_s:g} s; {capacity} can be done. "
                 "Send fewer at once."
             )
-        if depth + pieces > capacity:
+        if depth + jobs > capacity:
             wait_s = depth / 2 * self.service_s / self.threads
             raise QueueFull(
                 f"{depth} images are waiting and {capacity} can be done in time. "
@@ -125,13 +125,13 @@ class Engine:
             )
 
     def submit(self, *works: Callable[[float], T]) -> Sequence[Future[T]]:
-        """Queue all of `works`, or none. Each is called with the seconds that it waited.
+        """Queue all of `works` or none. Each is called with the seconds that it waited.
 
-        Cancelling a future whose work still waits takes it out of the queue.
+        Cancelling the future of waiting work removes that from the queue.
 
         Raises:
-            QueueFull: they don't fit.
-            TooManyFiles: so many never fit.
+            QueueFull: the queue has no room for them.
+            TooManyFiles: it never has room for so many.
         """
         now = time.monotonic()
         futures: list[Future[T]] = [Future() for _ in works]
@@ -141,20 +141,20 @@ class Engine:
                 self._queue[future] = _Job(work, now)
             self._wake(len(works))
         for future in futures:
-            future.add_done_callback(self._forget)
+            future.add_done_callback(self._drop_if_cancelled)
         return futures
 
-    def _forget(self, future: Future[Any]) -> None:
+    def _drop_if_cancelled(self, future: Future[Any]) -> None:
         if future.cancelled():
             with self._lock:
                 self._queue.pop(future, None)
 
     def _wake(self, threads: int) -> None:
-        """Whoever fell idle last goes first: its core still knows what a photo needs."""
+        """Wake the most recently idle threads: their cores' caches are warm."""
         for _ in range(min(threads, len(self._idle))):
             self._idle.pop().notify()
 
-    def _serve(self) -> None:
+    def _run_jobs(self) -> None:
         has_work = threading.Condition(self._lock)
         while True:
             with self._lock:
@@ -166,28 +166,28 @@ class Engine:
                 future, job = self._queue.popitem(last=False)
                 self._running += 1
             if future.set_running_or_notify_cancel():
-                self._do(future, job)
-            del future, job  # an idle thread holds on to no photo
+                self._run(future, job)
+            del future, job  # an idle thread must not keep a photo in memory
             with self._lock:
                 self._running -= 1
 
-    def _do(self, future: Future[Any], job: _Job) -> None:
+    def _run(self, future: Future[Any], job: _Job) -> None:
         began = time.monotonic()
         queue_s = began - job.enqueued_at
         if queue_s > self.deadline_s:
             future.set_exception(
                 DeadlinePassed(
-                    f"The image waited {queue_s:.1f} s; answers are due in {self.deadline_s:g} s. "
-                    "Try again later."
+                    f"The image waited {queue_s:.1f} s; "
+                    f"responses are due in {self.deadline_s:g} s. Try again later."
                 )
             )
             return
         try:
             result = job.work(queue_s)
-        except BaseException as err:  # every piece of work gets its answer
+        except BaseException as err:  # every job must finish its future
             future.set_exception(err)
-            del future, job  # the traceback holds this frame: a cycle would keep the photo
+            del future, job  # the traceback refers to this frame: a cycle would keep the photo
         else:
             future.set_result(result)
-            # what fails at once says nothing of how long photos take
+            # failed jobs are not counted: they take less time than photos
             self.service_s += _SMOOTHING * (time.monotonic() - began - self.service_s)

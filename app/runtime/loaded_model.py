@@ -1,9 +1,10 @@
-"""A model that may serve: a bundle, verified, and the session of the precision chosen for here.
+"""A model that may serve: a verified bundle, and a session of the precision selected for this host.
 
-folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos;
-the first that passes serves. int8 comes first on a CPU. Where that has no instructions for it, it
-is timed against fp32; where it gains too little, or misses its golden photos, fp32 serves, and
-`notes` says so. CUDA never serves int8.
+folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos
+
+The first precision that passes serves. On a CPU that is int8, if it passes. On a CPU without int8
+instructions it is also timed against fp32. If it gains too little or misses its golden photos, fp32
+serves, and `notes` says so. CUDA never serves int8.
 """
 
 import time
@@ -18,32 +19,33 @@ from app import bundle as bundles
 from app.bundle import Bundle, Manifest, Precision
 from app.errors import BundleMismatch
 from app.runtime.batching import Batches
-from app.runtime.session import Device, Session, saturates_int8
+from app.runtime.ort import saturates_int8
+from app.runtime.session import Device, Session
 from app.runtime.verify import check_signature, require_golden, run_golden
 
-WORTH_IT = 1.1
-"""So many times as fast as fp32 int8 must be, to serve where it has to be timed: what it gains must
-be worth a little accuracy, and more than chance."""
-_TURNS = 7
-"""At most, until most of them agree."""
+MIN_INT8_SPEEDUP = 1.1
+"""The least speed relative to fp32 at which int8 serves, if it has to be timed. The gain must
+outweigh a little accuracy and exceed the noise of the timing."""
+_MAX_TURNS = 7
+"""The most timed runs of each precision; timing stops early once the majority is certain."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A verified bundle and its session; what a request holds on to until it is answered."""
+    """A verified bundle and its session; a request keeps its model until it is done."""
 
     bundle: Bundle
     session: Session
     notes: tuple[str, ...] = ()
-    """What an operator should know: a precision that was passed over, and why."""
+    """Notes for the operator: each precision that was skipped, and why."""
     service_s: float = 0.02
-    """Seconds from bytes to probabilities, as measured on the golden photos."""
+    """Seconds from bytes to probabilities, measured on the golden photos."""
     batches: Batches | None = None
-    """Where photos run together: on a GPU."""
+    """On a GPU, runs photos in batches."""
 
     @property
     def manifest(self) -> Manifest:
-        """What bundle.json says."""
+        """The content of bundle.json."""
         return self.bundle.manifest
 
     @property
@@ -59,21 +61,23 @@ class Model:
     def run(
         self, image: NDArray[np.uint8], *, alone: bool = False
     ) -> tuple[NDArray[np.float32], float | None]:
-        """Probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
+        """Return probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
 
-        Both come from one run; familiarity is None where the bundle's rule doesn't ask for it.
+        Both come from one run. Familiarity is None if the bundle's threshold does not use it.
         A run that is `alone` may use all cores.
         """
         if self.batches is not None:
             rows = self.batches.run(image)
         else:
-            outputs = self.session.outputs_of(_names(self.bundle), image[np.newaxis], alone=alone)
+            outputs = self.session.outputs_of(
+                _output_names(self.bundle), image[np.newaxis], alone=alone
+            )
             rows = [output[0] for output in outputs]
         return rows[0], float(rows[1]) if len(rows) > 1 else None
 
 
-def _names(bundle: Bundle) -> list[str]:
-    """The outputs that an answer needs."""
+def _output_names(bundle: Bundle) -> list[str]:
+    """Return the names of the outputs that a classification needs."""
     rule = bundle.manifest.unknown
     if rule is None or rule.score != "familiarity":
         return ["probabilities"]
@@ -87,37 +91,37 @@ def load_model(
 
     Args:
         folder: the bundle.
-        device: where it must run.
-        precision: the one to serve; None chooses.
-        cores: how many a run that is alone may use.
+        device: the device that must run it.
+        precision: the precision to serve; None selects one.
+        cores: the cores that a run may use while it is alone.
 
     Raises:
         BundleInvalid: bundle.json or a graph can't be read.
-        BundleMismatch: a file, the graph's signature or a golden photo is off.
-        DeviceUnavailable: ONNX Runtime can't have the device.
+        BundleMismatch: a file, the graph's signature or a golden photo does not match.
+        DeviceUnavailable: ONNX Runtime can't use the device.
     """
     bundle = bundles.load(folder)
     bundles.verify_files(bundle)
     notes: list[str] = []
-    *preferred, last = candidates(bundle, device, precision)
-    for choice in preferred:
+    *preferred, fallback = candidates(bundle, device, precision)
+    for candidate in preferred:
         try:
-            model = _open(bundle, device, choice, notes, cores)
+            model = _open(bundle, device, candidate, notes, cores)
         except BundleMismatch as err:
-            notes.append(f"{choice} is passed over: {err}")
+            notes.append(f"{candidate} is skipped: {err}")
             continue
-        if not saturates_int8() or (speedup := _speedup(model)) >= WORTH_IT:
+        if not saturates_int8() or (speedup := _speedup(model)) >= MIN_INT8_SPEEDUP:
             return model
         notes.append(
-            f"{choice} is passed over: on this processor it is {speedup:.2f} times as fast as "
-            f"fp32, and it serves from {WORTH_IT} on."
+            f"{candidate} is skipped: on this processor it is {speedup:.2f} times as fast as "
+            f"fp32, and {MIN_INT8_SPEEDUP} is the least at which it serves."
         )
         del model
-    return _open(bundle, device, last, notes, cores)
+    return _open(bundle, device, fallback, notes, cores)
 
 
 def _speedup(model: Model) -> float:
-    """How many times as fast as fp32 the model runs, one thread each; the median of a few turns."""
+    """Return the model's single-threaded speed relative to fp32, the median of a few turns."""
     reference = Session(model.bundle.model_path("fp32"), "cpu", "fp32")
     size = model.manifest.input.size
     image = np.full((1, size, size, 3), 127, np.uint8)
@@ -128,9 +132,9 @@ def _speedup(model: Model) -> float:
 
 
 def _is_settled(turns: list[float]) -> bool:
-    """Whether those that are left could not move the median across the threshold."""
-    passed = sum(turn >= WORTH_IT for turn in turns)
-    return max(passed, len(turns) - passed) > _TURNS // 2
+    """Return whether the remaining turns can no longer move the median across the threshold."""
+    fast = sum(turn >= MIN_INT8_SPEEDUP for turn in turns)
+    return max(fast, len(turns) - fast) > _MAX_TURNS // 2
 
 
 def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
@@ -140,22 +144,22 @@ def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
 
 
 def candidates(bundle: Bundle, device: Device, precision: Precision | None) -> list[Precision]:
-    """The precisions to try, best first.
+    """Return the precisions to try, best first.
 
     Raises:
-        BundleMismatch: the bundle has no graph of the precision asked for.
+        BundleMismatch: the bundle has no graph of the requested precision.
     """
     if precision is None:
-        return ["int8", "fp32"] if _may_int8(bundle, device) else ["fp32"]
+        return ["int8", "fp32"] if _can_serve_int8(bundle, device) else ["fp32"]
     if precision not in bundle.manifest.precisions:
         raise BundleMismatch(
             f"{bundle.folder} has no {precision} graph; it has "
-            f"{' and '.join(bundle.manifest.precisions)}. Ask for one of these."
+            f"{' and '.join(bundle.manifest.precisions)}. Request one of these."
         )
     return [precision]
 
 
-def _may_int8(bundle: Bundle, device: Device) -> bool:
+def _can_serve_int8(bundle: Bundle, device: Device) -> bool:
     return device == "cpu" and "int8" in bundle.manifest.precisions
 
 
@@ -166,7 +170,7 @@ def _open(
     check_signature(session, bundle)
     require_golden(run_golden(session, bundle, alone=True), session)
     began = time.perf_counter()
-    require_golden(run_golden(session, bundle), session)  # side by side with others, and warm
+    require_golden(run_golden(session, bundle), session)  # single-threaded, and warm, as under load
     service_s = (time.perf_counter() - began) / len(bundle.manifest.golden.photos)
     batches = _batches(session, bundle) if device == "cuda" else None
     return Model(bundle, session, tuple(notes), service_s, batches)
@@ -174,6 +178,6 @@ def _open(
 
 def _batches(session: Session, bundle: Bundle) -> Batches:
     size = bundle.manifest.input.size
-    batches = Batches(partial(session.outputs_of, _names(bundle)))
+    batches = Batches(partial(session.outputs_of, _output_names(bundle)))
     batches.warm(np.zeros((size, size, 3), np.uint8))
     return batches

@@ -1,6 +1,6 @@
-"""A bundle proves itself before it serves: its graph's signature, then its golden photos.
+"""The verification of a bundle's graph before it serves: its signature, then its golden photos.
 
-golden photo -> decode -> resize -> run -> against the probabilities that it must give.
+golden photo -> decode -> resize -> run -> compare with the expected probabilities
 """
 
 import io
@@ -14,16 +14,14 @@ from app.bundle import Bundle
 from app.errors import BundleMismatch, InputError
 from app.runtime.session import Session
 
-_ANY_PHOTO = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
-
-
+_LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
 _OPTIONAL = {"embedding": 2, "activation": 4, "familiarity": 1}
-"""Outputs that a graph may have, and their ranks."""
+"""The outputs that a graph may lack, and their ranks."""
 
 
 @dataclass(frozen=True)
 class GoldenResult:
-    """How far one golden photo is from what it must give."""
+    """The deviation of one golden photo from its expected probabilities."""
 
     file: str
     difference: float
@@ -32,12 +30,12 @@ class GoldenResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is within the tolerance."""
+        """True if the difference is within the tolerance."""
         return self.difference <= self.tolerance
 
 
 def check_signature(session: Session, bundle: Bundle) -> None:
-    """Compare the graph's inputs and outputs with what the bundle says.
+    """Compare the graph's inputs and outputs with bundle.json.
 
     Raises:
         BundleMismatch: one of them differs; the message says which, and how.
@@ -62,31 +60,31 @@ def check_signature(session: Session, bundle: Bundle) -> None:
 
 
 def _require(
-    found: dict[str, tuple[str, list[int | str | None]]],
+    nodes: dict[str, tuple[str, list[int | str | None]]],
     kind: str,
     name: str,
     dtype: str,
     shape: list[int],
 ) -> None:
-    if name not in found:
+    if name not in nodes:
         raise BundleMismatch(
-            f"The graph has no {kind} {name!r}, only {', '.join(found)}. Export it again."
+            f"The graph has no {kind} {name!r}, only {', '.join(nodes)}. Export it again."
         )
-    got_dtype, got_shape = found[name]
-    if got_dtype != dtype or got_shape[1:] != shape or isinstance(got_shape[0], int):
+    actual_dtype, actual_shape = nodes[name]
+    if actual_dtype != dtype or actual_shape[1:] != shape or isinstance(actual_shape[0], int):
         raise BundleMismatch(
-            f"The graph's {kind} {name!r} is {got_dtype} {got_shape}; its bundle.json needs "
+            f"The graph's {kind} {name!r} is {actual_dtype} {actual_shape}; its bundle.json needs "
             f"{dtype} {['N', *shape]}. Bring labels, size and graph together again."
         )
 
 
 def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list[GoldenResult]:
-    """Send every golden photo its whole way, from bytes to probabilities.
+    """Run every golden photo from bytes to probabilities.
 
     Args:
-        session: what is to be proved.
-        bundle: whose photos.
-        alone: over all cores, as a run that is alone.
+        session: the session to verify.
+        bundle: the bundle with the golden photos.
+        alone: use all cores, as for a run that is alone.
 
     Raises:
         BundleMismatch: a golden file can't be read, or has the wrong shape.
@@ -94,9 +92,9 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
     golden, labels = bundle.manifest.golden, bundle.manifest.labels
     expected = _expected(bundle, session)
     results = []
-    for photo, wanted in zip(golden.photos, expected, strict=True):
+    for photo, row in zip(golden.photos, expected, strict=True):
         try:
-            picture = vision.decode(bundle.path(photo.file).read_bytes(), _ANY_PHOTO)
+            picture = vision.decode(bundle.path(photo.file).read_bytes(), _LIMITS)
         except InputError as err:
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         pixels = vision.resize(picture, bundle.manifest.input)
@@ -107,12 +105,12 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
                 f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "
                 "Export the bundle again."
             ) from err
-        if (label := labels[int(wanted.argmax())].name) != photo.label:
+        if (label := labels[int(row.argmax())].name) != photo.label:
             raise BundleMismatch(
                 f"Golden photo {photo.file} must be {photo.label!r}, and its expected "
                 f"probabilities say {label!r}. Bring labels and graph together again."
             )
-        difference = np.abs(probabilities - wanted).max()  # a NaN passes no comparison
+        difference = np.abs(probabilities - row).max()  # a NaN is never within the tolerance
         results.append(
             GoldenResult(photo.file, float(difference), photo.tolerance[session.precision])
         )
@@ -120,10 +118,10 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
 
 
 def require_golden(results: list[GoldenResult], session: Session) -> None:
-    """Refuse a session whose golden photos are off.
+    """Refuse a session that misses the tolerance of a golden photo.
 
     Raises:
-        BundleMismatch: names the worst of them, and by how much.
+        BundleMismatch: a golden photo is missed; the message names the worst and its difference.
     """
     if missed := [result for result in results if not result.passed]:
         worst = max(missed, key=lambda result: result.difference)

@@ -136,7 +136,7 @@ def test_the_authorize_dialog_sends_the_key(
 def test_the_built_in_model_is_tried_from_the_page(
     serve, open_docs, imagenet, picture, monkeypatch, shoot
 ):
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", imagenet.parent)
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
     with serve(models=None) as client:
         page = open_docs(client)
         operation = _expand(page, "image/jpeg")

@@ -32,7 +32,7 @@ def golden(imagenet):
 @pytest.fixture
 def imagenet_served(serve, imagenet, monkeypatch):
     """The default model, as `make serve` serves it."""
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", imagenet.parent)
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
     with serve(models=None) as client:
         yield client
 

@@ -31,7 +31,7 @@ def usual_environment(monkeypatch):
 def hubel(monkeypatch, tmp_path):
     """Runs a command in this process, without the built-in bundle."""
     (tmp_path / "built-in").mkdir()
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", tmp_path / "built-in")
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", tmp_path / "built-in")
 
     def run(*arguments):
         return CliRunner().invoke(main, [str(a) for a in arguments])

@@ -1,4 +1,4 @@
-"""What the runtime's tests share: the tiny model, loaded."""
+"""The loaded tiny model, for all tests of the runtime."""
 
 import pytest
 

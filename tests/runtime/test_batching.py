@@ -1,4 +1,4 @@
-"""A batch gives each caller what it would have got alone."""
+"""Batches: each caller gets the rows that its image would get alone."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ def image(number):
 
 
 class Device:
-    """A slow one; tells what it ran. It fails where a batch holds 13."""
+    """A slow device that records its batches; it fails if a batch holds 13."""
 
     def __init__(self, seconds=0.0):
         self.batches = []
@@ -40,25 +40,25 @@ class Device:
             self._busy.release()
 
 
-def test_sizes_are_powers_of_two_up_to_the_most():
+def test_batch_sizes_are_powers_of_two_up_to_the_limit():
     assert sizes(32) == [1, 2, 4, 8, 16, 32]
     assert sizes(20) == [1, 2, 4, 8, 16]
     assert sizes(1) == [1]
 
 
-def test_one_thread_more_than_cores_and_a_batch_more_for_a_gpu():
+def test_a_cpu_gets_one_thread_more_than_cores_and_a_gpu_a_batch_more():
     assert threads_for("cpu", 4, capped=False) == 5
     assert threads_for("cpu", 4, capped=True) == 4
     assert threads_for("cuda", 4, capped=False) == 4 + MAX_IMAGES
 
 
-def test_an_idle_device_begins_at_once_with_one():
+def test_an_idle_device_runs_one_image_at_once():
     device = Device()
     assert [float(row) for row in Batches(device).run(image(7))] == [14, 7.5]
     assert device.batches == [[7]]
 
 
-def test_what_queued_while_it_was_busy_goes_together():
+def test_images_that_queue_while_the_device_is_busy_run_together():
     device = Device(seconds=0.2)
     batches = Batches(device)
     with ThreadPoolExecutor(8) as pool:
@@ -79,38 +79,38 @@ def test_what_queued_while_it_was_busy_goes_together():
     threads=st.integers(1, 12),
     max_images=st.integers(1, 9),
 )
-def test_everybody_gets_their_own_rows(numbers, threads, max_images):
+def test_each_caller_gets_its_own_rows(numbers, threads, max_images):
     device = Device(seconds=0.0005)
     batches = Batches(device, max_images)
     with ThreadPoolExecutor(threads) as pool:
-        given = list(pool.map(lambda n: [float(r) for r in batches.run(image(n))], numbers))
-    assert given == [[n * 2, n + 0.5] for n in numbers]
+        actual = list(pool.map(lambda n: [float(r) for r in batches.run(image(n))], numbers))
+    assert actual == [[n * 2, n + 0.5] for n in numbers]
     assert {len(batch) for batch in device.batches} <= set(sizes(max_images))
 
 
-def test_a_batch_that_fails_answers_everybody_and_the_next_one_runs():
+def test_a_batch_that_fails_raises_for_its_callers_and_the_next_one_runs():
     batches = Batches(Device(seconds=0.05))
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(batches.run, image(n)) for n in (1, 13, 13, 13)]
-        outcomes = [future.exception(30) for future in futures]
-    assert any(isinstance(outcome, ValueError) for outcome in outcomes)
+        errors = [future.exception(30) for future in futures]
+    assert any(isinstance(error, ValueError) for error in errors)
     assert float(batches.run(image(4))[0]) == 8
 
 
-def test_every_size_is_warmed():
+def test_every_batch_size_is_warmed():
     device = Device()
     Batches(device, 8).warm(image(3))
     assert [len(batch) for batch in device.batches] == [1, 2, 4, 8]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_models_batched_answers_equal_its_single_ones(imagenet, precision):
+def test_a_models_batched_probabilities_equal_its_single_ones(imagenet, precision):
     loaded = bundles.load(imagenet)
     session = Session(loaded.model_path(precision), "cpu", precision)
     single = Model(loaded, session)
     together = Model(loaded, session, batches=_batches(session, loaded))
     images = np.random.default_rng(5).integers(0, 256, (6, 240, 240, 3), np.uint8)
     with ThreadPoolExecutor(6) as pool:
-        given = list(pool.map(lambda i: together.run(i)[0], images))
-    for answer, one in zip(given, images, strict=True):
-        assert np.abs(answer - single.run(one)[0]).max() < 1e-5
+        batched = list(pool.map(lambda i: together.run(i)[0], images))
+    for row, photo in zip(batched, images, strict=True):
+        assert np.abs(row - single.run(photo)[0]).max() < 1e-5

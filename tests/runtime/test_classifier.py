@@ -1,4 +1,4 @@
-"""One photo's way, and that a batch never gives one caller another's answer."""
+"""The classification of one photo, and batches, in which each caller gets its own result."""
 
 import io
 
@@ -25,23 +25,23 @@ def built_in(imagenet):
     return load_model(imagenet, "cpu")
 
 
-def test_the_most_probable_comes_first(model, photo):
-    answer = classify(photo((20, 120, 230)), model, Query(), LIMITS)
-    assert [p.label for p in answer.predictions] == ["blue", "green", "red"]
-    probabilities = [p.probability for p in answer.predictions]
+def test_the_most_probable_label_comes_first(model, photo):
+    result = classify(photo((20, 120, 230)), model, Query(), LIMITS)
+    assert [p.label for p in result.predictions] == ["blue", "green", "red"]
+    probabilities = [p.probability for p in result.predictions]
     assert probabilities == sorted(probabilities, reverse=True)
     assert sum(probabilities) == pytest.approx(1, abs=1e-6)
     assert all(
-        answer.probabilities[p.index] == np.float32(p.probability) for p in answer.predictions
+        result.probabilities[p.index] == np.float32(p.probability) for p in result.predictions
     )
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (4, 3), (10**30, 3)])
-def test_no_more_predictions_than_asked_for_or_than_there_are(model, photo, top_k, count):
+def test_there_are_at_most_top_k_predictions(model, photo, top_k, count):
     assert len(classify(photo("red"), model, Query(top_k), LIMITS).predictions) == count
 
 
-def test_what_is_less_probable_than_asked_for_is_left_out(model):
+def test_labels_below_the_least_probability_are_left_out(model):
     probabilities = np.array([0.25, 0.5, 0.25], np.float32)
 
     def labels(least):
@@ -52,32 +52,34 @@ def test_what_is_less_probable_than_asked_for_is_left_out(model):
     assert labels(0.51) == []
 
 
-def test_ties_go_by_index(model):
+def test_ties_are_ordered_by_index(model):
     third = np.full(3, 1 / 3, np.float32)
     assert [p.index for p in top(third, model, Query(2))] == [0, 1]
 
 
 def test_a_photo_that_is_alone_runs_on_all_cores(model, photo, monkeypatch):
-    asked = []
+    alone_flags = []
     run = type(model).run
     monkeypatch.setattr(
-        type(model), "run", lambda *args, alone: asked.append(alone) or run(*args, alone=alone)
+        type(model),
+        "run",
+        lambda *args, alone: alone_flags.append(alone) or run(*args, alone=alone),
     )
     with Engine(threads=1, deadline_s=30) as engine:
         classifier = Classifier(engine, LIMITS)
         for photos in (1, 3):
             for future in classifier.submit([photo("red")] * photos, model, Query()):
                 future.result(30)
-    assert asked == [True, False, False, True]
+    assert alone_flags == [True, False, False, True]
 
 
-def test_what_the_file_is_comes_along(model):
+def test_the_result_holds_format_size_and_timings(model):
     file = io.BytesIO()
     Image.new("RGB", (30, 20), "red").save(file, "PNG")
-    answer = classify(file.getvalue(), model, Query(), LIMITS, queue_s=1.5)
-    assert (answer.format, answer.width, answer.height) == ("png", 30, 20)
-    assert (answer.model, answer.version, answer.decision) == ("colours", 1, None)
-    stages = answer.stages
+    result = classify(file.getvalue(), model, Query(), LIMITS, queue_s=1.5)
+    assert (result.format, result.width, result.height) == ("png", 30, 20)
+    assert (result.model, result.version, result.decision) == ("colours", 1, None)
+    stages = result.stages
     assert stages.queue_s == 1.5
     assert min(stages.decode_s, stages.resize_s, stages.run_s) > 0
 
@@ -95,7 +97,7 @@ def test_what_the_file_is_comes_along(model):
         (None, None, 0.1, None),
     ],
 )
-def test_what_is_made_of_an_answer(score, familiarity, top1, decision):
+def test_the_decision_follows_from_score_and_top_1_probability(score, familiarity, top1, decision):
     rule = UnknownRule(score=score, threshold=0.5, accepts=0.95) if score else None
     probabilities = np.array([top1, *[(1 - top1) / 2] * 2], np.float32)
     assert decide(probabilities, familiarity, rule) == decision
@@ -125,7 +127,7 @@ def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(
     assert dull.predictions[0].label == "red"
 
 
-def test_a_threshold_without_its_output_is_refused(make_bundle, rewrite):
+def test_a_threshold_of_familiarity_without_that_output_is_refused(make_bundle, rewrite):
     folder = make_bundle().folder
     rewrite(folder, {"unknown": {"score": "familiarity", "threshold": 0.5, "accepts": 0.95}})
     with pytest.raises(BundleMismatch, match="a threshold of familiarity"):
@@ -177,7 +179,7 @@ def test_a_batched_run_of_the_built_in_model_equals_single_runs(imagenet, precis
 
 
 def by_hand_resized(image, spec):
-    """The kept square through Pillow's filter; by a whole factor, box is each block's mean."""
+    """Resize the centre square with Pillow's filter; box by a whole factor is each block's mean."""
     side = round(spec.crop * 480)
     edge = (480 - side) / 2
     if spec.resample == "box" and side % spec.size == 0:
@@ -191,7 +193,7 @@ def by_hand_resized(image, spec):
     return np.asarray(image.resize((spec.size, spec.size), filter, box))
 
 
-def test_the_whole_way_equals_decoding_resizing_and_running_by_hand(imagenet, built_in):
+def test_classification_equals_decoding_resizing_and_running_by_hand(imagenet, built_in):
     """A 480 x 480 JPEG: Pillow's own decode, crop and resize, then ONNX Runtime's own session."""
     data = (imagenet / "golden/rocket.jpg").read_bytes()
     spec = built_in.manifest.input
@@ -202,18 +204,18 @@ def test_the_whole_way_equals_decoding_resizing_and_running_by_hand(imagenet, bu
     options.add_session_config_entry("session.x64quantprecision", "1")  # as on any processor
     session = ort.InferenceSession(built_in.bundle.model_path(built_in.session.precision), options)
     (by_hand,) = session.run(["probabilities"], {"image": pixels[np.newaxis]})
-    answer = classify(data, built_in, Query(), LIMITS)
-    np.testing.assert_allclose(answer.probabilities, by_hand[0], atol=1e-5, rtol=0)
-    best = answer.predictions[0]
+    result = classify(data, built_in, Query(), LIMITS)
+    np.testing.assert_allclose(result.probabilities, by_hand[0], atol=1e-5, rtol=0)
+    best = result.predictions[0]
     assert best.index == by_hand[0].argmax()
     assert best.label == built_in.manifest.labels[best.index].name == "missile"
 
 
-def test_photos_submitted_together_each_get_their_own_answer(model, photo):
-    wanted = ["red", "green", "blue", "green", "red", "blue"] * 4
+def test_photos_submitted_together_each_get_their_own_result(model, photo):
+    colours = ["red", "green", "blue", "green", "red", "blue"] * 4
     with Engine(threads=3, deadline_s=30) as engine:
-        futures = Classifier(engine, LIMITS).submit([photo(c) for c in wanted], model, Query(1))
-        assert [f.result(30).predictions[0].label for f in futures] == wanted
+        futures = Classifier(engine, LIMITS).submit([photo(c) for c in colours], model, Query(1))
+        assert [f.result(30).predictions[0].label for f in futures] == colours
 
 
 def test_a_photo_that_cannot_be_used_fails_alone(model, photo):

@@ -1,4 +1,4 @@
-"""The engine: bounded, every accepted piece of work gets its own answer, nothing is held on to."""
+"""The engine: its queue is bounded, each job gets its own result, and nothing is kept in memory."""
 
 import gc
 import threading
@@ -16,7 +16,7 @@ from app.runtime.engine import Engine
 
 
 class Gate:
-    """Work that holds its thread until it is opened."""
+    """Work that blocks its thread until it is opened."""
 
     def __init__(self) -> None:
         self.began = threading.Event()
@@ -37,7 +37,7 @@ def gate():
 
 @pytest.fixture
 def busy(gate):
-    """An engine of one thread, which the gate keeps busy; four may wait."""
+    """An engine with one thread, which the gate keeps busy; four jobs may wait."""
     with Engine(threads=1, deadline_s=10, service_s=2) as engine:
         engine.held = engine.submit(gate)[0]
         assert gate.began.wait(30)
@@ -45,12 +45,12 @@ def busy(gate):
         gate.opened.set()
 
 
-def test_work_that_does_not_fit_is_refused_at_once_and_told_when_to_come_back(busy):
+def test_work_that_does_not_fit_is_refused_at_once_with_a_time_to_retry(busy):
     assert busy.capacity == 4
     busy.submit(*[lambda queue_s: None] * 4)
     with pytest.raises(QueueFull, match="4 images are waiting and 4 can be done in time") as caught:
         busy.submit(lambda queue_s: None)
-    assert caught.value.retry_after_s == 4  # half of four pieces of two seconds on one thread
+    assert caught.value.retry_after_s == 4  # half of four jobs of two seconds on one thread
     with pytest.raises(QueueFull):
         busy.check_room()
 
@@ -66,7 +66,7 @@ def test_retry_after_is_never_less_than_a_second(gate):
     assert caught.value.retry_after_s == 1
 
 
-def test_works_are_queued_all_or_none(busy, gate):
+def test_jobs_are_queued_all_or_none(busy, gate):
     ran = []
     busy.submit(*[lambda queue_s: None] * 2)
     with pytest.raises(QueueFull):
@@ -78,17 +78,17 @@ def test_works_are_queued_all_or_none(busy, gate):
     assert ran == []
 
 
-def test_cancelled_work_leaves_the_queue_and_is_never_run(busy, gate):
+def test_cancelled_work_leaves_the_queue_and_never_runs(busy, gate):
     ran = []
-    gone, stays = busy.submit(ran.append, ran.append)
+    cancelled, kept = busy.submit(ran.append, ran.append)
     assert busy.depth == 2
-    assert gone.cancel()
+    assert cancelled.cancel()
     assert busy.depth == 1
     gate.opened.set()
-    stays.result(30)
+    kept.result(30)
     assert len(ran) == 1
     with pytest.raises(CancelledError):
-        gone.result(0)
+        cancelled.result(0)
 
 
 def test_cancelling_makes_room(busy):
@@ -98,7 +98,7 @@ def test_cancelling_makes_room(busy):
     assert busy.depth == 4
 
 
-def test_running_work_can_not_be_cancelled(busy, gate):
+def test_running_work_cannot_be_cancelled(busy, gate):
     assert not busy.held.cancel()
     gate.opened.set()
     assert busy.held.result(30) == "through"
@@ -112,7 +112,7 @@ def test_work_whose_deadline_has_passed_is_not_run(gate):
         (late,) = engine.submit(ran.append)
         time.sleep(0.03)
         gate.opened.set()
-        with pytest.raises(DeadlinePassed, match=r"answers are due in 0.02 s"):
+        with pytest.raises(DeadlinePassed, match=r"responses are due in 0.02 s"):
             late.result(30)
     assert ran == []
 
@@ -126,10 +126,10 @@ def test_an_exception_reaches_its_own_future_only(error):
         good, bad, other = engine.submit(lambda _: 1, fail, lambda _: 2)
         assert bad.exception(30) is error
         assert (good.result(30), other.result(30)) == (1, 2)
-        assert engine.submit(lambda _: 3)[0].result(30) == 3  # the threads live on
+        assert engine.submit(lambda _: 3)[0].result(30) == 3  # the threads are still alive
 
 
-def test_closing_finishes_what_is_queued(gate):
+def test_closing_finishes_queued_work(gate):
     with Engine(threads=2, deadline_s=10) as engine:
         first = engine.submit(gate)
         rest = engine.submit(*[lambda queue_s: "done"] * 20)
@@ -139,11 +139,11 @@ def test_closing_finishes_what_is_queued(gate):
 
 
 class Photo:
-    """Something that a weak reference can point to."""
+    """An object that a weak reference can point to."""
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["good", "broken"])
-def test_nothing_holds_on_to_finished_work(fails):
+def test_finished_work_is_freed(fails):
     def work(photo, queue_s):
         if fails:
             raise ValueError("broken")
@@ -156,7 +156,7 @@ def test_nothing_holds_on_to_finished_work(fails):
         # every thread has been back at the queue since
         barrier = threading.Barrier(2)
         wait(engine.submit(*[lambda queue_s: barrier.wait(30)] * 2), 30)
-        gc.disable()  # reference counts alone must do: a cycle would keep photos for a while
+        gc.disable()  # reference counts must suffice: a cycle would keep photos for a while
         try:
             del photo, future, work
             assert alive() is None
@@ -164,7 +164,7 @@ def test_nothing_holds_on_to_finished_work(fails):
             gc.enable()
 
 
-def test_work_is_told_how_long_it_waited(busy, gate):
+def test_work_receives_the_seconds_that_it_waited(busy, gate):
     began = time.monotonic()
     (future,) = busy.submit(lambda queue_s: queue_s)
     time.sleep(0.02)
@@ -172,7 +172,7 @@ def test_work_is_told_how_long_it_waited(busy, gate):
     assert 0.02 <= future.result(30) <= time.monotonic() - began
 
 
-def test_work_begins_in_the_order_in_which_it_came(busy, gate):
+def test_work_begins_in_the_order_of_submission(busy, gate):
     order = []
     futures = busy.submit(*[partial(lambda i, queue_s: order.append(i), i) for i in range(4)])
     gate.opened.set()
@@ -180,7 +180,7 @@ def test_work_begins_in_the_order_in_which_it_came(busy, gate):
     assert order == [0, 1, 2, 3]
 
 
-def test_work_is_alone_while_nothing_runs_beside_it_and_nothing_waits(busy, gate):
+def test_work_is_alone_while_nothing_else_runs_or_waits(busy, gate):
     assert busy.is_alone
     first, second = busy.submit(*[lambda queue_s: busy.is_alone] * 2)
     assert not busy.is_alone
@@ -188,7 +188,7 @@ def test_work_is_alone_while_nothing_runs_beside_it_and_nothing_waits(busy, gate
     assert (first.result(30), second.result(30)) == (False, True)
 
 
-def test_two_that_run_side_by_side_are_not_alone():
+def test_two_concurrent_jobs_are_not_alone():
     with Engine(threads=2, deadline_s=10) as engine:
         barrier = threading.Barrier(2)
 
@@ -213,7 +213,7 @@ def test_capacity_follows_the_measured_service_time():
         assert engine.capacity < faster
 
 
-def test_as_many_as_there_are_threads_may_always_wait():
+def test_as_many_jobs_as_threads_may_always_wait():
     assert Engine(threads=3, deadline_s=1, service_s=60).capacity == 3
 
 
@@ -222,30 +222,30 @@ def test_as_many_as_there_are_threads_may_always_wait():
     groups=st.lists(st.lists(st.integers(), min_size=1, max_size=6), min_size=1, max_size=30),
     threads=st.integers(1, 4),
 )
-def test_many_callers_at_once_each_get_their_own_answers(groups, threads):
-    def answer(number, queue_s):
+def test_many_concurrent_callers_each_get_their_own_results(groups, threads):
+    def work(number, queue_s):
         if number % 3 == 0:
             raise ValueError(number)
         return number * 7
 
     def call(engine, numbers):
-        futures = engine.submit(*(partial(answer, n) for n in numbers))
+        futures = engine.submit(*(partial(work, n) for n in numbers))
         return [f.exception(30).args[0] if f.exception(30) else f.result(30) for f in futures]
 
     with Engine(threads=threads, deadline_s=60) as engine, ThreadPoolExecutor(8) as callers:
-        answers = list(callers.map(partial(call, engine), groups))
-    assert answers == [[n if n % 3 == 0 else n * 7 for n in numbers] for numbers in groups]
+        results = list(callers.map(partial(call, engine), groups))
+    assert results == [[n if n % 3 == 0 else n * 7 for n in numbers] for numbers in groups]
 
 
-def test_the_thread_that_fell_idle_last_works_next():
-    seen = []
+def test_the_most_recently_idle_thread_runs_the_next_job():
+    names = []
 
     def work(_queue_s):
-        seen.append(threading.current_thread().name)
+        names.append(threading.current_thread().name)
 
     with Engine(threads=3, deadline_s=10) as engine:
         for _ in range(9):
             while len(engine._idle) < 3:
                 time.sleep(0.001)
             engine.submit(work)[0].result()
-    assert len(set(seen)) == 1
+    assert len(set(names)) == 1

@@ -1,4 +1,4 @@
-"""How many cores may be used, from cgroup files made here."""
+"""The number of usable cores, from cgroup files that the tests write."""
 
 import os
 
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def cores(tmp_path, monkeypatch):
-    """Tells the cores for an affinity, the text of /proc/self/cgroup and the cgroup's files."""
+    """Returns the cores for an affinity, the text of /proc/self/cgroup and the cgroup's files."""
 
-    def tell(affinity: int, own: str | None = None, files: dict[str, str] | None = None) -> int:
+    def count(affinity: int, own: str | None = None, files: dict[str, str] | None = None) -> int:
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)))
         if own is not None:
             (tmp_path / "own").write_text(own)
@@ -25,7 +25,7 @@ def cores(tmp_path, monkeypatch):
             file.write_text(text)
         return available_cores(tmp_path / "cgroup", tmp_path / "own")
 
-    return tell
+    return count
 
 
 def test_without_cgroup_files_affinity_decides(cores):

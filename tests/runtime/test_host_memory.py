@@ -1,4 +1,4 @@
-"""What the C library does with freed memory, seen in a process of its own."""
+"""The C library's handling of freed memory, observed in a process of its own."""
 
 import ctypes
 import subprocess
@@ -26,12 +26,12 @@ def _faults(before: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
-def test_a_block_that_is_kept_needs_no_new_pages():
+def test_a_kept_block_needs_no_new_pages():
     kept, returned = _faults("host.keep_large_blocks()"), _faults("host.return_large_blocks()")
     assert kept < returned / 10
 
 
-WHAT_A_THREAD_FREED = """
+FREE_IN_A_THREAD = """
 import ctypes
 import os
 import threading
@@ -62,8 +62,8 @@ thread.join()
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
-def test_what_a_thread_freed_is_given_back_to_the_end_of_its_arena():
-    run = [sys.executable, "-c", WHAT_A_THREAD_FREED]
+def test_memory_freed_in_a_thread_is_returned_to_the_end_of_its_arena():
+    run = [sys.executable, "-c", FREE_IN_A_THREAD]
     held, left = map(int, subprocess.run(run, check=True, capture_output=True).stdout.split())
     assert held > 20e6
     assert left < held / 30

@@ -1,4 +1,4 @@
-"""Which precision serves, and what keeps a bundle from serving at all."""
+"""The precision that serves, and bundles that are refused."""
 
 import numpy as np
 import onnx
@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from app.errors import BundleInvalid, BundleMismatch
 from app.runtime import loaded_model as models
-from app.runtime.loaded_model import WORTH_IT, candidates, load_model
+from app.runtime.loaded_model import MIN_INT8_SPEEDUP, candidates, load_model
 
 
-def test_a_good_bundle_loads_and_says_nothing(make_bundle):
+def test_a_valid_bundle_loads_without_notes(make_bundle):
     model = load_model(make_bundle().folder, "cpu")
     assert (model.name, model.version, model.session.precision) == ("colours", 1, "fp32")
     assert model.notes == ()
@@ -24,16 +24,16 @@ def test_int8_that_passes_serves_on_a_cpu(make_bundle):
     assert model.notes == ()
 
 
-def test_int8_that_misses_its_golden_gives_way_to_fp32_with_a_note(make_bundle):
+def test_fp32_serves_with_a_note_if_int8_misses_its_golden_photos(make_bundle):
     model = load_model(make_bundle(int8_sharpness=1.0).folder, "cpu")
     assert model.session.precision == "fp32"
     (note,) = model.notes
-    assert "int8 is passed over: int8 misses its golden photo golden/" in note
+    assert "int8 is skipped: int8 misses its golden photo golden/" in note
     assert "0.02 is allowed" in note
 
 
 @pytest.mark.parametrize(("speedup", "serves"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
-def test_a_processor_without_int8_instructions_is_served_what_is_fast(
+def test_without_int8_instructions_int8_serves_only_if_it_is_fast(
     make_bundle, monkeypatch, speedup, serves
 ):
     monkeypatch.setattr("app.runtime.loaded_model.saturates_int8", lambda: True)
@@ -46,26 +46,26 @@ def test_a_processor_without_int8_instructions_is_served_what_is_fast(
     assert model.session.precision == serves
     if serves == "fp32":
         assert model.notes == (
-            f"int8 is passed over: on this processor it is {speedup} times as fast as fp32, "
-            "and it serves from 1.1 on.",
+            f"int8 is skipped: on this processor it is {speedup} times as fast as fp32, "
+            "and 1.1 is the least at which it serves.",
         )
     assert load_model(folder, "cpu", "int8").session.precision == "int8"
 
 
-def test_where_int8_has_instructions_nothing_is_timed(make_bundle, monkeypatch):
+def test_with_int8_instructions_nothing_is_timed(make_bundle, monkeypatch):
     monkeypatch.setattr("app.runtime.loaded_model._seconds", None)
     model = load_model(make_bundle(int8_sharpness=8.0).folder, "cpu")
     assert model.session.precision == "int8"
 
 
-def test_a_precision_asked_for_is_not_replaced(make_bundle):
+def test_a_requested_precision_is_not_replaced(make_bundle):
     folder = make_bundle(int8_sharpness=1.0).folder
     with pytest.raises(BundleMismatch, match="int8 misses its golden photo"):
         load_model(folder, "cpu", "int8")
     assert load_model(folder, "cpu", "fp32").session.precision == "fp32"
 
 
-def test_a_precision_that_is_not_there_is_refused(make_bundle):
+def test_a_missing_precision_is_refused(make_bundle):
     with pytest.raises(BundleMismatch, match="has no int8 graph; it has fp32"):
         load_model(make_bundle().folder, "cpu", "int8")
 
@@ -76,7 +76,7 @@ def test_cuda_never_serves_int8(make_bundle):
     assert candidates(bundle, "cpu", None) == ["int8", "fp32"]
 
 
-def test_golden_photos_that_are_off_refuse_the_bundle(make_bundle, rewrite, graph):
+def test_a_bundle_that_misses_its_golden_photos_is_refused(make_bundle, rewrite, graph):
     folder = make_bundle().folder
     onnx.save(graph(sharpness=1.0), folder / "model.onnx")
     rewrite(folder)
@@ -84,7 +84,7 @@ def test_golden_photos_that_are_off_refuse_the_bundle(make_bundle, rewrite, grap
         load_model(folder, "cpu")
 
 
-def test_a_wrong_label_count_is_refused_and_both_counts_told(make_bundle):
+def test_a_wrong_label_count_is_refused_with_both_counts(make_bundle):
     folder = make_bundle(labels=("red", "green", "blue", "grey")).folder
     words = r"output 'probabilities' is tensor\(float\) \['N', 3\].*\['N', 4\]"
     with pytest.raises(BundleMismatch, match=words):
@@ -92,7 +92,7 @@ def test_a_wrong_label_count_is_refused_and_both_counts_told(make_bundle):
 
 
 @pytest.mark.parametrize("content", ["garbage", "truncated", "empty"])
-def test_a_graph_that_is_none_is_refused_by_its_path(make_bundle, rewrite, content):
+def test_a_file_that_is_no_graph_is_refused_with_its_path(make_bundle, rewrite, content):
     folder = make_bundle().folder
     file = folder / "model.onnx"
     whole = file.read_bytes()
@@ -103,7 +103,7 @@ def test_a_graph_that_is_none_is_refused_by_its_path(make_bundle, rewrite, conte
         load_model(folder, "cpu")
 
 
-def test_a_changed_byte_is_found_before_the_graph_is_opened(make_bundle):
+def test_a_changed_byte_is_detected_before_the_graph_is_opened(make_bundle):
     folder = make_bundle().folder
     file = folder / "model.onnx"
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
@@ -117,7 +117,7 @@ def test_the_built_in_bundle_passes(imagenet):
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=7, max_size=7))
-def test_turns_that_are_left_out_would_not_move_the_median_across(turns):
-    taken = next(n for n in range(8) if models._is_settled(turns[:n]))
-    assert (np.median(turns[:taken]) >= WORTH_IT) == (np.median(turns) >= WORTH_IT)
-    assert taken >= 4
+def test_turns_that_are_skipped_cannot_move_the_median_across_the_threshold(turns):
+    count = next(n for n in range(8) if models._is_settled(turns[:n]))
+    assert (np.median(turns[:count]) >= MIN_INT8_SPEEDUP) == (np.median(turns) >= MIN_INT8_SPEEDUP)
+    assert count >= 4

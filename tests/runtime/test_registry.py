@@ -1,4 +1,4 @@
-"""Which models there are, which one answers, and that a reload breaks nothing."""
+"""Which model serves a request, and reloads that never interrupt it."""
 
 import gc
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import DeviceUnavailable, ModelNotReady, UnknownModel
 from app.runtime.loaded_model import load_model
-from app.runtime.registry import Registry, discover
+from app.runtime.registry import Registry
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_default_can_be_set(open_registry, make_bundle, models):
     assert open_registry("bees").resolve().name == "bees"
 
 
-def test_a_default_that_is_not_there_is_no_reason_to_take_another(open_registry, make_bundle):
+def test_a_default_that_does_not_exist_is_not_replaced_by_another_model(open_registry, make_bundle):
     make_bundle()
     with pytest.raises(UnknownModel, match=r"no model 'wasps'. Known models: colours, imagenet\."):
         open_registry("wasps").resolve()
@@ -100,31 +100,24 @@ def test_the_highest_version_that_is_ready_serves(open_registry, make_bundle, mo
         registry.resolve("birds", 3)
 
 
-def test_entries_are_sorted_by_name_the_newest_first(open_registry, make_bundle, models):
+def test_entries_are_sorted_by_name_then_newest_first(open_registry, make_bundle, models):
     make_bundle(models, "birds", 1, folder=models / "birds/1")
     make_bundle(models, "birds", 2, folder=models / "birds/2")
     make_bundle(models, "ants")
-    found = [(e.name, e.version) for e in open_registry().entries]
-    assert found == [("ants", 1), ("birds", 2), ("birds", 1), ("imagenet", 1)]
+    entries = [(e.name, e.version) for e in open_registry().entries]
+    assert entries == [("ants", 1), ("birds", 2), ("birds", 1), ("imagenet", 1)]
 
 
-def test_bundles_are_found_by_name_and_by_version_and_hidden_ones_are_not(make_bundle, models):
-    make_bundle(models, "ants")
-    make_bundle(models, "birds", folder=models / "birds/1")
-    make_bundle(models, "birds", 2, folder=models / ".birds.new")
-    make_bundle(models, "birds", 3, folder=models / "birds/.3.old")
-    (models / "empty").mkdir()
-    (models / "a file").write_text("")
-    make_bundle(models, "deep", folder=models / "a/b/c")
-    assert list(discover(models)) == [models / "ants", models / "birds/1"]
-
-
-def test_the_name_is_the_manifests_not_the_folders(open_registry, make_bundle, models):
+def test_a_model_has_the_name_in_its_manifest_not_that_of_its_folder(
+    open_registry, make_bundle, models
+):
     make_bundle(models, "birds", folder=models / "some-folder")
     assert open_registry().resolve("birds").name == "birds"
 
 
-def test_of_two_bundles_of_one_version_the_first_serves(open_registry, make_bundle, models):
+def test_of_two_bundles_with_one_name_and_version_the_first_serves(
+    open_registry, make_bundle, models
+):
     make_bundle(models, "birds", folder=models / "a")
     make_bundle(models, "birds", folder=models / "b")
     registry = open_registry()
@@ -135,12 +128,14 @@ def test_of_two_bundles_of_one_version_the_first_serves(open_registry, make_bund
     assert "serves as version 1 of 'birds' already" in second.reason
 
 
-def test_the_users_imagenet_goes_before_the_built_in(open_registry, make_bundle, models):
+def test_a_users_imagenet_takes_precedence_over_the_built_in_one(
+    open_registry, make_bundle, models
+):
     make_bundle(models, "imagenet", labels=("rouge", "green", "blue"))
     assert open_registry().resolve("imagenet").manifest.labels[0].name == "rouge"
 
 
-def test_a_reload_takes_up_a_new_version(open_registry, make_bundle, models):
+def test_a_reload_loads_a_new_version(open_registry, make_bundle, models):
     make_bundle(models, "birds", 1, folder=models / "birds/1")
     registry = open_registry()
     make_bundle(models, "birds", 2, folder=models / "birds/2")
@@ -149,14 +144,14 @@ def test_a_reload_takes_up_a_new_version(open_registry, make_bundle, models):
     assert registry.resolve("birds").version == 2
 
 
-def test_a_reload_takes_up_a_new_model(open_registry, make_bundle, models):
+def test_a_reload_loads_a_new_model(open_registry, make_bundle, models):
     registry = open_registry()
     make_bundle(models, "birds")
     registry.reload("birds")
     assert registry.resolve("birds").name == "birds"
 
 
-def test_what_is_in_flight_finishes_on_the_model_it_began_with(
+def test_a_request_in_flight_finishes_on_the_model_it_began_with(
     open_registry, make_bundle, models, tmp_path
 ):
     make_bundle(models, "birds")
@@ -203,7 +198,7 @@ def test_a_repaired_bundle_serves_again_after_a_reload(open_registry, make_bundl
     assert registry.resolve("birds").version == 1
 
 
-def test_a_version_that_was_removed_stops_at_a_reload(open_registry, make_bundle, models):
+def test_a_removed_version_stops_serving_at_a_reload(open_registry, make_bundle, models):
     for version in (1, 2):
         make_bundle(models, "birds", version, folder=models / f"birds/{version}")
     registry = open_registry()
@@ -214,7 +209,7 @@ def test_a_version_that_was_removed_stops_at_a_reload(open_registry, make_bundle
         registry.resolve("birds", 2)
 
 
-def test_a_version_that_was_removed_serves_until_another_is_ready(
+def test_a_removed_version_serves_until_another_is_ready(
     open_registry, make_bundle, models, monkeypatch
 ):
     make_bundle(models, "birds", 1, folder=models / "birds/1")
@@ -242,7 +237,7 @@ def test_a_version_that_was_removed_serves_until_another_is_ready(
     assert [(e.version, e.ready) for e in registry.entries if e.name == "birds"] == [(2, True)]
 
 
-def test_a_model_whose_folder_cannot_be_looked_at_serves_on(
+def test_a_model_whose_folder_cannot_be_read_serves_on(
     open_registry, make_bundle, models, monkeypatch
 ):
     make_bundle(models, "birds")
@@ -260,7 +255,9 @@ def test_a_model_whose_folder_cannot_be_looked_at_serves_on(
     assert registry.resolve("birds").version == 1
 
 
-def test_a_model_whose_folder_is_gone_stops_at_a_reload(open_registry, make_bundle, models):
+def test_a_model_whose_folder_was_removed_stops_serving_at_a_reload(
+    open_registry, make_bundle, models
+):
     make_bundle(models, "birds")
     registry = open_registry()
     shutil.rmtree(models / "birds")
@@ -279,12 +276,12 @@ def test_a_bundle_may_move_to_another_folder(open_registry, make_bundle, models)
     assert [e.folder for e in registry.entries if e.name == "birds"] == [models / "moved"]
 
 
-def test_a_reload_of_what_is_not_there_is_refused(open_registry):
+def test_a_reload_of_an_unknown_model_is_refused(open_registry):
     with pytest.raises(UnknownModel, match="'wasps'"):
         open_registry().reload("wasps")
 
 
-def test_a_reload_of_a_version_is_the_way_back(open_registry, make_bundle, models):
+def test_a_reload_of_an_older_version_rolls_back(open_registry, make_bundle, models):
     make_bundle(folder=models / "colours/1", version=1)
     make_bundle(folder=models / "colours/2", version=2)
     registry = open_registry()
@@ -297,9 +294,7 @@ def test_a_reload_of_a_version_is_the_way_back(open_registry, make_bundle, model
     assert registry.resolve("colours").version == 2
 
 
-def test_no_way_back_to_a_version_that_is_not_there_or_is_broken(
-    open_registry, make_bundle, models
-):
+def test_a_roll_back_to_a_missing_or_broken_version_is_refused(open_registry, make_bundle, models):
     make_bundle(folder=models / "colours/1", version=1)
     make_bundle(folder=models / "colours/2", version=2)
     registry = open_registry()
@@ -311,7 +306,7 @@ def test_no_way_back_to_a_version_that_is_not_there_or_is_broken(
     assert registry.resolve("colours").version == 2
 
 
-def test_a_pinned_version_that_is_replaced_in_its_folder_gives_way(
+def test_a_pinned_version_replaced_in_its_folder_is_no_longer_pinned(
     open_registry, make_bundle, models
 ):
     make_bundle(models, version=1)
@@ -338,7 +333,7 @@ def test_an_unloaded_model_is_freed_and_can_be_loaded_again(open_registry, make_
         registry.unload("nothing")
 
 
-def test_promotions_are_counted_by_outcome(open_registry, make_bundle, models):
+def test_promotions_are_counted_by_result(open_registry, make_bundle, models):
     make_bundle(models)
     registry = open_registry()
     (models / "colours/model.onnx").write_bytes(b"broken")
@@ -347,7 +342,7 @@ def test_promotions_are_counted_by_outcome(open_registry, make_bundle, models):
     assert registry.promotions["colours", "refused"] == 1
 
 
-def test_a_bundle_that_breaks_the_loader_stops_no_other(make_bundle, models):
+def test_a_bundle_that_crashes_the_loader_does_not_stop_others(make_bundle, models):
     make_bundle(models, "good")
     make_bundle(models, "bad")
 
@@ -363,7 +358,7 @@ def test_a_bundle_that_breaks_the_loader_stops_no_other(make_bundle, models):
         registry.resolve("bad")
 
 
-def test_models_are_loaded_once_and_whoever_asks_meanwhile_waits(make_bundle, models):
+def test_models_are_loaded_once_and_concurrent_callers_wait(make_bundle, models):
     make_bundle(models)
     begun, may_end, loads = threading.Event(), threading.Event(), []
 
@@ -386,7 +381,7 @@ def test_models_are_loaded_once_and_whoever_asks_meanwhile_waits(make_bundle, mo
     assert len(loads) == 1
 
 
-def test_a_device_that_is_gone_is_told_to_whoever_asks_next(make_bundle, models):
+def test_a_device_that_fails_raises_again_for_the_next_caller(make_bundle, models):
     make_bundle(models)
 
     def load(folder):
@@ -396,17 +391,3 @@ def test_a_device_that_is_gone_is_told_to_whoever_asks_next(make_bundle, models)
     for _ in range(2):
         with pytest.raises(DeviceUnavailable):
             registry.load_all()
-
-
-def test_a_folder_that_cannot_be_looked_into_is_passed_over(make_bundle, models, monkeypatch):
-    make_bundle(models, "good")
-    (models / "lost+found").mkdir()
-    original = Path.iterdir
-
-    def refuse(folder):
-        if folder.name == "lost+found":
-            raise PermissionError(13, "Permission denied")
-        return original(folder)
-
-    monkeypatch.setattr(Path, "iterdir", refuse)
-    assert [folder.name for folder in discover(models)] == ["good"]

@@ -1,16 +1,16 @@
-"""A device is a promise."""
+"""A session runs on the device that was requested, or is refused."""
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
 import pytest
 
 from app import bundle as bundles
 from app.errors import DeviceUnavailable
-from app.runtime.session import Session, choose_device, saturates_int8
+from app.runtime.session import Session, choose_device
 from app.runtime.verify import run_golden
 
 no_cuda = pytest.mark.skipif(
-    "CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is here"
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is here"
 )
 
 
@@ -19,23 +19,23 @@ def test_cpu_is_cpu():
 
 
 @no_cuda
-def test_cuda_that_cannot_be_had_is_an_error_with_its_reason():
+def test_cuda_that_is_unavailable_is_an_error_with_its_reason():
     words = r"no CUDA provider; install the `gpu` extra, or choose --device cpu\."
     with pytest.raises(DeviceUnavailable, match=words):
         choose_device("cuda")
 
 
 @no_cuda
-def test_auto_falls_back_and_says_so():
+def test_auto_falls_back_to_the_cpu_with_a_note():
     choice = choose_device("auto")
     assert choice.device == "cpu"
     assert choice.note.startswith("auto fell back to the CPU: the installed ONNX Runtime has no")
 
 
-@pytest.mark.parametrize("asked", ["auto", "cuda"])
-def test_a_provider_that_is_listed_but_does_not_load_is_no_cuda(monkeypatch, asked):
-    """ONNX Runtime lists what it was built with, and falls back without a word."""
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+@pytest.mark.parametrize("requested", ["auto", "cuda"])
+def test_a_provider_that_is_listed_but_does_not_load_is_no_cuda(monkeypatch, requested):
+    """ONNX Runtime lists the providers it was built with, and falls back silently."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
 
     class OnCpu:
         def __init__(self, *args, **kwargs):
@@ -44,41 +44,64 @@ def test_a_provider_that_is_listed_but_does_not_load_is_no_cuda(monkeypatch, ask
         def get_providers(self):
             return ["CPUExecutionProvider"]
 
-    monkeypatch.setattr(ort, "InferenceSession", OnCpu)
-    if asked == "auto":
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnCpu)
+    if requested == "auto":
         assert "does not load on this machine" in choose_device("auto").note
     else:
         with pytest.raises(DeviceUnavailable, match="does not load on this machine"):
             choose_device("cuda")
 
 
-def test_a_session_that_landed_on_the_cpu_instead_is_refused(make_bundle, monkeypatch):
+def test_a_session_that_falls_back_to_the_cpu_is_refused(make_bundle, monkeypatch):
     bundle = make_bundle()
-    real, asked = ort.InferenceSession, []
+    real, requested = onnxruntime.InferenceSession, []
 
-    def lands_on_cpu(path, options, providers):
-        asked.extend(providers)
+    def fall_back_to_cpu(path, options, providers):
+        requested.extend(providers)
         return real(path, options, providers=["CPUExecutionProvider"])
 
-    monkeypatch.setattr(ort, "InferenceSession", lands_on_cpu)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back_to_cpu)
     with pytest.raises(DeviceUnavailable, match=r"loaded model.onnx on the CPU instead"):
         Session(bundle.model_path("fp32"), "cuda", "fp32")
-    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
+    assert requested == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 
-def test_int8_gives_its_golden_photos_their_probabilities_on_any_processor(imagenet):
+def test_int8_reproduces_its_golden_probabilities_on_any_processor(imagenet):
     bundle = bundles.load(imagenet)
     results = run_golden(Session(bundle.model_path("int8"), "cpu", "int8"), bundle)
     assert all(result.passed for result in results), results
 
 
-def test_a_processor_that_saturates_gives_the_sum_that_16_bits_hold(monkeypatch):
-    class Saturating:
-        def __init__(self, *_, **__): ...
-        def run(self, *_):
-            return (np.array([[2 * 32767]]),)
+class Recording:
+    """A stand-in for ONNX Runtime's session that records its runs."""
 
-    monkeypatch.setattr(ort, "InferenceSession", Saturating)
-    assert saturates_int8()
-    monkeypatch.setattr(Saturating, "run", lambda *_: (np.array([[4 * 255 * 127]]),))
-    assert not saturates_int8()
+    def __init__(self, name, runs):
+        self._name, self._runs = name, runs
+
+    def run(self, names, inputs):
+        self._runs.append(self._name)
+        return [np.zeros((1, 3), np.float32)]
+
+    def get_providers(self):
+        return ["CPUExecutionProvider"]
+
+
+def test_a_run_that_is_alone_takes_the_multi_threaded_session(monkeypatch, tmp_path):
+    runs = []
+    pair = Recording("single-threaded", runs), Recording("multi-threaded", runs)
+    monkeypatch.setattr("app.runtime.ort.single_and_multi_threaded", lambda path, cores: pair)
+    session = Session(tmp_path / "model.onnx", "cpu", "fp32", cores=2)
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    session.run(image)
+    session.run(image, alone=True)
+    assert runs == ["single-threaded", "multi-threaded"]
+
+
+def test_one_core_needs_one_session(make_bundle, monkeypatch):
+    def never(path, cores):
+        pytest.fail("two sessions were opened")
+
+    monkeypatch.setattr("app.runtime.ort.single_and_multi_threaded", never)
+    session = Session(make_bundle().model_path("fp32"), "cpu", "fp32", cores=1)
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    assert np.array_equal(session.run(image), session.run(image, alone=True))

@@ -1,4 +1,4 @@
-"""The graph's signature and the golden photos, each wrong in its own way."""
+"""Refused graphs: wrong signatures, and golden photos that are missed or broken."""
 
 import io
 
@@ -44,7 +44,7 @@ def _one_image_only(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(
-    ("bend", "words"),
+    ("change", "words"),
     [
         (lambda g: _renamed(g(), "image", "data"), "no input 'image', only data"),
         (lambda g: _renamed(g(), "probabilities", "y"), "no output 'probabilities', only y"),
@@ -55,9 +55,9 @@ def _one_image_only(model: onnx.ModelProto) -> onnx.ModelProto:
     ],
     ids=["missing input", "missing output", "dtype", "size", "label count", "batch of one"],
 )
-def test_a_graph_of_another_signature_is_refused(make_bundle, rewrite, graph, bend, words):
+def test_a_graph_of_another_signature_is_refused(make_bundle, rewrite, graph, change, words):
     folder = make_bundle().folder
-    onnx.save(bend(graph), folder / "model.onnx")
+    onnx.save(change(graph), folder / "model.onnx")
     rewrite(folder)
     with pytest.raises(BundleMismatch, match=words):
         load_model(folder, "cpu")
@@ -75,7 +75,7 @@ def test_a_graph_of_another_signature_is_refused(make_bundle, rewrite, graph, be
     ],
     ids=["shape", "dtype", "garbage", "empty", "pickle", "archive"],
 )
-def test_expectations_that_cannot_be_used_are_refused(make_bundle, rewrite, write, words):
+def test_unusable_expected_probabilities_are_refused(make_bundle, rewrite, write, words):
     folder = make_bundle().folder
     write(folder / "golden/fp32.npy")
     rewrite(folder)
@@ -83,7 +83,7 @@ def test_expectations_that_cannot_be_used_are_refused(make_bundle, rewrite, writ
         load_model(folder, "cpu")
 
 
-def test_a_golden_photo_that_is_broken_is_named(make_bundle, rewrite):
+def test_a_broken_golden_photo_is_named(make_bundle, rewrite):
     folder = make_bundle().folder
     file = folder / "golden/green.jpg"
     file.write_bytes(file.read_bytes()[:200])
@@ -115,7 +115,7 @@ def test_a_golden_photo_passes_within_its_tolerance(difference, passed):
     assert GoldenResult("a.jpg", difference, 0.02).passed is passed
 
 
-def test_a_golden_photo_must_get_the_label_that_it_is_said_to_get(make_bundle, rewrite):
+def test_a_golden_photos_expected_probabilities_must_match_its_label(make_bundle, rewrite):
     bundle = make_bundle()
     swapped = [{"name": "green"}, {"name": "red"}, {"name": "blue"}]
     rewrite(bundle.folder, {"labels": swapped})

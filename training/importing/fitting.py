@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from app.errors import first_line_of
+from app.runtime import ort
 from app.runtime.session import Session
 from training import calibration
 from training.errors import DataUnusable
 from training.gates import check_parity, probabilities_of
 from training.importing import batch_size, wrap
-from training.importing.source import Source, first_line
+from training.importing.source import Source
 from training.importing.wrap import Normalization, Wrapped
 
-_ERRORS_ONLY = 3
 _SUM_OFF = 1e-2
 """From 1, that a row of probabilities may be."""
 _HALF_PARITY = 2e-3
@@ -60,7 +60,7 @@ def fit(
             together = session.run(pixels)
             alone = probabilities_of(session, pixels)
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
-            reason = first_line(err)
+            reason = first_line_of(err)
             continue
         if np.abs(together - alone).max() <= _SAME:
             allowed = _HALF_PARITY if found.half else None
@@ -91,23 +91,19 @@ def _reference(found: Source, normalization: Normalization, pixels: Pixels) -> N
     for value in dummies:
         if value.name not in listed:
             model.graph.input.remove(value)
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
     floats = normalization.applied(pixels)
     if found.layout == "nchw":
         floats = floats.transpose(0, 3, 1, 2)
     floats = np.ascontiguousarray(floats.astype(np.float16 if found.half else np.float32))
     try:
-        session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = ort.open_session(model.SerializeToString())
         rows = [
             session.run([found.output], {found.input: np.repeat(each[None], found.batch or 1, 0)})
             for each in floats
         ]
     except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
         raise DataUnusable(
-            f"ONNX Runtime can't run the model ({first_line(err)}). "
+            f"ONNX Runtime can't run the model ({first_line_of(err)}). "
             f"Export it again, for {found.size}x{found.size} pixels."
         ) from err
     return np.stack([row[0][0] for row in rows]).astype(np.float64)

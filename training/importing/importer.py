@@ -34,6 +34,7 @@ from app.bundle import (
     Training,
 )
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.session import Session
 from training import calibration, report
 from training.calibration import Temperatures
@@ -273,7 +274,7 @@ def _metrics(made: _Made) -> dict[Precision, Metrics]:
         found[which] = Metrics(
             top1=accuracy.top_k_accuracy(rows, truth, 1),
             top5=accuracy.top_k_accuracy(rows, truth, 5),
-            ece=accuracy.calibration_error(scored, truth),
+            ece=calibration_error(scored, truth),
             images=len(truth),
             on=on,
         )

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
+from app.errors import first_line_of
 from app.runtime.session import Session
 from training.gates import INT8_FEW_IMAGES, compare_int8
-from training.importing.source import first_line
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize_prepared
 
 COMPARED = 2000
@@ -52,7 +52,7 @@ def quantized(
         int8 = Session(file, "cpu", "int8")
     except Exception as err:  # the quantizer's exceptions have no common base
         file.unlink(missing_ok=True)
-        return None, f"int8 is left out: the graph can't be quantised ({first_line(err)})"
+        return None, f"int8 is left out: the graph can't be quantised ({first_line_of(err)})"
     result = compare_int8(fp32, int8, pixels[rows[holdout]], truth[holdout])
     told = (
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "

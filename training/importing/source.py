@@ -17,6 +17,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, version_converter
 
+from app.errors import first_line_of
 from training.errors import DataUnusable
 
 Layout = Literal["nchw", "nhwc"]
@@ -33,8 +34,6 @@ _SMALLEST, _LARGEST = 8, 480
 """Sides of a bundle's input, as app.bundle.InputSpec has them."""
 _CHANNEL: Mapping[Layout, int] = {"nchw": 1, "nhwc": 3}
 _SIDES: Mapping[Layout, slice] = {"nchw": slice(2, 4), "nhwc": slice(1, 3)}
-_TOLD = 300
-"""Characters of what another library says."""
 _PASSED_THROUGH = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Cast", "Dropout"})
 """What may stand between a Softmax and the output."""
 
@@ -102,7 +101,8 @@ def _loaded(file: Path) -> onnx.ModelProto:
         raise DataUnusable(f"{file} is no ONNX file. Name a model exported to ONNX.") from err
     except (OSError, ValueError, onnx.checker.ValidationError) as err:
         raise DataUnusable(
-            f"{file} can't be read ({first_line(err)}). Files with its weights must lie beside it."
+            f"{file} can't be read ({first_line_of(err)}). "
+            "Files with its weights must lie beside it."
         ) from err
     if not model.graph.node or not model.graph.output:
         raise DataUnusable(f"{file} holds no graph. Name a model exported to ONNX.")
@@ -122,7 +122,7 @@ def _loaded(file: Path) -> onnx.ModelProto:
             return model  # only int8 will miss it
         raise DataUnusable(
             f"{file} is of operator set {opset}, which can't be brought to {_TO} "
-            f"({first_line(err)}). Export it with a newer one."
+            f"({first_line_of(err)}). Export it with a newer one."
         ) from err
 
 
@@ -274,9 +274,3 @@ def _shape(dims: Sequence[int | None]) -> str:
 
 def _listed(names: Any) -> str:
     return " and ".join(repr(name) for name in names)
-
-
-def first_line(err: Exception) -> str:
-    """What an exception of another library says, short enough for a sentence of ours."""
-    lines: list[str] = str(err).splitlines() or [type(err).__name__]
-    return lines[0][:_TOLD]

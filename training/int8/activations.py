@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from app.runtime import ort
 from training.int8.gptq import Moments
 
 Integers = NDArray[np.intp]
@@ -64,8 +65,6 @@ def moments(
 
 def _observing(model: onnx.ModelProto, tensors: list[str]) -> tuple[Any, list[str]]:
     """A session whose outputs are `tensors`, and their names, each once."""
-    import onnxruntime as ort
-
     names = sorted(set(tensors))
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
@@ -73,11 +72,7 @@ def _observing(model: onnx.ModelProto, tensors: list[str]) -> tuple[Any, list[st
     observed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    graph = observed.SerializeToString()
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), names
+    return ort.open_session(observed.SerializeToString(), threads=1), names
 
 
 def patches(

@@ -26,6 +26,7 @@ from app.bundle import (
     Precision,
 )
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.session import Session
 from training import calibration
 from training.contracts import ReportProgress, TrainingData, TrainingResult
@@ -136,7 +137,7 @@ def _measured(training_data: TrainingData, probabilities: NDArray[np.float32]) -
     return Metrics(
         top1=accuracy.top_k_accuracy(probabilities, truth, 1),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
-        ece=accuracy.calibration_error(probabilities, truth),
+        ece=calibration_error(probabilities, truth),
         images=len(truth),
         on=f"{training_data.examples.data}, its test split",
     )
@@ -148,8 +149,8 @@ def _calibration(training_data: TrainingData, trained: TrainingResult) -> Calibr
     after = calibration.softmax(trained.logits / trained.temperature)
     return Calibration(
         temperature=trained.temperature,
-        ece_before=accuracy.calibration_error(before, truth),
-        ece_after=accuracy.calibration_error(after, truth),
+        ece_before=calibration_error(before, truth),
+        ece_after=calibration_error(after, truth),
         images=len(truth),
         on=f"{training_data.examples.data}, its test split; {trained.fitted_on}",
     )

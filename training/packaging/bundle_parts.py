@@ -25,6 +25,7 @@ from app.bundle import (
     Precision,
 )
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.session import Session
 from training import calibration
 from training.calibration import Temperatures
@@ -90,7 +91,7 @@ def measure(session: Session, labelled: Labelled) -> Metrics:
     return Metrics(
         top1=accuracy.top_k_accuracy(given, labelled.truth, 1),
         top5=accuracy.top_k_accuracy(given, labelled.truth, 5),
-        ece=accuracy.calibration_error(rescored, labelled.truth),
+        ece=calibration_error(rescored, labelled.truth),
         images=len(labelled.truth),
         on=f"{labelled.name}; ECE cross-fitted{_RANGED[session.precision]}",
     )
@@ -103,8 +104,8 @@ def calibrated(logits: NDArray[np.float32], labelled: Labelled) -> Calibration:
     after = calibration.softmax(logits / temperatures.of_photo[:, np.newaxis])
     return Calibration(
         temperature=temperatures.all,
-        ece_before=accuracy.calibration_error(before, labelled.truth),
-        ece_after=accuracy.calibration_error(after, labelled.truth),
+        ece_before=calibration_error(before, labelled.truth),
+        ece_after=calibration_error(after, labelled.truth),
         images=len(labelled.truth),
         on=f"{labelled.name}, cross-fitted: {calibration.FOLDS} folds, each scored with the "
         "temperature of the others",

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
-from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from training.gates import upper_limit
 from training.report import pictures, plots, tables
 from training.report.content import Content
@@ -104,7 +104,7 @@ def _plots(content: Content) -> Mapping[str, Any]:
         "before": None
         if before is None
         else _svg(plots.reliability(before, content.truth, "before")),
-        "ece_before": None if before is None else accuracy.calibration_error(before, content.truth),
+        "ece_before": None if before is None else calibration_error(before, content.truth),
         "familiar": None
         if rule is None or scores is None
         else _svg(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime.evaluation.accuracy import ECE_BINS
+from app.runtime.evaluation.calibration_error import ECE_BINS
 from training.report import private_matplotlib
 from training.report.content import Curve
 

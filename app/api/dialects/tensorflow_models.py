@@ -14,8 +14,8 @@ from app.api.dialects.documented import error_docs, response_docs
 from app.api.error_shapes import error_alone
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
+from app.runtime.catalogue import Entry
 from app.runtime.loaded_model import Model
-from app.runtime.registry import Entry
 from app.vision import CANVAS
 
 router = APIRouter()

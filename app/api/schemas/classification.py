@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.problem_details import Problem
+from app.runtime.catalogue import Entry
 from app.runtime.classifier import Classified
-from app.runtime.registry import Entry, Registry
+from app.runtime.registry import Registry
 
 _DECIMALS = 6
 """Of a probability in an answer; a float32 has hardly more."""

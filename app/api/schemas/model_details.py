@@ -7,9 +7,10 @@ from pydantic import Field
 
 from app.api.schemas.classification import ModelSummary, summary_of
 from app.api.schemas.inspection import FiltersInfo, GridLayout, LayerInfo
+from app.runtime.catalogue import Entry
 from app.runtime.inspection import Filters, Grid, ModelStructure
 from app.runtime.loaded_model import Model
-from app.runtime.registry import Entry, Registry
+from app.runtime.registry import Registry
 
 _DECIMALS = 6
 

@@ -1,1 +1,1 @@
-"""Measuring a model on labelled photos."""
+"""Measuring a model on labelled photos: accuracy, calibration error, and figures per class."""

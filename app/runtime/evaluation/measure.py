@@ -1,7 +1,9 @@
-"""How good a model is on labelled photos: folder -> labels -> `measure` -> `figures`.
+"""The evaluation of a model on labelled photos.
 
-DATA has one folder per class, named by the label or its id. Where it has `test/` or `val/` inside,
-that part is measured.
+folder -> `labelled_photos` -> `measure` -> `figures`
+
+DATA has one folder per class, named by the label or its id. If DATA is split into parts, `test/` is
+measured, else `val/`.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,15 +21,16 @@ from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.loaded_model import Model
 
 _PARTS = ("test", "val", "validation", "valid")
-"""Folders that hold a part of a split, the one to be measured on first."""
+"""Folders that hold a part of a split, in order of preference."""
 
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo and the index of the label that it should get."""
+    """A photo and the index of its true label."""
 
     path: Path
     index: int
@@ -35,13 +38,13 @@ class LabelledPhoto:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a model gave for each of T photos, those left out that can't be used."""
+    """The outputs of a model for T photos, without those that can't be used."""
 
     photos: list[LabelledPhoto]
     probabilities: NDArray[np.float32]
     """(T, K)."""
     familiarity: NDArray[np.float64] | None
-    """(T,); None where the model's rule doesn't ask for it."""
+    """(T,); None if the model's out-of-distribution threshold does not use it."""
     failed: list[dict[str, str]]
     """path and error of every photo that can't be used."""
 
@@ -66,11 +69,11 @@ class Evaluation:
     per_class: list[dict[str, Any]]
     """label, images, recall and precision of every class that occurs."""
     failed: list[dict[str, str]]
-    """path and error of every photo that can't be used; they count in no figure."""
+    """path and error of every photo that can't be used; no figure includes them."""
 
 
 def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto]:
-    """The photos below `data`, each with the index of its folder's label.
+    """Return the photos below `data`, each with the index of its folder's label.
 
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
@@ -79,11 +82,11 @@ def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto
     parts = [data / part for part in _PARTS if _key(part) not in index_of]
     root = next((part for part in parts if part.is_dir()), data)
     folders = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
-    strange = [folder.name for folder in folders if _key(folder.name) not in index_of]
-    if strange:
+    unknown = [folder.name for folder in folders if _key(folder.name) not in index_of]
+    if unknown:
         raise BadParameter(
-            f"{len(strange)} folders of {root} are no labels of this model, the first is "
-            f"{strange[0]!r}. Name each folder by a label or its id."
+            f"{len(unknown)} folders of {root} are no labels of this model, the first is "
+            f"{unknown[0]!r}. Name each folder by a label or its id."
         )
     photos = [
         LabelledPhoto(path, index_of[_key(folder.name)])
@@ -96,7 +99,7 @@ def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto
 
 
 def _indices(labels: tuple[Label, ...]) -> dict[str, int]:
-    """Label names and ids, however they are spelt in a folder's name; ids count first."""
+    """Return the class index by normalised label name or id; an id takes precedence over a name."""
     by_name = {_key(label.name): index for index, label in enumerate(labels)}
     by_id = {_key(label.id): index for index, label in enumerate(labels) if label.id}
     return by_name | by_id
@@ -113,7 +116,7 @@ def evaluate(
     engine: Engine,
     progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Evaluation:
-    """The figures of `model` on `photos`; see `measure`."""
+    """Return the figures of `model` on `photos`; see `measure`."""
     return figures(model, measure(model, photos, limits, engine, progress))
 
 
@@ -127,45 +130,45 @@ def measure(
     """Run `model` on `photos`.
 
     Args:
-        model: in the precision to be measured.
+        model: a model in the precision to measure.
         photos: at least one.
-        limits: what a photo may cost.
-        engine: does the work.
-        progress: is handed the outcomes and hands them on.
+        limits: the largest photo that is decoded.
+        engine: the engine that runs the work.
+        progress: wraps the iterator of results, to show progress.
 
     Raises:
         BadParameter: none of the photos can be used.
     """
-    answers = classify_files((p.path for p in photos), model, Query(top_k=1), limits, engine)
+    results = classify_files((p.path for p in photos), model, Query(top_k=1), limits, engine)
     usable, probabilities, scores, failed = [], [], [], []
-    for photo, (path, outcome) in zip(photos, progress(answers), strict=True):
-        if isinstance(outcome, HubelError):
-            failed.append({"path": str(path), "error": str(outcome)})
+    for photo, (path, result) in zip(photos, progress(results), strict=True):
+        if isinstance(result, HubelError):
+            failed.append({"path": str(path), "error": str(result)})
             continue
         usable.append(photo)
-        probabilities.append(outcome.probabilities)
-        if outcome.familiarity is not None:
-            scores.append(outcome.familiarity)
+        probabilities.append(result.probabilities)
+        if result.familiarity is not None:
+            scores.append(result.familiarity)
     if not usable:
         raise BadParameter(f"None of the photos can be used; the first: {failed[0]['error']}")
     return Measured(usable, np.stack(probabilities), np.array(scores) if scores else None, failed)
 
 
 def figures(model: Model, measured: Measured) -> Evaluation:
-    """How good that is."""
-    table, wanted = measured.probabilities, measured.truth
+    """Return the figures of what was measured."""
+    probabilities, truth = measured.probabilities, measured.truth
     labels = model.manifest.labels
     return Evaluation(
         model=model.name,
         version=model.version,
         precision=model.session.precision,
-        images=len(wanted),
-        top1=accuracy.top_k_accuracy(table, wanted, 1),
-        top5=accuracy.top_k_accuracy(table, wanted, 5),
-        ece=accuracy.calibration_error(table, wanted),
+        images=len(truth),
+        top1=accuracy.top_k_accuracy(probabilities, truth, 1),
+        top5=accuracy.top_k_accuracy(probabilities, truth, 5),
+        ece=calibration_error(probabilities, truth),
         per_class=[
             {"label": labels[each.index].name, **asdict(each)}
-            for each in accuracy.per_class(table, wanted)
+            for each in accuracy.per_class(probabilities, truth)
             if each.images
         ],
         failed=measured.failed,

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from app.runtime import ort
 from app.runtime.inspection.onnx_graph import Graph
 
-_ERRORS_ONLY = 3
 MOST = 4
 """Sessions kept for each model; the one that was asked for longest ago goes first."""
 
@@ -29,7 +28,7 @@ class LayerSessions:
 
     def __init__(self, locate: Callable[[], Path]) -> None:
         self._locate = locate
-        self._sessions: OrderedDict[str, ort.InferenceSession] = OrderedDict()
+        self._sessions: OrderedDict[str, ort.OrtSession] = OrderedDict()
         self._changing = threading.Lock()
 
     def __len__(self) -> int:
@@ -48,7 +47,7 @@ class LayerSessions:
         return value
 
 
-def _cut(path: Path, tensor: str) -> ort.InferenceSession:
+def _cut(path: Path, tensor: str) -> ort.OrtSession:
     """A session of the graph at `path` that ends with `tensor`."""
     from onnx import TensorProto, helper
 
@@ -66,10 +65,5 @@ def _cut(path: Path, tensor: str) -> ort.InferenceSession:
     model = helper.make_model(
         cut, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = 1  # beside the engine's other threads
-    options.inter_op_num_threads = 1
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    # One thread: the engine's threads keep the cores busy.
+    return ort.open_session(model.SerializeToString(), threads=1)

@@ -183,7 +183,7 @@ def test_the_async_client_is_answered_alike(client, photo):
 def test_the_default_model_answers_its_golden_photos_alike_in_every_form(
     serve, imagenet, monkeypatch
 ):
-    monkeypatch.setattr("app.runtime.registry.BUILT_IN_MODELS", imagenet.parent)
+    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
     files = [photo.file for photo in load(imagenet).manifest.golden.photos][:3]
     photos = [(imagenet / file).read_bytes() for file in files]
     with serve(models=None) as client, connected(client) as speaker:

@@ -26,7 +26,7 @@ def test_models_are_listed_with_what_serves(make_bundle, serve, tmp_path):
         "report": False,
     }
     assert (poor["name"], poor["precision"], poor["default"]) == ("poor", "fp32", False)
-    assert "int8 is passed over" in poor["notes"][0]
+    assert "int8 is skipped" in poor["notes"][0]
 
 
 def test_a_refused_model_is_listed_with_its_reason(make_bundle, serve):

@@ -1,4 +1,4 @@
-"""Labelled folders and the figures that come of them."""
+"""Labelled folders, their classification, and the figures of an evaluation."""
 
 import math
 
@@ -29,7 +29,7 @@ def engine():
 
 @pytest.fixture
 def folders(tmp_path, photo):
-    """Makes photos below a folder: {"red/1.jpg": "red"}, or bytes as they are."""
+    """Writes files below a folder: photos of a colour, {"red/1.jpg": "red"}, or given bytes."""
 
     def make(files):
         for name, content in files.items():
@@ -52,12 +52,12 @@ def folders(tmp_path, photo):
         ("crane_bird", 2),
     ],
 )
-def test_a_folder_is_named_by_label_or_id_however_it_is_spelt(folders, folder, index):
+def test_a_folder_is_named_by_label_or_id_in_any_spelling(folders, folder, index):
     data = folders({f"{folder}/a.jpg": "red"})
     assert [p.index for p in labelled_photos(data, LABELS)] == [index]
 
 
-def test_an_id_counts_before_another_labels_name(folders):
+def test_an_id_takes_precedence_over_another_labels_name(folders):
     labels = (Label(name="one", id="two"), Label(name="two", id="three"))
     data = folders({"two/a.jpg": "red"})
     assert [p.index for p in labelled_photos(data, labels)] == [0]
@@ -78,18 +78,18 @@ def test_a_folder_that_is_no_label_is_refused_by_its_name(folders):
         (("train", "validation"), "validation"),
     ],
 )
-def test_the_part_kept_for_testing_is_measured(folders, parts, used):
+def test_the_test_part_of_a_split_is_measured(folders, parts, used):
     data = folders({f"{part}/tench/a.jpg": "red" for part in parts})
     assert [p.path for p in labelled_photos(data, LABELS)] == [data / used / "tench/a.jpg"]
 
 
-def test_a_label_called_as_a_part_is_a_label(folders):
+def test_a_label_named_like_a_part_is_a_label(folders):
     data = folders({"test/a.jpg": "red", "train/b.jpg": "red"})
     found = labelled_photos(data, (Label(name="train"), Label(name="test")))
     assert [(p.path.name, p.index) for p in found] == [("a.jpg", 1), ("b.jpg", 0)]
 
 
-def test_photos_are_found_below_in_order_and_others_are_passed_over(folders):
+def test_photos_are_found_at_any_depth_in_order_and_other_files_are_skipped(folders):
     names = ["tench/b.PNG", "tench/a.jpeg", "tench/more/c.webp", "tench/z.bmp"]
     other = ["tench/notes.txt", "tench/.hidden.jpg", ".cache/x.jpg", "tench/.d/x.jpg", "at-top.jpg"]
     data = folders(dict.fromkeys((*names, *other), "red"))
@@ -103,49 +103,49 @@ def test_a_folder_without_photos_is_refused(folders, files):
         labelled_photos(folders(files), LABELS)
 
 
-def test_a_file_named_by_hand_is_taken_whatever_its_name(folders):
+def test_a_single_file_is_a_photo_whatever_its_name(folders):
     data = folders({"photo.dat": "red"})
     assert list(photos_below(data / "photo.dat")) == [data / "photo.dat"]
 
 
-def test_outcomes_come_in_the_order_of_the_paths(folders, model, engine):
+def test_results_come_in_the_order_of_the_paths(folders, model, engine):
     colours = ["red", "green", "blue"] * 9
     data = folders({f"{i:02}.jpg": colour for i, colour in enumerate(colours)})
     paths = [data / f"{i:02}.jpg" for i in range(len(colours))]
-    outcomes = list(classify_files(paths, model, Query(1), LIMITS, engine))
-    assert [path for path, _ in outcomes] == paths
-    assert [outcome.predictions[0].label for _, outcome in outcomes] == colours
+    results = list(classify_files(paths, model, Query(1), LIMITS, engine))
+    assert [path for path, _ in results] == paths
+    assert [result.predictions[0].label for _, result in results] == colours
 
 
 def test_few_photos_are_read_ahead(folders, model, engine):
     data = folders({f"{i:02}.jpg": "red" for i in range(40)})
-    taken = []
+    consumed = []
 
     def paths():
         for path in photos_below(data):
-            taken.append(path)
+            consumed.append(path)
             yield path
 
-    outcomes = classify_files(paths(), model, Query(1), LIMITS, engine)
-    next(outcomes)
-    assert len(taken) <= engine.threads * 4
-    assert len(list(outcomes)) == 39
+    results = classify_files(paths(), model, Query(1), LIMITS, engine)
+    next(results)
+    assert len(consumed) <= engine.threads * 4
+    assert len(list(results)) == 39
 
 
-def test_a_photo_that_cannot_be_used_gives_its_error_in_its_place(folders, model, engine, photo):
+def test_a_photo_that_cannot_be_used_yields_its_error_in_its_place(folders, model, engine, photo):
     data = folders({"1.jpg": "red", "2.jpg": b"text", "3.jpg": photo("red")[:300], "5.jpg": "blue"})
     paths = [*photos_below(data), data / "6.jpg"]
-    outcomes = [outcome for _, outcome in classify_files(paths, model, Query(1), LIMITS, engine)]
-    assert outcomes[0].predictions[0].label == "red"
-    assert isinstance(outcomes[1], NotAnImage)
-    assert isinstance(outcomes[2], BrokenImage)
-    assert outcomes[3].predictions[0].label == "blue"
-    assert isinstance(outcomes[4], BadParameter)
-    assert "6.jpg can't be read (No such file" in str(outcomes[4])
+    results = [result for _, result in classify_files(paths, model, Query(1), LIMITS, engine)]
+    assert results[0].predictions[0].label == "red"
+    assert isinstance(results[1], NotAnImage)
+    assert isinstance(results[2], BrokenImage)
+    assert results[3].predictions[0].label == "blue"
+    assert isinstance(results[4], BadParameter)
+    assert "6.jpg can't be read (No such file" in str(results[4])
 
 
 def test_the_figures_are_those_computed_by_hand(folders, model, engine):
-    """Red has two photos of which one is green; green one, right; blue none but a broken one."""
+    """Red has two photos of which one is green, green has one, and blue has only a broken one."""
     data = folders(
         {
             "red/1.jpg": "red",
@@ -160,7 +160,7 @@ def test_the_figures_are_those_computed_by_hand(folders, model, engine):
     assert result.images == 3
     assert result.top1 == pytest.approx(2 / 3)
     assert result.top5 == 1
-    # all three answers are equally sure, in one bin: |confidence - 2/3|
+    # all three predictions have the same confidence, in one bin: |confidence - 2/3|
     logit = (230 - 20) / 128 * 8
     confidence = 1 / (1 + 2 * math.exp(-logit))
     assert result.ece == pytest.approx(confidence - 2 / 3, abs=1e-3)
@@ -176,19 +176,19 @@ def test_the_figures_are_those_computed_by_hand(folders, model, engine):
     assert "No image format" in failed["error"]
 
 
-def test_progress_sees_every_photo(folders, model, engine):
+def test_progress_receives_every_photo(folders, model, engine):
     photos = labelled_photos(
         folders({"red/1.jpg": "red", "blue/1.jpg": b"text"}), model.manifest.labels
     )
-    seen = []
+    names = []
 
-    def progress(outcomes):
-        for outcome in outcomes:
-            seen.append(outcome[0].name)
-            yield outcome
+    def progress(results):
+        for result in results:
+            names.append(result[0].name)
+            yield result
 
     evaluate(model, photos, LIMITS, engine, progress)
-    assert seen == ["1.jpg", "1.jpg"]
+    assert names == ["1.jpg", "1.jpg"]
 
 
 def test_photos_of_which_none_can_be_used_are_refused(folders, model, engine):

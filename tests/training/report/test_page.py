@@ -11,6 +11,7 @@ from PIL import Image
 
 from app.bundle import Calibration, Label, Metrics, UnknownRule
 from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
 from training import report
 from training.data.findings import Finding, Findings
 from training.report import Content, Curve, Line, plots
@@ -28,7 +29,7 @@ def _content(bundle, labels, photos=60, **more):
     figures = Metrics(
         top1=accuracy.top_k_accuracy(probabilities, truth, 1),
         top5=accuracy.top_k_accuracy(probabilities, truth, min(5, count)),
-        ece=accuracy.calibration_error(probabilities, truth),
+        ece=calibration_error(probabilities, truth),
         images=photos,
         on="pets, its test split",
     )
@@ -249,4 +250,4 @@ def test_reliability_bins_are_those_of_the_calibration_error():
     assert bins.right == pytest.approx([1 / 3, 1])
     assert bins.confidence == pytest.approx([0.63, 0.97])
     error = (bins.photos * abs(bins.right - bins.confidence)).sum() / 4
-    assert error == pytest.approx(accuracy.calibration_error(probabilities, truth))
+    assert error == pytest.approx(calibration_error(probabilities, truth))
