@@ -22,7 +22,7 @@ class Raw:
         head = "".join(f"{line}\r\n" for line in (*lines, "Host: here", ""))
         self.socket.sendall(head.encode() + body)
 
-    def answer(self) -> tuple[int, dict[str, str], dict[str, Any]]:
+    def read_response(self) -> tuple[int, dict[str, str], dict[str, Any]]:
         """Status, headers and JSON of the next answer."""
         data = b""
         while b"\r\n\r\n" not in data:

@@ -75,7 +75,7 @@ def test_probes_metrics_and_docs_need_no_key(client_with_key, path):
 def test_a_request_is_refused_before_its_body_is_read(client_with_key, connect):
     raw = connect(client_with_key)
     raw.send("POST /api/v1/classify HTTP/1.1", "Content-Length: 1000000")
-    assert raw.answer()[0] == 401
+    assert raw.read_response()[0] == 401
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_body_that_comes_too_slowly(make_bundle, serve, connect, photo):
     with serve(body_timeout_s=0.05) as client:
         raw = connect(client)
         raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 1000", body=b"\xff\xd8\xff")
-        status, headers, body = raw.answer()
+        status, headers, body = raw.read_response()
         assert (status, body["code"]) == (408, "body_too_slow")
         assert headers["content-type"] == "application/problem+json"
         assert client.post(CLASSIFY, content=photo("red")).status_code == 200

@@ -28,7 +28,7 @@ def test_a_body_that_is_announced_too_long_is_refused_though_it_never_comes(
     raw.send(
         f"POST {CLASSIFY} HTTP/1.1", f"Content-Type: {content_type}", f"Content-Length: {announced}"
     )
-    status, headers, body = raw.answer()
+    status, headers, body = raw.read_response()
     assert (status, body["code"]) == (413, "too_many_bytes")
     assert str(announced) in body["detail"]
     assert body["request_id"] == headers["x-request-id"]
@@ -38,14 +38,14 @@ def test_a_body_that_is_announced_too_long_is_refused_though_it_never_comes(
 def test_who_waits_for_leave_to_send_is_refused_without_it(small, connect):
     raw = connect(small)
     raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 30000", "Expect: 100-continue")
-    assert raw.answer()[0] == 413
+    assert raw.read_response()[0] == 413
 
 
 def test_a_body_in_chunks_is_refused_where_it_passes_the_limit(small, connect):
     raw = connect(small)
     raw.send(f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked")
     raw.socket.sendall(b"4e21\r\n" + bytes(20_001) + b"\r\n")  # and no last chunk
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, body["code"]) == (413, "too_many_bytes")
 
 

@@ -51,7 +51,7 @@ def test_one_photo_with_batch_is_answered_as_a_batch(imagenet_client, photos):
 def test_a_model_without_an_embedding_says_so_before_the_body_is_read(textbook_client, connect):
     raw = connect(textbook_client)
     raw.send(f"POST {EMBED} HTTP/1.1", "Content-Length: 1000000")
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, body["code"]) == (404, "not_in_model")
     assert "has no embedding" in body["detail"]
 

@@ -41,7 +41,7 @@ def test_the_address_without_its_last_slash_leads_there(textbook_client):
 def test_only_the_reports_own_files_are_served(textbook_client, connect, path):
     raw = connect(textbook_client)  # httpx would tidy the dots away
     raw.send(f"GET /api/v1/models/textbook/{path} HTTP/1.1")
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, body["code"]) in ((404, "not_in_model"), (404, "not_found"))
 
 
