@@ -142,6 +142,6 @@ def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _text(body: bytes, part: _Part) -> str:
-    """Return the text of a field, cut to 64 KiB."""
+    """Return the text of a field, cut to 64 KiB: photos are sent as files."""
     content = _content(body, part.spans)
     return content[:_MAX_FIELD_BYTES].decode("utf-8", "replace")
