@@ -125,7 +125,7 @@ def internal_problem(scope: Scope) -> tuple[str, bytes]:
 
 
 def bare_problem(status: int, code: str, title: str, text: str) -> bytes:
-    """Return a complete HTTP response, for a request that ends before its head is complete."""
+    """Return a complete HTTP response, for a request that never reaches the application."""
     request_id = uuid.uuid4().hex
     body = _problem(status, code, title, text, request_id).model_dump_json().encode()
     head = (

@@ -45,7 +45,7 @@ class Buffer:
 
     @contextmanager
     def hold(self) -> Generator["Held", None, None]:
-        """Account for one request's body until the block ends."""
+        """Count one request's body until the `with` block ends."""
         held = Held(self)
         try:
             yield held
