@@ -1,4 +1,4 @@
-"""Wiring: settings and models -> the service -> the application, whose start loads the models."""
+"""The wiring of the application: settings -> models -> service -> application."""
 
 import asyncio
 import logging
@@ -34,26 +34,28 @@ from app.settings import Settings
 log = logging.getLogger("hubel")
 
 _DESCRIPTION = (
-    "Hubel answers what a photo shows: POST an image to `/api/v1/classify` and get calibrated "
+    "Hubel classifies images: POST an image to `/api/v1/classify` and get calibrated "
     "probabilities. Errors are `application/problem+json` with a stable `code`."
 )
 
 
 def create_service(settings: Settings, loading: Models | None = None) -> Service:
-    """Put together what the routes work with; nothing is started here.
+    """Create the service; no model is loaded and no thread started here.
 
     Args:
-        settings: what a user has set.
-        loading: the models, where they load already; None looks for them.
+        settings: the user's settings.
+        loading: the models, if they are already being loaded; None discovers them.
 
     Raises:
-        DeviceUnavailable: the device that is asked for can't be had.
+        DeviceUnavailable: the requested device is unavailable.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
     cores = available_cores()
-    found = loading or find_models(settings.models, settings.device, settings.default_model, cores)
-    registry, device = found.registry, found.device
+    discovered = loading or find_models(
+        settings.models, settings.device, settings.default_model, cores
+    )
+    registry, device = discovered.registry, discovered.device
     threads = threads_for(device.device, cores, capped=is_capped())
     engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
@@ -83,14 +85,14 @@ def create_service(settings: Settings, loading: Models | None = None) -> Service
 
 
 def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
-    """The application; its models are loaded when it has started.
+    """Create the application, which loads its models when it starts.
 
     Args:
-        settings: what a user has set.
-        loading: the models, where they load already; None looks for them.
+        settings: the user's settings.
+        loading: the models, if they are already being loaded; None discovers them.
 
     Raises:
-        DeviceUnavailable: the device that is asked for can't be had.
+        DeviceUnavailable: the requested device is unavailable.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
@@ -137,9 +139,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     try:
         service.registry.resolve()
     except ModelError as err:
-        log.error("requests that name no model get 503: %s", err)
+        log.error("Requests without a model name get 503: %s", err)
     engine = service.classifier.engine
-    # no variable here may hold a model: this frame lives as long as the process
+    # This frame lives as long as the process: a variable here would keep a model in memory.
     engine.service_s = max(
         (entry.model.service_s for entry in service.registry.entries if entry.model),
         default=engine.service_s,
@@ -149,7 +151,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:
-    """The OpenAPI document, with the schemas that only responses by hand refer to."""
+    """Return the OpenAPI document, with the schemas of responses that FastAPI does not see."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -165,12 +167,12 @@ def _openapi(app: FastAPI) -> dict[str, object]:
 
 
 def _drop_validation_errors(document: dict[str, Any]) -> None:
-    """Take out what FastAPI adds of itself: here, a wrong parameter is a problem, 400."""
+    """Remove FastAPI's own 422 responses: an invalid parameter is a problem with 400 here."""
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for operations in document["paths"].values():
         for operation in operations.values():
-            answer = operation["responses"].get("422", {})
-            if "HTTPValidationError" in str(answer):
+            response = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(response):
                 del operation["responses"]["422"]

@@ -1,1 +1,1 @@
-"""HTTP: Hubel's own API, its errors, probes, metrics and docs."""
+"""The HTTP layer: routes, protocols, errors, probes, metrics and docs."""

@@ -1,6 +1,6 @@
-"""Who may ask: one optional API key, and one with the admin scope.
+"""Authentication: an optional API key, and an admin key.
 
-A key comes as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.
+Clients send a key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.
 """
 
 import hmac
@@ -16,74 +16,76 @@ from app.errors import Forbidden, Unauthenticated
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that are asked for; None where none is."""
+    """The configured keys; None where a key is not configured."""
 
     api: str | None = None
     admin: str | None = None
 
-    def check(self, given: str | None) -> None:
-        """Let through whoever may use the API; the admin key may, too.
+    def check(self, key: str | None) -> None:
+        """Check that `key` is the API key or the admin key.
 
         Raises:
-            Unauthenticated: a key is asked for, and this isn't it.
+            Unauthenticated: an API key is configured, and `key` is neither of the two.
         """
-        if self.api is not None and not (_same(given, self.api) or _same(given, self.admin)):
+        if self.api is not None and not (_equal(key, self.api) or _equal(key, self.admin)):
             raise Unauthenticated(
-                ("This key is not known." if given else "A key is needed.")
+                ("This key is not known." if key else "A key is needed.")
                 + " Send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
             )
 
-    def check_admin(self, given: str | None) -> None:
-        """Let through whoever has the admin scope.
+    def check_admin(self, key: str | None) -> None:
+        """Check that `key` is the admin key.
 
         Raises:
-            Unauthenticated: no key was given, or one that isn't known.
-            Forbidden: the API key was given, or there is no admin key at all.
+            Unauthenticated: the key is missing or unknown.
+            Forbidden: it is the API key, or no admin key is configured.
         """
         if self.admin is None:
-            raise Forbidden("Nobody has the admin scope. Start the service with HUBEL_ADMIN_KEY.")
-        if not _same(given, self.admin):
-            if self.api is not None and _same(given, self.api):
+            raise Forbidden("No admin key is configured. Start the service with HUBEL_ADMIN_KEY.")
+        if not _equal(key, self.admin):
+            if self.api is not None and _equal(key, self.api):
                 raise Forbidden("This key lacks the admin scope. Send the admin key.")
             raise Unauthenticated(
                 "The admin key is needed. Send it as 'Authorization: Bearer KEY'."
             )
 
 
-def _same(given: str | None, wanted: str | None) -> bool:
-    """Compare in a time that tells nothing of where they differ."""
-    if given is None or wanted is None:
+def _equal(key: str | None, expected: str | None) -> bool:
+    """Compare two keys in constant time."""
+    if key is None or expected is None:
         return False
-    return hmac.compare_digest(given.encode(), wanted.encode())
+    return hmac.compare_digest(key.encode(), expected.encode())
 
 
-_bearer = HTTPBearer(auto_error=False, description="The API key, or the admin key.")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header.")
+_bearer = HTTPBearer(auto_error=False, description="API key or admin key.")
+_header = APIKeyHeader(
+    name="X-API-Key", auto_error=False, description="API key or admin key, as a header."
+)
 
 
-async def given_key(
+async def request_key(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> str | None:
-    """The key that a request carries."""
+    """Return the key in a request's headers, or None."""
     return bearer.credentials if bearer else header
 
 
 def key_of(request: Request) -> str | None:
-    """The key that a request carries; `given_key` without FastAPI's dependencies."""
+    """Return the key in a request's headers, as `request_key` does but without dependencies."""
     scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
     bearer = credentials if scheme.lower() == "bearer" else None
     return bearer or request.headers.get("x-api-key")
 
 
-KeyDep = Annotated[str | None, Depends(given_key)]
+KeyDep = Annotated[str | None, Depends(request_key)]
 
 
 async def require_key(request: Request, key: KeyDep) -> None:
-    """A dependency of every route below /api."""
+    """Check the API key; the dependency of every route that requires one."""
     request.app.state.service.keys.check(key)
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:
-    """A dependency of the routes that change what is served."""
+    """Check the admin key; the dependency of the routes that change which models are served."""
     request.app.state.service.keys.check_admin(key)

@@ -1,4 +1,4 @@
-"""The shape that each protocol gives to its errors, by the path that was asked for."""
+"""The shape of errors in each protocol, selected by the request's path."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,12 +9,12 @@ Shape = Callable[[Problem], Mapping[str, Any]]
 
 
 def error_alone(problem: Problem) -> Mapping[str, Any]:
-    """Open Inference Protocol, Hugging Face and TensorFlow Serving."""
+    """Return the error for Open Inference Protocol, Hugging Face and TensorFlow Serving."""
     return {"error": problem.detail}
 
 
 def torchserve(problem: Problem) -> Mapping[str, Any]:
-    """TorchServe; `type` is Java's there, our own code here."""
+    """Return the error for TorchServe; its `type` is a Java class there and our `code` here."""
     return {"code": problem.status, "type": problem.code, "message": problem.detail}
 
 
@@ -28,6 +28,6 @@ _SHAPES: Mapping[str, Shape] = {
 
 
 def shape_of(path: str) -> Shape | None:
-    """The shape of errors below `path`; None for our own."""
+    """Return the shape of errors below `path`, or None for problem details (RFC 9457)."""
     first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
     return _SHAPES.get(first)

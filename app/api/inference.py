@@ -1,7 +1,7 @@
-"""What every protocol does with its images, once it has read them.
+"""The request path from an admitted request to its results, the same for every protocol.
 
-admit (is there such a model, is there room?) -> the protocol reads the body -> answer: queue, wait
-unless the client leaves, and keep account of it.
+admit (does the model exist, has the queue room?) -> the protocol reads the body
+-> classify_photos | run_each: queue -> wait, unless the client leaves -> metrics and log
 """
 
 import asyncio
@@ -14,139 +14,156 @@ from typing import TypeVar
 from fastapi import Request, Response
 
 from app.api.metrics import TimedResult
-from app.api.middleware.request_context import facts_of
+from app.api.middleware.request_context import record_of
+from app.api.problems import problem_of
+from app.api.schemas.classification import Failure
 from app.api.service import Service
-from app.errors import ClientGone, DeadlinePassed
+from app.errors import ClientGone, DeadlinePassed, HubelError
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.loaded_model import Model
 
 TimedT = TypeVar("TimedT", bound=TimedResult)
 
-_NUMBERS_HERE = 200
-"""In an answer that is written on the event loop, in half a millisecond."""
+_MAX_NUMBERS_ON_EVENT_LOOP = 200
+"""The event loop writes as many numbers in half a millisecond; more are written on a thread."""
 
 
 def admit(service: Service, model: str | None, version: int | None) -> Model:
-    """The model that will answer; what can be refused is refused here, before the body is read.
+    """Return the model for a request, or reject the request before its body is read.
 
     Raises:
-        UnknownModel: there is none of that name, or no such version.
-        ModelNotReady: there is, and it may not serve.
-        QueueFull: there is no room for one image more.
+        UnknownModel: no model has this name, or no such version.
+        ModelNotReady: the model exists but is not ready.
+        QueueFull: the queue has no room for another image.
     """
-    served = service.registry.resolve(model, version)
+    resolved = service.registry.resolve(model, version)
     service.classifier.engine.check_room()
-    return served
+    return resolved
 
 
 async def classify_photos(
     request: Request, service: Service, photos: Sequence[Photo], model: Model, query: Query
 ) -> Sequence[Classified | BaseException]:
-    """Classify `photos`; one that can't be used gives its error, the others their answers.
+    """Classify `photos` and return a result for each, or its error.
 
     Raises:
-        QueueFull: they don't fit, all together.
+        QueueFull: the queue has no room for all photos.
         ClientGone: the client left.
-        DeadlinePassed: it took too long.
+        DeadlinePassed: the results were not ready in time.
     """
-    queue = partial(service.classifier.submit, photos, model, query)
-    return await _answer(request, service, model, len(photos), queue)
+    submit = partial(service.classifier.submit, photos, model, query)
+    return await _run(request, service, model, len(photos), submit)
 
 
 async def run_each(
-    request: Request, service: Service, works: Sequence[Callable[[float], TimedT]], model: Model
+    request: Request, service: Service, jobs: Sequence[Callable[[float], TimedT]], model: Model
 ) -> Sequence[TimedT | BaseException]:
-    """Do each piece of work for one photo; one that fails gives its error.
+    """Run `jobs`, one per photo, on the engine and return a result for each, or its error.
 
     Raises:
-        QueueFull: they don't fit, all together.
+        QueueFull: the queue has no room for all jobs.
         ClientGone: the client left.
-        DeadlinePassed: it took too long.
+        DeadlinePassed: the results were not ready in time.
     """
-    queue = partial(service.classifier.engine.submit, *works)
-    return await _answer(request, service, model, len(works), queue)
+    submit = partial(service.classifier.engine.submit, *jobs)
+    return await _run(request, service, model, len(jobs), submit)
 
 
-async def _answer(
+async def _run(
     request: Request,
     service: Service,
     model: Model,
     images: int,
-    queue: Callable[[], Sequence[Future[TimedT]]],
+    submit: Callable[[], Sequence[Future[TimedT]]],
 ) -> Sequence[TimedT | BaseException]:
-    facts = facts_of(request.scope)
-    facts.model, facts.version, facts.images = model.name, model.version, images
-    outcomes = await _wait(queue(), request, service.classifier.engine.deadline_s)
-    for outcome in outcomes:
-        if not isinstance(outcome, BaseException):
-            facts.add(outcome.stages)
-            service.metrics.observe(outcome)
-    return outcomes
+    """Submit, wait, and record the results for metrics and log."""
+    record = record_of(request.scope)
+    record.model, record.version, record.images = model.name, model.version, images
+    results = await _wait(submit(), request, service.classifier.engine.deadline_s)
+    for result in results:
+        if not isinstance(result, BaseException):
+            record.add(result.stages)
+            service.metrics.observe(result)
+    return results
 
 
-def all_or_raise(outcomes: Sequence[Classified | BaseException]) -> Sequence[Classified]:
-    """The answers, for protocols in which one bad image fails the request.
+def all_or_raise(results: Sequence[Classified | BaseException]) -> Sequence[Classified]:
+    """Return the results, for protocols in which one bad image fails the request.
 
     Raises:
-        HubelError: what the first bad image gave.
+        HubelError: the first error among the results.
     """
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Classified)]
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, Classified)]
+
+
+def rejected_in_batch(error: BaseException, service: Service, request_id: str) -> Failure:
+    """Count one rejected photo of a batch and return its place in the response.
+
+    Raises:
+        BaseException: `error` itself if it is unexpected; it fails the whole request.
+    """
+    if not isinstance(error, HubelError):
+        raise error
+    service.metrics.rejections(error.code).inc()
+    return Failure(problem=problem_of(error, request_id))
 
 
 async def write_response(write: Callable[[], Response], numbers: int) -> Response:
-    """What `write` gives: here, or on a thread where as many numbers would keep others waiting."""
-    return write() if numbers <= _NUMBERS_HERE else await asyncio.to_thread(write)
+    """Call `write`, on a thread if its many numbers would block the event loop."""
+    if numbers <= _MAX_NUMBERS_ON_EVENT_LOOP:
+        return write()
+    return await asyncio.to_thread(write)
 
 
 async def _wait(
     futures: Sequence[Future[TimedT]], request: Request, deadline_s: float
 ) -> Sequence[TimedT | BaseException]:
-    """What became of each; when the client leaves, what still waits is dropped.
+    """Wait for all `futures` and return their results or errors; cancel the rest on an error.
 
-    One future of the event loop's stands for all: each that had to be waited for in turn would
-    take the loop once around.
+    One asyncio future stands for all of them: awaiting each would cost a turn of the event loop
+    per photo.
 
     Raises:
         ClientGone: the client left.
-        DeadlinePassed: it took too long.
+        DeadlinePassed: the results were not ready in time.
     """
     loop = asyncio.get_running_loop()
-    over = loop.create_future()
-    left = len(futures)
+    all_done = loop.create_future()
+    remaining = len(futures)
 
-    def count() -> None:
-        nonlocal left
-        left -= 1
-        if not left and not over.done():
-            over.set_result(None)
+    def count_down() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining and not all_done.done():
+            all_done.set_result(None)
 
-    def tell(_: Future[TimedT]) -> None:
-        with suppress(RuntimeError):  # the loop has ended before this photo
-            loop.call_soon_threadsafe(count)
+    def on_done(_: Future[TimedT]) -> None:
+        with suppress(RuntimeError):  # the event loop was closed before this photo was done
+            loop.call_soon_threadsafe(count_down)
 
     for future in futures:
-        future.add_done_callback(tell)
-    gone = asyncio.create_task(_gone(request, over))
+        future.add_done_callback(on_done)
+    disconnect = asyncio.create_task(_fail_on_disconnect(request, all_done))
     try:
         async with asyncio.timeout(deadline_s):
-            await over
+            await all_done
     except TimeoutError as err:
         raise DeadlinePassed(
-            f"No answer was ready within {deadline_s:g} s. Try again later."
+            f"The response was not ready within {deadline_s:g} s. Try again later."
         ) from err
     finally:
-        gone.cancel()
+        disconnect.cancel()
         for future in futures:
             future.cancel()
     return [future.exception() or future.result() for future in futures]
 
 
-async def _gone(request: Request, over: asyncio.Future[None]) -> None:
-    """Fail `over` when the client leaves."""
+async def _fail_on_disconnect(request: Request, all_done: asyncio.Future[None]) -> None:
+    """Fail `all_done` when the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    if not over.done():
-        over.set_exception(ClientGone("The client left before its answer was ready."))
+    if not all_done.done():
+        all_done.set_exception(ClientGone("The client left before its response was ready."))

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: GET /metrics."""
+"""The Prometheus metrics of the service: GET /metrics."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -20,36 +20,36 @@ _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5
 
 
 class TimedResult(Protocol):
-    """What account is kept of: one photo, answered."""
+    """The result of one photo, with the times of its stages."""
 
     @property
     def model(self) -> str:
-        """Whose answer."""
+        """The model's name."""
         ...
 
     @property
     def version(self) -> int:
-        """Of the model."""
+        """The model's version."""
         ...
 
     @property
     def stages(self) -> Stages:
-        """What each stage took."""
+        """The time of each stage."""
         ...
 
 
 class Metrics:
-    """The service's metrics, in a registry of their own.
+    """The service's metrics, in a Prometheus registry of their own.
 
-    Each is called with its labels' values. What it gives is kept: for prometheus_client to find
-    that again costs more than to count.
+    Each metric is called with its label values. The labelled children are cached, because
+    prometheus_client takes longer to look one up than to count.
 
     Args:
-        depth: tells how many images are waiting.
-        capacity: tells how many may.
-        held_bytes: tells how many bytes of bodies are held.
-        registry: tells what models there are.
-        device: where they run.
+        depth: returns the number of images waiting.
+        capacity: returns the number of images that may wait.
+        held_bytes: returns the bytes of request bodies in memory.
+        registry: the models.
+        device: the device that models run on.
     """
 
     def __init__(
@@ -66,29 +66,32 @@ class Metrics:
             collector(registry=self.registry)
         requests = Counter(
             "hubel_requests",
-            "Requests; model and version where one answered.",
+            "Requests; model and version are empty if no model was used.",
             ["method", "route", "status", "model", "version"],
             registry=self.registry,
         )
         seconds = Histogram(
             "hubel_request_seconds",
-            "Seconds from a request's head to the end of its answer.",
+            "Seconds from a request's head to the end of its response.",
             ["route"],
             buckets=_REQUEST_BUCKETS_S,
             registry=self.registry,
         )
         images = Counter(
-            "hubel_images", "Images answered.", ["model", "version"], registry=self.registry
+            "hubel_images",
+            "Images processed successfully.",
+            ["model", "version"],
+            registry=self.registry,
         )
         stages = Histogram(
             "hubel_stage_seconds",
-            "Seconds of one image in one stage: queue, decode, resize, run.",
+            "Seconds per image in each stage: queue, decode, resize, run.",
             ["stage", "model", "version"],
             buckets=_STAGE_BUCKETS_S,
             registry=self.registry,
         )
         rejections = Counter(
-            "hubel_rejections", "Requests and images refused.", ["code"], registry=self.registry
+            "hubel_rejections", "Requests and images rejected.", ["code"], registry=self.registry
         )
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)
@@ -96,11 +99,11 @@ class Metrics:
         self.stages = cache(stages.labels)
         self.rejections = cache(rejections.labels)
         self._gauge("hubel_queue_depth", "Images waiting.", depth)
-        self._gauge("hubel_queue_capacity", "Images that may wait.", capacity)
-        self._gauge("hubel_held_bytes", "Bytes of request bodies held.", held_bytes)
+        self._gauge("hubel_queue_capacity", "Maximum number of images waiting.", capacity)
+        self._gauge("hubel_held_bytes", "Bytes of request bodies in memory.", held_bytes)
         Gauge(
             "hubel_device",
-            "Where models run; `note` says why it is not what was hoped for.",
+            "Device that models run on; `note` is the reason for a fallback.",
             ["device", "note"],
             registry=self.registry,
         ).labels(device.device, device.note or "").set(1)
@@ -109,25 +112,25 @@ class Metrics:
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def observe(self, told: TimedResult) -> None:
-        """Count one image that was answered."""
-        self.images(told.model, told.version).inc()
-        stages = told.stages
+    def observe(self, result: TimedResult) -> None:
+        """Count one image that was processed, and the times of its stages."""
+        self.images(result.model, result.version).inc()
+        stages = result.stages
         for stage, seconds in (
             ("queue", stages.queue_s),
             ("decode", stages.decode_s),
             ("resize", stages.resize_s),
             ("run", stages.run_s),
         ):
-            self.stages(stage, told.model, told.version).observe(seconds)
+            self.stages(stage, result.model, result.version).observe(seconds)
 
     def exposition(self) -> bytes:
-        """The metrics in Prometheus's text format."""
+        """Return the metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
 class _Models(Collector):
-    """What the registry knows, read when it is asked for."""
+    """The metrics of the models, read from the registry at each scrape."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -135,14 +138,14 @@ class _Models(Collector):
     def collect(self) -> Iterable[Metric]:
         ready = GaugeMetricFamily(
             "hubel_model_ready",
-            "1 for a model that serves, 0 for one that was refused or unloaded.",
+            "1 for a model that is ready, 0 for one that was refused or unloaded.",
             labels=["model", "version", "precision"],
         )
         for entry in self._registry.entries:
             precision = entry.model.session.precision if entry.model else ""
             ready.add_metric([entry.name, str(entry.version or ""), precision], entry.ready)
         promotions = CounterMetricFamily(
-            "hubel_promotions", "Bundles promoted, and refused.", labels=["model", "outcome"]
+            "hubel_promotions", "Bundles promoted or refused.", labels=["model", "outcome"]
         )
         for (model, outcome), count in self._registry.promotions.copy().items():
             promotions.add_metric([model, outcome], count)

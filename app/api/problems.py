@@ -1,6 +1,7 @@
-"""Errors as `application/problem+json` (RFC 9457): the one table from the tree to a status.
+"""The HTTP form of errors: `application/problem+json` (RFC 9457), or another protocol's shape.
 
-HubelError, a parameter that FastAPI refuses, 404, 405 and the unexpected all leave through here.
+HubelError, parameters that FastAPI rejects, 404, 405 and unexpected errors become responses here.
+`STATUS` is the only table from error classes to HTTP statuses.
 """
 
 import json
@@ -15,7 +16,7 @@ from starlette.types import Scope
 
 from app import errors
 from app.api.error_shapes import shape_of
-from app.api.middleware.request_context import facts_of
+from app.api.middleware.request_context import record_of
 from app.api.schemas.problem_details import EXAMPLE_ID, Problem
 from app.errors import HubelError, QueueFull
 
@@ -39,14 +40,14 @@ STATUS: dict[type[HubelError], int] = {
     errors.BundleMismatch: 409,
     errors.QueueFull: 429,
     errors.DeadlinePassed: 504,
-    errors.ClientGone: 499,  # nginx's: nobody is there to read it; for the log and the metrics
+    errors.ClientGone: 499,  # nginx's status, for log and metrics alone: the client has left
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5
 
 
 def problem_of(err: HubelError, request_id: str) -> Problem:
-    """The problem that tells of `err`."""
+    """Return the problem for `err`."""
     return _problem(STATUS[type(err)], err.code, err.title, err.message, request_id)
 
 
@@ -61,13 +62,13 @@ def _problem(status: int, code: str, title: str, detail: str, request_id: str) -
     )
 
 
-def _answer(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
-    media_type, body = _rendered(request.scope, problem)
+def _response(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+    media_type, body = _render(request.scope, problem)
     return Response(body, problem.status, headers, media_type)
 
 
-def _rendered(scope: Scope, problem: Problem) -> tuple[str, bytes]:
-    """Media type and body, in the shape of the protocol that was spoken."""
+def _render(scope: Scope, problem: Problem) -> tuple[str, bytes]:
+    """Return media type and body, in the error shape of the request's protocol."""
     shape = shape_of(scope["path"])
     if shape is None:
         return MEDIA_TYPE, problem.model_dump_json().encode()
@@ -75,9 +76,9 @@ def _rendered(scope: Scope, problem: Problem) -> tuple[str, bytes]:
 
 
 def respond(request: Request, err: HubelError) -> Response:
-    """The answer that tells of `err`."""
-    facts = facts_of(request.scope)
-    facts.code = err.code
+    """Return the response for `err`."""
+    record = record_of(request.scope)
+    record.code = err.code
     headers = {}
     if isinstance(err, QueueFull):
         headers["Retry-After"] = str(err.retry_after_s)
@@ -85,7 +86,7 @@ def respond(request: Request, err: HubelError) -> Response:
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
     elif isinstance(err, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return _answer(request, problem_of(err, facts.request_id), headers)
+    return _response(request, problem_of(err, record.request_id), headers)
 
 
 async def _on_hubel_error(request: Request, err: Exception) -> Response:
@@ -94,8 +95,8 @@ async def _on_hubel_error(request: Request, err: Exception) -> Response:
 
 async def _on_bad_parameter(request: Request, err: Exception) -> Response:
     first = cast(RequestValidationError, err).errors()[0]
-    where = " ".join(str(part) for part in first["loc"])
-    text = f"The {where} is wrong: {first['msg']}. See /docs for what is accepted."
+    parameter = " ".join(str(part) for part in first["loc"])
+    text = f"The {parameter} is invalid: {first['msg']}. See /docs for the accepted values."
     return respond(request, errors.BadParameter(text))
 
 
@@ -106,25 +107,25 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
         405: (
             "method_not_allowed",
             "Method not allowed",
-            f"{request.method} is not for {request.url.path}. See /docs.",
+            f"{request.url.path} does not support {request.method}. See /docs.",
         ),
     }
     code, title, detail = texts.get(http.status_code, ("http_error", "Error", str(http.detail)))
-    facts = facts_of(request.scope)
-    facts.code = code
-    problem = _problem(http.status_code, code, title, detail, facts.request_id)
-    return _answer(request, problem, dict(http.headers or {}))
+    record = record_of(request.scope)
+    record.code = code
+    problem = _problem(http.status_code, code, title, detail, record.request_id)
+    return _response(request, problem, dict(http.headers or {}))
 
 
 def internal_problem(scope: Scope) -> tuple[str, bytes]:
-    """Media type and body for an unexpected error; its traceback is in the log."""
-    text = "Something failed inside the service. Its log holds the cause, under this request id."
-    request_id = facts_of(scope).request_id
-    return _rendered(scope, _problem(500, "internal", "Internal error", text, request_id))
+    """Return media type and body for an unexpected error, whose traceback is in the log."""
+    text = "An unexpected error occurred in the service. See its log for this request id."
+    request_id = record_of(scope).request_id
+    return _render(scope, _problem(500, "internal", "Internal error", text, request_id))
 
 
 def bare_problem(status: int, code: str, title: str, text: str) -> bytes:
-    """A whole HTTP answer, for what is refused before it is a request."""
+    """Return a complete HTTP response, for a request that never reaches the application."""
     request_id = uuid.uuid4().hex
     body = _problem(status, code, title, text, request_id).model_dump_json().encode()
     head = (
@@ -136,14 +137,14 @@ def bare_problem(status: int, code: str, title: str, text: str) -> bytes:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of `app` leave as a problem."""
+    """Register the handlers that turn the errors of `app` into responses."""
     app.add_exception_handler(HubelError, _on_hubel_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
 def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors `kinds`."""
+    """Return the OpenAPI description of the errors `kinds`."""
     by_status: dict[int, list[type[HubelError]]] = {}
     for kind in kinds:
         by_status.setdefault(STATUS[kind], []).append(kind)

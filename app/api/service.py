@@ -1,4 +1,4 @@
-"""What the routes work with; `app.main` puts it together, once."""
+"""The objects that routes use; `app.main.create_service` creates them."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,34 +18,34 @@ from app.runtime.session import DeviceChoice
 
 @dataclass
 class Lifecycle:
-    """Where the process is between its start and its end."""
+    """The stage of the process between its start and its end."""
 
     draining: bool = False
-    """SIGTERM has come: requests are still answered, but load balancers should look elsewhere."""
+    """True after SIGTERM: requests still get responses, but load balancers should send no more."""
 
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What a request's body may be."""
+    """The limits of a request's body."""
 
     max_image_bytes: int
     max_body_bytes: int
-    """For several images in one body."""
+    """The limit for a multipart body."""
     max_files: int
     timeout_s: float
-    """In which all of it must have arrived."""
+    """The time in which the whole body must arrive."""
 
 
 @dataclass
 class Buffer:
-    """Counts the bytes of all bodies that are held in memory."""
+    """A counter of the bytes of all request bodies in memory, with a limit."""
 
     max_bytes: int
     held_bytes: int = field(default=0, init=False)
 
     @contextmanager
     def hold(self) -> Generator["Held", None, None]:
-        """Account for one request's body until the block ends."""
+        """Count one request's body until the `with` block ends."""
         held = Held(self)
         try:
             yield held
@@ -55,13 +55,13 @@ class Buffer:
 
 @dataclass
 class Held:
-    """One request's part of the buffer."""
+    """The bytes of one request's body within the buffer."""
 
     buffer: Buffer
     bytes: int = 0
 
     def grow_to(self, size: int) -> None:
-        """Account for `size` bytes in all.
+        """Count `size` bytes in total for this request.
 
         Raises:
             QueueFull: all requests together would hold more than the buffer's limit.
@@ -72,14 +72,14 @@ class Held:
         self.buffer.held_bytes += more
 
     def check_room(self, more: int) -> None:
-        """Refuse now what could not be held now.
+        """Check that the buffer has room for `more` bytes at this moment.
 
         Raises:
             QueueFull: all requests together would hold more than the buffer's limit.
         """
         if self.buffer.held_bytes + more > self.buffer.max_bytes:
             raise QueueFull(
-                f"Requests that are being answered hold {self.buffer.held_bytes} bytes already. "
+                f"Requests in progress already hold {self.buffer.held_bytes} bytes. "
                 "Try again later, or send smaller images.",
                 retry_after_s=1,
             )
@@ -87,7 +87,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that a route may need."""
+    """The objects that routes use."""
 
     registry: Registry
     classifier: Classifier
@@ -101,7 +101,7 @@ class Service:
 
 
 async def get_service(request: Request) -> Service:
-    """The application's service, for routes."""
+    """Return the application's service; a dependency of routes."""
     return cast(Service, request.app.state.service)
 
 

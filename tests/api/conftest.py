@@ -1,4 +1,4 @@
-"""What the HTTP tests share: a service of the tiny model, and clients cruder than httpx."""
+"""The fixtures of the HTTP tests: raw connections, and an engine that is kept busy."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import pytest
 
 
 class Raw:
-    """One connection, spoken to in bytes."""
+    """A connection that sends and receives bytes."""
 
     def __init__(self, client: httpx.Client) -> None:
         self.socket = socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20)
@@ -22,8 +22,8 @@ class Raw:
         head = "".join(f"{line}\r\n" for line in (*lines, "Host: here", ""))
         self.socket.sendall(head.encode() + body)
 
-    def answer(self) -> tuple[int, dict[str, str], dict[str, Any]]:
-        """Status, headers and JSON of the next answer."""
+    def read_response(self) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Return status, headers and JSON of the next response."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._more(data)
@@ -34,9 +34,9 @@ class Raw:
             body += self._more(body)
         return int(status.split()[1]), headers, json.loads(body)
 
-    def _more(self, so_far: bytes) -> bytes:
+    def _more(self, received: bytes) -> bytes:
         chunk = self.socket.recv(65536)
-        assert chunk, f"the connection ended after {so_far!r}"
+        assert chunk, f"the connection ended after {received!r}"
         return chunk
 
 
@@ -53,34 +53,34 @@ def connect() -> Iterator[Callable[[httpx.Client], Raw]]:
 
 
 class Block:
-    """Work that keeps every thread of the service's engine busy until it is let go."""
+    """Work that keeps every thread of the service's engine busy until it is released."""
 
     def __init__(self, client: httpx.Client) -> None:
         self.service = client.app.state.service
         self.engine = self.service.classifier.engine
-        self._opened = threading.Event()
-        began = threading.Semaphore(0)
+        self._released = threading.Event()
+        started = threading.Semaphore(0)
 
         def hold(queue_s: float) -> None:
-            began.release()
-            assert self._opened.wait(30)
+            started.release()
+            assert self._released.wait(30)
 
         self.engine.submit(*[hold] * self.engine.threads)
         for _ in range(self.engine.threads):
-            assert began.acquire(timeout=30)
+            assert started.acquire(timeout=30)
 
     def fill(self) -> None:
-        """Leave the queue room for nothing."""
+        """Fill the queue."""
         self.engine.service_s = 1e9
         self.engine.submit(*[lambda queue_s: None] * self.engine.capacity)
 
     def release(self) -> None:
-        self._opened.set()
+        self._released.set()
 
 
 @pytest.fixture
 def block() -> Callable[[httpx.Client], contextlib.AbstractContextManager[Block]]:
-    """Blocks the engine of a client's service, until the block ends."""
+    """Block the engine of a client's service until the `with` block ends."""
 
     @contextlib.contextmanager
     def start(client: httpx.Client) -> Iterator[Block]:
@@ -95,13 +95,13 @@ def block() -> Callable[[httpx.Client], contextlib.AbstractContextManager[Block]
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Waits for something that must come about, and fails if it never does."""
+    """Wait until a condition is true, and fail if it stays false."""
 
-    def wait(comes: Callable[[], bool]) -> None:
+    def wait(condition: Callable[[], bool]) -> None:
         for _ in range(2000):
-            if comes():
+            if condition():
                 return
             time.sleep(0.005)
-        pytest.fail("it never came about")
+        pytest.fail("the condition stayed false")
 
     return wait

@@ -1,4 +1,4 @@
-"""Keys: which routes ask for one, and what each opens."""
+"""Keys: the routes that require one, and the access that each key gives."""
 
 import pytest
 
@@ -19,11 +19,11 @@ def bearer(key):
     return {"Authorization": f"Bearer {key}"}
 
 
-def test_either_header_and_either_key_open_the_api(keyed, photo):
+def test_each_key_is_accepted_in_each_header(keyed, photo):
     for headers in (bearer("hush"), bearer("boss"), {"X-API-Key": "hush"}, {"X-API-Key": "boss"}):
         assert keyed.get("/api/v1/models", headers=headers).status_code == 200
-        answer = keyed.post("/api/v1/classify", content=photo("red"), headers=headers)
-        assert answer.status_code == 200
+        response = keyed.post("/api/v1/classify", content=photo("red"), headers=headers)
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_either_header_and_either_key_open_the_api(keyed, photo):
     ],
     ids=["classify", "models", "model", "reload"],
 )
-def test_every_route_of_the_api_asks_for_a_key(client_with_key, method, path, headers):
+def test_every_route_of_the_api_requires_a_key(client_with_key, method, path, headers):
     assert client_with_key.request(method, path, headers=headers).status_code == 401
 
 
 @pytest.fixture(scope="module")
 def client_with_key(client):
-    """The module's service, with keys put in."""
+    """The module's service with configured keys."""
     import dataclasses
 
     state = client.app.state
@@ -72,10 +72,10 @@ def test_probes_metrics_and_docs_need_no_key(client_with_key, path):
     assert client_with_key.get(path, follow_redirects=True).status_code == 200
 
 
-def test_a_request_is_refused_before_its_body_is_read(client_with_key, connect):
+def test_a_request_without_a_key_is_rejected_before_its_body_is_read(client_with_key, connect):
     raw = connect(client_with_key)
     raw.send("POST /api/v1/classify HTTP/1.1", "Content-Length: 1000000")
-    assert raw.answer()[0] == 401
+    assert raw.read_response()[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_only_the_admin_key_reloads(keyed, key, status):
 def test_without_an_admin_key_nobody_reloads(make_bundle, serve):
     make_bundle()
     with serve() as client:
-        answer = client.post(RELOAD, headers=bearer("anything"))
-    assert answer.status_code == 403
-    assert "HUBEL_ADMIN_KEY" in answer.json()["detail"]
+        response = client.post(RELOAD, headers=bearer("anything"))
+    assert response.status_code == 403
+    assert "HUBEL_ADMIN_KEY" in response.json()["detail"]
 
 
-def test_a_key_from_a_file_is_asked_for(make_bundle, serve, tmp_path):
+def test_a_key_from_a_file_is_required(make_bundle, serve, tmp_path):
     make_bundle()
     (tmp_path / "key").write_text("from a file\n")
     with serve(api_key_file=tmp_path / "key") as client:
@@ -103,14 +103,14 @@ def test_a_key_from_a_file_is_asked_for(make_bundle, serve, tmp_path):
         assert client.get("/api/v1/models", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("given", [None, "", "x"])
-def test_without_keys_everybody_may_ask_and_nobody_is_admin(given):
-    Keys().check(given)
+@pytest.mark.parametrize("key", [None, "", "x"])
+def test_without_configured_keys_the_api_is_open_and_admin_routes_are_forbidden(key):
+    Keys().check(key)
     with pytest.raises(Forbidden):
-        Keys().check_admin(given)
+        Keys().check_admin(key)
 
 
-def test_an_admin_key_alone_closes_only_what_needs_it():
+def test_an_admin_key_alone_protects_only_admin_routes():
     keys = Keys(admin="boss")
     keys.check(None)
     keys.check_admin("boss")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and as it was when it was last agreed on."""
+"""The OpenAPI document is valid, complete and equal to its snapshot."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SNAPSHOT = Path(__file__).with_name("openapi.json")
 KEYED = ("/api/", "/v2/models", "/v2/repository", "/hf/", "/predictions/", "/v1/")
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "trace"}
 RENEW = (
-    "The OpenAPI document has changed. If it was meant to, note it in CHANGELOG.md and renew the "
+    "The OpenAPI document has changed. If this is intended, note it in CHANGELOG.md and renew the "
     'snapshot:\n    .venv/bin/python -c "import json; from app.main import create_app; from '
     'app.settings import Settings; print(json.dumps(create_app(Settings()).openapi(), indent=1))"'
     " > tests/api/openapi.json"
@@ -31,19 +31,19 @@ def operations(document):
             yield method, path, item[method]
 
 
-def every(value, key):
-    """All values of `key`, however deep."""
+def find_all(value, key):
+    """Yield all values of `key` at any depth."""
     if isinstance(value, dict):
         if key in value:
             yield value[key]
         for inner in value.values():
-            yield from every(inner, key)
+            yield from find_all(inner, key)
     elif isinstance(value, list):
         for inner in value:
-            yield from every(inner, key)
+            yield from find_all(inner, key)
 
 
-def test_it_is_as_it_was_agreed_on(document):
+def test_it_equals_the_snapshot(document):
     assert document == json.loads(SNAPSHOT.read_text()), RENEW
 
 
@@ -58,8 +58,8 @@ def test_it_is_openapi_3_1(document):
             assert parameter["name"]
             assert "schema" in parameter
             assert parameter["in"] != "path" or parameter["required"] is True
-        for answer in operation["responses"].values():
-            assert answer["description"]
+        for response in operation["responses"].values():
+            assert response["description"]
 
 
 def test_operation_ids_are_unique(document):
@@ -76,7 +76,7 @@ def test_path_parameters_are_those_of_the_path(document):
 
 
 def test_every_reference_resolves(document):
-    references = list(every(document, "$ref"))
+    references = list(find_all(document, "$ref"))
     assert references
     for reference in references:
         root, *keys = reference.split("/")
@@ -87,20 +87,20 @@ def test_every_reference_resolves(document):
 
 
 def test_every_schema_is_referred_to(document):
-    named = {reference.rpartition("/")[2] for reference in every(document, "$ref")}
-    assert set(document["components"]["schemas"]) == named
+    referenced = {reference.rpartition("/")[2] for reference in find_all(document, "$ref")}
+    assert set(document["components"]["schemas"]) == referenced
 
 
 def test_every_route_of_the_api_documents_its_problems(document):
     for _, path, operation in operations(document):
         if path.startswith("/api/"):
-            refused = {s: a for s, a in operation["responses"].items() if s[0] in "45"}
-            assert "401" in refused
-            assert ("400" in refused) == any(
+            problems = {s: r for s, r in operation["responses"].items() if s[0] in "45"}
+            assert "401" in problems
+            assert ("400" in problems) == any(
                 p["in"] == "query" for p in operation.get("parameters", [])
             )
-            for status, answer in refused.items():
-                content = answer["content"][MEDIA_TYPE]
+            for status, response in problems.items():
+                content = response["content"][MEDIA_TYPE]
                 assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
                 for code, example in content["examples"].items():
                     assert (example["value"]["code"], str(example["value"]["status"])) == (
@@ -109,12 +109,12 @@ def test_every_route_of_the_api_documents_its_problems(document):
                     )
 
 
-def test_only_probes_and_metrics_ask_for_no_key(document):
+def test_only_probes_and_metrics_require_no_key(document):
     schemes = document["components"]["securitySchemes"]
     for _, path, operation in operations(document):
-        asked = [name for either in operation.get("security", []) for name in either]
+        required = [name for scheme in operation.get("security", []) for name in scheme]
         is_keyed = path.startswith(KEYED) or path == "/v2"
-        assert asked == (list(schemes) if is_keyed else [])
+        assert required == (list(schemes) if is_keyed else [])
 
 
 def test_a_body_can_be_raw_or_multipart(document):
@@ -122,5 +122,5 @@ def test_a_body_can_be_raw_or_multipart(document):
     assert {"image/jpeg", "application/octet-stream", "multipart/form-data"} <= content.keys()
 
 
-def test_what_is_served_is_this_document(client, document):
+def test_the_service_returns_this_document(client, document):
     assert client.get("/openapi.json").json() == document

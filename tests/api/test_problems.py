@@ -1,4 +1,4 @@
-"""Every expected error leaves as problem+json; the unexpected one tells nothing of the inside."""
+"""Every expected error becomes problem+json; an unexpected error reveals no internals."""
 
 import io
 import logging
@@ -15,21 +15,21 @@ CLASSIFY = "/api/v1/classify"
 
 
 def leaves(kind):
-    """The service's own: training has errors that no request can raise."""
-    below = [sub for sub in kind.__subclasses__() if sub.__module__ == "app.errors"]
-    return [leaf for sub in below for leaf in leaves(sub)] if below else [kind]
+    """Return the leaves in app.errors; training has errors that no request can raise."""
+    subclasses = [sub for sub in kind.__subclasses__() if sub.__module__ == "app.errors"]
+    return [leaf for sub in subclasses for leaf in leaves(sub)] if subclasses else [kind]
 
 
-def check(answer, status, code):
-    body = answer.json()
-    assert (answer.status_code, body["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
+def check(response, status, code):
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
     assert list(body) == ["type", "title", "status", "detail", "code", "request_id"]
     assert body["type"] == f"urn:hubel:problem:{code}"
     assert body["status"] == status
     assert body["title"]
     assert body["detail"].endswith(".")
-    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["request_id"] == response.headers["x-request-id"]
     return body
 
 
@@ -38,7 +38,7 @@ def test_every_leaf_of_the_tree_has_a_status(kind):
     assert 400 <= STATUS[kind] <= 599
 
 
-def test_nothing_but_leaves_has_a_status():
+def test_only_leaves_have_a_status():
     assert set(STATUS) == set(leaves(HubelError))
 
 
@@ -78,7 +78,7 @@ def png_of(width, height):
     ],
     ids=["empty", "text", "tiff", "pdf", "png bomb", "bmp bomb", "cut short"],
 )
-def test_what_is_wrong_with_an_image_is_told(client, content, status, code):
+def test_a_bad_image_is_rejected_with_its_own_code(client, content, status, code):
     check(client.post(CLASSIFY, content=content), status, code)
 
 
@@ -88,18 +88,18 @@ def test_a_truncated_photo_is_broken(client, imagenet, share):
     check(client.post(CLASSIFY, content=data[: int(len(data) * share)]), 422, "broken_image")
 
 
-def test_a_bad_parameter(client):
+def test_a_bad_parameter_is_a_problem(client):
     check(client.post(CLASSIFY, params={"top_k": "x"}), 400, "bad_parameter")
 
 
 @pytest.mark.parametrize("params", [{"model": "wasps"}, {"version": 9}], ids=["model", "version"])
-def test_an_unknown_model_or_version(client, photo, params):
-    answer = client.post(CLASSIFY, params=params, content=photo("red"))
-    body = check(answer, 404, "unknown_model")
+def test_an_unknown_model_or_version_is_a_problem(client, photo, params):
+    response = client.post(CLASSIFY, params=params, content=photo("red"))
+    body = check(response, 404, "unknown_model")
     assert "colours" in body["detail"]
 
 
-def test_assets_are_asked_for_again_and_sent_once(client):
+def test_static_files_are_revalidated_and_not_sent_again(client):
     first = client.get("/static/page/page.js")
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/static/page/page.js", headers={"If-None-Match": first.headers["etag"]})
@@ -107,26 +107,26 @@ def test_assets_are_asked_for_again_and_sent_once(client):
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/static/none.js"])
-def test_nothing_is_there(client, path):
+def test_an_unknown_path_is_a_problem(client, path):
     assert path in check(client.get(path), 404, "not_found")["detail"]
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", CLASSIFY), ("DELETE", "/livez"), ("PUT", "/api/v1/models")]
 )
-def test_a_method_that_is_not_for_the_path(client, method, path):
-    answer = client.request(method, path)
-    check(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"]
+def test_an_unsupported_method_is_a_problem(client, method, path):
+    response = client.request(method, path)
+    check(response, 405, "method_not_allowed")
+    assert response.headers["allow"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
-def test_a_compressed_body_is_refused(client, photo, encoding):
-    answer = client.post(CLASSIFY, content=photo("red"), headers={"Content-Encoding": encoding})
-    assert encoding in check(answer, 415, "unsupported_format")["detail"]
+def test_a_compressed_body_is_rejected(client, photo, encoding):
+    response = client.post(CLASSIFY, content=photo("red"), headers={"Content-Encoding": encoding})
+    assert encoding in check(response, 415, "unsupported_format")["detail"]
 
 
-def test_too_many_files(make_bundle, serve, photo):
+def test_too_many_files_are_rejected(make_bundle, serve, photo):
     make_bundle()
     with serve(max_files=2) as client:
         files = [("file", ("a.jpg", photo("red")))]
@@ -134,31 +134,31 @@ def test_too_many_files(make_bundle, serve, photo):
         check(client.post(CLASSIFY, files=files * 3), 413, "too_many_files")
 
 
-def test_a_body_that_comes_too_slowly(make_bundle, serve, connect, photo):
+def test_a_slow_body_is_rejected(make_bundle, serve, connect, photo):
     make_bundle()
     with serve(body_timeout_s=0.05) as client:
         raw = connect(client)
         raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 1000", body=b"\xff\xd8\xff")
-        status, headers, body = raw.answer()
+        status, headers, body = raw.read_response()
         assert (status, body["code"]) == (408, "body_too_slow")
         assert headers["content-type"] == "application/problem+json"
         assert client.post(CLASSIFY, content=photo("red")).status_code == 200
 
 
-def test_a_full_queue_answers_at_once_and_says_when_to_come_back(client, photo, block):
+def test_a_full_queue_rejects_at_once_with_retry_after(client, photo, block):
     with block(client) as held:
         service_s = held.engine.service_s
         held.fill()
-        answer = client.post(CLASSIFY, content=photo("red"))
-        check(answer, 429, "queue_full")
-        assert int(answer.headers["retry-after"]) >= 1
+        response = client.post(CLASSIFY, content=photo("red"))
+        check(response, 429, "queue_full")
+        assert int(response.headers["retry-after"]) >= 1
         held.engine.service_s = service_s
 
 
-def test_a_batch_that_never_fits_is_refused_whole(make_bundle, serve, photo, block):
+def test_a_batch_larger_than_the_queue_is_rejected(make_bundle, serve, photo, block):
     make_bundle()
     with serve() as client, block(client) as held:
-        held.engine.service_s = 1e9  # as many may wait as there are threads
+        held.engine.service_s = 1e9  # the queue then holds only as many as there are threads
         files = [("file", ("a.jpg", photo("red")))] * (held.engine.capacity + 1)
         check(client.post(CLASSIFY, files=files), 413, "too_many_files")
         assert held.engine.depth == 0
@@ -168,13 +168,13 @@ def test_a_refused_default_model_is_not_ready(make_bundle, serve, photo):
     file = make_bundle().folder / "model.onnx"
     file.write_bytes(file.read_bytes() + b"x")
     with serve() as client:
-        answer = client.post(CLASSIFY, content=photo("red"))
-        body = check(answer, 503, "model_not_ready")
+        response = client.post(CLASSIFY, content=photo("red"))
+        body = check(response, 503, "model_not_ready")
         assert "model.onnx has" in body["detail"]
-        assert int(answer.headers["retry-after"]) >= 1
+        assert int(response.headers["retry-after"]) >= 1
 
 
-def test_an_answer_that_comes_too_late(make_bundle, serve, photo, block, caplog):
+def test_a_response_that_misses_the_deadline_is_a_problem(make_bundle, serve, photo, block, caplog):
     make_bundle()
     with serve(deadline_s=0.05) as client, block(client) as held:
         check(client.post(CLASSIFY, content=photo("red")), 504, "deadline_passed")
@@ -187,22 +187,22 @@ def test_an_answer_that_comes_too_late(make_bundle, serve, photo, block, caplog)
 @pytest.mark.parametrize(
     "headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}], ids=str
 )
-def test_a_missing_or_wrong_key(make_bundle, serve, photo, headers):
+def test_a_missing_or_wrong_key_is_unauthenticated(make_bundle, serve, photo, headers):
     make_bundle()
     with serve(api_key="hush") as client:
-        answer = client.post(CLASSIFY, content=photo("red"), headers=headers)
-        check(answer, 401, "unauthenticated")
-        assert answer.headers["www-authenticate"] == "Bearer"
+        response = client.post(CLASSIFY, content=photo("red"), headers=headers)
+        check(response, 401, "unauthenticated")
+        assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_key_without_the_scope(make_bundle, serve):
+def test_the_api_key_is_forbidden_on_an_admin_route(make_bundle, serve):
     make_bundle()
     with serve(api_key="hush", admin_key="boss") as client:
         headers = {"X-API-Key": "hush"}
         check(client.post("/api/v1/models/colours/reload", headers=headers), 403, "forbidden")
 
 
-def test_the_unexpected_is_a_500_that_tells_nothing_of_the_inside(
+def test_an_unexpected_error_is_a_500_without_internal_details(
     make_bundle, serve, photo, monkeypatch, caplog
 ):
     make_bundle()
@@ -212,10 +212,10 @@ def test_the_unexpected_is_a_500_that_tells_nothing_of_the_inside(
 
     monkeypatch.setattr("app.runtime.classifier.top", fail)
     with serve() as client:
-        answer = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": "mine"})
-        body = check(answer, 500, "internal")
+        response = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": "mine"})
+        body = check(response, 500, "internal")
         assert body["request_id"] == "mine"
-        assert "secret" not in answer.text
+        assert "secret" not in response.text
         in_batch = client.post(CLASSIFY, files=[("file", ("a.jpg", photo("red")))] * 2)
         check(in_batch, 500, "internal")
         monkeypatch.undo()
@@ -224,10 +224,10 @@ def test_the_unexpected_is_a_500_that_tells_nothing_of_the_inside(
     assert "secret detail" in str(logged[0].exc_info[1])
 
 
-def test_a_bundle_that_is_refused_at_a_reload(make_bundle, serve):
+def test_a_bundle_that_is_refused_at_a_reload_is_a_problem(make_bundle, serve):
     folder = make_bundle().folder
     with serve(admin_key="boss") as client:
         (folder / "model.onnx").write_bytes(b"changed")
-        answer = client.post("/api/v1/models/colours/reload", headers={"X-API-Key": "boss"})
-        body = check(answer, 409, errors.BundleMismatch.code)
+        response = client.post("/api/v1/models/colours/reload", headers={"X-API-Key": "boss"})
+        body = check(response, 409, errors.BundleMismatch.code)
         assert "model.onnx has 7 bytes" in body["detail"]

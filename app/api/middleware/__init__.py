@@ -1,1 +1,1 @@
-"""ASGI middleware around all routes."""
+"""The ASGI middleware around all routes."""

@@ -1,6 +1,6 @@
-"""What surrounds every request, whatever its route: id, timing, metrics, one line of log.
+"""The middleware around every request: id, timing, metrics and one log line.
 
-Pure ASGI, since Starlette's BaseHTTPMiddleware costs a task and a queue for each request.
+It is pure ASGI, because Starlette's BaseHTTPMiddleware costs a task and a queue per request.
 """
 
 import logging
@@ -18,28 +18,28 @@ from app.runtime.classifier import Stages
 
 log = logging.getLogger("hubel.request")
 
-_GIVEN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 @dataclass
-class Facts:
-    """What a request's log line will say; routes add to it."""
+class RequestRecord:
+    """The data of one request for metrics and log; routes add to it."""
 
     request_id: str
     began: float = field(default_factory=time.perf_counter)
     code: str | None = None
-    """The error's code, if it was one."""
+    """The error's code; None for a success."""
     model: str | None = None
     version: int | None = None
     images: int = 0
     stages_ms: dict[str, float] = field(default_factory=dict)
-    """Milliseconds by stage, summed over the request's images; empty where it had none."""
+    """Milliseconds by stage, summed over the request's images; empty without images."""
     body_bytes: int = 0
     body_read: bool = False
     status: int = 0
 
     def add(self, stages: Stages) -> None:
-        """Take in what the stages of one image took."""
+        """Add the stage times of one image."""
         sums = self.stages_ms
         for name, seconds in (
             ("queue", stages.queue_s),
@@ -50,15 +50,15 @@ class Facts:
             sums[name] = sums.get(name, 0.0) + seconds * 1e3
 
     def server_timing(self) -> str:
-        """The header's value."""
+        """Return the value of the Server-Timing header."""
         parts = [f"{name};dur={ms:.2f}" for name, ms in self.stages_ms.items()]
         total_ms = (time.perf_counter() - self.began) * 1e3
         return ", ".join([*parts, f"total;dur={total_ms:.2f}"])
 
 
-def facts_of(scope: Scope) -> Facts:
-    """The facts of the request that `scope` belongs to."""
-    return cast(Facts, scope["state"]["facts"])
+def record_of(scope: Scope) -> RequestRecord:
+    """Return the record of the request that `scope` belongs to."""
+    return cast(RequestRecord, scope["state"]["request_record"])
 
 
 class RequestContext:
@@ -66,9 +66,9 @@ class RequestContext:
 
     Args:
         app: the application inside.
-        metrics: where requests are counted.
-        is_draining: tells whether answers should end their connections.
-        internal_problem: makes media type and body for an unexpected error.
+        metrics: the metrics that count requests.
+        is_draining: returns whether responses should close their connections.
+        internal_problem: returns media type and body for an unexpected error.
     """
 
     def __init__(
@@ -85,46 +85,46 @@ class RequestContext:
         self._internal_problem = internal_problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and tell of it."""
+        """Pass a request on, then count and log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        facts = Facts(_request_id(scope))
-        scope.setdefault("state", {})["facts"] = facts
+        record = RequestRecord(_request_id(scope))
+        scope.setdefault("state", {})["request_record"] = record
         has_body = _has_body(scope)
-        facts.body_read = not has_body
+        record.body_read = not has_body
 
         async def receive_counted() -> Message:
             message = await receive()
             if message["type"] == "http.request":
-                facts.body_bytes += len(message.get("body", b""))
-                facts.body_read = not message.get("more_body", False)
+                record.body_bytes += len(message.get("body", b""))
+                record.body_read = not message.get("more_body", False)
             return message
 
-        async def send_dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                facts.status = message["status"]
-                message["headers"] = [*message["headers"], *self._headers(facts)]
+                record.status = message["status"]
+                message["headers"] = [*message["headers"], *self._headers(record)]
             await send(message)
 
         try:
-            await self._app(scope, receive_counted, send_dressed)
+            await self._app(scope, receive_counted, send_with_headers)
         except Exception:
-            log.exception("request %s failed", facts.request_id)
-            if facts.status:  # the answer has begun: all that is left is to break it off
+            log.exception("request %s failed", record.request_id)
+            if record.status:  # the response has begun, so it can only be aborted
                 raise
-            facts.code = "internal"
-            await self._send_internal(scope, send_dressed)
+            record.code = "internal"
+            await self._send_internal(scope, send_with_headers)
         finally:
-            self._tell(scope, facts)
+            self._count_and_log(scope, record)
 
-    def _headers(self, facts: Facts) -> Iterator[tuple[bytes, bytes]]:
-        """What every answer carries, beside its own."""
-        yield b"x-request-id", facts.request_id.encode()
+    def _headers(self, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the headers that every response carries besides its own."""
+        yield b"x-request-id", record.request_id.encode()
         yield b"x-content-type-options", b"nosniff"
-        yield b"server-timing", facts.server_timing().encode()
-        # With a body still on its way, closing would reset the connection under the answer.
-        if self._is_draining() and facts.body_read:
+        yield b"server-timing", record.server_timing().encode()
+        # While a body is still arriving, closing would reset the connection and lose the response.
+        if self._is_draining() and record.body_read:
             yield b"connection", b"close"
 
     async def _send_internal(self, scope: Scope, send: Send) -> None:
@@ -133,46 +133,46 @@ class RequestContext:
         await send({"type": "http.response.start", "status": 500, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _tell(self, scope: Scope, facts: Facts) -> None:
-        seconds = time.perf_counter() - facts.began
+    def _count_and_log(self, scope: Scope, record: RequestRecord) -> None:
+        seconds = time.perf_counter() - record.began
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests(
             scope["method"],
             route,
-            facts.status or 499,
-            facts.model or "",
-            facts.version or "",
+            record.status or 499,
+            record.model or "",
+            record.version or "",
         ).inc()
         self._metrics.seconds(route).observe(seconds)
-        if facts.code:
-            self._metrics.rejections(facts.code).inc()
+        if record.code:
+            self._metrics.rejections(record.code).inc()
         if log.isEnabledFor(logging.INFO):
-            log.info("request", extra={"fields": _fields(scope, facts, route, seconds)})
+            log.info("request", extra={"fields": _fields(scope, record, route, seconds)})
 
 
-def _fields(scope: Scope, facts: Facts, route: str, seconds: float) -> dict[str, Any]:
+def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> dict[str, Any]:
     fields = {
-        "request_id": facts.request_id,
+        "request_id": record.request_id,
         "method": scope["method"],
         "path": scope["path"],
         "route": route,
-        "status": facts.status or 499,
+        "status": record.status or 499,
         "ms": round(seconds * 1e3, 2),
-        "bytes": facts.body_bytes,
+        "bytes": record.body_bytes,
         "client": (scope.get("client") or ("",))[0],
-        "code": facts.code,
-        "model": facts.model,
-        "version": facts.version,
-        "images": facts.images or None,
-        **{f"{name}_ms": round(ms, 2) for name, ms in facts.stages_ms.items()},
+        "code": record.code,
+        "model": record.model,
+        "version": record.version,
+        "images": record.images or None,
+        **{f"{name}_ms": round(ms, 2) for name, ms in record.stages_ms.items()},
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's id if it is a plain one, else a new one: unlike all others, but no secret."""
-    given = _header(scope, b"x-request-id")
-    return given if _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    """Return the client's request id if it is valid, else a new one; ids need not be secret."""
+    client_id = _header(scope, b"x-request-id")
+    return client_id if _CLIENT_ID.fullmatch(client_id) else f"{random.getrandbits(128):032x}"
 
 
 def _has_body(scope: Scope) -> bool:

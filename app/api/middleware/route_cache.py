@@ -1,10 +1,10 @@
-"""The short way to an endpoint: a URL is routed and its parameters validated once, and not anew.
+"""A cache of routing: FastAPI routes a URL and validates its parameters once.
 
-the first request for a URL -> FastAPI: routing, dependencies, parameters -> the endpoint; kept
-each later one              -> `Shortcut`: the key -> the endpoint, with the same parameters
+    first request for a URL -> FastAPI: routing, dependencies, parameters -> the endpoint; cached
+    later requests          -> RouteCacheMiddleware: the API key -> the endpoint, same parameters
 
-FastAPI takes longer over a route, five parameters and a key than everything else on a request's
-way does, decoding and running the model aside (DECISIONS.md).
+Routing, five parameters and a key take FastAPI longer than all other steps of a request except
+decoding and running the model (docs/decisions/http.md).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,91 +12,130 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth import key_of
+from app.api.auth import key_of, require_key
 from app.api.service import get_service
 from app.errors import HubelError
 
 MAX_URLS = 256
-"""Kept at a time; clients ask for one or two."""
+"""The cache is emptied when it holds this many; clients usually request one or two URLs."""
 _MAX_URL_BYTES = 512
-"""A longer one is not kept."""
+"""Longer URLs are not cached."""
 
 _PER_REQUEST = ("request", "service")
-"""Arguments of an endpoint that are not parameters."""
+"""The arguments of an endpoint that are passed anew with each request."""
+_REPEATED = (require_key, get_service)
+"""The dependencies that `RouteCacheMiddleware` repeats for each request."""
 
 Endpoint = Callable[..., Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """All that FastAPI found out about a URL."""
+class _CachedCall:
+    """An endpoint and its validated parameters for one URL."""
 
     route: BaseRoute
     endpoint: Endpoint
-    values: Mapping[str, Any]
+    parameters: Mapping[str, Any]
 
 
 class RouteCache:
-    """What an application has found out about URLs."""
+    """The cached calls of one application, by method, path and query string."""
 
     def __init__(self) -> None:
-        self._ready: dict[tuple[str, str, bytes], _Ready] = {}
+        self._calls: dict[tuple[str, str, bytes], _CachedCall] = {}
 
     def __len__(self) -> int:
-        """How many URLs are known."""
-        return len(self._ready)
+        """Return the number of cached URLs."""
+        return len(self._calls)
 
-    def get(self, scope: Scope) -> _Ready | None:
-        """What is known of a request's URL."""
+    def get(self, scope: Scope) -> _CachedCall | None:
+        """Return the cached call for a request, or None."""
         if scope["type"] != "http":
             return None
-        return self._ready.get((scope["method"], scope["path"], scope["query_string"]))
+        return self._calls.get((scope["method"], scope["path"], scope["query_string"]))
 
-    def keep(self, scope: Scope, endpoint: Endpoint, arguments: Mapping[str, Any]) -> None:
-        """Keep what `endpoint` was called with, if the URL is no longer than is usual."""
+    def put(self, scope: Scope, endpoint: Endpoint, arguments: Mapping[str, Any]) -> None:
+        """Cache the call of `endpoint` with `arguments`, unless the URL is unusually long."""
         path, query = scope["path"], scope["query_string"]
         if len(path) + len(query) > _MAX_URL_BYTES:
             return
-        if len(self._ready) >= MAX_URLS:
-            self._ready.clear()
-        values = {name: value for name, value in arguments.items() if name not in _PER_REQUEST}
-        self._ready[scope["method"], path, query] = _Ready(scope["route"], endpoint, values)
+        if len(self._calls) >= MAX_URLS:
+            self._calls.clear()
+        parameters = {name: arguments[name] for name in arguments if name not in _PER_REQUEST}
+        self._calls[scope["method"], path, query] = _CachedCall(
+            scope["route"], endpoint, parameters
+        )
 
 
 class CachedRoute(APIRoute):
-    """For endpoints that take `request`, `service` and parameters in the path or the query alone.
+    """A route whose calls are cached by URL.
 
-    They ask for the API key, as `app.api.auth.require_key` does.
+    Its endpoint takes `request`, `service` and parameters from the path and the query. Its only
+    dependencies are `require_key` and `get_service`, because the cache repeats these two alone.
 
     Raises:
-        TypeError: the endpoint takes something else, which the URL would not tell.
+        TypeError: the endpoint has another parameter or dependency, which the cache would skip.
     """
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         @wraps(endpoint)
-        async def remembering(**arguments: Any) -> Response:
+        async def call_and_cache(**arguments: Any) -> Response:
             request: Request = arguments["request"]
-            request.app.state.route_cache.keep(request.scope, endpoint, arguments)
+            _require_repeatable(path, _included_dependant(request.app, self))
+            request.app.state.route_cache.put(request.scope, endpoint, arguments)
             return await endpoint(**arguments)
 
-        super().__init__(path, remembering, **options)
-        others = (self.dependant.header_params, self.dependant.cookie_params, self.body_field)
-        if any(others):
-            raise TypeError(f"{path} has parameters outside its URL; use a plain route")
+        super().__init__(path, call_and_cache, **options)
+        own = self.dependant
+        if any((own.header_params, own.cookie_params, own.response_param_name, self.body_field)):
+            raise TypeError(f"{path} has parameters outside its URL. Use a plain route.")
+        _require_repeatable(path, own)
+
+
+def _require_repeatable(path: str, dependant: Dependant) -> None:
+    """Raise TypeError if the route has a dependency that a cached call would skip."""
+    if skipped := _skipped_dependencies(dependant):
+        raise TypeError(
+            f"{path} depends on {', '.join(skipped)}, which would be skipped once a URL is cached. "
+            "Use a plain route."
+        )
+
+
+def _skipped_dependencies(dependant: Dependant) -> list[str]:
+    """Return the names of the dependencies that the cache does not repeat, nested ones too."""
+    names = []
+    for dependency in dependant.dependencies:
+        if dependency.call not in _REPEATED:
+            names.append(getattr(dependency.call, "__qualname__", type(dependency.call).__name__))
+            names.extend(_skipped_dependencies(dependency))
+    return names
+
+
+def _included_dependant(app: FastAPI, route: APIRoute) -> Dependant:
+    """Return the dependencies of `route` with those that `app` added when it included its router.
+
+    FastAPI adds them without constructing the route again, so its constructor can't check them.
+    """
+    for context in iter_route_contexts(app.routes):
+        if context.original_route is route:
+            included: Dependant = context.dependant
+            return included
+    return route.dependant
 
 
 class RouteCacheMiddleware:
-    """The middleware that takes it; a request for a URL that isn't known passes through.
+    """The middleware that calls cached endpoints; other requests pass through.
 
     Args:
         app: the application inside.
-        remembered: what `ValidatedOnce` keeps.
-        respond: makes the answer to an error.
+        route_cache: the cache that `CachedRoute` fills.
+        respond: makes the response to an error.
     """
 
     def __init__(
@@ -107,21 +146,21 @@ class RouteCacheMiddleware:
         respond: Callable[[Request, HubelError], Response],
     ) -> None:
         self._app = app
-        self._remembered = route_cache
+        self._route_cache = route_cache
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
-        ready = self._remembered.get(scope)
-        if ready is None:
+        """Respond from the cached call, or pass the request on."""
+        cached = self._route_cache.get(scope)
+        if cached is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = ready.route
+        scope["route"] = cached.route
         request = Request(scope, receive, send)
         try:
             service = await get_service(request)
             service.keys.check(key_of(request))
-            response = await ready.endpoint(request=request, service=service, **ready.values)
+            response = await cached.endpoint(request=request, service=service, **cached.parameters)
         except HubelError as err:
             response = self._respond(request, err)
             err.__traceback__ = None  # its frames hold the body, and the error: a cycle

@@ -1,1 +1,1 @@
-"""Reading a request: its body, its multipart parts, its photos."""
+"""The content of a request: body, multipart parts, photos and shared parameters."""

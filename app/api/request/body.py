@@ -1,6 +1,6 @@
-"""A request's body: refused before it is read where that can be told, else read once.
+"""The body of a request, rejected before it is read if Content-Length exceeds a limit.
 
-Content-Length -> TooManyBytes | QueueFull, before a byte is read -> chunks, counted -> bytes.
+Content-Length -> TooManyBytes | QueueFull, before a byte is read -> chunks, counted -> bytes
 """
 
 import asyncio
@@ -12,35 +12,38 @@ from app.errors import BodyTooSlow, ClientGone, TooManyBytes, UnsupportedFormat
 
 
 async def read_body(request: Request, limit: int, limits: BodyLimits, held: Held) -> bytes:
-    """All of the body.
+    """Read the whole body.
 
     Args:
-        request: whose body.
-        limit: the most bytes that it may have.
-        limits: for the time in which it must arrive.
-        held: where its bytes are accounted for.
+        request: the request.
+        limit: the maximum length of the body in bytes.
+        limits: the limits of the service; `timeout_s` applies here.
+        held: the counter of the request's bytes in memory.
 
     Raises:
-        TooManyBytes: it is longer than `limit`.
-        BodyTooSlow: it took longer than `limits.timeout_s`.
-        QueueFull: all requests together hold too much.
-        ClientGone: the client left in the middle.
-        UnsupportedFormat: it is compressed.
+        TooManyBytes: the body is longer than `limit`.
+        BodyTooSlow: the body took longer than `limits.timeout_s`.
+        QueueFull: the bodies of all requests together exceed the buffer's limit.
+        ClientGone: the client left before the body was complete.
+        UnsupportedFormat: the body is compressed.
     """
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise UnsupportedFormat(
-            f"Content-Encoding {encoding} is not read. Send the image as it is."
+            f"Content-Encoding {encoding} is not supported. Send the image without it."
         )
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
         _check(int(announced), limit)
-        held.check_room(int(announced))  # what is only announced takes no room from others
+        held.check_room(
+            int(announced)
+        )  # announced bytes take no room: a client may never send them
     try:
         async with asyncio.timeout(limits.timeout_s):
             return await _read(request, limit, held)
     except TimeoutError as err:
         raise BodyTooSlow(
-            f"The body did not arrive within {limits.timeout_s:g} s. Send it faster, or smaller."
+            f"The body did not arrive within {limits.timeout_s:g} s. "
+            "Send it faster, or send a smaller one."
         ) from err
 
 
@@ -50,7 +53,7 @@ async def _read(request: Request, limit: int, held: Held) -> bytes:
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone("The client left while its body was being read.")
+            raise ClientGone("The client left before its body was complete.")
         if chunk := message.get("body", b""):
             size += len(chunk)
             _check(size, limit)

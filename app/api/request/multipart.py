@@ -1,7 +1,7 @@
-"""multipart/form-data -> the files in it, and the fields that are none.
+"""The parser of multipart/form-data: a body -> its files and its other fields.
 
-The body is already in memory and within its limit; python-multipart finds the parts. It is run on
-a thread, since a body of many images takes milliseconds.
+The body is already in memory and within its limit. python-multipart finds the parts. Callers run
+this on a thread, because a body of many images takes milliseconds.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.errors import BadParameter, TooManyFiles
 
 _MAX_FIELDS = 32
-"""Parts beside the files."""
+"""The maximum number of parts that are no files."""
 _MAX_FIELD_BYTES = 65536
 
 
 def is_multipart(content_type: str) -> bool:
-    """Whether a body of this content type is multipart; anything else is a raw image."""
+    """Return whether a body of this content type is multipart; any other is a raw image."""
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
@@ -26,7 +26,7 @@ def is_multipart(content_type: str) -> bool:
 class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     spans: list[tuple[int, int]] = field(default_factory=list)
-    """Where its bytes lie in the body."""
+    """The start and end of the part's bytes within the body."""
 
     @property
     def _options(self) -> dict[bytes, bytes]:
@@ -39,43 +39,43 @@ class _Part:
     @property
     def is_file(self) -> bool:
         options = self._options
-        kind = self.headers.get(b"content-type", b"")
-        return b"filename" in options or kind.startswith(b"image/")
+        content_type = self.headers.get(b"content-type", b"")
+        return b"filename" in options or content_type.startswith(b"image/")
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a multipart body holds."""
+    """The files and fields of a multipart body."""
 
     files: list[bytes]
-    """Contents, in order."""
+    """The contents of the files, in order."""
     fields: dict[str, str]
-    """What is no file, by name; of two with one name the last."""
+    """The values of the other fields by name; the last of several with the same name."""
 
 
 def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
-    """The contents of the files in `body`, in order; fields that are no files are passed over.
+    """Return the contents of the files in `body`, in order; other fields are skipped.
 
     Raises:
-        BadParameter: the body isn't what its content type says, or holds no file.
-        TooManyFiles: it holds more than `max_files`.
+        BadParameter: the body is not valid multipart, or has no file.
+        TooManyFiles: the body has more than `max_files` files.
     """
     return split_form(body, content_type, max_files).files
 
 
 def split_form(body: bytes, content_type: str, max_files: int) -> Form:
-    """The files and fields in `body`.
+    """Return the files and fields of `body`.
 
     Raises:
-        BadParameter: the body isn't what its content type says, or holds no file.
-        TooManyFiles: it holds more than `max_files`.
+        BadParameter: the body is not valid multipart, or has no file.
+        TooManyFiles: the body has more than `max_files` files.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise BadParameter(
-            "The multipart body's content type names no boundary. Let your HTTP "
-            "client set Content-Type itself."
+            "The multipart body's Content-Type has no boundary. Let your HTTP client set the "
+            "header."
         )
     parts = _parse(body, boundary, max_files)
     files = [part for part in parts if part.is_file]
@@ -83,7 +83,7 @@ def split_form(body: bytes, content_type: str, max_files: int) -> Form:
         raise TooManyFiles(f"The body has more than {max_files} files. Send fewer at once.")
     if not files:
         raise BadParameter(
-            "The multipart body holds no file. Send each image as a file, as in "
+            "The multipart body has no file. Send each image as a file, for example with "
             "curl -F file=@photo.jpg."
         )
     contents = [_content(body, part.spans) for part in files]
@@ -133,7 +133,7 @@ def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
 
 
 def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """The bytes of a part; spans that touch are one copy."""
+    """Return the bytes of a part; adjacent spans are copied at once."""
     if not spans:
         return b""
     if all(stop == start for (_, stop), (start, _) in pairwise(spans)):
@@ -142,6 +142,6 @@ def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _text(body: bytes, part: _Part) -> str:
-    """The text of a field; none is so long that a photo would fit."""
+    """Return the text of a field, cut to 64 KiB: photos are sent as files."""
     content = _content(body, part.spans)
     return content[:_MAX_FIELD_BYTES].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""A request's photos: one as the raw body, or one or many as multipart files."""
+"""The photos of a request: one as the raw body, or one or several as multipart files."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,39 +18,39 @@ _RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 
 @dataclass(frozen=True)
 class Photos:
-    """What a body held."""
+    """The photos and form fields of a request."""
 
     files: Sequence[bytes]
-    """Encoded images, at least one."""
+    """The encoded images, at least one."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """A form's other fields."""
+    """The other fields of a form."""
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one."""
+        """True if there is more than one photo."""
         return len(self.files) > 1
 
     def only(self) -> bytes:
-        """The one photo.
+        """Return the only photo.
 
         Raises:
-            TooManyFiles: there are several.
+            TooManyFiles: the request has several photos.
         """
         if self.several:
             raise TooManyFiles(
-                f"The body has {len(self.files)} files, and one photo is looked at here. "
+                f"The body has {len(self.files)} files, but this route accepts one photo. "
                 "Send one at a time."
             )
         return self.files[0]
 
 
 async def read_photos(request: Request, service: Service, held: Held) -> Photos:
-    """Read the body, within the limits.
+    """Read the photos from the request's body.
 
     Raises:
-        InputError: it is too large, too slow, or not what its content type says.
-        QueueFull: all requests together hold too much.
-        ClientGone: the client left in the middle.
+        InputError: the body is too large, too slow, or not what its content type says.
+        QueueFull: the bodies of all requests together exceed the buffer's limit.
+        ClientGone: the client left before the body was complete.
     """
     limits = service.limits
     content_type = request.headers.get("content-type", "")
@@ -62,20 +62,21 @@ async def read_photos(request: Request, service: Service, held: Held) -> Photos:
 
 
 def photo_body(*, several: bool, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What OpenAPI says of such a body.
+    """Return the OpenAPI description of a body with photos.
 
     Args:
-        several: whether a form may hold many files.
-        fields: a form's other fields, each with its description.
+        several: whether a form may have several files.
+        fields: the other fields of a form, each with its description.
     """
     files = {"type": "array", "items": _FILE} if several else _FILE
     texts = {name: {"type": "string", "description": text} for name, text in (fields or {}).items()}
     return {
         "required": True,
-        "description": "An image as it is, under any content type; or, as `multipart/form-data`, "
-        + ("one or many files." if several else "as a file."),
+        "description": "An image as the raw body, with any content type, or "
+        + ("one or several files" if several else "a file")
+        + " as `multipart/form-data`.",
         "content": {
-            **{kind: {"schema": _FILE} for kind in (*_RAW_TYPES, "application/octet-stream")},
+            **{name: {"schema": _FILE} for name in (*_RAW_TYPES, "application/octet-stream")},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",

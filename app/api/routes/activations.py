@@ -1,6 +1,7 @@
-"""POST /api/v1/activations: what a layer, or a filter of the user's own, makes of a photo.
+"""POST /api/v1/activations: the activation maps of a layer, or of a kernel from the request.
 
-admit -> read the body -> inside, on the engine's threads, down to JSON or PNG -> bytes
+admit -> read the body -> run_each: the photo to JSON or PNG, on the engine's threads
+-> the response
 """
 
 import base64
@@ -18,20 +19,19 @@ from app import errors
 from app.api.auth import require_key
 from app.api.inference import admit, run_each
 from app.api.problems import responses
+from app.api.request.parameters import ModelName, Version
 from app.api.request.photos import Photos, photo_body, read_photos
-from app.api.routes.inspection_response import (
-    DECIMALS,
+from app.api.routes.rendered_response import (
     PNG,
-    ModelName,
     RenderedResponse,
-    Version,
     image_info,
+    prefers_png,
     render_response,
     response_docs,
     rounded_for_json,
     single_response,
-    wants_png,
 )
+from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import EXAMPLE_ACTIVATIONS, Activations, Channel, GridLayout, Scale
 from app.api.service import ServiceDep
 from app.errors import BadParameter
@@ -45,17 +45,18 @@ router = APIRouter(
     responses=responses(errors.Unauthenticated),
 )
 
-_MOST_VALUES = 250_000
-"""In one answer; a map of the canvas has 230,400."""
+_MAX_VALUES = 250_000
+"""The most numbers in a response; a map of the canvas has 230,400."""
 _KERNEL = (
-    "A filter of your own, as JSON: rows of numbers over the luminance, or three such for red, "
-    "green and blue; at most 31 by 31. It runs over the 480 x 480 canvas, whose values are 0 to 1."
+    "Filter of your own as JSON, at most 31 by 31: rows of numbers for the luminance, or three "
+    "such lists for red, green and blue. It is applied to the 480 x 480 canvas, whose values are "
+    "0 to 1."
 )
 
 
 @router.post(
     "/activations",
-    summary="What does a layer see in this image?",
+    summary="Show a layer's activation maps for an image",
     response_class=Response,
     responses=response_docs("Activations", EXAMPLE_ACTIVATIONS, "the maps side by side"),
     openapi_extra={"requestBody": photo_body(several=False, fields={"kernel": _KERNEL})},
@@ -68,84 +69,98 @@ async def activations(
     layer: Annotated[
         str | None,
         Query(
-            description="A layer, as GET /api/v1/models/{name} lists them; unset: the first "
+            description="Layer name, as listed by GET /api/v1/models/{name}. Unset: the first "
             "convolution after its nonlinearity. `canvas` is the photo as the service reads it."
         ),
     ] = None,
     top: Annotated[
         int | None,
-        Query(ge=1, description="So many maps, the most active first; unset: all, in order."),
+        Query(ge=1, description="Number of maps, the most active first. Unset: all, in order."),
     ] = None,
     kernel: Annotated[str | None, Query(description=_KERNEL)] = None,
     values: Annotated[
-        bool, Query(description=f"Give the numbers, too; {_MOST_VALUES:,} at most.")
+        bool, Query(description=f"Include the maps' values, at most {_MAX_VALUES:,} numbers.")
     ] = False,
 ) -> Response:
-    """The activation maps of a layer as one picture with their statistics.
+    """Compute the activation maps of a layer, as one picture with statistics.
 
-    With `kernel`, in the query or as a field of the form, a filter of your own instead of a layer.
+    With `kernel`, as a query parameter or as a form field, the maps come from your own filter
+    instead of a layer.
     """
     served = admit(service, model, version)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        own = _own_kernel(kernel, photos, layer, top)
+        parsed = _parse_kernel(kernel, photos, layer, top)
         inspector, photo = service.inspector, photos.only()
-        ask = (
+        compute = (
             partial(inspector.activations, photo, served, layer, top)
-            if own is None
-            else partial(inspector.own, photo, served, own)
+            if parsed is None
+            else partial(inspector.own, photo, served, parsed)
         )
-        work = partial(_activations, ask, served, values, wants_png(request))
-        outcomes = await run_each(request, service, [work], served)
-    return single_response(outcomes[0])
+        job = partial(_activations, compute, served, values, prefers_png(request))
+        results = await run_each(request, service, [job], served)
+    return single_response(results[0])
 
 
-def _own_kernel(
+def _parse_kernel(
     query: str | None, photos: Photos, layer: str | None, top: int | None
 ) -> Kernel | None:
+    """Return the request's kernel, from the query or the form; None if it has none.
+
+    Raises:
+        BadParameter: the kernel is invalid, was sent twice, or came with `layer` or `top`.
+    """
     field = photos.fields.get("kernel")
-    field = field if field and field.strip() else None  # a form on a page sends it empty
+    field = field if field and field.strip() else None  # an HTML form sends an empty field
     if query is None and field is None:
         return None
     if query is not None and field is not None:
-        raise BadParameter("The kernel came twice. Send it in the query or as a field, not both.")
+        raise BadParameter(
+            "The kernel was sent twice. Send it in the query or as a field, not both."
+        )
     if layer is not None or top is not None:
-        raise BadParameter("A kernel has no layer and no top. Leave them out, or the kernel.")
+        raise BadParameter(
+            "A kernel can't be combined with layer or top. Leave these out, or the kernel."
+        )
     return Kernel.parse(query if query is not None else field or "")
 
 
 def _activations(
-    ask: Callable[[float], Maps], model: Model, values: bool, picture: bool, queue_s: float
+    compute: Callable[[float], Maps],
+    model: Model,
+    include_values: bool,
+    as_png: bool,
+    queue_s: float,
 ) -> RenderedResponse:
-    found = ask(queue_s)
-    if picture:
-        return render_response(model, found.stages, found.png, PNG)
+    maps = compute(queue_s)
+    if as_png:
+        return render_response(model, maps.stages, maps.png, PNG)
     body = Activations(
         model=model.name,
         version=model.version,
-        layer=found.layer.name,
-        op=found.layer.op,
-        shape=list(found.layer.shape),
-        channels=_channels(found),
-        scale=Scale(low=round(found.scale[0], DECIMALS), high=round(found.scale[1], DECIMALS)),
-        grid=GridLayout(**asdict(found.grid)),
-        png=base64.b64encode(found.png).decode(),
-        image=image_info(found.prepared),
+        layer=maps.layer.name,
+        op=maps.layer.op,
+        shape=list(maps.layer.shape),
+        channels=_channels(maps),
+        scale=Scale(low=round(maps.scale[0], DECIMALS), high=round(maps.scale[1], DECIMALS)),
+        grid=GridLayout(**asdict(maps.grid)),
+        png=base64.b64encode(maps.png).decode(),
+        image=image_info(maps.prepared),
         values=None,
     )
     text = body.model_dump_json(exclude={"values"})
-    numbers = _numbers(found.values) if values or not found.layer.is_map else "null"
-    return render_response(model, found.stages, f'{text[:-1]},"values":{numbers}}}'.encode())
+    values = _json_values(maps.values) if include_values or not maps.layer.is_map else "null"
+    return render_response(model, maps.stages, f'{text[:-1]},"values":{values}}}'.encode())
 
 
-def _channels(found: Maps) -> list[Channel]:
-    """The statistics of each map, for all of them at once."""
-    flat = found.values.reshape(len(found.values), -1)
-    table = np.stack(
+def _channels(maps: Maps) -> list[Channel]:
+    """Return the statistics of each map, computed for all maps at once."""
+    flat = maps.values.reshape(len(maps.values), -1)
+    statistics = np.stack(
         [flat.min(axis=1), flat.max(axis=1), flat.mean(axis=1), (flat > 0).mean(axis=1)]
     )
-    places = flat.argmax(axis=1)
-    width = found.values.shape[-1]
+    positions = flat.argmax(axis=1)
+    width = maps.values.shape[-1]
     return [
         Channel(
             channel=channel,
@@ -153,25 +168,27 @@ def _channels(found: Maps) -> list[Channel]:
             max=high,
             mean=mean,
             active=active,
-            strongest=[*divmod(int(place), width)] if found.layer.is_map else None,
+            strongest=[*divmod(int(position), width)] if maps.layer.is_map else None,
         )
-        for channel, (low, high, mean, active), place in zip(
-            found.channels, rounded_for_json(table.T).tolist(), places, strict=True
+        for channel, (low, high, mean, active), position in zip(
+            maps.channels, rounded_for_json(statistics.T).tolist(), positions, strict=True
         )
     ]
 
 
-def _numbers(values: NDArray[np.float32]) -> str:
-    """Nested lists as JSON, a row at a time: the encoder lets no other thread in while it works.
+def _json_values(values: NDArray[np.float32]) -> str:
+    """Return `values` as nested JSON lists.
+
+    Each row is encoded alone, because the JSON encoder holds the GIL while it works.
 
     Raises:
-        BadParameter: there are too many.
+        BadParameter: there are more than 250,000 values.
     """
-    if values.size > _MOST_VALUES:
+    if values.size > _MAX_VALUES:
         raise BadParameter(
-            f"These maps have {values.size:,} numbers; {_MOST_VALUES:,} are given at most. "
-            "Ask for fewer maps with top."
+            f"These maps have {values.size:,} numbers; at most {_MAX_VALUES:,} are returned. "
+            "Request fewer maps with top."
         )
     if values.ndim == 1:
         return json.dumps(rounded_for_json(values).tolist())
-    return "[" + ",".join(_numbers(inner) for inner in values) + "]"
+    return "[" + ",".join(_json_values(inner) for inner in values) + "]"

@@ -1,6 +1,6 @@
-"""POST /api/v1/classify: one image as the raw body, or one or many as multipart files.
+"""POST /api/v1/classify: one image as the raw body, or one or several as multipart files.
 
-admit -> read the body -> answer, each image for itself -> JSON
+admit -> read the body -> classify_photos: a result or an error per image -> JSON
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, classify_photos, write_response
-from app.api.middleware.request_context import facts_of
+from app.api.inference import admit, classify_photos, rejected_in_batch, write_response
+from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
-from app.api.problems import problem_of, responses
+from app.api.problems import responses
+from app.api.request.parameters import AlwaysBatch, ModelName, Version
 from app.api.request.photos import photo_body, read_photos
-from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Failure, Result, result_of
+from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Result, result_of
 from app.api.service import Service, ServiceDep
-from app.errors import HubelError
 from app.runtime import classifier
 from app.runtime.classifier import Classified
 
@@ -33,7 +33,7 @@ router = APIRouter(
 
 @router.post(
     "/classify",
-    summary="What do these images show?",
+    summary="Classify images",
     response_class=Response,
     responses={
         200: {
@@ -70,53 +70,50 @@ router = APIRouter(
 async def classify(
     request: Request,
     service: ServiceDep,
-    model: Annotated[str | None, Query(description="A model's name; unset: the default.")] = None,
-    version: Annotated[int | None, Query(ge=1, description="Unset: the highest.")] = None,
-    top_k: Annotated[int, Query(ge=1, description="How many predictions, at most.")] = 5,
+    model: ModelName = None,
+    version: Version = None,
+    top_k: Annotated[int, Query(ge=1, description="Maximum number of predictions.")] = 5,
     min_probability: Annotated[
-        float, Query(ge=0, le=1, description="Leave out what is less probable.")
+        float, Query(ge=0, le=1, description="Minimum probability of a prediction.")
     ] = 0.0,
-    batch: Annotated[bool, Query(description="Answer with a batch for one image, too.")] = False,
+    batch: AlwaysBatch = False,
 ) -> Response:
     """Classify one image or several.
 
-    One image is answered with a `Result`, an image that can't be used with a problem. Several
-    are answered with a `Batch`, in order; there, a bad file fails alone.
+    The response for one image is a `Result`, or a problem if the image can't be used. The response
+    for several is a `Batch` in the order of the request; a bad file fails alone.
     """
     served = admit(service, model, version)
     query = classifier.Query(top_k, min_probability)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        outcomes = await classify_photos(request, service, photos.files, served, query)
-    request_id = facts_of(request.scope).request_id
+        results = await classify_photos(request, service, photos.files, served, query)
+    request_id = record_of(request.scope).request_id
     is_batch = batch or photos.several
-    numbers = sum(len(one.predictions) for one in outcomes if isinstance(one, Classified))
-    return await write_response(partial(_reply, outcomes, is_batch, service, request_id), numbers)
+    numbers = sum(len(r.predictions) for r in results if isinstance(r, Classified))
+    return await write_response(partial(_response, results, is_batch, service, request_id), numbers)
 
 
-def _reply(
-    outcomes: Sequence[Classified | BaseException],
+def _response(
+    results: Sequence[Classified | BaseException],
     is_batch: bool,
     service: Service,
     request_id: str,
 ) -> Response:
     if is_batch:
-        return _json(Batch(results=[_item(one, service, request_id) for one in outcomes]))
-    if isinstance(outcomes[0], BaseException):
-        raise outcomes[0]
-    return _json(result_of(outcomes[0]))
-
-
-def _item(
-    outcome: Classified | BaseException, service: Service, request_id: str
-) -> Result | Failure:
-    """One place of a batch; what isn't expected fails the whole request."""
-    if isinstance(outcome, HubelError):
-        service.metrics.rejections(outcome.code).inc()
-        return Failure(problem=problem_of(outcome, request_id))
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return result_of(outcome)
+        return _json(
+            Batch(
+                results=[
+                    rejected_in_batch(result, service, request_id)
+                    if isinstance(result, BaseException)
+                    else result_of(result)
+                    for result in results
+                ]
+            )
+        )
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return _json(result_of(results[0]))
 
 
 def _json(body: Result | Batch) -> Response:

@@ -1,6 +1,7 @@
-"""POST /api/v1/embed: the vector that the last layer reads, of one image or of several.
+"""POST /api/v1/embed: the embedding of one image or several.
 
-admit -> read the body -> each photo on the engine's threads, down to its JSON -> bytes
+admit -> read the body -> run_each: a photo to its embedding as JSON, on the engine's threads
+-> the response
 """
 
 from functools import partial
@@ -10,24 +11,22 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, run_each
-from app.api.middleware.request_context import facts_of
+from app.api.inference import admit, rejected_in_batch, run_each
+from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
-from app.api.problems import problem_of, responses
+from app.api.problems import responses
+from app.api.request.parameters import AlwaysBatch, ModelName, Version
 from app.api.request.photos import photo_body, read_photos
-from app.api.routes.inspection_response import (
-    PHOTO_ERRORS,
-    ModelName,
+from app.api.routes.rendered_response import (
+    INSPECTION_ERRORS,
     RenderedResponse,
-    Version,
     image_info,
     render_response,
     rounded_for_json,
+    single_response,
 )
-from app.api.schemas.classification import Failure
 from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
-from app.errors import HubelError
 from app.runtime.inspection import Inspector, require_embedding
 from app.runtime.loaded_model import Model
 
@@ -42,7 +41,7 @@ router = APIRouter(
 
 @router.post(
     "/embed",
-    summary="What vectors do these images have?",
+    summary="Compute embeddings of images",
     response_class=Response,
     responses={
         200: {
@@ -60,7 +59,7 @@ router = APIRouter(
                 }
             },
         },
-        **responses(*PHOTO_ERRORS),
+        **responses(*INSPECTION_ERRORS),
     },
     openapi_extra={"requestBody": photo_body(several=True)},
 )
@@ -70,49 +69,52 @@ async def embed(
     model: ModelName = None,
     version: Version = None,
     normalize: Annotated[
-        bool, Query(description="Bring its length to 1, so that a dot product is a cosine.")
+        bool,
+        Query(
+            description="Scale embeddings to the length 1, so that a dot product is a cosine "
+            "similarity."
+        ),
     ] = False,
-    batch: Annotated[bool, Query(description="Answer with a batch for one image, too.")] = False,
+    batch: AlwaysBatch = False,
 ) -> Response:
-    """The embedding of one image or of several.
+    """Compute the embedding of one image or several.
 
-    One image that can't be used is answered with a problem. Several are answered in order; there,
-    a bad file fails alone.
+    The response for one image that can't be used is a problem. The response for several is in the
+    order of the request; a bad file fails alone.
     """
     served = admit(service, model, version)
     require_embedding(served)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        works = [partial(_embed, service.inspector, f, served, normalize) for f in photos.files]
-        outcomes = await run_each(request, service, works, served)
+        jobs = [
+            partial(_embed, service.inspector, photo, served, normalize) for photo in photos.files
+        ]
+        results = await run_each(request, service, jobs, served)
     if batch or photos.several:
-        request_id = facts_of(request.scope).request_id
-        items = [_item(outcome, service, request_id) for outcome in outcomes]
+        request_id = record_of(request.scope).request_id
+        items = [_batch_item(result, service, request_id) for result in results]
         return Response(b'{"results":[' + b",".join(items) + b"]}", media_type="application/json")
-    if isinstance(outcomes[0], BaseException):
-        raise outcomes[0]
-    return outcomes[0].response()
+    return single_response(results[0])
 
 
 def _embed(
     inspector: Inspector, photo: bytes, model: Model, normalize: bool, queue_s: float
 ) -> RenderedResponse:
-    found = inspector.embed(photo, model, normalize, queue_s)
+    embedding = inspector.embed(photo, model, normalize, queue_s)
     body = Embedded(
         model=model.name,
         version=model.version,
         normalized=normalize,
-        embedding=rounded_for_json(found.vector).tolist(),
-        image=image_info(found.prepared),
+        embedding=rounded_for_json(embedding.vector).tolist(),
+        image=image_info(embedding.prepared),
     )
-    return render_response(model, found.stages, body.model_dump_json().encode())
+    return render_response(model, embedding.stages, body.model_dump_json().encode())
 
 
-def _item(outcome: RenderedResponse | BaseException, service: Service, request_id: str) -> bytes:
-    """One place of a batch; what isn't expected fails the whole request."""
-    if isinstance(outcome, HubelError):
-        service.metrics.rejections(outcome.code).inc()
-        return Failure(problem=problem_of(outcome, request_id)).model_dump_json().encode()
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome.body
+def _batch_item(
+    result: RenderedResponse | BaseException, service: Service, request_id: str
+) -> bytes:
+    """Return the JSON of one result in a batch, or of its error."""
+    if isinstance(result, BaseException):
+        return rejected_in_batch(result, service, request_id).model_dump_json().encode()
+    return result.body

@@ -1,6 +1,7 @@
-"""POST /api/v1/explain: where in a photo a label comes from, as numbers or as a picture.
+"""POST /api/v1/explain: the parts of a photo that contribute to a label, as numbers or a picture.
 
-admit -> read the body -> inside, on the engine's threads, down to JSON or PNG -> bytes
+admit -> read the body -> run_each: the photo to JSON or PNG, on the engine's threads
+-> the response
 """
 
 from functools import partial
@@ -12,20 +13,19 @@ from app import errors
 from app.api.auth import require_key
 from app.api.inference import admit, run_each
 from app.api.problems import responses
+from app.api.request.parameters import ModelName, Version
 from app.api.request.photos import photo_body, read_photos
-from app.api.routes.inspection_response import (
-    DECIMALS,
+from app.api.routes.rendered_response import (
     PNG,
-    ModelName,
     RenderedResponse,
-    Version,
     image_info,
+    prefers_png,
     render_response,
     response_docs,
     rounded_for_json,
     single_response,
-    wants_png,
 )
+from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
 from app.runtime.inspection import Explanation, Inspector, label_index
@@ -41,9 +41,9 @@ router = APIRouter(
 
 @router.post(
     "/explain",
-    summary="Where in this image does a label come from?",
+    summary="Show which parts of an image contribute to a label",
     response_class=Response,
-    responses=response_docs("Explained", EXAMPLE_EXPLAINED, "the map laid over the photo"),
+    responses=response_docs("Explained", EXAMPLE_EXPLAINED, "the map overlaid on the photo"),
     openapi_extra={"requestBody": photo_body(several=False)},
 )
 async def explain(
@@ -53,22 +53,23 @@ async def explain(
     version: Version = None,
     label: Annotated[
         str | None,
-        Query(description="A label's name, id or index; unset: the most probable."),
+        Query(description="Label name, id or index. Unset: the most probable label."),
     ] = None,
 ) -> Response:
-    """The class activation map of one label, as numbers or as a picture.
+    """Compute the class activation map of one label, as numbers or as a picture.
 
-    A model whose head isn't pooled and linear is explained by occlusion, which `method` says.
+    If the model's head is not pooled and linear, the map is computed by occlusion. The field
+    `method` names the method.
     """
     served = admit(service, model, version)
     index = label_index(served, label)
     with service.buffer.hold() as held:
         photos = await read_photos(request, service, held)
-        work = partial(
-            _explain, service.inspector, photos.only(), served, index, wants_png(request)
+        job = partial(
+            _explain, service.inspector, photos.only(), served, index, prefers_png(request)
         )
-        outcomes = await run_each(request, service, [work], served)
-    return single_response(outcomes[0])
+        results = await run_each(request, service, [job], served)
+    return single_response(results[0])
 
 
 def _explain(
@@ -76,36 +77,36 @@ def _explain(
     photo: bytes,
     model: Model,
     label: int | None,
-    picture: bool,
+    as_png: bool,
     queue_s: float,
 ) -> RenderedResponse:
-    found = inspector.explain(photo, model, label, queue_s)
+    explanation = inspector.explain(photo, model, label, queue_s)
     crop = model.manifest.input.crop
-    if picture:
-        return render_response(model, found.stages, found.overlay(crop), PNG)
+    if as_png:
+        return render_response(model, explanation.stages, explanation.overlay(crop), PNG)
     body = Explained(
         model=model.name,
         version=model.version,
-        label=model.manifest.labels[found.label].name,
-        index=found.label,
-        probability=round(float(found.probabilities[found.label]), DECIMALS),
-        method=found.method,
-        map=rounded_for_json(found.map).tolist(),
-        bias=_maybe(found.bias),
-        temperature=_maybe(found.temperature),
-        box=_box(found, crop),
-        image=image_info(found.prepared),
+        label=model.manifest.labels[explanation.label].name,
+        index=explanation.label,
+        probability=round(float(explanation.probabilities[explanation.label]), DECIMALS),
+        method=explanation.method,
+        map=rounded_for_json(explanation.map).tolist(),
+        bias=_rounded(explanation.bias),
+        temperature=_rounded(explanation.temperature),
+        box=_box(explanation, crop),
+        image=image_info(explanation.prepared),
     )
-    return render_response(model, found.stages, body.model_dump_json().encode())
+    return render_response(model, explanation.stages, body.model_dump_json().encode())
 
 
-def _box(found: Explanation, crop: float) -> Box:
-    """What part of the photo the map covers: the share `crop` of its centre square."""
-    picture = found.prepared.picture
+def _box(explanation: Explanation, crop: float) -> Box:
+    """Return the part of the photo that the map covers: `crop` of the centre square's side."""
+    picture = explanation.prepared.picture
     side = min(picture.width, picture.height) * crop
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     return Box(left=left, top=top, width=side, height=side)
 
 
-def _maybe(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS)

@@ -1,10 +1,10 @@
-"""Probes and metrics; they touch no model, wait for nothing and need no key."""
+"""Probes and metrics, which run no model, wait for nothing and require no key."""
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.problems import NOT_READY_RETRY_S
-from app.api.schemas.classification import Readiness, summary_of
+from app.api.schemas.models import Readiness, summary_of
 from app.api.service import ServiceDep
 from app.errors import ModelError
 
@@ -12,22 +12,25 @@ router = APIRouter(tags=["operation"])
 
 
 @router.head("/livez", include_in_schema=False)
-@router.get("/livez", summary="Is the process alive?")
+@router.get("/livez", summary="Check that the process is alive")
 async def livez() -> dict[str, str]:
-    """200 for as long as the event loop turns."""
+    """Return 200 while the event loop runs."""
     return {"status": "alive"}
 
 
 @router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
-    summary="Should requests be sent here?",
+    summary="Check that the service is ready for requests",
     responses={
-        503: {"description": "Draining, or the default model is refused.", "model": Readiness}
+        503: {
+            "description": "The service is draining, or its default model is refused.",
+            "model": Readiness,
+        }
     },
 )
 async def readyz(service: ServiceDep, response: Response) -> Readiness:
-    """200 when the default model serves; 503 when it doesn't, and after SIGTERM."""
+    """Return 200 if the default model is ready; 503 if it is not, and after SIGTERM."""
     registry = service.registry
     readiness = Readiness(
         status="ready",
@@ -51,5 +54,5 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(service: ServiceDep) -> Response:
-    """Requests by route and status, stage times, queue depth, rejections, models."""
+    """Return requests by route and status, stage times, queue depth, rejections and models."""
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

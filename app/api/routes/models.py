@@ -1,4 +1,4 @@
-"""GET /api/v1/models: what is served, in which version and precision, and what was refused."""
+"""GET /api/v1/models and below: the models, their details, their reload and unload."""
 
 import asyncio
 from typing import Annotated
@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from app import errors
 from app.api.auth import require_admin, require_key
 from app.api.problems import responses
-from app.api.schemas.classification import ModelList, summary_of
-from app.api.schemas.model_details import ModelDetails, details_of
-from app.api.service import Service, ServiceDep
+from app.api.request.parameters import Version
+from app.api.schemas.models import ModelDetails, ModelList, details_of, list_of
+from app.api.service import ServiceDep
 from app.runtime.inspection import Inspector, filter_grid
 from app.runtime.loaded_model import Model
-
-Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 
 router = APIRouter(
     prefix="/api/v1/models",
@@ -24,19 +22,19 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="Which models are there?")
+@router.get("", summary="List the models")
 async def list_models(service: ServiceDep) -> ModelList:
-    """All models, those that were refused too, with the reason."""
-    return _list(service)
+    """List all models, including those that were refused, with the reason."""
+    return list_of(service.registry)
 
 
 @router.get(
     "/{name}",
-    summary="What is this model?",
+    summary="Describe a model",
     responses=responses(errors.BadParameter, errors.UnknownModel, errors.ModelNotReady),
 )
 async def describe_model(name: str, service: ServiceDep, version: Version = None) -> ModelDetails:
-    """One model's labels, input, layers, figures and origin."""
+    """Return a model's labels, input, layers, metrics and training metadata."""
     entry, model = service.registry.find(name, version)
     structure = await asyncio.to_thread(service.inspector.structure, model)
     return details_of(entry, model, service.registry, structure)
@@ -44,12 +42,12 @@ async def describe_model(name: str, service: ServiceDep, version: Version = None
 
 @router.get(
     "/{name}/filters.png",
-    summary="What does its first layer look for?",
+    summary="Draw the filters of a model's first layer",
     response_class=Response,
     responses={
         200: {
-            "description": "The first convolution's filters side by side, all on one scale, which "
-            "GET /api/v1/models/{name} states as `filters`.",
+            "description": "The first convolution's filters side by side, all on one scale. "
+            "GET /api/v1/models/{name} returns the scale as `filters`.",
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
         },
         **responses(
@@ -58,7 +56,7 @@ async def describe_model(name: str, service: ServiceDep, version: Version = None
     },
 )
 async def draw_filters(name: str, service: ServiceDep, version: Version = None) -> Response:
-    """The pictures of the first layer's filters, in the order of its activation maps."""
+    """Draw the first layer's filters, in the order of its activation maps."""
     model = service.registry.resolve(name, version)
     png = await asyncio.to_thread(_filters_png, service.inspector, model)
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-cache"})
@@ -66,7 +64,7 @@ async def draw_filters(name: str, service: ServiceDep, version: Version = None) 
 
 @router.post(
     "/{name}/reload",
-    summary="Look again for this model's bundles",
+    summary="Load a model's bundles again",
     dependencies=[Depends(require_admin)],
     responses=responses(
         errors.BadParameter, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
@@ -77,37 +75,37 @@ async def reload_model(
     service: ServiceDep,
     version: Annotated[
         int | None,
-        Query(ge=1, description="Serve this one from now on, the way back; unset: the highest."),
+        Query(
+            ge=1,
+            description="Version to serve from now on, for example to roll back. Unset: the "
+            "highest version.",
+        ),
     ] = None,
 ) -> ModelList:
-    """Load and verify the bundles of this name again; needs the admin key.
+    """Load and verify the bundles of this name again. Requires the admin key.
 
-    What serves goes on until the new one has passed; a bundle that is refused changes nothing.
+    The present model serves until the new one has passed its checks. A bundle that is refused
+    changes nothing.
     """
     await asyncio.to_thread(service.registry.reload_or_refuse, name, version)
-    return _list(service)
+    return list_of(service.registry)
 
 
 @router.post(
     "/{name}/unload",
-    summary="Stop serving this model, and free its memory",
+    summary="Stop serving a model and free its memory",
     dependencies=[Depends(require_admin)],
     responses=responses(errors.Forbidden, errors.UnknownModel),
 )
 async def unload_model(name: str, service: ServiceDep) -> ModelList:
-    """All versions of it; needs the admin key. Requests in flight are still answered."""
+    """Unload all versions of this model. Requires the admin key.
+
+    Requests that were admitted before still get their responses.
+    """
     await asyncio.to_thread(service.registry.unload, name)
-    return _list(service)
+    return list_of(service.registry)
 
 
 def _filters_png(inspector: Inspector, model: Model) -> bytes:
     png, _ = filter_grid(inspector.filters(model))
     return png
-
-
-def _list(service: Service) -> ModelList:
-    registry = service.registry
-    return ModelList(
-        default=registry.default,
-        models=[summary_of(entry, registry) for entry in registry.entries],
-    )

@@ -1,4 +1,4 @@
-"""The page at / and Swagger UI at /docs, from files on disk: they work with no network at all."""
+"""The page at / and Swagger UI at /docs, served from disk so that they need no network."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 _WEB = Path(str(files("app") / "web"))
 _PAGE_HEADERS = {
-    # Only what lies here is run; photos are shown from blob and data URLs, and go nowhere else.
+    # Scripts come from this service alone; photos are shown from blob and data URLs.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -18,19 +18,19 @@ _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _DOCS_HEADERS = {
-    # Swagger UI writes style attributes and shows images and answers from data and blob URLs.
+    # Swagger UI writes style attributes and shows images and responses from data and blob URLs.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
 }
 
 
 class _Assets(StaticFiles):
-    """Asked for again each time, by their ETags: those of two releases don't go together."""
+    """Static files that browsers revalidate by ETag, so that they never mix two releases."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        answer = super().file_response(*args, **kwargs)
-        answer.headers["Cache-Control"] = "no-cache"
-        return answer
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 router = APIRouter(include_in_schema=False)
@@ -38,13 +38,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def page() -> FileResponse:
-    """Where a browser begins: photos in, probabilities and what is behind them out."""
+    """Return the page on which photos can be classified and inspected."""
     return FileResponse(_WEB / "index.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/docs")
 async def docs() -> FileResponse:
-    """The page on which the API can be read and tried."""
+    """Return the page on which the API can be read and tried."""
     return FileResponse(_WEB / "docs.html", headers=_DOCS_HEADERS)
 
 

@@ -1,16 +1,16 @@
-"""GET /api/v1/models/{name}/report/: what training said of a model, as it lies in its bundle."""
+"""GET /api/v1/models/{name}/report/: the training report in a model's bundle."""
 
 import asyncio
 import mimetypes
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse
 
 from app import errors
 from app.api.auth import require_key
 from app.api.problems import responses
-from app.api.schemas.classification import REPORT
+from app.api.request.parameters import Version
+from app.api.schemas.models import REPORT
 from app.api.service import ServiceDep
 from app.errors import NotInModel
 from app.runtime.loaded_model import Model
@@ -24,29 +24,28 @@ router = APIRouter(
 
 _FOLDER, _INDEX = REPORT.split("/")
 _HEADERS = {
-    # One file with its styles and pictures inside, which runs nothing and asks for nothing.
+    # The report is one file with inline styles and pictures, without scripts and requests.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox",
     "Cache-Control": "no-cache",
 }
 _REPORT = {
     200: {
-        "description": "The report's page, or a picture of it.",
+        "description": "The report's page.",
         "content": {"text/html": {"schema": {"type": "string"}}},
     },
     **responses(errors.BadParameter, errors.UnknownModel, errors.NotInModel, errors.ModelNotReady),
 }
-Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
 
 
 @router.get(
     "/{name}/report/",
-    summary="What did training say of this model?",
+    summary="Read a model's training report",
     response_class=FileResponse,
     responses=_REPORT,
 )
 async def read_report(name: str, service: ServiceDep, version: Version = None) -> FileResponse:
-    """The training report: what was found in the photos, curves, figures, mistakes."""
+    """Return the training report: findings in the data, curves, metrics and mistakes."""
     return await asyncio.to_thread(_file, service.registry.resolve(name, version), _INDEX)
 
 
@@ -54,21 +53,21 @@ async def read_report(name: str, service: ServiceDep, version: Version = None) -
 async def read_report_file(
     name: str, path: str, service: ServiceDep, version: Version = None
 ) -> FileResponse:
-    """A file that the report's page refers to."""
+    """Return a file that the report's page refers to."""
     return await asyncio.to_thread(_file, service.registry.resolve(name, version), path)
 
 
 def _file(model: Model, path: str) -> FileResponse:
-    """A file of the report; only those that bundle.json lists, by exactly that name, are any.
+    """Return a file of the report, if bundle.json lists exactly its name.
 
     Raises:
-        NotInModel: there is no such file.
-        ModelNotReady: it is not the one any more that was verified.
+        NotInModel: bundle.json does not list the file.
+        ModelNotReady: the file has changed since it was verified.
     """
-    listed = f"{_FOLDER}/{path}"
-    if listed not in model.manifest.files:
+    name = f"{_FOLDER}/{path}"
+    if name not in model.manifest.files:
         raise NotInModel(
-            f"Model {model.name!r} has no {listed}. `hubel train` writes a report into the bundle."
+            f"Model {model.name!r} has no {name}. `hubel train` writes a report into the bundle."
         )
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return FileResponse(model.bundle.unchanged(listed), media_type=kind, headers=_HEADERS)
+    return FileResponse(model.bundle.unchanged(name), media_type=kind, headers=_HEADERS)

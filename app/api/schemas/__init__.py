@@ -1,1 +1,1 @@
-"""The pydantic models of requests and responses, as OpenAPI shows them."""
+"""The pydantic models of requests and responses, as the OpenAPI document shows them."""

@@ -1,4 +1,4 @@
-"""The answers about a model's inside, as OpenAPI shows them."""
+"""The responses of /api/v1/embed, /api/v1/explain and /api/v1/activations."""
 
 from typing import Annotated, Any, Literal
 
@@ -45,19 +45,24 @@ EXAMPLE_ACTIVATIONS: dict[str, Any] = {
 
 
 class Embedded(BaseModel):
-    """The vector that the model's last layer reads: photos that are alike have vectors alike."""
+    """The embedding of an image, which the model's last layer reads.
+
+    Similar photos have similar embeddings.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_EMBEDDED]})
 
     model: str
     version: int
-    normalized: Annotated[bool, Field(description="Whether its length was brought to 1.")]
+    normalized: Annotated[
+        bool, Field(description="Whether the embedding was scaled to the length 1.")
+    ]
     embedding: list[float]
     image: Image
 
 
 class EmbeddedBatch(BaseModel):
-    """The embeddings of several images, in the order in which they were sent."""
+    """The embeddings of several images, in the order of the request."""
 
     results: list[Embedded | Failure]
 
@@ -72,7 +77,7 @@ class Box(BaseModel):
 
 
 class Explained(BaseModel):
-    """Where a label comes from."""
+    """A map of how each part of a photo contributes to a label."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_EXPLAINED]})
 
@@ -84,94 +89,75 @@ class Explained(BaseModel):
     method: Annotated[
         Literal["class_activation_map", "occlusion"],
         Field(
-            description="`class_activation_map`: exact; over all labels, softmax((mean of the map "
-            "+ bias) / temperature) are the probabilities. `occlusion`, where the model's head is "
-            "not pooled and linear: the fall of the label's log-odds when that part is covered."
+            description="`class_activation_map`: exact. Over all labels, softmax((mean of the map "
+            "+ bias) / temperature) gives the probabilities. `occlusion`: used if the model's head "
+            "is not pooled and linear. A value is the decrease of the label's log-odds when that "
+            "part of the photo is covered."
         ),
     ]
     map: Annotated[
         list[list[float]],
-        Field(description="Rows of numbers; what is positive speaks for the label."),
+        Field(description="Rows of numbers. Positive values are evidence for the label."),
     ]
-    bias: Annotated[float | None, Field(description="null for occlusion.")]
-    temperature: Annotated[float | None, Field(description="null for occlusion.")]
-    box: Annotated[Box, Field(description="What the map covers.")]
+    bias: Annotated[float | None, Field(description="The label's bias. null for occlusion.")]
+    temperature: Annotated[
+        float | None, Field(description="Calibration temperature. null for occlusion.")
+    ]
+    box: Annotated[Box, Field(description="Part of the photo that the map covers.")]
     image: Image
 
 
 class Channel(BaseModel):
-    """One map of a layer, in numbers."""
+    """The statistics of one activation map."""
 
     channel: int
     min: float
     max: float
     mean: float
-    active: Annotated[float, Field(description="Share of its values above 0.")]
+    active: Annotated[float, Field(description="Share of values above 0.")]
     strongest: Annotated[
-        list[int] | None, Field(description="Row and column of the largest; null in a vector.")
+        list[int] | None,
+        Field(description="Row and column of the largest value. null for a vector."),
     ]
 
 
 class Scale(BaseModel):
-    """The one scale of all maps in a picture."""
+    """The scale that all maps in a picture share."""
 
-    low: Annotated[float, Field(description="Drawn darkest; where it is negative, 0 is grey.")]
-    high: Annotated[float, Field(description="Drawn brightest, and so is what is above.")]
+    low: Annotated[float, Field(description="Value drawn darkest. If it is negative, 0 is grey.")]
+    high: Annotated[float, Field(description="Value drawn brightest, like all larger values.")]
 
 
 class GridLayout(BaseModel):
-    """Where each tile lies in a picture, in pixels."""
+    """The position of the tiles in a picture, in pixels."""
 
     columns: int
     rows: int
     tile_width: int
     tile_height: int
-    gap: Annotated[int, Field(description="Between tiles, and around all of them.")]
+    gap: Annotated[int, Field(description="Gap between tiles and around all of them.")]
 
 
 class Activations(BaseModel):
-    """What a layer made of a photo."""
+    """The activation maps of a layer for one photo."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ACTIVATIONS]})
 
     model: str
     version: int
-    layer: Annotated[str, Field(description="`kernel` for a filter of your own.")]
-    op: Annotated[str, Field(description="What makes it, in ONNX's words.")]
+    layer: Annotated[str, Field(description="Layer name; `kernel` for a filter of your own.")]
+    op: Annotated[str, Field(description="ONNX operator that computes the layer.")]
     shape: Annotated[
-        list[int], Field(description="Channels, height, width; of a vector, its length.")
+        list[int], Field(description="Channels, height and width; for a vector, its length.")
     ]
-    channels: Annotated[list[Channel], Field(description="In the picture's order.")]
+    channels: Annotated[
+        list[Channel], Field(description="Statistics of each map, in the order of the picture.")
+    ]
     scale: Scale
     grid: GridLayout
-    png: Annotated[str, Field(description="The picture, in base64.")]
+    png: Annotated[str, Field(description="Picture of the maps, a PNG file in base64.")]
     image: Image
     values: Annotated[
         list[Any] | None,
-        Field(description="The numbers themselves, of vectors always; of maps with `values=true`."),
+        Field(description="Values: always for a vector; for maps only with `values=true`."),
     ]
-
-
-class LayerInfo(BaseModel):
-    """One layer of a model."""
-
-    name: str
-    op: Annotated[str, Field(description="What makes it, in ONNX's words.")]
-    shape: Annotated[
-        list[int], Field(description="Channels, height, width; of a vector, its length.")
-    ]
-
-
-class FiltersInfo(BaseModel):
-    """What filters.png shows."""
-
-    layer: Annotated[str, Field(description="The convolution that they belong to.")]
-    shape: Annotated[list[int], Field(description="Filters, colours, rows, columns.")]
-    largest: Annotated[
-        float,
-        Field(
-            description="The weight that is drawn brightest, its opposite darkest, 0 grey; "
-            "a cube root lies between, the same for all filters."
-        ),
-    ]
-    grid: GridLayout

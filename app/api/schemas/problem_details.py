@@ -1,4 +1,4 @@
-"""An error as RFC 9457 has it."""
+"""The problem details of RFC 9457."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it, with a stable `code` and the request's id."""
+    """An error as RFC 9457 defines it, with a stable `code` and the request's id."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -17,8 +17,8 @@ class Problem(BaseModel):
                     "type": "urn:hubel:problem:not_an_image",
                     "title": "Not an image",
                     "status": 400,
-                    "detail": "The body begins like no image format. Send a JPEG, PNG, WebP, GIF "
-                    "or BMP file.",
+                    "detail": "The body does not begin like any known image format. Send a JPEG, "
+                    "PNG, WebP, GIF or BMP file.",
                     "code": "not_an_image",
                     "request_id": EXAMPLE_ID,
                 }
@@ -30,5 +30,5 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: Annotated[str, Field(description="What happened, and what to do about it.")]
-    code: Annotated[str, Field(description="Stable; for programs.")]
+    code: Annotated[str, Field(description="Stable error code, for programs.")]
     request_id: str

@@ -235,7 +235,7 @@ def test_too_many_images_are_refused_by_what_the_shape_claims(client, images, fo
 def test_a_body_that_is_announced_too_long_is_refused_though_it_never_comes(client, connect):
     raw = connect(client)
     raw.send(f"POST {INFER} HTTP/1.1", f"Content-Length: {10**12}")
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, list(body)) == (413, ["error"])
 
 

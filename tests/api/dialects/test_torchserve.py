@@ -43,7 +43,7 @@ def test_curl_upload_file_is_a_put_that_waits_for_leave(client, connect, photo):
     raw.send("PUT /predictions/colours HTTP/1.1", *CURL, length, "Expect: 100-continue")
     assert raw.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     raw.socket.sendall(photo("green"))
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, next(iter(body))) == (200, "green")
 
 
@@ -53,7 +53,7 @@ def test_curl_form(client, connect, photo):
     raw = connect(client)
     heads = (f"Content-Length: {len(body)}", f"Content-Type: {content_type}")
     raw.send("POST /predictions/colours HTTP/1.1", *CURL, *heads, body=body)
-    status, _, answer = raw.answer()
+    status, _, answer = raw.read_response()
     assert (status, next(iter(answer))) == (200, "blue")
 
 

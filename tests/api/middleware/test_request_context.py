@@ -1,4 +1,4 @@
-"""One JSON line for each request."""
+"""The JSON log line of each request."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ CLASSIFY = "/api/v1/classify"
 
 @pytest.fixture
 def lines(caplog, client):
-    """The request lines so far, as they would be written; ids are the tests' own."""
+    """Return the log lines of a request id, as they would be written."""
     caplog.set_level(logging.INFO, "hubel.request")
 
     def read(request_id):
@@ -24,7 +24,7 @@ def lines(caplog, client):
     return read
 
 
-def test_a_classified_photo_is_one_line_with_all_that_matters(client, lines, photo, until):
+def test_a_classified_photo_is_logged_in_one_line(client, lines, photo, until):
     data = photo("red")
     client.post(CLASSIFY, content=data, headers={"X-Request-ID": "one"})
     until(lambda: lines("one"))
@@ -50,14 +50,14 @@ def test_a_classified_photo_is_one_line_with_all_that_matters(client, lines, pho
     }
 
 
-def test_a_refused_one_has_its_code(client, lines, until):
+def test_a_rejected_photo_is_logged_with_its_error_code(client, lines, until):
     client.post(CLASSIFY, content=b"text", headers={"X-Request-ID": "two"})
     until(lambda: lines("two"))
     (line,) = lines("two")
     assert (line["status"], line["code"], line["bytes"]) == (400, "not_an_image", 4)
 
 
-def test_a_route_stands_by_its_pattern_a_path_as_it_was(client, lines, until):
+def test_the_log_line_has_the_route_pattern_and_the_actual_path(client, lines, until):
     client.get("/api/v1/models/wasps", headers={"X-Request-ID": "three"})
     until(lambda: lines("three"))
     (line,) = lines("three")
@@ -65,14 +65,14 @@ def test_a_route_stands_by_its_pattern_a_path_as_it_was(client, lines, until):
     assert (line["status"], line["code"]) == (404, "unknown_model")
 
 
-def test_no_line_holds_a_key_or_a_query(client, lines, until):
+def test_no_log_line_contains_a_key_or_a_query(client, lines, until):
     headers = {"X-Request-ID": "four", "X-API-Key": "hush", "Authorization": "Bearer hush"}
     client.get("/api/v1/models?secret=hush", headers=headers)
     until(lambda: lines("four"))
     assert "hush" not in json.dumps(lines("four"))
 
 
-def test_a_traceback_stays_on_its_line():
+def test_a_traceback_is_logged_in_one_line():
     try:
         raise ValueError("broken\nin two")
     except ValueError as err:

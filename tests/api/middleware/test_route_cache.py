@@ -1,12 +1,14 @@
-"""The quick way through a route says what FastAPI's own way says."""
+"""A cached route responds as it does through FastAPI's own routing."""
 
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Request, Response
+from fastapi.testclient import TestClient
 
-from app.api.auth import key_of
-from app.api.middleware.route_cache import MAX_URLS, CachedRoute
+from app.api import auth
+from app.api.auth import key_of, require_admin
+from app.api.middleware.route_cache import MAX_URLS, CachedRoute, RouteCache
 from app.api.service import ServiceDep
 
 
@@ -24,20 +26,20 @@ def post(client, photo, url, **options):
         "classify?batch=true",
     ],
 )
-def test_a_request_is_answered_alike_the_first_time_and_later(client, photo, url):
-    answers = [post(client, photo, f"/api/v1/{url}") for _ in range(4)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.text for answer in answers}) == 1
+def test_the_first_and_later_responses_are_equal(client, photo, url):
+    responses = [post(client, photo, f"/api/v1/{url}") for _ in range(4)]
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.text for response in responses}) == 1
 
 
-def test_urls_are_not_taken_for_each_other(client, photo):
+def test_urls_are_cached_separately(client, photo):
     for _ in range(2):
         for count in (1, 2, 3):
-            answer = post(client, photo, f"/api/v1/classify?top_k={count}").json()
-            assert len(answer["predictions"]) == count
+            body = post(client, photo, f"/api/v1/classify?top_k={count}").json()
+            assert len(body["predictions"]) == count
 
 
-def test_a_wrong_parameter_is_refused_every_time(client, photo):
+def test_an_invalid_parameter_is_rejected_every_time(client, photo):
     for _ in range(3):
         assert post(client, photo, "/api/v1/classify?top_k=0").status_code == 400
 
@@ -55,7 +57,7 @@ HEADERS = [
 ]
 
 
-def test_the_key_is_asked_for_every_time(serve, photo, make_bundle):
+def test_the_key_is_checked_every_time(serve, photo, make_bundle):
     make_bundle()
     with serve(api_key="right") as client:
         first = [
@@ -63,11 +65,11 @@ def test_the_key_is_asked_for_every_time(serve, photo, make_bundle):
         ]
         post(client, photo, "/api/v1/classify", headers={"X-API-Key": "right"})
         later = [post(client, photo, "/api/v1/classify", headers=h) for h in HEADERS]
-    assert [a.status_code for a in later] == [a.status_code for a in first]
-    assert {a.status_code for a in later} == {200, 401}
+    assert [r.status_code for r in later] == [r.status_code for r in first]
+    assert {r.status_code for r in later} == {200, 401}
 
 
-def test_what_is_kept_is_bounded(client, photo):
+def test_the_cache_is_bounded(client, photo):
     route_cache = client.app.state.route_cache
     before = len(route_cache)
     post(client, photo, f"/api/v1/classify?long={'x' * 600}")
@@ -77,43 +79,118 @@ def test_what_is_kept_is_bounded(client, photo):
     assert 0 < len(route_cache) <= MAX_URLS
 
 
-def test_an_error_is_told_alike_the_first_time_and_later(client):
+def test_the_first_and_later_errors_are_equal(client):
     for url in ("/api/v1/classify", "/api/v1/classify?model=nobody"):
-        answers = [client.post(url, content=b"no photo") for _ in range(3)]
-        for answer in answers:
-            assert answer.headers["content-type"] == "application/problem+json"
-        problems = [{**answer.json(), "request_id": ""} for answer in answers]
+        responses = [client.post(url, content=b"no photo") for _ in range(3)]
+        for response in responses:
+            assert response.headers["content-type"] == "application/problem+json"
+        problems = [{**response.json(), "request_id": ""} for response in responses]
         assert problems[0] == problems[1] == problems[2]
 
 
-def test_another_method_is_refused_after_a_post(client, photo):
+def test_another_method_is_rejected_after_a_post(client, photo):
     post(client, photo, "/api/v1/classify")
     assert client.get("/api/v1/classify").status_code == 405
 
 
-def test_later_requests_are_counted_as_the_first(client, photo):
-    def counted():
+def test_cached_requests_are_counted_like_the_first(client, photo):
+    def request_count():
         for line in client.get("/metrics").text.splitlines():
             if line.startswith('hubel_request_seconds_count{route="/api/v1/classify"}'):
                 return float(line.split()[-1])
         return 0.0
 
-    before = counted()
+    before = request_count()
     for _ in range(3):
         post(client, photo, "/api/v1/classify?counted=1")
-    assert counted() == before + 3
+    assert request_count() == before + 3
 
 
-def test_a_route_that_reads_more_than_its_url_is_refused():
+async def endpoint(request: Request, service: ServiceDep, n: int = 0) -> Response:
+    return Response()
+
+
+async def with_header(
+    request: Request, service: ServiceDep, accept: Annotated[str, Header()]
+) -> Response:
+    return Response()
+
+
+async def with_cookie(
+    request: Request, service: ServiceDep, session: Annotated[str, Cookie()]
+) -> Response:
+    return Response()
+
+
+async def with_body(request: Request, service: ServiceDep, body: dict[str, str]) -> Response:
+    return Response()
+
+
+async def with_response(request: Request, service: ServiceDep, response: Response) -> Response:
+    return response
+
+
+@pytest.mark.parametrize("route", [with_header, with_cookie, with_body, with_response])
+def test_a_route_with_parameters_outside_its_url_is_rejected(route):
     router = APIRouter(route_class=CachedRoute)
-
-    async def endpoint(
-        request: Request, service: ServiceDep, accept: Annotated[str, Header()]
-    ) -> Response:
-        return Response()
-
     with pytest.raises(TypeError, match="outside its URL"):
-        router.add_api_route("/somewhere", endpoint, methods=["POST"])
+        router.add_api_route("/somewhere", route, methods=["POST"])
+
+
+async def with_admin(
+    request: Request, service: ServiceDep, admin: Annotated[None, Depends(require_admin)]
+) -> Response:
+    return Response()
+
+
+async def require_key(
+    key: Annotated[None, Depends(auth.require_key)],
+    admin: Annotated[None, Depends(require_admin)],
+) -> None:
+    """Look like the allowed dependency, and check more."""
+
+
+ADMIN = [Depends(require_admin)]
+
+
+@pytest.mark.parametrize(
+    ("route", "of_router", "of_route"),
+    [
+        (endpoint, [], ADMIN),
+        (endpoint, ADMIN, []),
+        (endpoint, [Depends(auth.require_key)], ADMIN),
+        (with_admin, [], []),
+        (endpoint, [Depends(require_key)], []),
+        (endpoint, [], [Depends(require_key)]),
+    ],
+    ids=["decorator", "router", "beside the key", "parameter", "nested", "nested in decorator"],
+)
+def test_a_dependency_that_the_cache_would_skip_is_rejected(route, of_router, of_route):
+    router = APIRouter(route_class=CachedRoute, dependencies=of_router)
+    with pytest.raises(TypeError, match=r"/somewhere depends on .*\brequire_admin\b.* skipped"):
+        router.post("/somewhere", dependencies=of_route)(route)
+
+
+def test_the_dependencies_that_the_cache_repeats_are_allowed():
+    router = APIRouter(route_class=CachedRoute, dependencies=[Depends(auth.require_key)])
+    router.post("/somewhere")(endpoint)
+    assert isinstance(router.routes[0], CachedRoute)
+
+
+@pytest.mark.parametrize("of_app", [True, False], ids=["application", "include_router"])
+def test_a_dependency_added_by_the_application_is_rejected_before_the_endpoint_runs(of_app):
+    async def allow_all() -> None:
+        pass
+
+    added = [Depends(allow_all)]
+    router = APIRouter(route_class=CachedRoute)
+    router.post("/somewhere")(endpoint)
+    app = FastAPI(dependencies=added if of_app else [])
+    app.include_router(router, dependencies=[] if of_app else added)
+    app.state.service, app.state.route_cache = None, RouteCache()
+    with pytest.raises(TypeError, match=r"depends on .*allow_all"):
+        TestClient(app).post("/somewhere")
+    assert len(app.state.route_cache) == 0
 
 
 def test_a_key_is_read_from_either_header():

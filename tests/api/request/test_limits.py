@@ -1,4 +1,4 @@
-"""Refused before it is read, and nothing is held once it is over."""
+"""Bodies over a limit are rejected before they are read, and the buffer is emptied."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def buffer_of(client):
 
 @pytest.fixture
 def small(make_bundle, serve):
-    """A service that reads images of 20,000 bytes, bodies of 50,000 and 60,000 in all."""
+    """A service with limits of 20,000 bytes per image, 50,000 per body and 60,000 in total."""
     make_bundle()
     with serve(max_image_bytes=20_000, max_body_bytes=50_000, max_buffered_bytes=60_000) as client:
         yield client
@@ -21,35 +21,35 @@ def small(make_bundle, serve):
     ("content_type", "announced"),
     [("image/jpeg", 20_001), ("multipart/form-data; boundary=x", 50_001), ("image/png", 10**15)],
 )
-def test_a_body_that_is_announced_too_long_is_refused_though_it_never_comes(
+def test_a_body_that_is_announced_too_long_is_rejected_before_it_arrives(
     small, connect, content_type, announced
 ):
     raw = connect(small)
     raw.send(
         f"POST {CLASSIFY} HTTP/1.1", f"Content-Type: {content_type}", f"Content-Length: {announced}"
     )
-    status, headers, body = raw.answer()
+    status, headers, body = raw.read_response()
     assert (status, body["code"]) == (413, "too_many_bytes")
     assert str(announced) in body["detail"]
     assert body["request_id"] == headers["x-request-id"]
     assert buffer_of(small).held_bytes == 0
 
 
-def test_who_waits_for_leave_to_send_is_refused_without_it(small, connect):
+def test_a_client_that_expects_100_continue_is_rejected_at_once(small, connect):
     raw = connect(small)
     raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 30000", "Expect: 100-continue")
-    assert raw.answer()[0] == 413
+    assert raw.read_response()[0] == 413
 
 
-def test_a_body_in_chunks_is_refused_where_it_passes_the_limit(small, connect):
+def test_a_chunked_body_is_rejected_when_it_exceeds_the_limit(small, connect):
     raw = connect(small)
     raw.send(f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked")
     raw.socket.sendall(b"4e21\r\n" + bytes(20_001) + b"\r\n")  # and no last chunk
-    status, _, body = raw.answer()
+    status, _, body = raw.read_response()
     assert (status, body["code"]) == (413, "too_many_bytes")
 
 
-def test_a_body_of_just_the_limit_is_read(small, photo):
+def test_a_body_of_exactly_the_limit_is_accepted(small, photo):
     data = photo("red").ljust(20_000, b"\0")
     assert small.post(CLASSIFY, content=data).status_code == 200
     assert small.post(CLASSIFY, content=data + b"\0").status_code == 413
@@ -62,21 +62,21 @@ def test_a_file_in_a_batch_has_the_limit_of_an_image(small, photo):
     assert second["predictions"][0]["label"] == "red"
 
 
-def test_more_than_may_be_held_in_all_is_refused(small, connect, photo, until):
+def test_bodies_that_together_exceed_the_buffer_are_rejected(small, connect, photo, until):
     slow = [connect(small) for _ in range(3)]
     for raw in slow:
         raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 19000", body=bytes(18_999))
     until(lambda: buffer_of(small).held_bytes == 3 * 18_999)
-    answer = small.post(CLASSIFY, content=photo("red").ljust(4_000, b"\0"))
-    assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
-    assert int(answer.headers["retry-after"]) >= 1
+    response = small.post(CLASSIFY, content=photo("red").ljust(4_000, b"\0"))
+    assert (response.status_code, response.json()["code"]) == (429, "queue_full")
+    assert int(response.headers["retry-after"]) >= 1
     for raw in slow:
         raw.socket.close()
     until(lambda: buffer_of(small).held_bytes == 0)
     assert small.post(CLASSIFY, content=photo("red")).status_code == 200
 
 
-def test_bodies_that_are_only_announced_lock_nobody_out(small, connect, photo, until):
+def test_announced_bodies_take_no_room_in_the_buffer(small, connect, photo, until):
     idle = [connect(small) for _ in range(10)]
     for raw in idle:
         raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 19000", body=b"\xff")
@@ -99,14 +99,14 @@ def test_bodies_that_are_only_announced_lock_nobody_out(small, connect, photo, u
     ],
     ids=["no image", "broken", "no boundary", "batch", "too long", "too long in chunks"],
 )
-def test_nothing_is_held_after_a_request_however_it_ended(small, photo, sent, until):
+def test_the_buffer_is_empty_after_every_kind_of_request(small, photo, sent, until):
     small.post(CLASSIFY, **sent)
     until(lambda: buffer_of(small).held_bytes == 0)
     assert small.post(CLASSIFY, content=photo("red")).status_code == 200
     until(lambda: buffer_of(small).held_bytes == 0)
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_holds_nothing(client, connect, until):
+def test_the_buffer_is_empty_after_a_client_left_during_its_body(client, connect, until):
     raw = connect(client)
     raw.send(f"POST {CLASSIFY} HTTP/1.1", "Content-Length: 1000", body=b"\xff\xd8\xff")
     until(lambda: buffer_of(client).held_bytes == 3)
@@ -114,7 +114,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_holds_nothing(client, co
     until(lambda: buffer_of(client).held_bytes == 0)
 
 
-def test_a_client_that_leaves_while_it_waits_is_never_decoded(
+def test_the_photo_of_a_client_that_left_the_queue_is_not_decoded(
     make_bundle, serve, connect, photo, block, until, monkeypatch, caplog
 ):
     make_bundle()
@@ -142,7 +142,7 @@ def test_a_client_that_leaves_while_it_waits_is_never_decoded(
 
 
 def test_a_failed_request_does_not_keep_its_body(client, monkeypatch):
-    """A cycle through the error's traceback would keep it until the garbage collector comes."""
+    """A reference cycle through the error's traceback would keep it until garbage collection."""
     import gc
 
     from app import vision
@@ -150,7 +150,7 @@ def test_a_failed_request_does_not_keep_its_body(client, monkeypatch):
     alive = []
 
     class Body(bytes):
-        """Bytes that tell when they go."""
+        """Bytes that record their deletion."""
 
         def __del__(self):
             alive.remove(id(self))

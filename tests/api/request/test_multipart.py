@@ -1,4 +1,4 @@
-"""multipart/form-data at its edges: files come out whole, or a HubelError and nothing else."""
+"""Edge cases of multipart/form-data: the parser returns whole files or raises a HubelError."""
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ def test_only_form_data_is_multipart(content_type, expected):
     [b"", b"\r\n", b"--XX", b"\r\n--X", b"\r\n--XY\r\n", b"--XX--", bytes(range(256)) * 300],
     ids=["empty", "line end", "boundary", "half", "nearly", "end", "binary"],
 )
-def test_a_file_comes_out_as_it_went_in(content):
+def test_a_file_is_returned_unchanged(content):
     assert split_files(part(content) + part(b"2") + END, TYPE, 9) == [content, b"2"]
 
 
@@ -64,25 +64,25 @@ def test_the_boundary_may_be_quoted(content_type):
     assert split_files(part() + END, content_type, 9) == [b"data"]
 
 
-def test_text_around_the_parts_does_not_matter():
+def test_text_around_the_parts_is_ignored():
     assert split_files(b"\r\n" + part() + b"--XX--", TYPE, 9) == [b"data"]
     assert split_files(part() + END + b"epilogue", TYPE, 9) == [b"data"]
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "words"),
+    ("body", "content_type", "message"),
     [
-        (part() + END, "multipart/form-data", "names no boundary"),
-        (part() + END, "multipart/form-data; boundary=", "names no boundary"),
+        (part() + END, "multipart/form-data", "has no boundary"),
+        (part() + END, "multipart/form-data; boundary=", "has no boundary"),
         (part() + END, "multipart/form-data; boundary=YY", "can't be read|ends before"),
         (b"", TYPE, "ends before its last boundary"),
         (part() + END, f"multipart/form-data; boundary={'X' * 257}", "can't be read"),
         (part(), TYPE, "ends before its last boundary"),
         (part()[:-9], TYPE, "ends before its last boundary"),
         (b"--XX\r\nContent-Dispo", TYPE, "ends before its last boundary"),
-        (END, TYPE, "can't be read|holds no file|ends before"),
-        (part(headers=b'Content-Disposition: form-data; name="note"') + END, TYPE, "holds no file"),
-        (b"--XX\r\n\r\ndata\r\n" + END, TYPE, "holds no file"),
+        (END, TYPE, "can't be read|has no file|ends before"),
+        (part(headers=b'Content-Disposition: form-data; name="note"') + END, TYPE, "has no file"),
+        (b"--XX\r\n\r\ndata\r\n" + END, TYPE, "has no file"),
         (part(headers=b"no colon here") + END, TYPE, "can't be read"),
         (b"\xff\xd8\xff" + bytes(99), TYPE, "can't be read"),
     ],
@@ -102,18 +102,18 @@ def test_text_around_the_parts_does_not_matter():
         "a raw image",
     ],
 )
-def test_a_body_that_is_not_what_it_says_is_refused(body, content_type, words):
-    with pytest.raises(BadParameter, match=words):
+def test_invalid_multipart_is_rejected(body, content_type, message):
+    with pytest.raises(BadParameter, match=message):
         split_files(body, content_type, 9)
 
 
-def test_more_files_than_allowed_are_refused():
+def test_more_files_than_allowed_are_rejected():
     assert len(split_files(part() * 3 + END, TYPE, 3)) == 3
     with pytest.raises(TooManyFiles, match="more than 3"):
         split_files(part() * 4 + END, TYPE, 3)
 
 
-def test_a_field_beside_the_files_takes_none_of_their_room():
+def test_a_field_does_not_count_as_a_file():
     field = part(b"holiday", b'Content-Disposition: form-data; name="note"')
     assert len(split_files(field + part() * 3 + END, TYPE, 3)) == 3
     with pytest.raises(TooManyFiles, match="parts"):
@@ -122,7 +122,7 @@ def test_a_field_beside_the_files_takes_none_of_their_room():
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.binary(max_size=200).filter(lambda c: b"\r\n--XX" not in c), max_size=6))
-def test_whatever_the_files_hold_they_come_out_in_order(contents):
+def test_files_of_any_content_are_returned_in_order(contents):
     body = b"".join(map(part, contents)) + END
     if contents:
         assert split_files(body, TYPE, 6) == contents
@@ -161,7 +161,7 @@ PIECES = st.sampled_from(
         ),
     ),
 )
-def test_whatever_comes_only_a_hubel_error_leaves(body, content_type):
+def test_any_body_gives_files_or_a_hubel_error(body, content_type):
     try:
         files = split_files(body, content_type, 5)
     except HubelError:

@@ -1,4 +1,4 @@
-"""POST /api/v1/classify: every way to send images, and that each gets its own answer."""
+"""POST /api/v1/classify: every way to send images, and each client gets its own results."""
 
 import asyncio
 import io
@@ -50,7 +50,7 @@ def test_a_raw_image_is_read_under_any_content_type(client, photo, content_type)
     assert label(response.json()) == "green"
 
 
-def test_the_answer_has_everything_that_is_promised(client, photo):
+def test_the_response_has_all_documented_fields(client, photo):
     response = client.post(CLASSIFY, content=photo("red", (600, 400)))
     body = response.json()
     assert response.headers["content-type"] == "application/json"
@@ -62,7 +62,7 @@ def test_the_answer_has_everything_that_is_promised(client, photo):
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-def test_the_format_is_told_from_the_content(client, format):
+def test_the_format_is_detected_from_the_content(client, format):
     file = io.BytesIO()
     Image.new("RGB", (50, 40), "blue").save(file, format)
     body = client.post(
@@ -82,25 +82,25 @@ def test_a_body_in_chunks_is_read(client, photo):
     assert label(client.post(CLASSIFY, content=chunks()).json()) == "red"
 
 
-def test_one_multipart_file_is_answered_like_a_raw_image(client, photo):
+def test_one_multipart_file_gets_the_response_of_a_raw_image(client, photo):
     raw = client.post(CLASSIFY, content=photo("red")).json()
     assert client.post(CLASSIFY, files=files(photo("red"))).json() == raw
 
 
 @pytest.mark.parametrize("as_multipart", [True, False])
-def test_one_image_with_batch_is_answered_as_a_batch(client, photo, as_multipart):
+def test_one_image_with_batch_gets_a_batch(client, photo, as_multipart):
     sent = {"files": files(photo("red"))} if as_multipart else {"content": photo("red")}
     body = client.post(CLASSIFY, params={"batch": True}, **sent).json()
     assert [label(r) for r in body["results"]] == ["red"]
 
 
-def test_several_are_answered_in_the_order_in_which_they_were_sent(client, photo):
-    wanted = ["blue", "red", "red", "green", "blue", "green", "red"]
-    body = client.post(CLASSIFY, files=files(*map(photo, wanted))).json()
-    assert [label(r) for r in body["results"]] == wanted
+def test_the_results_of_a_batch_are_in_the_order_of_the_request(client, photo):
+    expected = ["blue", "red", "red", "green", "blue", "green", "red"]
+    body = client.post(CLASSIFY, files=files(*map(photo, expected))).json()
+    assert [label(r) for r in body["results"]] == expected
 
 
-def test_a_fields_name_does_not_matter_and_plain_fields_are_passed_over(client, photo):
+def test_field_names_are_ignored_and_plain_fields_skipped(client, photo):
     response = client.post(
         CLASSIFY,
         data={"note": "holiday"},
@@ -142,13 +142,13 @@ def test_top_k_limits_the_predictions(client, photo, top_k, count):
     assert len(body["predictions"]) == count
 
 
-def test_min_probability_leaves_out_the_rest(client, photo):
+def test_min_probability_limits_the_predictions(client, photo):
     body = client.post(CLASSIFY, params={"min_probability": 0.5}, content=photo("red")).json()
     assert [p["label"] for p in body["predictions"]] == ["red"]
 
 
 @pytest.mark.parametrize(
-    ("params", "named"),
+    ("params", "name"),
     [
         ({"top_k": 0}, "top_k"),
         ({"top_k": "many"}, "top_k"),
@@ -162,38 +162,38 @@ def test_min_probability_leaves_out_the_rest(client, photo):
     ],
     ids=str,
 )
-def test_a_wrong_parameter_is_refused_by_name(client, photo, params, named):
+def test_an_invalid_parameter_is_rejected_by_name(client, photo, params, name):
     response = client.post(CLASSIFY, params=params, content=photo("red"))
     assert (response.status_code, response.json()["code"]) == (400, "bad_parameter")
-    assert f"The query {named} is wrong: " in response.json()["detail"]
+    assert f"The query {name} is invalid: " in response.json()["detail"]
 
 
-def test_model_and_version_choose_who_answers(make_bundle, serve, photo, tmp_path):
+def test_model_and_version_select_the_model(make_bundle, serve, photo, tmp_path):
     models = tmp_path / "models"
     make_bundle(models, "colours", 1, folder=models / "colours/1")
     make_bundle(models, "colours", 2, folder=models / "colours/2")
     make_bundle(models, "french", labels=("rouge", "vert", "bleu"))
 
-    def ask(**params):
+    def classify(**params):
         body = client.post(CLASSIFY, params=params, content=photo("red")).json()
         return body["model"], body["version"], label(body)
 
     with serve(default_model="colours") as client:
-        assert ask() == ("colours", 2, "red")
-        assert ask(version=1) == ("colours", 1, "red")
-        assert ask(model="french") == ("french", 1, "rouge")
-        assert ask(model="french", version=1) == ("french", 1, "rouge")
+        assert classify() == ("colours", 2, "red")
+        assert classify(version=1) == ("colours", 1, "red")
+        assert classify(model="french") == ("french", 1, "rouge")
+        assert classify(model="french", version=1) == ("french", 1, "rouge")
 
 
-@pytest.mark.parametrize("given", ["abc", "a" * 128, "9f.A_b:c/d+e=f-g"])
-def test_a_request_id_is_taken_over(client, photo, given):
-    response = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": given})
-    assert response.headers["x-request-id"] == given
+@pytest.mark.parametrize("request_id", ["abc", "a" * 128, "9f.A_b:c/d+e=f-g"])
+def test_a_valid_request_id_is_kept(client, photo, request_id):
+    response = client.post(CLASSIFY, content=photo("red"), headers={"X-Request-ID": request_id})
+    assert response.headers["x-request-id"] == request_id
 
 
-@pytest.mark.parametrize("given", ["", "a b", "a" * 129, "{}", 'x"y', "ä"])
-def test_a_request_id_that_is_no_plain_one_is_replaced(client, given):
-    response = client.get("/livez", headers={"X-Request-ID": given.encode("latin-1")})
+@pytest.mark.parametrize("request_id", ["", "a b", "a" * 129, "{}", 'x"y', "ä"])
+def test_an_invalid_request_id_is_replaced(client, request_id):
+    response = client.get("/livez", headers={"X-Request-ID": request_id.encode("latin-1")})
     assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
@@ -203,7 +203,7 @@ def test_every_request_has_an_id_of_its_own(client):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_server_timing_tells_the_stages(client, photo, count):
+def test_server_timing_has_the_stages(client, photo, count):
     response = client.post(CLASSIFY, files=files(*[photo("red")] * count))
     parts = dict(part.split(";dur=") for part in response.headers["server-timing"].split(", "))
     assert list(parts) == ["queue", "decode", "resize", "run", "total"]
@@ -211,35 +211,35 @@ def test_server_timing_tells_the_stages(client, photo, count):
     assert float(parts["decode"]) > 0
 
 
-def test_a_client_that_speaks_the_plainest_http_is_answered(client, photo):
-    """As curl --data-binary does: POST with the form's content type."""
+def test_a_post_from_urllib_is_classified(client, photo):
+    """urllib sends a form's content type, as curl --data-binary does."""
     with urllib.request.urlopen(f"{client.base_url}{CLASSIFY}", data=photo("blue")) as response:
         assert label(json.load(response)) == "blue"
 
 
-def test_sixteen_clients_at_once_each_get_their_own_answer(client, photo):
-    def ask(seed):
-        chance = random.Random(seed)
+def test_sixteen_clients_at_once_each_get_their_own_results(client, photo):
+    def classify(seed):
+        rng = random.Random(seed)
         for _ in range(6):
-            wanted = [chance.choice(COLOURS) for _ in range(chance.randint(1, 4))]
+            expected = [rng.choice(COLOURS) for _ in range(rng.randint(1, 4))]
             sent = (
-                {"content": photo(wanted[0])}
-                if len(wanted) == 1
-                else {"files": files(*map(photo, wanted))}
+                {"content": photo(expected[0])}
+                if len(expected) == 1
+                else {"files": files(*map(photo, expected))}
             )
             body = client.post(CLASSIFY, **sent).json()
-            assert [label(r) for r in body.get("results", [body])] == wanted
+            assert [label(r) for r in body.get("results", [body])] == expected
         return True
 
-    with ThreadPoolExecutor(16) as callers:
-        assert all(callers.map(ask, range(16)))
+    with ThreadPoolExecutor(16) as clients:
+        assert all(clients.map(classify, range(16)))
 
 
 @settings(max_examples=15, deadline=None)
 @given(
     colours=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=5),
 )
-def test_a_batched_answer_equals_the_single_answers(client, photo, colours):
+def test_a_batched_result_equals_the_single_result(client, photo, colours):
     photos = [photo(colour, (64, 64)) for colour in colours]
     batch = client.post(CLASSIFY, params={"batch": True}, files=files(*photos)).json()["results"]
     single = [client.post(CLASSIFY, content=data).json() for data in photos]
@@ -247,6 +247,6 @@ def test_a_batched_answer_equals_the_single_answers(client, photo, colours):
 
 
 @pytest.mark.parametrize(("numbers", "is_here"), [(5, True), (200, True), (201, False)])
-def test_only_a_short_answer_is_written_on_the_event_loop(numbers, is_here):
+def test_only_a_short_response_is_written_on_the_event_loop(numbers, is_here):
     thread = asyncio.run(write_response(threading.get_ident, numbers))
     assert (thread == threading.get_ident()) is is_here

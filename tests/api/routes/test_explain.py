@@ -1,4 +1,4 @@
-"""POST /api/v1/explain and /api/v1/activations, over HTTP."""
+"""POST /api/v1/explain and /api/v1/activations."""
 
 import base64
 import io
@@ -21,26 +21,27 @@ def cat(imagenet):
     return (imagenet / "golden/chelsea.jpg").read_bytes()
 
 
-def image_info(answer):
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    return Image.open(io.BytesIO(answer.content))
+def open_png(response):
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    return Image.open(io.BytesIO(response.content))
 
 
-def test_the_map_of_each_label_tells_how_its_probability_comes_about(imagenet_client, cat):
-    told = {
+def test_probabilities_follow_from_the_maps(imagenet_client, cat):
+    expected = {
         p["label"]: p["probability"]
         for p in imagenet_client.post("/api/v1/classify", content=cat).json()["predictions"]
     }
-    found = [
-        imagenet_client.post(EXPLAIN, params={"label": label}, content=cat).json() for label in told
+    explanations = [
+        imagenet_client.post(EXPLAIN, params={"label": label}, content=cat).json()
+        for label in expected
     ]
-    assert {f["label"]: f["probability"] for f in found} == told
-    assert {f["method"] for f in found} == {"class_activation_map"}
-    scores = [(np.mean(f["map"]) + f["bias"]) / f["temperature"] for f in found]
-    # softmax: two probabilities are to each other as the exponentials of their scores
-    for score, one in zip(scores, found, strict=True):
-        wanted = found[0]["probability"] * math.exp(score - scores[0])
-        assert one["probability"] == pytest.approx(wanted, abs=1e-5)
+    assert {f["label"]: f["probability"] for f in explanations} == expected
+    assert {f["method"] for f in explanations} == {"class_activation_map"}
+    scores = [(np.mean(f["map"]) + f["bias"]) / f["temperature"] for f in explanations]
+    # softmax: the ratio of two probabilities is that of the exponentials of their scores
+    for score, explanation in zip(scores, explanations, strict=True):
+        expected_probability = explanations[0]["probability"] * math.exp(score - scores[0])
+        assert explanation["probability"] == pytest.approx(expected_probability, abs=1e-5)
 
 
 def test_without_a_label_the_most_probable_is_explained(imagenet_client, cat):
@@ -68,24 +69,24 @@ def test_without_a_label_the_most_probable_is_explained(imagenet_client, cat):
     "accept",
     ["image/png", "image/*", "image/png, application/json;q=0.5", "image/avif,image/*,*/*"],
 )
-def test_who_prefers_a_picture_gets_the_overlay(imagenet_client, cat, accept):
-    answer = imagenet_client.post(EXPLAIN, content=cat, headers={"Accept": accept})
-    assert image_info(answer).size == (480, 480)
-    assert answer.headers["vary"] == "Accept"
+def test_an_accept_header_that_prefers_a_picture_gets_the_overlay(imagenet_client, cat, accept):
+    response = imagenet_client.post(EXPLAIN, content=cat, headers={"Accept": accept})
+    assert open_png(response).size == (480, 480)
+    assert response.headers["vary"] == "Accept"
 
 
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/json", "application/json, image/png;q=0.5", "text/html", "x;q=y"]
 )
-def test_who_does_not_gets_json(textbook_client, photo, accept):
-    answer = textbook_client.post(EXPLAIN, content=photo("red"), headers={"Accept": accept})
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["label"] == "red"
+def test_any_other_accept_header_gets_json(textbook_client, photo, accept):
+    response = textbook_client.post(EXPLAIN, content=photo("red"), headers={"Accept": accept})
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["label"] == "red"
 
 
-def test_two_labels_have_two_overlays(imagenet_client, cat):
+def test_two_labels_have_different_overlays(imagenet_client, cat):
     overlays = [
-        image_info(
+        open_png(
             imagenet_client.post(EXPLAIN, params={"label": name}, content=cat, headers=PNG)
         ).tobytes()
         for name in ("lynx", "window screen")
@@ -96,14 +97,14 @@ def test_two_labels_have_two_overlays(imagenet_client, cat):
 def test_a_model_without_a_pooled_head_names_occlusion(textbook_client, photo):
     body = textbook_client.post(EXPLAIN, params={"label": "green"}, content=photo("green")).json()
     assert (body["method"], body["bias"], body["temperature"]) == ("occlusion", None, None)
-    assert np.array(body["map"]).min() > 0  # all of it was green
+    assert np.array(body["map"]).min() > 0  # the whole photo is green
 
 
 @pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS])
-def test_one_photo_at_a_time(textbook_client, photo, path):
+def test_a_request_with_two_photos_is_rejected(textbook_client, photo, path):
     two = [("file", ("a.jpg", photo("red"))), ("file", ("b.jpg", photo("red")))]
-    answer = textbook_client.post(path, files=two)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_files")
+    response = textbook_client.post(path, files=two)
+    assert (response.status_code, response.json()["code"]) == (413, "too_many_files")
     assert textbook_client.post(path, files=two[:1]).status_code == 200
 
 
@@ -124,12 +125,10 @@ def test_one_photo_at_a_time(textbook_client, photo, path):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_question_that_has_no_answer_is_refused(
-    textbook_client, photo, path, params, status, code
-):
-    answer = textbook_client.post(path, params=params, content=photo("red"))
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
+def test_an_impossible_request_is_rejected(textbook_client, photo, path, params, status, code):
+    response = textbook_client.post(path, params=params, content=photo("red"))
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS, "/api/v1/embed"])
@@ -141,7 +140,7 @@ def test_a_file_that_is_no_photo_is_a_problem(imagenet_client, path, content, st
 
 
 @pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS, "/api/v1/embed"])
-def test_a_full_queue_is_told_before_the_body_is_read(
+def test_a_full_queue_rejects_before_the_body_is_read(
     make_bundle, textbook, serve, block, connect, path
 ):
     make_bundle(name="textbook", graph=textbook)
@@ -149,8 +148,8 @@ def test_a_full_queue_is_told_before_the_body_is_read(
         blocked.fill()
         raw = connect(client)
         raw.send(f"POST {path} HTTP/1.1", "Content-Length: 1000000")
-        status, headers, body = raw.answer()
-        if path.endswith("embed"):  # which this model can't do, full or not
+        status, headers, body = raw.read_response()
+        if path.endswith("embed"):  # which this model does not support
             assert body["code"] in ("queue_full", "not_in_model")
         else:
             assert (status, body["code"]) == (429, "queue_full")
@@ -158,20 +157,20 @@ def test_a_full_queue_is_told_before_the_body_is_read(
 
 
 def test_all_work_is_done_on_the_engines_threads(textbook_client, photo, block):
-    with block(textbook_client) as blocked, ThreadPoolExecutor(2) as callers:
-        asked = [
-            callers.submit(textbook_client.post, path, content=photo("red"))
+    with block(textbook_client) as blocked, ThreadPoolExecutor(2) as clients:
+        pending = [
+            clients.submit(textbook_client.post, path, content=photo("red"))
             for path in (EXPLAIN, ACTIVATIONS)
         ]
         assert textbook_client.get("/livez").status_code == 200
-        assert not any(one.done() for one in asked)
+        assert not any(future.done() for future in pending)
         blocked.release()
-        assert [one.result().status_code for one in asked] == [200, 200]
+        assert [future.result().status_code for future in pending] == [200, 200]
 
 
 def test_the_maps_of_the_first_layer_with_their_statistics(textbook_client, photo):
-    answer = textbook_client.post(ACTIVATIONS, content=photo("green"))
-    body = answer.json()
+    response = textbook_client.post(ACTIVATIONS, content=photo("green"))
+    body = response.json()
     assert (body["layer"], body["op"], body["shape"]) == ("conv1", "Relu", [6, 28, 28])
     assert [c["channel"] for c in body["channels"]] == list(range(6))
     green = body["channels"][1]
@@ -183,9 +182,9 @@ def test_the_maps_of_the_first_layer_with_their_statistics(textbook_client, phot
     grid, picture = body["grid"], Image.open(io.BytesIO(base64.b64decode(body["png"])))
     width = grid["gap"] + grid["columns"] * (grid["tile_width"] + grid["gap"])
     assert picture.size[0] == width
-    shown = image_info(textbook_client.post(ACTIVATIONS, content=photo("green"), headers=PNG))
+    shown = open_png(textbook_client.post(ACTIVATIONS, content=photo("green"), headers=PNG))
     assert shown.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
-    timing = answer.headers["server-timing"]
+    timing = response.headers["server-timing"]
     assert [part.split(";")[0] for part in timing.split(", ")] == [
         "queue",
         "decode",
@@ -195,7 +194,7 @@ def test_the_maps_of_the_first_layer_with_their_statistics(textbook_client, phot
     ]
 
 
-def test_top_and_values(textbook_client, photo):
+def test_top_limits_the_maps_and_values_adds_their_numbers(textbook_client, photo):
     params = {"layer": "conv2", "top": 2, "values": True}
     body = textbook_client.post(ACTIVATIONS, params=params, content=photo("blue")).json()
     values = np.array(body["values"])
@@ -207,17 +206,17 @@ def test_top_and_values(textbook_client, photo):
     assert values[0, row, column] == body["channels"][0]["max"]
 
 
-def test_a_vector_comes_with_its_numbers(textbook_client, photo):
+def test_a_vector_always_has_its_values(textbook_client, photo):
     body = textbook_client.post(
         ACTIVATIONS, params={"layer": "probabilities"}, content=photo("red")
     ).json()
-    told = textbook_client.post("/api/v1/classify", content=photo("red")).json()["predictions"]
+    expected = textbook_client.post("/api/v1/classify", content=photo("red")).json()["predictions"]
     assert body["shape"] == [3]
-    assert max(body["values"]) == pytest.approx(told[0]["probability"], abs=1e-5)
+    assert max(body["values"]) == pytest.approx(expected[0]["probability"], abs=1e-5)
     assert body["channels"][0]["strongest"] is None
 
 
-def test_a_kernel_in_the_query_and_as_a_field_give_the_same_map(textbook_client, imagenet):
+def test_a_kernel_in_the_query_and_as_a_field_gives_the_same_map(textbook_client, imagenet):
     coffee = (imagenet / "golden/coffee.jpg").read_bytes()
     text = json.dumps(SOBEL)
     queried = textbook_client.post(ACTIVATIONS, params={"kernel": text}, content=coffee).json()
@@ -234,7 +233,7 @@ def test_a_kernel_in_the_query_and_as_a_field_give_the_same_map(textbook_client,
     assert numbers[0][row][column] == posted["channels"][0]["max"]
 
 
-def test_a_kernel_that_comes_twice_is_refused_and_an_empty_field_is_none(textbook_client, photo):
+def test_a_kernel_sent_twice_is_rejected_and_an_empty_field_is_ignored(textbook_client, photo):
     file = {"file": ("a.jpg", photo("red"))}
     twice = textbook_client.post(
         ACTIVATIONS, params={"kernel": "[[1]]"}, data={"kernel": "[[1]]"}, files=file
@@ -245,20 +244,20 @@ def test_a_kernel_that_comes_twice_is_refused_and_an_empty_field_is_none(textboo
 
 
 def test_the_canvas_is_a_layer_too(textbook_client, photo):
-    answer = textbook_client.post(
+    response = textbook_client.post(
         ACTIVATIONS, params={"layer": "canvas"}, content=photo((10, 20, 30)), headers=PNG
     )
-    assert image_info(answer).getpixel((5, 5)) == pytest.approx((10, 20, 30), abs=2)
+    assert open_png(response).getpixel((5, 5)) == pytest.approx((10, 20, 30), abs=2)
 
 
-def test_they_are_counted_and_logged_like_other_answers(textbook_client, photo):
+def test_explanations_are_counted_like_classifications(textbook_client, photo):
     textbook_client.post(EXPLAIN, content=photo("red"))
     text = textbook_client.get("/metrics").text
     assert 'route="/api/v1/explain"' in text
     assert 'hubel_images_total{model="textbook",version="1"}' in text
 
 
-def test_nothing_is_held_of_a_model_that_was_unloaded(make_bundle, textbook, serve, photo, until):
+def test_the_inspector_releases_an_unloaded_model(make_bundle, textbook, serve, photo, until):
     make_bundle(name="textbook", graph=textbook)
     boss = {"Authorization": "Bearer boss"}
     with serve(admin_key="boss") as client:

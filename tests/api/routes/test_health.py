@@ -13,12 +13,12 @@ CLASSIFY = "/api/v1/classify"
 
 
 def samples(client):
-    """(name, labels) -> value, as Prometheus reads them."""
-    answer = client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=")
+    """Return (name, labels) -> value, as Prometheus reads them."""
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -30,14 +30,14 @@ def fresh(make_bundle, serve):
         yield client
 
 
-def test_a_living_process_says_so(client):
+def test_a_running_process_is_alive(client):
     assert client.get("/livez").json() == {"status": "alive"}
 
 
-def test_a_ready_service_tells_what_serves(client):
-    answer = client.get("/readyz")
-    body = answer.json()
-    assert answer.status_code == 200
+def test_a_ready_service_lists_its_models(client):
+    response = client.get("/readyz")
+    body = response.json()
+    assert response.status_code == 200
     assert (body["status"], body["default"], body["device"]) == ("ready", "colours", "cpu")
     assert [(m["name"], m["state"]) for m in body["models"]] == [("colours", "ready")]
 
@@ -46,17 +46,17 @@ def test_a_service_whose_default_model_is_refused_is_not_ready_but_alive(make_bu
     folder = make_bundle().folder
     (folder / "model.onnx").write_bytes(b"changed")
     with serve() as client:
-        answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
-        assert "model.onnx has 7 bytes" in answer.json()["models"][0]["reason"]
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()["status"]) == (503, "not ready")
+        assert "model.onnx has 7 bytes" in response.json()["models"][0]["reason"]
         assert client.get("/livez").status_code == 200
 
 
 def test_a_service_without_any_model_is_not_ready(serve, tmp_path):
     (tmp_path / "models").mkdir()
     with serve() as client:
-        answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["models"]) == (503, [])
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()["models"]) == (503, [])
 
 
 def test_a_refused_model_beside_the_default_does_not_matter(make_bundle, serve, tmp_path):
@@ -67,14 +67,14 @@ def test_a_refused_model_beside_the_default_does_not_matter(make_bundle, serve, 
         assert client.get("/readyz").status_code == 200
 
 
-def test_a_draining_service_is_not_ready_and_ends_its_connections(fresh, photo):
+def test_a_draining_service_is_not_ready_and_closes_its_connections(fresh, photo):
     assert "connection" not in fresh.get("/readyz").headers
     fresh.app.state.service.lifecycle.draining = True
-    answer = fresh.get("/readyz")
-    assert (answer.status_code, answer.json()["status"]) == (503, "draining")
-    answered = fresh.post(CLASSIFY, content=photo("red"))
-    assert answered.status_code == 200
-    assert answered.headers["connection"] == "close"
+    response = fresh.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    response = fresh.post(CLASSIFY, content=photo("red"))
+    assert response.status_code == 200
+    assert response.headers["connection"] == "close"
 
 
 def test_requests_are_counted_by_route_and_status(fresh, photo):
@@ -107,7 +107,7 @@ def test_images_and_their_stages_are_counted(fresh, photo):
     assert counted["hubel_rejections_total", "not_an_image"] == 1
 
 
-def test_the_queue_is_shown(fresh, block):
+def test_the_queue_is_in_the_metrics(fresh, block):
     with block(fresh) as held:
         before = samples(fresh)
         held.engine.submit(*[lambda queue_s: None] * 3)
@@ -118,14 +118,14 @@ def test_the_queue_is_shown(fresh, block):
     assert counted[("hubel_held_bytes",)] == 0
 
 
-def test_a_refused_request_is_counted(fresh, photo, block):
+def test_a_rejected_request_is_counted(fresh, photo, block):
     with block(fresh) as held:
         held.fill()
         assert fresh.post(CLASSIFY, content=photo("red")).status_code == 429
         assert samples(fresh)["hubel_rejections_total", "queue_full"] == 1
 
 
-def test_models_that_cannot_be_read_are_said_before_anything_starts(tmp_path, monkeypatch):
+def test_an_unreadable_models_folder_is_an_error_before_the_start(tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied")
 
@@ -134,7 +134,7 @@ def test_models_that_cannot_be_read_are_said_before_anything_starts(tmp_path, mo
         create_service(Settings(models=tmp_path))
 
 
-def test_the_device_is_shown_and_why_it_is_not_another(make_bundle, serve, caplog):
+def test_the_device_and_the_reason_for_a_fallback_are_shown(make_bundle, serve, caplog):
     caplog.set_level("INFO")
     make_bundle()
     with serve(device="auto") as client:
@@ -144,7 +144,7 @@ def test_the_device_is_shown_and_why_it_is_not_another(make_bundle, serve, caplo
     assert note in caplog.messages
 
 
-def test_models_are_shown_ready_or_not(make_bundle, serve, tmp_path):
+def test_the_readiness_of_models_is_in_the_metrics(make_bundle, serve, tmp_path):
     make_bundle()
     other = make_bundle(tmp_path / "models", "other").folder
     (other / "model.onnx").write_bytes(b"changed")
@@ -154,16 +154,16 @@ def test_models_are_shown_ready_or_not(make_bundle, serve, tmp_path):
     assert counted[("hubel_model_ready", *sorted(("other", "1", "")))] == 0
 
 
-def test_the_process_is_shown(client):
+def test_the_process_is_in_the_metrics(client):
     assert samples(client)[("process_resident_memory_bytes",)] > 0
 
 
-def test_a_default_model_that_is_not_there_is_told_with_the_reason(make_bundle, serve, caplog):
+def test_a_missing_default_model_is_reported_with_the_reason(make_bundle, serve, caplog):
     make_bundle()
     with serve(default_model="typo") as client:
-        answer = client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["status"] == "not ready"
-    assert "no model 'typo'" in answer.json()["reason"]
-    assert int(answer.headers["retry-after"]) >= 1
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["status"] == "not ready"
+    assert "no model 'typo'" in response.json()["reason"]
+    assert int(response.headers["retry-after"]) >= 1
     assert "get 503: There is no model 'typo'" in caplog.text

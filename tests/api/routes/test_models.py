@@ -1,11 +1,11 @@
-"""What is served, what was refused, and reloading."""
+"""The list of models, their details, and reloads."""
 
 import pytest
 
 BOSS = {"X-API-Key": "boss"}
 
 
-def test_models_are_listed_with_what_serves(make_bundle, serve, tmp_path):
+def test_models_are_listed_with_precision_and_notes(make_bundle, serve, tmp_path):
     make_bundle(int8_sharpness=8.0)
     make_bundle(tmp_path / "models", "poor", int8_sharpness=1.0)
     with serve(default_model="colours") as client:
@@ -37,8 +37,8 @@ def test_a_refused_model_is_listed_with_its_reason(make_bundle, serve):
         assert (model["state"], model["precision"], model["labels"]) == ("refused", None, None)
         assert (model["version"], model["default"]) == (1, True)
         assert "model.onnx has 7 bytes" in model["reason"]
-        answer = client.get("/api/v1/models/colours")
-        assert (answer.status_code, answer.json()["code"]) == (503, "model_not_ready")
+        response = client.get("/api/v1/models/colours")
+        assert (response.status_code, response.json()["code"]) == (503, "model_not_ready")
 
 
 def test_a_model_is_described_with_labels_input_and_origin(client):
@@ -62,7 +62,7 @@ def test_a_model_is_described_with_labels_input_and_origin(client):
         ("/api/v1/models/..%2F..%2Fetc", 404),
     ],
 )
-def test_a_model_or_version_that_is_not_there(client, path, status):
+def test_a_missing_model_or_version_is_rejected(client, path, status):
     assert client.get(path).status_code == status
 
 
@@ -71,18 +71,18 @@ def test_a_reload_brings_a_new_version_into_service(make_bundle, serve, photo, t
     with serve(admin_key="boss") as client:
         make_bundle(version=2, folder=tmp_path / "models/colours/2")
         assert client.post("/api/v1/classify", content=photo("red")).json()["version"] == 1
-        answer = client.post("/api/v1/models/colours/reload", headers=BOSS)
-        assert answer.status_code == 200
-        assert [m["version"] for m in answer.json()["models"]] == [2, 1]
+        response = client.post("/api/v1/models/colours/reload", headers=BOSS)
+        assert response.status_code == 200
+        assert [m["version"] for m in response.json()["models"]] == [2, 1]
         assert client.post("/api/v1/classify", content=photo("red")).json()["version"] == 2
 
 
-def test_a_broken_reload_leaves_the_old_one_serving(make_bundle, serve, photo):
+def test_a_failed_reload_leaves_the_old_model_serving(make_bundle, serve, photo):
     folder = make_bundle().folder
     with serve(admin_key="boss") as client:
         (folder / "bundle.json").write_text("{")
-        answer = client.post("/api/v1/models/colours/reload", headers=BOSS)
-        assert answer.status_code == 409
+        response = client.post("/api/v1/models/colours/reload", headers=BOSS)
+        assert response.status_code == 409
         body = client.post("/api/v1/classify", content=photo("red")).json()
         assert body["predictions"][0]["label"] == "red"
         (model,) = client.get("/api/v1/models").json()["models"]
@@ -91,8 +91,8 @@ def test_a_broken_reload_leaves_the_old_one_serving(make_bundle, serve, photo):
         assert client.get("/readyz").status_code == 200
 
 
-def test_a_reload_of_an_unknown_model(make_bundle, serve):
+def test_a_reload_of_an_unknown_model_is_a_problem(make_bundle, serve):
     make_bundle()
     with serve(admin_key="boss") as client:
-        answer = client.post("/api/v1/models/wasps/reload", headers=BOSS)
-    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
+        response = client.post("/api/v1/models/wasps/reload", headers=BOSS)
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_model")

@@ -1,27 +1,22 @@
-"""An answer that is bytes already: what is slow to write is written on the engine's threads."""
+"""A response that is rendered to bytes on the engine's threads, because rendering is slow."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from app import errors
 from app.api.problems import responses
-from app.api.schemas.classification import Image
+from app.api.schemas.classification import DECIMALS, Image
 from app.runtime.classifier import Stages
 from app.runtime.inspection import PreparedPhoto
 from app.runtime.loaded_model import Model
 
 JSON, PNG = "application/json", "image/png"
-DECIMALS = 6
-"""Of a number in an answer; a float32 has hardly more."""
 
-ModelName = Annotated[str | None, Query(description="A model's name; unset: the default.")]
-Version = Annotated[int | None, Query(ge=1, description="Unset: the highest.")]
-
-PHOTO_ERRORS = (
+INSPECTION_ERRORS = (
     errors.NotAnImage,
     errors.BadParameter,
     errors.UnknownModel,
@@ -36,12 +31,12 @@ PHOTO_ERRORS = (
     errors.ModelNotReady,
     errors.DeadlinePassed,
 )
-"""What a question about the inside, with a photo, may be answered with."""
+"""The errors of embed, explain and activations."""
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedResponse:
-    """One photo, answered."""
+    """The response for one photo, with what metrics and log need."""
 
     model: str
     version: int
@@ -50,19 +45,19 @@ class RenderedResponse:
     media_type: str
 
     def response(self) -> Response:
-        """As an answer of its own; what it is depends on what was asked for."""
+        """Return the HTTP response; its media type depends on the Accept header."""
         return Response(self.body, media_type=self.media_type, headers={"Vary": "Accept"})
 
 
 def render_response(
     model: Model, stages: Stages, body: bytes, media_type: str = JSON
 ) -> RenderedResponse:
-    """`body`, with whose answer it is."""
+    """Return `body` with the model that it comes from."""
     return RenderedResponse(model.name, model.version, stages, body, media_type)
 
 
 def image_info(prepared: PreparedPhoto) -> Image:
-    """What was found in the file."""
+    """Return the format and size of a photo's file."""
     picture = prepared.picture
     return Image(format=picture.format, width=picture.width, height=picture.height)
 
@@ -70,7 +65,7 @@ def image_info(prepared: PreparedPhoto) -> Image:
 def response_docs(
     schema: str, example: dict[str, Any], picture: str
 ) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of answers that are a `schema`, or `picture` as PNG."""
+    """Return the OpenAPI description of responses that are a `schema`, or `picture` as PNG."""
     return {
         200: {
             "description": f"`{schema}`; with `Accept: image/png`, {picture}.",
@@ -82,37 +77,37 @@ def response_docs(
                 PNG: {"schema": {"type": "string", "format": "binary"}},
             },
         },
-        **responses(*PHOTO_ERRORS),
+        **responses(*INSPECTION_ERRORS),
     }
 
 
-def single_response(outcome: RenderedResponse | BaseException) -> Response:
-    """The answer to a question about one photo.
+def single_response(result: RenderedResponse | BaseException) -> Response:
+    """Return the HTTP response for a request with one photo.
 
     Raises:
-        HubelError: what became of it instead.
+        HubelError: the photo failed; `result` is its error.
     """
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome.response()
+    if isinstance(result, BaseException):
+        raise result
+    return result.response()
 
 
 def rounded_for_json(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Numbers as an answer writes them."""
+    """Round `values` to the decimal places of responses."""
     return values.astype(np.float64).round(DECIMALS)
 
 
-def wants_png(request: Request) -> bool:
-    """Whether the Accept header prefers a picture; JSON is what is given without a wish."""
-    picture = json = 0.0
-    for part in request.headers.get("accept", "").split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+def prefers_png(request: Request) -> bool:
+    """Return whether the Accept header prefers a picture to JSON."""
+    png_weight = json_weight = 0.0
+    for media_range in request.headers.get("accept", "").split(","):
+        media_type, *parameters = (part.strip().lower() for part in media_range.split(";"))
         weight = next((_number(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
-        if kind in (PNG, "image/*"):
-            picture = max(picture, weight)
-        elif kind in (JSON, "application/*"):
-            json = max(json, weight)
-    return picture > json
+        if media_type in (PNG, "image/*"):
+            png_weight = max(png_weight, weight)
+        elif media_type in (JSON, "application/*"):
+            json_weight = max(json_weight, weight)
+    return png_weight > json_weight
 
 
 def _number(text: str) -> float:

@@ -1,0 +1,11 @@
+"""The query parameters that several routes share."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+ModelName = Annotated[str | None, Query(description="Model name. Unset: the default model.")]
+Version = Annotated[
+    int | None, Query(ge=1, description="Model version. Unset: the highest version.")
+]
+AlwaysBatch = Annotated[bool, Query(description="Return a batch for one image too.")]

@@ -1,0 +1,173 @@
+"""The responses about models: /api/v1/models and below, and /readyz."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas.classification import DECIMALS
+from app.api.schemas.inspection import GridLayout
+from app.runtime.catalogue import Entry
+from app.runtime.inspection import Filters, Grid, ModelStructure
+from app.runtime.loaded_model import Model
+from app.runtime.registry import Registry
+
+REPORT = "report/index.html"
+"""The training report's page, relative to the bundle."""
+
+
+class ModelSummary(BaseModel):
+    """One version of a model."""
+
+    name: str
+    version: Annotated[
+        int | None, Field(description="Model version. null if bundle.json can't be read.")
+    ]
+    state: Literal["ready", "unloaded", "refused"]
+    default: Annotated[
+        bool, Field(description="Whether requests that name no model get this model.")
+    ]
+    serving: Annotated[
+        bool, Field(description="Whether requests that name no version get this version.")
+    ]
+    precision: Annotated[str | None, Field(description="Precision in use: fp32 or int8.")]
+    device: str | None
+    labels: Annotated[int | None, Field(description="Number of labels.")]
+    reason: Annotated[
+        str | None, Field(description="Reason why the folder's present content is refused.")
+    ]
+    notes: Annotated[list[str], Field(description="Notes for operators.")]
+    report: Annotated[bool, Field(description="Whether the bundle has a training report.")]
+
+
+class ModelList(BaseModel):
+    """All models, including those that were refused."""
+
+    default: str
+    models: list[ModelSummary]
+
+
+class Readiness(BaseModel):
+    """The readiness of the service for requests."""
+
+    status: Literal["ready", "not ready", "draining"]
+    reason: Annotated[str | None, Field(description="Reason why the service is not ready.")]
+    device: str
+    device_note: str | None
+    default: str
+    models: list[ModelSummary]
+
+
+class LayerInfo(BaseModel):
+    """A layer of a model."""
+
+    name: str
+    op: Annotated[str, Field(description="ONNX operator that computes the layer.")]
+    shape: Annotated[
+        list[int], Field(description="Channels, height and width; for a vector, its length.")
+    ]
+
+
+class FiltersInfo(BaseModel):
+    """A description of the picture filters.png."""
+
+    layer: Annotated[str, Field(description="Convolution that the filters belong to.")]
+    shape: Annotated[list[int], Field(description="Filters, colours, rows and columns.")]
+    largest: Annotated[
+        float,
+        Field(
+            description="Weight that is drawn brightest. Its negative is drawn darkest, and 0 is "
+            "grey. The scale between is a cube root, the same for all filters."
+        ),
+    ]
+    grid: GridLayout
+
+
+class ModelDetails(ModelSummary):
+    """One version of a model with its labels, layers and metrics."""
+
+    label_names: list[str]
+    label_ids: list[str | None]
+    input: dict[str, Any]
+    metrics: dict[str, Any]
+    calibration: dict[str, Any] | None
+    training: dict[str, Any]
+    layers: Annotated[
+        list[LayerInfo], Field(description="Layers in order, from the pixels to the probabilities.")
+    ]
+    first_layer: Annotated[
+        str | None, Field(description="Output of the first convolution after its nonlinearity.")
+    ]
+    filters: Annotated[
+        FiltersInfo | None,
+        Field(
+            description="Description of filters.png. null if the first layer's filters can't be "
+            "drawn."
+        ),
+    ]
+    explained_by: Annotated[
+        Literal["class_activation_map", "occlusion"],
+        Field(description="Method that /explain uses."),
+    ]
+    embedding: Annotated[bool, Field(description="Whether the model supports /embed.")]
+
+
+def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
+    """Return the summary of one registered model."""
+    model = entry.model
+    return ModelSummary(
+        name=entry.name,
+        version=entry.version,
+        state=entry.state,
+        default=entry.name == registry.default,
+        serving=registry.serves(entry),
+        precision=model.session.precision if model else None,
+        device=model.session.device if model else None,
+        labels=len(model.manifest.labels) if model else None,
+        reason=entry.reason,
+        notes=list(model.notes) if model else [],
+        report=model is not None and REPORT in model.manifest.files,
+    )
+
+
+def list_of(registry: Registry) -> ModelList:
+    """Return the summaries of all registered models."""
+    return ModelList(
+        default=registry.default,
+        models=[summary_of(entry, registry) for entry in registry.entries],
+    )
+
+
+def details_of(
+    entry: Entry, model: Model, registry: Registry, structure: ModelStructure
+) -> ModelDetails:
+    """Return the details of one model that is ready."""
+    manifest = model.manifest
+    metadata = manifest.model_dump(
+        mode="json", include={"input", "metrics", "calibration", "training"}
+    )
+    return ModelDetails(
+        **summary_of(entry, registry).model_dump(),
+        **metadata,
+        label_names=[label.name for label in manifest.labels],
+        label_ids=[label.id for label in manifest.labels],
+        layers=[
+            LayerInfo(name=layer.name, op=layer.op, shape=list(layer.shape))
+            for layer in structure.layers
+        ],
+        first_layer=structure.first.name if structure.first else None,
+        filters=_filters_of(structure.filters) if structure.filters else None,
+        explained_by="class_activation_map" if structure.head else "occlusion",
+        embedding="embedding" in model.session.outputs,
+    )
+
+
+def _filters_of(filters: Filters) -> FiltersInfo:
+    """Return the description of the first layer's filters and their picture."""
+    count, _, height, width = filters.weights.shape
+    return FiltersInfo(
+        layer=filters.layer,
+        shape=list(filters.weights.shape),
+        largest=round(filters.largest, DECIMALS),
+        grid=GridLayout(**asdict(Grid.of(count, height, width))),
+    )
