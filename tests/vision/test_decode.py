@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.errors import UnsupportedFormat
 from app.vision import CANVAS, decode
 
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
@@ -289,42 +290,30 @@ def test_32_bit_bmp(pixels, limits, opacity):
     assert furthest(canvas, over_white(pixels.astype(np.float64), shown)) <= 1
 
 
-def rle_rows(index: np.ndarray, nibbles: bool) -> bytes:
-    """Each row as one literal, then runs of one pixel, from the bottom."""
-    body = b""
-    for row in index[::-1].tolist():
-        literal, rest = row[:255], row[255:]
-        packed = bytes(literal)
-        if nibbles:
-            pairs = zip(literal[::2], [*literal[1::2], 0], strict=True)
-            packed = bytes(high << 4 | low for high, low in pairs)
-        body += bytes((0, 255)) + packed + b"\0" * (len(packed) % 2)
-        runs = np.flatnonzero(np.diff(rest)) + 1
-        for start, end in zip([0, *runs], [*runs, len(rest)], strict=True):
-            value = rest[start]
-            body += bytes((end - start, value << 4 | value if nibbles else value))
-        body += b"\0\0"
-    return body + b"\0\1"
+@pytest.mark.parametrize("top_down", [False, True], ids=["bottom-up", "top-down"])
+@pytest.mark.parametrize(("bits", "compression"), [(8, 1), (4, 2)], ids=["rle8", "rle4"])
+def test_a_run_length_encoded_bmp_is_not_read(limits, bits, compression, top_down):
+    palette = bytes(4 * 2**bits)
+    row = b"\xff\1\xe1\1\0\0"  # 255 + 225 pixels of colour 1, then the end of the row
+    body = row * CANVAS + b"\0\1"
+    data = bmp(body, bits, compression, tables=palette, top_down=top_down)
+    with pytest.raises(UnsupportedFormat) as caught:
+        decode(data, limits)
+    assert caught.value.message == (
+        "This BMP is run-length encoded, which is not read. Save it without compression, or as PNG."
+    )
 
 
-@pytest.mark.parametrize("nibbles", [False, True], ids=["rle8", "rle4"])
-def test_run_length_bmp(limits, nibbles):
-    count = 16 if nibbles else 256
-    rng = np.random.default_rng(7)
-    palette = rng.integers(0, 256, (count, 4), dtype=np.uint8)
-    index = rng.integers(0, count, (CANVAS, CANVAS)) // 3
-    body = rle_rows(index, nibbles)
-    data = bmp(body, 4 if nibbles else 8, 2 if nibbles else 1, tables=palette.tobytes())
-    assert np.array_equal(decode(data, limits).canvas, palette[index][..., 2::-1])
-
-
-def test_run_length_bmp_that_jumps(limits):
-    palette = np.array([[0, 0, 0, 0], [10, 20, 30, 0]], np.uint8)
-    body = b"\0\2\x05\x02" + b"\x03\1" + b"\0\0" + b"\0\0" + b"\xff\1\xff\1\0\0" + b"\0\1"
-    expected = np.zeros((CANVAS, CANVAS, 3), np.uint8)
-    expected[CANVAS - 3, 5:8] = expected[CANVAS - 5] = (30, 20, 10)
-    canvas = decode(bmp(body, 8, 1, tables=palette.tobytes()), limits).canvas
-    assert np.array_equal(canvas, expected)
+def test_a_bmp_with_the_header_of_os2_is_read(limits):
+    # Its 12 bytes state no compression: the palette's bytes stand where other headers have it.
+    palette = np.zeros((256, 3), np.uint8)  # B, G, R
+    palette[1] = (9, 1, 0)
+    rows = np.ones((CANVAS, CANVAS), np.uint8)
+    start = b"BM" + struct.pack("<IHHI", 26 + palette.size + rows.size, 0, 0, 26 + palette.size)
+    info = struct.pack("<IHHHH", 12, CANVAS, CANVAS, 1, 8)
+    data = start + info + palette.tobytes() + rows.tobytes()
+    assert data[30:34] == struct.pack("<I", 1)
+    assert np.array_equal(np.unique(decode(data, limits).canvas), [0, 1, 9])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.errors import BrokenImage
+from app.errors import BrokenImage, UnsupportedFormat
 from app.vision import Limits, decode
 from app.vision.decode_budget import SMALL_BYTES, Budget, Turn
 from app.vision.formats import jpeg_markers
@@ -186,6 +186,32 @@ def test_a_comment_of_countless_blocks_is_refused_and_others_are_left_out():
         decode(gif(b"\x01x" * 100_001), LIMITS)
     canvas = decode(gif(b"\x01x" * 100), LIMITS).canvas
     assert (canvas == 255).all()  # its transparency, told behind the comment, still counts
+
+
+def run_length_bmp(width: int, height: int, bits: int, compression: int, body: bytes) -> bytes:
+    palette = bytes(4 * 2**bits)
+    offset = 14 + 40 + len(palette)
+    start = b"BM" + struct.pack("<IHHI", offset + len(body), 0, 0, offset)
+    info = struct.pack("<IiiHHII", 40, width, height, 1, bits, compression, len(body))
+    return start + info + struct.pack("<iiII", 0, 0, 2**bits, 0) + palette + body
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(8, 1), (4, 2)], ids=["rle8", "rle4"])
+@pytest.mark.parametrize(
+    ("width", "height", "body"),
+    [
+        (1, 50_000_000, b"\0\1"),
+        (7000, 7000, b"\0\2\xff\xff" * 7000),
+        (50_000, 50_000, b"\0\1"),
+    ],
+    ids=["one column", "jumps", "beyond the pixel limit"],
+)
+def test_a_run_length_encoded_bmp_is_refused_by_its_header(
+    monkeypatch, width, height, body, bits, compression
+):
+    monkeypatch.setattr("app.vision.formats.bmp.BmpImageFile", None)  # no decoder is called
+    with pytest.raises(UnsupportedFormat, match="run-length encoded"):
+        decode(run_length_bmp(width, height, bits, compression, body), LIMITS)
 
 
 def test_big_pictures_take_turns_and_small_ones_never_wait():
