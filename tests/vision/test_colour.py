@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from app.bundle import InputSpec
 from app.vision import CANVAS, decode, resize
-from app.vision.icc_profile import MAX_PROFILE_BYTES, transform
+from app.vision.icc_profile import MAX_PROFILE_BYTES, srgb_transform
 
 # Primaries as columns, X Y Z adapted to D50 (Bradford), from the profiles' own specifications.
 SRGB = np.array(
@@ -127,7 +127,7 @@ def test_wide_colours_come_to_srgb(image, encode, limits, icc, meaning):
 def test_srgb_profiles_leave_pixels_untouched(image, encode, limits, format, icc):
     data = encode(image, format, icc_profile=icc)
     assert np.array_equal(decode(data, limits).canvas, decode(encode(image, format), limits).canvas)
-    assert transform(icc, "RGB") is None
+    assert srgb_transform(icc, "RGB") is None
 
 
 @pytest.mark.parametrize("size", [(CANVAS, CANVAS), (640, 480), (700, 500), (2400, 1800)], ids=str)
@@ -290,4 +290,4 @@ def test_threads_share_transforms(scene, encode, limits):
 def test_transforms_are_kept(image, encode, limits):
     data = encode(image, "PNG", icc_profile=P3)
     decode(data, limits)
-    assert transform(P3, "RGB") is transform(bytes(bytearray(P3)), "RGB")
+    assert srgb_transform(P3, "RGB") is srgb_transform(bytes(bytearray(P3)), "RGB")

@@ -125,7 +125,7 @@ def test_a_run_of_padding_is_gone_over_once(filling):
     ids=["scans", "many scans", "segments", "exif segments"],
 )
 def test_a_jpeg_that_would_keep_the_decoder_busy_is_refused_by_its_layout(data, monkeypatch):
-    monkeypatch.setattr("app.vision.formats.jpeg._File", None)  # no decoder is asked
+    monkeypatch.setattr("app.vision.formats.jpeg._JpegFile", None)  # no decoder is asked
     with pytest.raises(BrokenImage, match="more than any camera or program writes"):
         decode(data, LIMITS)
 
@@ -158,7 +158,7 @@ def test_a_cut_jpeg_is_left_to_the_decoder():
 
 def test_of_many_profiles_in_a_png_one_is_unpacked(monkeypatch):
     unpacked = []
-    monkeypatch.setattr("app.vision.formats.png._profile", unpacked.append)
+    monkeypatch.setattr("app.vision.formats.png._inflate_profile", unpacked.append)
     decode(png(chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1000))) * 50), LIMITS)
     assert len(unpacked) == 1
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from app.vision import CANVAS, decode
-from app.vision.formats.exif import orientation
+from app.vision.formats.exif import read_orientation
 
 # What a camera does to the upright picture, by the orientation that it then writes.
 STORED = {
@@ -63,7 +63,7 @@ def test_all_eight_orientations_of_a_photo_give_nearly_the_same_canvas(
 @pytest.mark.parametrize("value", range(1, 9))
 @pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"], ids=["bare", "prefixed"])
 def test_reads_the_orientation(prefix, value, order):
-    assert orientation(prefix + tiff(value, order)) == value
+    assert read_orientation(prefix + tiff(value, order)) == value
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_reads_the_orientation(prefix, value, order):
     ],
 )
 def test_missing_or_broken_exif_means_upright(exif):
-    assert orientation(exif) == 1
+    assert read_orientation(exif) == 1
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\xff", b"Exif\0\0" + tiff(6)[:14]])

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.vision import CANVAS, Picture, decode, resize
-from app.vision.fused_resize.banded import blocks, multiply, plan
-from app.vision.fused_resize.filter_weights import after, taps
+from app.vision.fused_resize.banded_matrix import banded_matrix
+from app.vision.fused_resize.filter_weights import compose, filter_weights
+from app.vision.fused_resize.resize_plan import apply_plan, plan_resize
 
 RESAMPLES = ("box", "bilinear", "bicubic", "lanczos")
 
@@ -74,7 +75,7 @@ def test_weighs_as_pillow_does(inputs, edges, outputs, resample):
     image = Image.fromarray(values)
     box = (low, 0, high, 1)
     expected = image.resize((outputs, 1), Image.Resampling[resample.upper()], box)
-    given = matrix(taps(inputs, low, high, outputs, resample), inputs) @ values[0]
+    given = matrix(filter_weights(inputs, low, high, outputs, resample), inputs) @ values[0]
     assert np.abs(given - np.asarray(expected)[0]).max() < 1e-3
 
 
@@ -85,16 +86,16 @@ def test_weighs_as_pillow_does(inputs, edges, outputs, resample):
     resamples=st.tuples(st.sampled_from(RESAMPLES), st.sampled_from(RESAMPLES)),
 )
 def test_two_resizes_are_the_product_of_their_matrices(inputs, between, outputs, resamples):
-    first = taps(inputs, 0, inputs, between, resamples[0])
-    second = taps(between, between / 8, between * 7 / 8, outputs, resamples[1])
+    first = filter_weights(inputs, 0, inputs, between, resamples[0])
+    second = filter_weights(between, between / 8, between * 7 / 8, outputs, resamples[1])
     expected = matrix(second, between) @ matrix(first, inputs)
-    assert np.allclose(matrix(after(second, first), inputs), expected, atol=1e-12)
+    assert np.allclose(matrix(compose(first, second), inputs), expected, atol=1e-12)
 
 
 @given(inputs=st.integers(1, 2000), outputs=st.integers(1, 480))
 def test_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
-    found = taps(inputs, 0, inputs, outputs, "bicubic")
-    cut = blocks(found)
+    weights = filter_weights(inputs, 0, inputs, outputs, "bicubic")
+    cut = banded_matrix(weights)
     count, height, span = cut.weights.shape
     whole = np.zeros((count * height, cut.high - cut.low))
     for index, block in enumerate(cut.weights):
@@ -102,7 +103,7 @@ def test_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
         whole[index * height : (index + 1) * height, left : left + span] = block
     assert not whole[outputs:].any()
     inside = whole[:outputs, max(-cut.low, 0) :][:, : inputs - max(cut.low, 0)]
-    expected = matrix(found, inputs)[:, max(cut.low, 0) : cut.high]
+    expected = matrix(weights, inputs)[:, max(cut.low, 0) : cut.high]
     assert np.allclose(inside, expected, atol=1e-7)
     assert np.isclose(whole.sum(), outputs)
 
@@ -151,7 +152,9 @@ def test_a_plain_picture_stays_plain(colour):
 
 def test_what_is_read_past_an_edge_is_not_what_memory_held(monkeypatch):
     image = Image.fromarray(noise(61, 45))
-    way = plan(taps(45, 0, 45, 30, "lanczos"), taps(61, 8, 53, 30, "lanczos"))
-    expected = multiply(image, way)
+    plan = plan_resize(
+        filter_weights(45, 0, 45, 30, "lanczos"), filter_weights(61, 8, 53, 30, "lanczos")
+    )
+    expected = apply_plan(plan, image)
     monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
-    assert np.array_equal(multiply(image, way), expected)
+    assert np.array_equal(apply_plan(plan, image), expected)
