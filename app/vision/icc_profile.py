@@ -33,7 +33,7 @@ _COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from pixels of `mode` (L, RGB or CMYK) under `profile` to sRGB RGB.
 
-    It is None where the pixels should be taken as they are: there is no profile, it can't be
+    It is None where the pixels should be taken as they are. Then there is no profile, it can't be
     used, or it changes no colour by more than 2 of 255.
     """
     if not profile or len(profile) > MAX_PROFILE_BYTES:

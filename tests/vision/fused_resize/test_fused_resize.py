@@ -1,4 +1,4 @@
-"""Both resizes at once, against Pillow's own on floats, which it doesn't round."""
+"""Two resizes as one are compared with two by Pillow on floats, which it doesn't round."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,28 +27,32 @@ class Spec:
 DEFAULT = Spec(240, 1, "box")
 
 
-def matrix(found, inputs):
-    """The taps as one dense matrix."""
-    whole = np.zeros((len(found.first), inputs + found.weights.shape[1]))
-    for row, first, weights in zip(whole, found.first, found.weights, strict=True):
+def matrix(filter_weights, inputs):
+    """Return the filter weights as one dense matrix."""
+    whole = np.zeros((len(filter_weights.first), inputs + filter_weights.weights.shape[1]))
+    for row, first, weights in zip(
+        whole, filter_weights.first, filter_weights.weights, strict=True
+    ):
         row[first : first + len(weights)] = weights
     assert not whole[:, inputs:].any()
     return whole[:, :inputs]
 
 
-def floats(values, size, box, resample):
-    """What Pillow makes of a float picture."""
+def resize_floats(values, size, box, resample):
+    """Resize one channel of floats with Pillow."""
     image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.resize((size, size), Image.Resampling[resample.upper()], box))
 
 
-def over_the_canvas(pixels, box, spec):
-    """Both resizes, channel by channel, not rounded."""
+def resize_twice(pixels, box, spec):
+    """Resize to the canvas and on to the input with Pillow, without rounding."""
     side = round(spec.crop * CANVAS)
     low = (CANVAS - side) / 2
     inner = (low, low, low + side, low + side)
     channels = [
-        floats(floats(pixels[:, :, c], CANVAS, box, "bicubic"), spec.size, inner, spec.resample)
+        resize_floats(
+            resize_floats(pixels[:, :, c], CANVAS, box, "bicubic"), spec.size, inner, spec.resample
+        )
         for c in range(3)
     ]
     return np.stack(channels, axis=-1)
@@ -68,15 +72,15 @@ def noise(width, height):
     outputs=st.integers(1, 200),
     resample=st.sampled_from(RESAMPLES),
 )
-def test_weighs_as_pillow_does(inputs, edges, outputs, resample):
+def test_the_filter_weights_are_those_of_pillow(inputs, edges, outputs, resample):
     low, high = sorted(round(edge * inputs * 16) / 16 for edge in edges)  # halves of eighths
     assume(low < high)
     values = np.random.default_rng(inputs).uniform(0, 255, (1, inputs)).astype(np.float32)
     image = Image.fromarray(values)
     box = (low, 0, high, 1)
     expected = image.resize((outputs, 1), Image.Resampling[resample.upper()], box)
-    given = matrix(filter_weights(inputs, low, high, outputs, resample), inputs) @ values[0]
-    assert np.abs(given - np.asarray(expected)[0]).max() < 1e-3
+    actual = matrix(filter_weights(inputs, low, high, outputs, resample), inputs) @ values[0]
+    assert np.abs(actual - np.asarray(expected)[0]).max() < 1e-3
 
 
 @given(
@@ -85,7 +89,7 @@ def test_weighs_as_pillow_does(inputs, edges, outputs, resample):
     outputs=st.integers(1, 200),
     resamples=st.tuples(st.sampled_from(RESAMPLES), st.sampled_from(RESAMPLES)),
 )
-def test_two_resizes_are_the_product_of_their_matrices(inputs, between, outputs, resamples):
+def test_a_composition_is_the_product_of_the_matrices(inputs, between, outputs, resamples):
     first = filter_weights(inputs, 0, inputs, between, resamples[0])
     second = filter_weights(between, between / 8, between * 7 / 8, outputs, resamples[1])
     expected = matrix(second, between) @ matrix(first, inputs)
@@ -93,17 +97,17 @@ def test_two_resizes_are_the_product_of_their_matrices(inputs, between, outputs,
 
 
 @given(inputs=st.integers(1, 2000), outputs=st.integers(1, 480))
-def test_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
+def test_the_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
     weights = filter_weights(inputs, 0, inputs, outputs, "bicubic")
-    cut = banded_matrix(weights)
-    count, height, span = cut.weights.shape
-    whole = np.zeros((count * height, cut.high - cut.low))
-    for index, block in enumerate(cut.weights):
-        left = index * cut.stride
+    banded = banded_matrix(weights)
+    count, height, span = banded.weights.shape
+    whole = np.zeros((count * height, banded.high - banded.low))
+    for index, block in enumerate(banded.weights):
+        left = index * banded.stride
         whole[index * height : (index + 1) * height, left : left + span] = block
     assert not whole[outputs:].any()
-    inside = whole[:outputs, max(-cut.low, 0) :][:, : inputs - max(cut.low, 0)]
-    expected = matrix(weights, inputs)[:, max(cut.low, 0) : cut.high]
+    inside = whole[:outputs, max(-banded.low, 0) :][:, : inputs - max(banded.low, 0)]
+    expected = matrix(weights, inputs)[:, max(banded.low, 0) : banded.high]
     assert np.allclose(inside, expected, atol=1e-7)
     assert np.isclose(whole.sum(), outputs)
 
@@ -114,43 +118,43 @@ def test_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
     ("width", "height"),
     [(500, 375), (375, 500), (1000, 750), (959, 481), (32, 32), (3, 1), (1, 700), (640, 480)],
 )
-def test_equals_two_resizes_of_pillow_that_do_not_round(width, height, size, crop, resample):
+def test_the_result_equals_two_resizes_by_pillow_rounded_once(width, height, size, crop, resample):
     pixels, spec = noise(width, height), Spec(size, crop, resample)
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
     picture = Picture(Image.fromarray(pixels), box, None, "png", width, height)
-    given = resize(picture, spec)
-    exact = over_the_canvas(pixels, box, spec)
+    actual = resize(picture, spec)
+    exact = resize_twice(pixels, box, spec)
     expected = rounded(exact)
-    assert given.shape == (size, size, 3)
-    assert given.dtype == np.uint8
-    assert given.flags.c_contiguous
-    differing = given != expected
-    assert np.abs(given.astype(int) - expected)[differing].max(initial=0) <= 1
-    # Sums in another order differ by about 1e-4: only values that close to a half may round apart.
-    # How many lie there depends on the data: box filters of whole numbers often give exact halves.
+    assert actual.shape == (size, size, 3)
+    assert actual.dtype == np.uint8
+    assert actual.flags.c_contiguous
+    differing = actual != expected
+    assert np.abs(actual.astype(int) - expected)[differing].max(initial=0) <= 1
+    # Sums in another order differ by about 1e-4, so only values this close to a half may round
+    # differently. Their number depends on the data: box filters often give exact halves.
     assert np.abs(exact - np.floor(exact) - 0.5)[differing].max(initial=0) < 1e-3
 
 
-def test_is_the_canvas_resized_but_for_roundings(scene, encode, limits):
+def test_the_result_is_close_to_the_rounded_canvas_resized(scene, encode, limits):
     for width, height in ((500, 375), (333, 500), (1000, 750), (300, 300)):
         picture = decode(encode(scene(width, height), "JPEG", quality=90), limits)
         assert not picture.is_canvas
-        apart = np.abs(resize(picture, DEFAULT).astype(int) - resize(picture.canvas, DEFAULT))
-        assert apart.mean() < 0.3
-        assert np.quantile(apart, 0.999) <= 4  # where the canvas clips what a hard edge overshoots
+        difference = np.abs(resize(picture, DEFAULT).astype(int) - resize(picture.canvas, DEFAULT))
+        assert difference.mean() < 0.3
+        assert np.quantile(difference, 0.999) <= 4  # the canvas clips the overshoot at hard edges
 
 
 @pytest.mark.parametrize("colour", [0, 1, 127, 254, 255])
-def test_a_plain_picture_stays_plain(colour):
+def test_an_image_of_one_colour_keeps_it(colour):
     image = Image.new("RGB", (451, 300), (colour, 255 - colour, colour))
     picture = Picture(image, (75.5, 0, 375.5, 300), None, "png", 451, 300)
-    given = resize(picture, Spec(224, 0.875, "lanczos"))
-    assert (given == (colour, 255 - colour, colour)).all()
+    actual = resize(picture, Spec(224, 0.875, "lanczos"))
+    assert (actual == (colour, 255 - colour, colour)).all()
 
 
-def test_what_is_read_past_an_edge_is_not_what_memory_held(monkeypatch):
+def test_no_uninitialised_memory_is_read_past_an_edge(monkeypatch):
     image = Image.fromarray(noise(61, 45))
     plan = plan_resize(
         filter_weights(45, 0, 45, 30, "lanczos"), filter_weights(61, 8, 53, 30, "lanczos")
