@@ -1,7 +1,6 @@
 """The canvas: the square of 480 x 480 pixels to which each photo's centre square is resized.
 
-It is larger than the input of most models, so that one size suits them all. A model reads the
-canvas, or its centre, resized once more.
+A model reads the canvas, or its centre, resized once more.
 """
 
 from PIL import Image

@@ -2,7 +2,7 @@
 
 grey, RGB or CMYK, with or without alpha -> colour profile -> RGB -> alpha flattened onto white
 
-It works best on the canvas, after the resize, where there are fewest pixels.
+It runs after the resize, where there are fewer pixels.
 """
 
 from PIL import Image

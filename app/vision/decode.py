@@ -3,7 +3,7 @@
 bytes -> size limit -> format -> header -> pixel limit -> a share of the decode budget -> pixels
       -> upright, by EXIF orientation
       -> large, or not RGB: the centre square is resized to the canvas, then brought to sRGB
-      -> else: the image is left as it is; `resize` goes from it to the model's input in one step
+      -> else: the image stays as it is; `resize` resizes it to the model's input in one step
 
 Everything up to the decode budget costs next to nothing and comes before any pixel is decoded. An
 RGB image of the canvas's size is never resized: its pixels stay untouched.
@@ -82,8 +82,11 @@ def _centre_square(decoded: DecodedImage) -> Box:
 
 
 def _stays_unresized(image: Image.Image, square: Box) -> bool:
-    """Return whether `resize` is left to resize the image; a mere crop is made at once."""
+    """Return whether `resize` will bring the image to the canvas and on to the input in one step.
+
+    A square that only needs cropping is cropped at once.
+    """
     left, top, right, _ = square
-    is_mere_crop = (right - left, left % 1, top % 1) == (CANVAS, 0, 0)
+    needs_only_a_crop = (right - left, left % 1, top % 1) == (CANVAS, 0, 0)
     is_small = image.width * image.height <= MAX_UNRESIZED_PIXELS
-    return image.mode == "RGB" and is_small and not is_mere_crop
+    return image.mode == "RGB" and is_small and not needs_only_a_crop

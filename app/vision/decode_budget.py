@@ -34,7 +34,7 @@ class Budget:
         self._changed = threading.Condition()
 
     def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes, or nobody else holds any; then hold them."""
+        """Wait until there is room for `size` bytes, or no other thread holds any; hold them."""
         with self._changed:
             self._changed.wait_for(
                 lambda: not self._held_bytes or self._held_bytes + size <= self._max_bytes

@@ -138,11 +138,11 @@ def test_a_models_input_with_a_profile_is_close_to_the_canvas_resized(
 ):
     spec = InputSpec(size=240, crop=1, resample="box")
     picture = decode(encode(scene(*size), format, icc_profile=icc), limits)
-    apart = np.abs(resize(picture, spec).astype(int) - resize(picture.canvas, spec))
-    assert apart.mean() < 0.5
+    difference = np.abs(resize(picture, spec).astype(int) - resize(picture.canvas, spec))
+    assert difference.mean() < 0.5
     plain = decode(encode(scene(*size), format), limits)
     profiled = np.abs(resize(picture, spec).astype(int) - resize(plain, spec))
-    assert profiled.mean() > 5 * apart.mean()  # the profile does something
+    assert profiled.mean() > 5 * difference.mean()  # the profile does something
 
 
 @pytest.mark.parametrize("size", [(1920, 1440), (700, 500)], ids=str)

@@ -1,4 +1,4 @@
-"""Small files that cost much to decode are refused early, or decoded within the budget."""
+"""Small files that cost much are refused before any decoder, or decoded within the budget."""
 
 import io
 import struct

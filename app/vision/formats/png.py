@@ -2,7 +2,7 @@
 
 bytes -> chunks -> pixel limit -> a file of the needed chunks alone -> pixels, 8 bits a sample
 
-Pillow is given IHDR, PLTE, tRNS and IDAT alone. Its plugin refuses files for broken or large text
+Pillow reads IHDR, PLTE, tRNS and IDAT alone. Its plugin refuses files for broken or large text
 and warns about odd animations; without those chunks it can't. The image of an animated PNG is its
 default image.
 """
@@ -43,7 +43,7 @@ class _Chunks:
 
     header: tuple[int, int, int, int, int]
     """Width, height, bits per sample, colour type, interlaced."""
-    before: list[memoryview] = field(default_factory=list)
+    before_pixels: list[memoryview] = field(default_factory=list)
     """IHDR, PLTE and tRNS, whole."""
     pixels: list[memoryview] = field(default_factory=list)
     """The contents of the IDAT chunks: one zlib stream."""
@@ -60,7 +60,7 @@ class _Chunks:
         start = struct.pack(">I4s", length, b"IDAT")
         parts: tuple[bytes | memoryview, ...] = (
             b"\x89PNG\r\n\x1a\n",
-            *self.before,
+            *self.before_pixels,
             start,
             *self.pixels,
             b"\0\0\0\0",
@@ -97,7 +97,7 @@ def _read_chunks(data: bytes) -> _Chunks:
             if content:
                 chunks.pixels.append(content)
         elif kind in (b"PLTE", b"tRNS"):
-            chunks.before.append(chunk)
+            chunks.before_pixels.append(chunk)
         elif kind == b"iCCP" and not profiles:
             profiles += 1
             chunks.icc = _inflate_profile(bytes(content))
@@ -134,13 +134,17 @@ def _inflate_profile(content: bytes) -> bytes | None:
 
 
 def _may_be_short(file: PngImageFile, chunks: _Chunks) -> bool:
-    # Pillow leaves rows zero without an error if the zlib stream ends before the image.
+    """Return whether rows may be missing: inflating every file a second time would be slow.
+
+    Pillow leaves rows zero without an error if the zlib stream ends before the image.
+    """
     width, height = chunks.size
     last = file.crop((0, height - 1, width, height)).tobytes()
     return bool(chunks.header[4]) or not any(last)
 
 
 def _is_whole(chunks: _Chunks) -> bool:
+    """Return whether the zlib stream holds as many bytes as the header announces."""
     width, height, bits, colour, interlaced = chunks.header
     sample_bits = bits * _SAMPLES[colour]
     passes = (*_ADAM7, _ADAM7_LAST) if interlaced else ((0, 0, 1, 1),)

@@ -61,7 +61,7 @@ def banded_matrix(filter_weights: FilterWeights) -> BandedMatrix:
 def _block_height(filter_weights: FilterWeights) -> int:
     """Select the height with the fewest multiplications.
 
-    Windows that must move to lie at even distances grow wider, which costs multiplications.
+    Windows grow wider to begin at even distances, which costs multiplications.
     """
     outputs, width = filter_weights.weights.shape
     step = float(filter_weights.first[-1] - filter_weights.first[0]) / max(outputs - 1, 1)
