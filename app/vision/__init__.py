@@ -14,7 +14,7 @@ Serving and training both use it, so a model reads the same pixels in both. The 
       |    colour.to_srgb              colour profile, where the image is RGB
     (S, S, 3) uint8 sRGB
 
-`Picture.canvas` is the canvas itself; it is made only where it is shown or checked.
+`Picture.canvas` is the canvas itself; it is made on first access.
 """
 
 from app.vision.canvas import CANVAS
