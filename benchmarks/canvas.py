@@ -1,12 +1,14 @@
-"""Which filter brings a photo to the canvas: accuracy against milliseconds.
+"""Compare filters for the resize to the canvas: accuracy against milliseconds.
 
     python benchmarks/canvas.py MODELS/imagenet --photos DIR
 
-The bundle's fp32 graph reads the photos through canvases made with each filter; then without a
-canvas, the photo's centre square brought to the graph's input at once; and, in the last row, as
-app.vision does it: bicubic to the canvas and on, by one product of matrices. For the others
-photos are opened with Pillow, so those that need more than a conversion to RGB aren't right
-there. Times are medians on one thread, of all resizing, of a photo whose size was seen before.
+The bundle's fp32 graph classifies the photos through canvases made with each filter. The row
+"none" has no canvas: the photo's centre square is resized to the graph's input at once. The row
+"as served" is app.vision: bicubic to the canvas and on to the input, as one matrix product.
+
+The other rows open photos with Pillow, so photos that need more than a conversion to RGB are not
+right there. Times are medians on one thread, of all resizing, of a photo whose size was seen
+before.
 """
 
 import time
@@ -28,13 +30,15 @@ from training.data import photo_files
 from training.gates import probabilities_of
 
 Pixels = NDArray[np.uint8]
-Timed = tuple[Pixels, float]
-"""What the graph reads, and the milliseconds of its resizing."""
+TimedPixels = tuple[Pixels, float]
+"""The graph's input, and the milliseconds of its resizing."""
 FILTERS = ("BOX", "BILINEAR", "BICUBIC", "LANCZOS")
 
 
-def _through(path: Path, side: int, resample: Image.Resampling, spec: InputSpec) -> Timed:
-    """The photo's centre square at `side` pixels, and on to the graph's input."""
+def _resize_by_pillow(
+    path: Path, side: int, resample: Image.Resampling, spec: InputSpec
+) -> TimedPixels:
+    """Resize the photo's centre square to `side` pixels, and on to the graph's input."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     width, height = image.size
@@ -49,12 +53,12 @@ def _through(path: Path, side: int, resample: Image.Resampling, spec: InputSpec)
     return _timed(resize)
 
 
-def _served(path: Path, spec: InputSpec) -> Timed:
+def _resize_as_served(path: Path, spec: InputSpec) -> TimedPixels:
     picture = vision.decode(path.read_bytes(), photo_files.LIMITS)
     return _timed(lambda: vision.resize(picture, spec))
 
 
-def _timed(resize: Callable[[], Pixels]) -> Timed:
+def _timed(resize: Callable[[], Pixels]) -> TimedPixels:
     resize()
     began = time.perf_counter()
     pixels = resize()
@@ -69,24 +73,32 @@ def main(folder: Path, data: Path) -> None:
     imagenet = bundle.load(folder)
     spec = imagenet.manifest.input
     session = Session(imagenet.model_path("fp32"), "cpu", "fp32")
-    found = photo_files.find(data)
-    truth = photo_files.truths(found, [label.id or "" for label in imagenet.manifest.labels])
+    photos = photo_files.find(data)
+    truth = photo_files.truths(photos, [label.id or "" for label in imagenet.manifest.labels])
 
-    ways: list[tuple[str, Callable[[Path], Timed]]] = [
-        (name, partial(_through, side=vision.CANVAS, resample=Image.Resampling[name], spec=spec))
+    methods: list[tuple[str, Callable[[Path], TimedPixels]]] = [
+        (
+            name,
+            partial(
+                _resize_by_pillow,
+                side=vision.CANVAS,
+                resample=Image.Resampling[name],
+                spec=spec,
+            ),
+        )
         for name in FILTERS
     ]
-    at_once = partial(_through, side=spec.size, resample=Image.Resampling.BICUBIC, spec=spec)
-    ways += [("none", at_once), ("as served", partial(_served, spec=spec))]
+    at_once = partial(
+        _resize_by_pillow, side=spec.size, resample=Image.Resampling.BICUBIC, spec=spec
+    )
+    methods += [("none", at_once), ("as served", partial(_resize_as_served, spec=spec))]
     click.echo("| canvas | top-1 | top-5 | ms |\n|---|---|---|---|")
-    for name, way in ways:
+    for name, method in methods:
         with threadpool_limits(1):
-            pixels, times = zip(*(way(photo.path) for photo in found), strict=True)
-        given = probabilities_of(session, np.stack(pixels))
-        shares = [100 * top_k_accuracy(given, truth, k) for k in (1, 5)]
-        click.echo(
-            f"| {name.lower()} | {shares[0]:.1f} | {shares[1]:.1f} | {np.median(times):.2f} |"
-        )
+            pixels, times = zip(*(method(photo.path) for photo in photos), strict=True)
+        probabilities = probabilities_of(session, np.stack(pixels))
+        top_1, top_5 = (100 * top_k_accuracy(probabilities, truth, k) for k in (1, 5))
+        click.echo(f"| {name.lower()} | {top_1:.1f} | {top_5:.1f} | {np.median(times):.2f} |")
 
 
 if __name__ == "__main__":

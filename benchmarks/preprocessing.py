@@ -1,20 +1,21 @@
-"""Which backbone, input size, crop and filter: accuracy against milliseconds.
+"""Compare backbones, input sizes, crops and filters: accuracy against milliseconds.
 
     python benchmarks/preprocessing.py --photos DIR [--coarse DIR]
 
-Every candidate reads the same photos through app.vision, as the service does. One table
-row each, in Markdown:
+Every candidate reads the same photos through app.vision, as the service does. The output is a
+table in Markdown, with a row for each candidate and these columns:
 
-    top-1, top-5    fp32 and int8 on --photos (folders called by synset); int8's ranges are taken
-                    from 100 of them, without their labels
-    won/lost        photos that int8 gets right and the first row's int8 doesn't, and the other way
-                    round: a paired difference, since 250 photos alone tell 2 points from nothing
-    coarse          share of --coarse (folders cat and dog) whose top-1 is one of ImageNet's cats or
-                    dogs, int8
-    ms              medians on one thread: decode, resize, run. The runs of all candidates take
-                    turns on each photo, so that a busy machine slows all of them alike
+    top-1, top-5    accuracy of fp32 and int8 on --photos (folders named by synset); 100 of them,
+                    without their labels, are the calibration set of int8
+    won/lost        photos that int8 classifies correctly and the first row's int8 doesn't, and the
+                    reverse: a paired difference, since without pairs the noise of 250 photos
+                    hides 2 points
+    coarse          share of --coarse (folders cat and dog) whose int8 top-1 is one of ImageNet's
+                    cats or dogs
+    ms              medians on one thread: decode, resize, run. All candidates run in turn on each
+                    photo, so that a busy machine slows all of them alike
 
-The times are this machine's; compare rows, not machines.
+The times depend on the machine; compare rows, not machines.
 """
 
 import tempfile
@@ -43,10 +44,10 @@ Pixels = NDArray[np.uint8]
 
 DOGS = range(151, 269)
 CATS = range(281, 286)
-"""ImageNet's indices of the domestic breeds."""
+"""Indices of the domestic breeds in ImageNet."""
 
 COARSE_STEP = 3
-"""Every third photo of --coarse is read: enough, in a third of the time."""
+"""Every third photo of --coarse is read, which is enough and saves time."""
 
 
 def _candidates(sizes: dict[str, Sequence[int]]) -> list[tuple[str, InputSpec]]:
@@ -65,16 +66,16 @@ def _candidates(sizes: dict[str, Sequence[int]]) -> list[tuple[str, InputSpec]]:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What was measured of one candidate."""
+    """The measurements of one candidate."""
 
     backbone: str
     spec: InputSpec
     fp32: Session
     int8: Session
     pixels: Pixels
-    wanted: NDArray[np.float32]
-    given: NDArray[np.float32]
-    coarse: float
+    fp32_probabilities: NDArray[np.float32]
+    int8_probabilities: NDArray[np.float32]
+    coarse_accuracy: float
 
 
 @click.command(help=__doc__.split("\n", 1)[0])
@@ -82,9 +83,9 @@ class Row:
 @click.option("--coarse", type=click.Path(path_type=Path))
 def main(data: Path, coarse: Path | None) -> None:
     """Measure every candidate and print the table."""
-    found = photo_files.find(data)
-    truth = photo_files.truths(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
-    pictures = [photo.picture() for photo in found]
+    photos = photo_files.find(data)
+    truth = photo_files.truths(photos, [label.id or "" for label in labels.read(labels.IMAGENET)])
+    pictures = [photo.picture() for photo in photos]
     pets = photo_files.find(coarse)[::COARSE_STEP] if coarse else []
     pet_pictures = [photo.picture() for photo in pets]
     sizes = {"lite0": (192, 208, 240, 256, 288), "lite2": (240, 260, 288)}
@@ -93,16 +94,28 @@ def main(data: Path, coarse: Path | None) -> None:
         for backbone, spec in _candidates(sizes):
             pixels = _resized(pictures, spec)
             fp32, int8 = _sessions(Path(folder), backbone, spec, pixels)
-            answers = probabilities_of(int8, _resized(pet_pictures, spec)).argmax(1) if pets else []
-            right = [each in _indices(pet) for each, pet in zip(answers, pets, strict=True)]
-            wanted, given = probabilities_of(fp32, pixels), probabilities_of(int8, pixels)
-            share = float(np.mean(right)) if right else float("nan")
-            rows.append(Row(backbone, spec, fp32, int8, pixels, wanted, given, share))
-        _print(rows, truth, pictures, _decode_ms(found))
+            accuracy = (
+                _coarse_accuracy(int8, pets, _resized(pet_pictures, spec)) if pets else np.nan
+            )
+            fp32_probabilities = probabilities_of(fp32, pixels)
+            int8_probabilities = probabilities_of(int8, pixels)
+            row = Row(
+                backbone, spec, fp32, int8, pixels, fp32_probabilities, int8_probabilities, accuracy
+            )
+            rows.append(row)
+        _print_table(rows, truth, pictures, _decode_ms(photos))
 
 
-def _indices(pet: photo_files.Photo) -> range:
-    return DOGS if pet.folder == "dog" else CATS
+def _coarse_accuracy(session: Session, pets: Sequence[photo_files.Photo], pixels: Pixels) -> float:
+    predictions = probabilities_of(session, pixels).argmax(1)
+    return float(
+        np.mean(
+            [
+                prediction in (DOGS if pet.folder == "dog" else CATS)
+                for prediction, pet in zip(predictions, pets, strict=True)
+            ]
+        )
+    )
 
 
 def _resized(pictures: Sequence[vision.Picture], spec: InputSpec) -> Pixels:
@@ -119,11 +132,11 @@ def _sessions(
     return Session(fp32, "cpu", "fp32"), Session(int8, "cpu", "int8")
 
 
-def _decode_ms(found: Sequence[photo_files.Photo]) -> float:
-    return float(np.median([_ms(photo.picture) for photo in found]))
+def _decode_ms(photos: Sequence[photo_files.Photo]) -> float:
+    return float(np.median([_ms(photo.picture) for photo in photos]))
 
 
-def _print(
+def _print_table(
     rows: Sequence[Row],
     truth: NDArray[np.intp],
     pictures: Sequence[vision.Picture],
@@ -132,9 +145,9 @@ def _print(
     count = min(60, len(pictures))
     times = np.empty((count, len(rows), 3))
     for photo in range(count):
-        for which, row in enumerate(rows):
+        for index, row in enumerate(rows):
             image = row.pixels[photo : photo + 1]
-            times[photo, which] = (
+            times[photo, index] = (
                 _ms(vision.resize, pictures[photo], row.spec),
                 _ms(row.fp32.run, image),
                 _ms(row.int8.run, image),
@@ -145,16 +158,17 @@ def _print(
         "| backbone | size | crop | filter | fp32 top-1 | top-5 | int8 top-1 | top-5 | won/lost "
         "| coarse | resize ms | fp32 ms | int8 ms |\n" + "|---" * 13 + "|"
     )
-    first = rows[0].given.argmax(1) == truth
+    first_correct = rows[0].int8_probabilities.argmax(1) == truth
     for row, (resize, fp32, int8) in zip(rows, medians, strict=True):
-        right = row.given.argmax(1) == truth
+        correct = row.int8_probabilities.argmax(1) == truth
         click.echo(
             f"| {row.backbone} | {row.spec.size} | {row.spec.crop:.3f} | {row.spec.resample} "
-            f"| {100 * top_k_accuracy(row.wanted, truth, 1):.1f} "
-            f"| {100 * top_k_accuracy(row.wanted, truth, 5):.1f} "
-            f"| {100 * top_k_accuracy(row.given, truth, 1):.1f} "
-            f"| {100 * top_k_accuracy(row.given, truth, 5):.1f} "
-            f"| +{(right & ~first).sum()} -{(first & ~right).sum()} | {100 * row.coarse:.1f} "
+            f"| {100 * top_k_accuracy(row.fp32_probabilities, truth, 1):.1f} "
+            f"| {100 * top_k_accuracy(row.fp32_probabilities, truth, 5):.1f} "
+            f"| {100 * top_k_accuracy(row.int8_probabilities, truth, 1):.1f} "
+            f"| {100 * top_k_accuracy(row.int8_probabilities, truth, 5):.1f} "
+            f"| +{(correct & ~first_correct).sum()} -{(first_correct & ~correct).sum()} "
+            f"| {100 * row.coarse_accuracy:.1f} "
             f"| {resize:.2f} | {fp32:.1f} | {int8:.1f} |"
         )
 

@@ -1,12 +1,25 @@
-"""Bytes -> picture -> canvas -> what a model reads; the only copy of the preprocessing.
+"""Decode a photo and resize it to a model's input; the only copy of the preprocessing.
 
-file -> `decode` -> `Picture` -> its canvas (480, 480, 3) -> `resize` -> (S, S, 3); uint8 sRGB.
-`resize` goes over the canvas by arithmetic alone; who wants to see it asks for `Picture.canvas`.
-Serving and training both come through here.
+Serving and training both use it, so a model reads the same pixels in both. The data flow:
+
+    bytes
+      |  decode.decode
+      |    sniff.sniff                 which of the five formats, by the first bytes
+      |    formats/                    header -> limits -> pixels, as the file stores them
+      |    orientation.turn_upright    EXIF orientation, before any resize
+      |    canvas.to_canvas            at once where the image is large or not RGB
+      |    colour.to_srgb              colour profile and alpha, where the image is not RGB
+    Picture
+      |  resize.resize                 to the canvas and on to the input, in one step
+      |    colour.to_srgb              colour profile, where the image is RGB
+    (S, S, 3) uint8 sRGB
+
+`Picture.canvas` is the canvas itself; it is made on first access.
 """
 
+from app.vision.canvas import CANVAS
 from app.vision.decode import decode
-from app.vision.picture import CANVAS, Format, Limits, Picture
+from app.vision.picture import Format, Limits, Picture
 from app.vision.resize import ResizeSpec, resize
 
 __all__ = ["CANVAS", "Format", "Limits", "Picture", "ResizeSpec", "decode", "resize"]

@@ -1,11 +1,13 @@
-"""Any colours -> sRGB: profile, then ink and grey to RGB, then alpha over white.
+"""Bring an image of any colour mode to sRGB.
 
-Works on the canvas, after the resize, where it is cheap.
+grey, RGB or CMYK, with or without alpha -> colour profile -> RGB -> alpha flattened onto white
+
+It runs after the resize, where there are fewer pixels.
 """
 
 from PIL import Image
 
-from app.vision.icc_profile import transform
+from app.vision.icc_profile import srgb_transform
 
 _WHITE = (255, 255, 255)
 
@@ -18,10 +20,10 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
     Args:
         image: of mode L, LA, RGB, RGBA or CMYK.
-        icc: the profile that the file embeds.
+        icc: the colour profile that the file embeds.
 
     Returns:
-        An image of mode RGB; `image` itself where nothing is to be done.
+        An image of mode RGB; `image` itself if there is nothing to do.
     """
     if image.mode in ("LA", "RGBA"):
         colours = _to_rgb(image.convert(image.mode.removesuffix("A")), icc)
@@ -31,7 +33,7 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    way = transform(icc, image.mode)
-    if way is not None:
-        return way.apply(image)
+    transform = srgb_transform(icc, image.mode)
+    if transform is not None:
+        return transform.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")

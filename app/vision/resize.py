@@ -1,9 +1,10 @@
-"""From a picture, or its canvas, to what a model reads.
+"""Resize a decoded photo, or its canvas, to a model's input.
 
 canvas (480, 480, 3) -> its centre square of round(crop * 480) pixels -> one filter -> (S, S, 3)
 
-The square is the `box` of the resize, never a copy. A picture that isn't at the canvas yet takes
-both resizes as one, which weighs its pixels as they would, and rounds once instead of four times.
+The square is the `box` of the resize, never a copy. An image that is not resized to the canvas
+yet takes both resizes as one matrix product (`fused_resize`). The weights of its pixels are the
+same, and the result is rounded once instead of four times.
 """
 
 from functools import lru_cache
@@ -13,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.vision.canvas import CANVAS, CANVAS_RESAMPLE, Box
 from app.vision.colour import to_srgb
-from app.vision.fused_resize.banded import Plan, multiply, plan
-from app.vision.fused_resize.filter_weights import Resample, after, taps
-from app.vision.icc_profile import transform
-from app.vision.picture import CANVAS, CANVAS_RESAMPLE, Box, Picture
+from app.vision.fused_resize.filter_weights import Resample, compose, filter_weights
+from app.vision.fused_resize.resize_plan import ResizePlan, apply_plan, plan_resize
+from app.vision.icc_profile import srgb_transform
+from app.vision.picture import Picture
 
-KEPT_PLANS = 16
-"""Plans of resizes that are kept for the next picture of the same size; 0.1 to 0.5 MB each."""
+CACHED_PLANS = 16
+"""Plans that are cached for the next photo of the same size; 0.1 to 0.5 MB each."""
 
 
 class ResizeSpec(Protocol):
-    """How a canvas becomes a model's input; `app.bundle.InputSpec` is one."""
+    """The preprocessing that turns a canvas into a model's input, as `app.bundle.InputSpec`."""
 
     @property
     def size(self) -> int:
@@ -45,44 +47,44 @@ class ResizeSpec(Protocol):
 def resize(
     source: Picture | NDArray[np.uint8] | Image.Image, spec: ResizeSpec
 ) -> NDArray[np.uint8]:
-    """Bring a picture to the size that a model reads.
+    """Resize a photo to a model's input.
 
     The box filter by a whole factor is the mean of each block of pixels, rounded.
 
     Args:
-        source: a picture; or its canvas, (480, 480, 3) uint8 RGB, of NumPy or Pillow. The two
-            differ by roundings: by 0.2 of 255 in the mean.
-        spec: size, crop and filter; from the bundle.
+        source: a decoded photo; or its canvas, (480, 480, 3) uint8 RGB, of NumPy or Pillow. The
+            results differ by rounding: by 0.2 of 255 in the mean.
+        spec: size, crop and filter, from the bundle.
 
     Returns:
-        (size, size, 3) uint8 RGB, C-contiguous, not to be written to: for size 480 and crop 1 it
-        is the canvas itself.
+        (size, size, 3) uint8 RGB, C-contiguous. Don't write to it: for size 480 and crop 1 it is
+        the canvas itself.
 
     Raises:
-        ValueError: a canvas is of another shape or dtype.
+        ValueError: a canvas has another shape or dtype.
     """
     if not isinstance(source, Picture):
-        _check(source)
-        return _from_canvas(source, spec)
+        _check_canvas(source)
+        return _resize_canvas(source, spec)
     if round(spec.crop * CANVAS) == spec.size == CANVAS:
         return source.canvas
     if source.is_canvas:
-        resized = _from_canvas(source.image, spec)
+        resized = _resize_canvas(source.image, spec)
     else:
-        resized = multiply(source.image, _plan(source.image.size, source.square, spec))
-    if transform(source.icc, "RGB") is None:
+        resized = _resize_image(source.image, source.square, spec)
+    if srgb_transform(source.icc, "RGB") is None:
         return resized
     return np.asarray(to_srgb(Image.fromarray(resized), source.icc))
 
 
-def _from_canvas(canvas: NDArray[np.uint8] | Image.Image, spec: ResizeSpec) -> NDArray[np.uint8]:
+def _resize_canvas(canvas: NDArray[np.uint8] | Image.Image, spec: ResizeSpec) -> NDArray[np.uint8]:
     side = round(spec.crop * CANVAS)
     if side == spec.size == CANVAS:
         return np.asarray(canvas)
     image = canvas if isinstance(canvas, Image.Image) else Image.fromarray(canvas)
-    factor, rest = divmod(side, spec.size)
-    start, half = divmod(CANVAS - side, 2)
-    if spec.resample == "box" and not rest and not half:
+    factor, remainder = divmod(side, spec.size)
+    start, half_pixel = divmod(CANVAS - side, 2)
+    if spec.resample == "box" and not remainder and not half_pixel:
         resized = image.reduce(factor, (start, start, start + side, start + side))
     else:
         low = (CANVAS - side) / 2
@@ -92,28 +94,34 @@ def _from_canvas(canvas: NDArray[np.uint8] | Image.Image, spec: ResizeSpec) -> N
     return np.asarray(resized)
 
 
-def _plan(size: tuple[int, int], square: Box, spec: ResizeSpec) -> Plan:
-    return _planned(size, square, round(spec.crop * CANVAS), spec.size, spec.resample)
+def _resize_image(image: Image.Image, square: Box, spec: ResizeSpec) -> NDArray[np.uint8]:
+    side = round(spec.crop * CANVAS)
+    return apply_plan(_plan(image.size, square, side, spec.size, spec.resample), image)
 
 
-@lru_cache(maxsize=KEPT_PLANS)
-def _planned(
+@lru_cache(maxsize=CACHED_PLANS)
+def _plan(
     size: tuple[int, int], square: Box, side: int, outputs: int, resample: Resample
-) -> Plan:
-    """From an image of `size` (width, height) to the canvas, and on from its centre of `side`."""
+) -> ResizePlan:
+    """Plan both resizes of an image of `size` (width, height) as one.
+
+    The first brings `square` to the canvas, the second the canvas's centre of `side` pixels to
+    `outputs` pixels.
+    """
     (width, height), (left, top, right, bottom) = size, square
     low = (CANVAS - side) / 2
-    on = taps(CANVAS, low, low + side, outputs, resample)
-    return plan(
-        rows=after(on, taps(height, top, bottom, CANVAS, CANVAS_RESAMPLE)),
-        columns=after(on, taps(width, left, right, CANVAS, CANVAS_RESAMPLE)),
+    from_canvas = filter_weights(CANVAS, low, low + side, outputs, resample)
+    rows_to_canvas = filter_weights(height, top, bottom, CANVAS, CANVAS_RESAMPLE)
+    columns_to_canvas = filter_weights(width, left, right, CANVAS, CANVAS_RESAMPLE)
+    return plan_resize(
+        rows=compose(rows_to_canvas, from_canvas), columns=compose(columns_to_canvas, from_canvas)
     )
 
 
-def _check(canvas: NDArray[np.uint8] | Image.Image) -> None:
+def _check_canvas(canvas: NDArray[np.uint8] | Image.Image) -> None:
     if isinstance(canvas, Image.Image):
-        kind, shape, right = canvas.mode, (canvas.height, canvas.width, 3), canvas.mode == "RGB"
+        kind, shape, is_valid = canvas.mode, (canvas.height, canvas.width, 3), canvas.mode == "RGB"
     else:
-        kind, shape, right = str(canvas.dtype), canvas.shape, canvas.dtype == np.uint8
-    if not right or shape != (CANVAS, CANVAS, 3):
+        kind, shape, is_valid = str(canvas.dtype), canvas.shape, canvas.dtype == np.uint8
+    if not is_valid or shape != (CANVAS, CANVAS, 3):
         raise ValueError(f"a canvas is uint8 ({CANVAS}, {CANVAS}, 3), not {kind} {shape}")

@@ -1,10 +1,10 @@
-"""The format of a file, from its first bytes alone.
+"""Detect the format of a file from its first bytes alone.
 
 bytes -> one of the five formats that are read
-      -> UnsupportedFormat    an image (or what people take for one) of another format, named
+      -> UnsupportedFormat    another format of images or documents, named in the message
       -> NotAnImage           anything else
 
-Names and content types are never asked: both are often wrong.
+File names and content types are ignored: both are often wrong.
 """
 
 import re
@@ -12,11 +12,11 @@ import re
 from app.errors import NotAnImage, UnsupportedFormat
 from app.vision.picture import Format
 
-READ = "JPEG, PNG, WebP, GIF or BMP"
+READABLE_FORMATS = "JPEG, PNG, WebP, GIF or BMP"
 
-_BMP_HEADER_BYTES = (12, 40, 52, 56, 64, 108, 124)
+_BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 
-_OTHERS = (
+_UNREADABLE = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
@@ -64,21 +64,23 @@ _SVG_SEARCHED_BYTES = 2048
 
 
 def sniff(data: bytes) -> Format:
-    """Name the format of `data`.
+    """Detect the format of `data`.
 
     Raises:
-        UnsupportedFormat: it is of a format that isn't read; the message says which.
-        NotAnImage: no image format begins like this.
+        UnsupportedFormat: the format isn't read; the message names it.
+        NotAnImage: no image format begins with these bytes.
     """
-    if format := _readable(data):
+    if format := _readable_format(data):
         return format
-    if name := _other(data):
-        raise UnsupportedFormat(f"This is {name}, which isn't read here. Convert it to {READ}.")
-    what = "The file is empty." if not data else "No image format begins like this file."
-    raise NotAnImage(f"{what} Send the bytes of a {READ} file.")
+    if name := _unreadable_format(data):
+        raise UnsupportedFormat(
+            f"This is {name}, which isn't read here. Convert it to {READABLE_FORMATS}."
+        )
+    problem = "The file is empty." if not data else "No image format begins like this file."
+    raise NotAnImage(f"{problem} Send the bytes of a {READABLE_FORMATS} file.")
 
 
-def _readable(data: bytes) -> Format | None:
+def _readable_format(data: bytes) -> Format | None:
     if data.startswith(b"\xff\xd8\xff") and not data.startswith(b"\xff\xd8\xff\xf7"):
         return "jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -87,14 +89,14 @@ def _readable(data: bytes) -> Format | None:
         return "webp"
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
-    # Text begins with BM too: the size of the second header tells.
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
+    # Text may begin with BM too; the size of the second header distinguishes a bitmap.
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
     return None
 
 
-def _other(data: bytes) -> str | None:
-    for magic, name in _OTHERS:
+def _unreadable_format(data: bytes) -> str | None:
+    for magic, name in _UNREADABLE:
         if data.startswith(magic):
             return name
     if data[4:8] == b"ftyp":

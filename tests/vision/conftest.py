@@ -1,4 +1,4 @@
-"""What the vision tests share: a picture, an encoder, and limits."""
+"""Fixtures that the vision tests share: an image, an encoder and limits."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -12,7 +12,7 @@ from app.vision import Limits
 
 
 def _scene(width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8: gradients, soft waves and some hard edges, no two corners alike."""
+    """Draw gradients, waves and hard edges, no two corners alike: (height, width, 3) uint8."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     u, v = x / max(width - 1, 1), y / max(height - 1, 1)
     red = 255 * u

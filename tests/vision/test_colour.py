@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from app.bundle import InputSpec
 from app.vision import CANVAS, decode, resize
-from app.vision.icc_profile import MAX_PROFILE_BYTES, transform
+from app.vision.icc_profile import MAX_PROFILE_BYTES, srgb_transform
 
 # Primaries as columns, X Y Z adapted to D50 (Bradford), from the profiles' own specifications.
 SRGB = np.array(
@@ -33,7 +33,7 @@ def linear_to_srgb(v):
 
 
 def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC version 2 profile, written from the specification alone."""
+    """Build an ICC version 2 profile from the specification alone."""
     kind = b"prtr" if space == b"CMYK" else b"mntr"
     tags = {b"wtpt": xyz(D50), **tags}
     table, body, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
@@ -70,7 +70,7 @@ def grey_profile(function) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """Inks by a table of two steps per ink, whose corners are Lab values."""
+    """Build a profile whose table has two steps per ink; its corners are Lab values."""
     corners = np.indices((2, 2, 2, 2)).reshape(4, -1).T  # C slowest, K fastest
     lightness = 100 * (1 - corners[:, 3]) * (1 - 0.25 * corners[:, :3].sum(axis=1))
     a = 128 + 50 * corners[:, 1] - 40 * corners[:, 0]
@@ -91,12 +91,12 @@ GREY_18 = grey_profile(lambda v: v**1.8)
 CMYK = cmyk_profile()
 
 
-def through_matrix(pixels, primaries, function):
+def to_srgb_by_matrix(pixels, primaries, function):
     linear = function(pixels / 255.0) @ primaries.T @ np.linalg.inv(SRGB).T
     return 255 * linear_to_srgb(linear)
 
 
-def little_cms(image: Image.Image, icc: bytes) -> Image.Image:
+def to_srgb_by_littlecms(image: Image.Image, icc: bytes) -> Image.Image:
     return ImageCms.profileToProfile(
         image, ImageCms.ImageCmsProfile(BytesIO(icc)), ImageCms.createProfile("sRGB"),
         outputMode="RGB",
@@ -113,8 +113,8 @@ def image(scene):
     [(ADOBE, (ADOBE_RGB, lambda v: v ** (563 / 256))), (P3, (DISPLAY_P3, srgb_to_linear))],
     ids=["adobe-rgb", "display-p3"],
 )
-def test_wide_colours_come_to_srgb(image, encode, limits, icc, meaning):
-    expected = through_matrix(np.asarray(image), *meaning)
+def test_wide_gamut_colours_are_converted_to_srgb(image, encode, limits, icc, meaning):
+    expected = to_srgb_by_matrix(np.asarray(image), *meaning)
     for format in ("PNG", "WEBP"):
         data = encode(image, format, icc_profile=icc, lossless=True, method=0)
         canvas = decode(data, limits).canvas.astype(np.float64)
@@ -127,20 +127,22 @@ def test_wide_colours_come_to_srgb(image, encode, limits, icc, meaning):
 def test_srgb_profiles_leave_pixels_untouched(image, encode, limits, format, icc):
     data = encode(image, format, icc_profile=icc)
     assert np.array_equal(decode(data, limits).canvas, decode(encode(image, format), limits).canvas)
-    assert transform(icc, "RGB") is None
+    assert srgb_transform(icc, "RGB") is None
 
 
 @pytest.mark.parametrize("size", [(CANVAS, CANVAS), (640, 480), (700, 500), (2400, 1800)], ids=str)
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("icc", [ADOBE, P3], ids=["adobe-rgb", "display-p3"])
-def test_what_a_model_reads_is_the_canvas_resized(scene, encode, limits, icc, format, size):
+def test_a_models_input_with_a_profile_is_close_to_the_canvas_resized(
+    scene, encode, limits, icc, format, size
+):
     spec = InputSpec(size=240, crop=1, resample="box")
     picture = decode(encode(scene(*size), format, icc_profile=icc), limits)
-    apart = np.abs(resize(picture, spec).astype(int) - resize(picture.canvas, spec))
-    assert apart.mean() < 0.5
+    difference = np.abs(resize(picture, spec).astype(int) - resize(picture.canvas, spec))
+    assert difference.mean() < 0.5
     plain = decode(encode(scene(*size), format), limits)
     profiled = np.abs(resize(picture, spec).astype(int) - resize(plain, spec))
-    assert profiled.mean() > 5 * apart.mean()  # the profile does something
+    assert profiled.mean() > 5 * difference.mean()  # the profile does something
 
 
 @pytest.mark.parametrize("size", [(1920, 1440), (700, 500)], ids=str)
@@ -149,13 +151,13 @@ def test_converting_the_canvas_is_like_converting_the_photo(scene, encode, limit
     data = encode(scene(*size), "JPEG", quality=95, icc_profile=icc)
     first = decode(data, limits).canvas.astype(int)
     with Image.open(BytesIO(data)) as photo:
-        converted = little_cms(photo, icc)
+        converted = to_srgb_by_littlecms(photo, icc)
     second = decode(encode(converted, "PNG", compress_level=1), limits).canvas
     assert np.abs(first - second).mean() < 1
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_grey_profiles_fit_grey_pictures(encode, limits, mode):
+def test_grey_profiles_apply_to_grey_images(encode, limits, mode):
     ramp = np.tile(np.linspace(0, 255, CANVAS).round().astype(np.uint8), (CANVAS, 1))
     grey = Image.fromarray(ramp).convert(mode)
     canvas = decode(encode(grey, "PNG", icc_profile=GREY_18), limits).canvas
@@ -164,17 +166,17 @@ def test_grey_profiles_fit_grey_pictures(encode, limits, mode):
     assert np.abs(expected - ramp).max() > 10
 
 
-def test_colours_are_converted_before_they_go_over_white(image, encode, limits):
+def test_colours_are_converted_before_alpha_is_flattened_onto_white(image, encode, limits):
     alpha = Image.new("L", image.size, 128)
     both = image.copy()
     both.putalpha(alpha)
     canvas = decode(encode(both, "PNG", icc_profile=ADOBE), limits).canvas.astype(np.float64)
-    colours = through_matrix(np.asarray(image), ADOBE_RGB, lambda v: v ** (563 / 256))
+    colours = to_srgb_by_matrix(np.asarray(image), ADOBE_RGB, lambda v: v ** (563 / 256))
     assert np.abs(canvas - (colours * 128 + 255 * 127) / 255).max() <= 3
 
 
 def ink_to_rgb(ink):
-    """(…, 4) ink 0..255 -> (…, 3): R = (1 - C)(1 - K), and so on."""
+    """Convert (…, 4) ink 0..255 to (…, 3) RGB: R = (1 - C)(1 - K), and so on."""
     ink = ink.astype(np.float64) / 255
     return 255 * (1 - ink[..., :3]) * (1 - ink[..., 3:])
 
@@ -187,7 +189,7 @@ def adobe_segment(data: bytes) -> int:
 
 @pytest.fixture
 def inks(scene):
-    """A CMYK picture with some of every ink."""
+    """A CMYK image with some of every ink."""
     cmy = np.asarray(scene(CANVAS, CANVAS))
     black = np.tile(np.linspace(0, 200, CANVAS).astype(np.uint8), (CANVAS, 1)).T
     return Image.fromarray(np.ascontiguousarray(np.dstack([cmy, black])), "CMYK")
@@ -219,7 +221,7 @@ def test_cmyk_by_others_is_not_inverted(inks, encode, limits):
     assert np.abs(canvas - ink_to_rgb(np.asarray(inks))).mean() < 2
 
 
-def test_ycck_is_brought_to_cmyk(cmyk_jpeg, limits):
+def test_ycck_is_converted_to_cmyk(cmyk_jpeg, limits):
     # Called YCCK, the same samples are Y, Cb, Cr and K, inverted by Adobe.
     y, cb, cr, k = np.moveaxis(255.0 - stored_ink(cmyk_jpeg), -1, 0)
     red = y + 1.402 * (cr - 128)
@@ -232,10 +234,10 @@ def test_ycck_is_brought_to_cmyk(cmyk_jpeg, limits):
     assert np.abs(decode(ycck, limits).canvas - ink_to_rgb(ink)).max() <= 2
 
 
-def test_cmyk_goes_through_its_profile(inks, encode, limits):
+def test_cmyk_is_converted_by_its_profile(inks, encode, limits):
     data = encode(inks, "JPEG", quality=95, icc_profile=CMYK)
     with Image.open(BytesIO(data)) as file:
-        expected = np.asarray(little_cms(file, CMYK)).astype(int)
+        expected = np.asarray(to_srgb_by_littlecms(file, CMYK)).astype(int)
         naive = np.asarray(file.convert("RGB")).astype(int)
     canvas = decode(data, limits).canvas
     assert np.abs(canvas - expected).max() <= 1
@@ -287,7 +289,7 @@ def test_threads_share_transforms(scene, encode, limits):
         assert np.array_equal(canvas, alone[i % len(pictures)])
 
 
-def test_transforms_are_kept(image, encode, limits):
+def test_transforms_are_cached(image, encode, limits):
     data = encode(image, "PNG", icc_profile=P3)
     decode(data, limits)
-    assert transform(P3, "RGB") is transform(bytes(bytearray(P3)), "RGB")
+    assert srgb_transform(P3, "RGB") is srgb_transform(bytes(bytearray(P3)), "RGB")

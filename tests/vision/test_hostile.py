@@ -1,4 +1,4 @@
-"""Files that are small and made to be dear: refused early, or decoded in their turn."""
+"""Small files that cost much are refused before any decoder, or decoded within the budget."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.errors import BrokenImage
+from app.errors import BrokenImage, UnsupportedFormat
 from app.vision import Limits, decode
 from app.vision.decode_budget import SMALL_BYTES, Budget, Turn
 from app.vision.formats import jpeg_markers
@@ -60,7 +60,7 @@ def png(extra: bytes = b"") -> bytes:
 
 
 def is_refused_byte_by_byte(data: bytes, max_segments: int, max_scans: int) -> bool:
-    """What `check_segments` says of a sequential JPEG, in the words of the standard."""
+    """Reimplement `check_segments` for a sequential JPEG, byte by byte as in the standard."""
     at, segments, scans = 2, 0, 0
     while at + 1 < len(data):
         code = data[at + 1]
@@ -89,7 +89,7 @@ def is_refused_byte_by_byte(data: bytes, max_segments: int, max_scans: int) -> b
         max_size=40,
     )
 )
-def test_markers_are_found_as_byte_by_byte(parts):
+def test_the_marker_search_agrees_with_one_byte_by_byte(parts):
     data = b"\xff\xd8" + b"".join(parts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jpeg_markers, "MAX_SEGMENTS", 4)
@@ -103,7 +103,7 @@ def test_markers_are_found_as_byte_by_byte(parts):
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xff\0"], ids=["padding", "stuffing"])
-def test_a_run_of_padding_is_gone_over_once(filling):
+def test_a_run_of_padding_is_searched_once(filling):
     def seconds(megabytes: int) -> float:
         data = b"\xff\xd8" + filling * (megabytes * 2**20 // len(filling))
         began = time.thread_time()
@@ -125,7 +125,7 @@ def test_a_run_of_padding_is_gone_over_once(filling):
     ids=["scans", "many scans", "segments", "exif segments"],
 )
 def test_a_jpeg_that_would_keep_the_decoder_busy_is_refused_by_its_layout(data, monkeypatch):
-    monkeypatch.setattr("app.vision.formats.jpeg._File", None)  # no decoder is asked
+    monkeypatch.setattr("app.vision.formats.jpeg._JpegFile", None)  # no decoder is called
     with pytest.raises(BrokenImage, match="more than any camera or program writes"):
         decode(data, LIMITS)
 
@@ -140,30 +140,30 @@ def test_a_jpeg_that_would_keep_the_decoder_busy_is_refused_by_its_layout(data, 
     ],
     ids=["progressive", "restarts", "300 segments", "fill bytes"],
 )
-def test_an_unusual_but_honest_jpeg_is_read(data):
+def test_an_unusual_but_valid_jpeg_is_read(data):
     plain = decode(jpeg(), LIMITS).canvas
     assert np.abs(decode(data, LIMITS).canvas.astype(int) - plain).max() <= 1
 
 
-def test_what_stands_behind_the_picture_does_not_count():
+def test_bytes_behind_the_image_do_not_count():
     video = np.random.default_rng(0).bytes(4_000_000) + b"\xff\xda\0\4xx" * (MAX_SCANS + 1)
     data = jpeg(progressive=True)
     assert np.array_equal(decode(data + video, LIMITS).canvas, decode(data, LIMITS).canvas)
 
 
-def test_a_cut_jpeg_is_left_to_the_decoder():
+def test_check_segments_accepts_a_jpeg_that_is_cut_short():
     check_segments(jpeg()[:100])
     check_segments(b"\xff\xd8\xff")
 
 
-def test_of_many_profiles_in_a_png_one_is_unpacked(monkeypatch):
-    unpacked = []
-    monkeypatch.setattr("app.vision.formats.png._profile", unpacked.append)
+def test_only_one_of_many_profiles_in_a_png_is_inflated(monkeypatch):
+    inflated = []
+    monkeypatch.setattr("app.vision.formats.png._inflate_profile", inflated.append)
     decode(png(chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1000))) * 50), LIMITS)
-    assert len(unpacked) == 1
+    assert len(inflated) == 1
 
 
-def test_a_png_of_countless_chunks_is_refused():
+def test_a_png_with_too_many_chunks_is_refused():
     with pytest.raises(BrokenImage, match="chunks"):
         decode(png(chunk(b"IDAT", b"") * 60_000), LIMITS)
 
@@ -181,14 +181,40 @@ def gif(comment: bytes) -> bytes:
     return data[:start] + b"\x21\xfe" + comment + b"\0" + data[start:]
 
 
-def test_a_comment_of_countless_blocks_is_refused_and_others_are_left_out():
+def test_a_gif_comment_with_too_many_blocks_is_refused_and_a_shorter_one_skipped():
     with pytest.raises(BrokenImage, match="blocks"):
         decode(gif(b"\x01x" * 100_001), LIMITS)
     canvas = decode(gif(b"\x01x" * 100), LIMITS).canvas
-    assert (canvas == 255).all()  # its transparency, told behind the comment, still counts
+    assert (canvas == 255).all()  # its transparency, behind the comment, still counts
 
 
-def test_big_pictures_take_turns_and_small_ones_never_wait():
+def run_length_bmp(width: int, height: int, bits: int, compression: int, body: bytes) -> bytes:
+    palette = bytes(4 * 2**bits)
+    offset = 14 + 40 + len(palette)
+    start = b"BM" + struct.pack("<IHHI", offset + len(body), 0, 0, offset)
+    info = struct.pack("<IiiHHII", 40, width, height, 1, bits, compression, len(body))
+    return start + info + struct.pack("<iiII", 0, 0, 2**bits, 0) + palette + body
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(8, 1), (4, 2)], ids=["rle8", "rle4"])
+@pytest.mark.parametrize(
+    ("width", "height", "body"),
+    [
+        (1, 50_000_000, b"\0\1"),
+        (7000, 7000, b"\0\2\xff\xff" * 7000),
+        (50_000, 50_000, b"\0\1"),
+    ],
+    ids=["one column", "jumps", "beyond the pixel limit"],
+)
+def test_a_run_length_encoded_bmp_is_refused_by_its_header(
+    monkeypatch, width, height, body, bits, compression
+):
+    monkeypatch.setattr("app.vision.formats.bmp.BmpImageFile", None)  # no decoder is called
+    with pytest.raises(UnsupportedFormat, match="run-length encoded"):
+        decode(run_length_bmp(width, height, bits, compression, body), LIMITS)
+
+
+def test_a_large_image_waits_for_the_budget_and_a_small_one_never_does():
     budget = Budget(SMALL_BYTES * 3)
     entered = threading.Event()
 
@@ -208,7 +234,7 @@ def test_big_pictures_take_turns_and_small_ones_never_wait():
     assert entered.is_set()
 
 
-def test_a_picture_beyond_the_budget_is_decoded_alone():
+def test_an_image_larger_than_the_budget_is_decoded_alone():
     budget = Budget(SMALL_BYTES)
     with Turn(budget) as turn:
         turn.take(SMALL_BYTES * 100)
@@ -216,7 +242,7 @@ def test_a_picture_beyond_the_budget_is_decoded_alone():
         turn.take(SMALL_BYTES * 100)
 
 
-def test_a_broken_big_picture_gives_its_turn_back(monkeypatch):
+def test_a_broken_large_image_frees_its_bytes(monkeypatch):
     budget = Budget(SMALL_BYTES)
     monkeypatch.setattr(sys.modules["app.vision.decode"], "_BUDGET", budget)
     header = struct.pack(">IIBBBBB", 6000, 6000, 8, 2, 0, 0, 0)

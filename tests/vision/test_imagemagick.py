@@ -1,4 +1,4 @@
-"""A second opinion: ImageMagick reads the same files with other code."""
+"""ImageMagick, an independent decoder, gives the same canvas."""
 
 import shutil
 import subprocess
@@ -26,12 +26,12 @@ KINDS = {
 }
 
 
-def opinion(data: bytes) -> np.ndarray:
-    """(480, 480, 3) uint8 sRGB, over white."""
+def decode_by_imagemagick(data: bytes) -> np.ndarray:
+    """Return (480, 480, 3) uint8 sRGB, flattened onto white."""
     command = [MAGICK, "-[0]", "-background", "white", "-alpha", "remove", "-alpha", "off"]
     command += ["-colorspace", "sRGB", "-depth", "8", "rgb:-"]
-    done = subprocess.run(command, input=data, capture_output=True, check=True)
-    return np.frombuffer(done.stdout, np.uint8).reshape(CANVAS, CANVAS, 3)
+    process = subprocess.run(command, input=data, capture_output=True, check=True)
+    return np.frombuffer(process.stdout, np.uint8).reshape(CANVAS, CANVAS, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,6 +41,6 @@ def test_imagemagick_agrees(scene, encode, limits, kind):
     if "A" in mode:
         image.putalpha(Image.linear_gradient("L").resize(image.size))
     data = encode(image.convert(mode), format, **options)
-    difference = np.abs(decode(data, limits).canvas.astype(int) - opinion(data))
+    difference = np.abs(decode(data, limits).canvas.astype(int) - decode_by_imagemagick(data))
     assert difference.mean() < 0.5
     assert difference.max() <= 2

@@ -42,7 +42,7 @@ def gif_of(screen: tuple[int, int], frame: tuple[int, int, int, int]) -> bytes:
 
 
 def webp_of(kind: bytes, width: int, height: int) -> bytes:
-    """Of kind VP8X up to 2^24, of VP8 and VP8L up to 2^14 on a side."""
+    """Build a WebP header; VP8X allows up to 2^24 pixels on a side, VP8 and VP8L 2^14."""
     if kind == b"VP8X":
         body = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     elif kind == b"VP8L":
@@ -70,10 +70,10 @@ BOMBS = {
 
 @pytest.fixture
 def no_pixels(monkeypatch):
-    """Fail whoever asks for the memory of a picture."""
+    """Fail the test when memory for an image is allocated."""
 
     def refuse(*_):
-        pytest.fail("pixels were allocated")  # its exception is no Exception: nothing maps it
+        pytest.fail("pixels were allocated")  # raises a BaseException, which no reader catches
 
     for name in ("new", "fill"):
         monkeypatch.setattr(Image.core, name, refuse)
@@ -89,14 +89,14 @@ def test_a_header_that_announces_too_much_is_refused_before_any_pixel(limits, da
 
 @pytest.mark.parametrize("max_pixels", [10**8, 3 * 10**8, 10**12], ids="{:.0e}".format)
 @pytest.mark.parametrize("format", ["gif-screen", "gif-frame", "webp-extended"])
-def test_a_generous_limit_does_not_let_pillows_own_escape(format, max_pixels):
+def test_a_limit_above_pillows_own_raises_no_pillow_error(format, max_pixels):
     # Pillow warns from 89 million pixels on and raises from twice that; warnings are errors here.
     with pytest.raises(TooManyPixels):
         decode(BOMBS[format], Limits(max_bytes=1 << 20, max_pixels=max_pixels))
 
 
 @pytest.mark.parametrize("width", [9500, 13500], ids=["pillow-warns", "pillow-raises"])
-def test_a_generous_limit_is_kept(width):
+def test_a_limit_above_pillows_own_is_used(width):
     limits = Limits(max_bytes=1 << 30, max_pixels=10**9)
     file = BytesIO()
     Image.new("L", (width, width), 77).save(file, "PNG", compress_level=1)
@@ -119,18 +119,18 @@ def test_the_byte_limit_itself_is_allowed(scene, encode):
         decode(data, Limits(len(data) - 1, 5000))
 
 
-def test_bytes_are_counted_before_they_are_looked_at():
+def test_the_byte_limit_is_checked_before_the_format():
     with pytest.raises(TooManyBytes):
         decode(b"not an image", Limits(3, 5000))
 
 
 @pytest.mark.parametrize("header", [jpeg_of, png_of, bmp_of], ids=["jpeg", "png", "bmp"])
 @pytest.mark.parametrize(("width", "height"), [(0, 10), (10, 0), (0, 0)])
-def test_a_picture_without_pixels_is_broken(limits, header, width, height):
+def test_an_image_without_pixels_is_broken(limits, header, width, height):
     with pytest.raises(InputError, match=r"Send it again|Save it anew"):
         decode(header(width, height), limits)
 
 
-def test_wide_and_flat_costs_what_its_pixels_cost(encode, limits):
+def test_an_image_of_one_long_row_is_read(encode, limits):
     canvas = decode(encode(Image.new("RGB", (65_000, 1), (1, 2, 3)), "JPEG"), limits).canvas
     assert np.abs(canvas.astype(int) - (1, 2, 3)).max() <= 2

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from app.vision import CANVAS, decode
-from app.vision.formats.exif import orientation
+from app.vision.formats.exif import read_orientation
 
-# What a camera does to the upright picture, by the orientation that it then writes.
+# How a camera stores an upright image, by the orientation that it writes.
 STORED = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -33,7 +33,7 @@ def stored(upright: Image.Image, value: int) -> Image.Image:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
-def test_all_eight_orientations_of_a_lossless_picture_give_the_same_canvas(
+def test_all_eight_orientations_of_a_lossless_image_give_the_same_canvas(
     scene, encode, limits, format, size
 ):
     upright = scene(*size)
@@ -62,8 +62,8 @@ def test_all_eight_orientations_of_a_photo_give_nearly_the_same_canvas(
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
 @pytest.mark.parametrize("value", range(1, 9))
 @pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"], ids=["bare", "prefixed"])
-def test_reads_the_orientation(prefix, value, order):
-    assert orientation(prefix + tiff(value, order)) == value
+def test_the_orientation_is_read(prefix, value, order):
+    assert read_orientation(prefix + tiff(value, order)) == value
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_reads_the_orientation(prefix, value, order):
     ],
 )
 def test_missing_or_broken_exif_means_upright(exif):
-    assert orientation(exif) == 1
+    assert read_orientation(exif) == 1
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\xff", b"Exif\0\0" + tiff(6)[:14]])
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_broken_exif_is_no_error(scene, encode, limits, format, exif):
+def test_broken_exif_is_ignored(scene, encode, limits, format, exif):
     picture = decode(encode(scene(500, 400), format, exif=exif), limits)
     assert (picture.width, picture.height) == (500, 400)
     assert picture.canvas.shape == (CANVAS, CANVAS, 3)

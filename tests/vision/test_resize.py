@@ -40,7 +40,7 @@ def test_the_whole_canvas_at_its_own_size_is_the_canvas_itself(canvas):
         (480, 0.01),
     ],
 )
-def test_gives_contiguous_uint8_of_the_asked_size(canvas, size, crop, resample):
+def test_the_result_is_contiguous_uint8_of_the_requested_size(canvas, size, crop, resample):
     resized = resize(canvas, Spec(size, crop, resample))
     assert resized.shape == (size, size, 3)
     assert resized.dtype == np.uint8
@@ -53,12 +53,12 @@ def test_box_by_a_whole_factor_is_the_mean_of_each_block(canvas, size, crop):
     start, factor = (CANVAS - side) // 2, side // size
     square = canvas[start : start + side, start : start + side].astype(np.float64)
     mean = square.reshape(size, factor, size, factor, 3).mean(axis=(1, 3))
-    # Pillow's fixed point rounds a little below the half.
+    # Pillow's fixed-point arithmetic rounds a value just below one half up.
     assert np.abs(resize(canvas, Spec(size, crop, "box")) - mean).max() <= 0.56
 
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic", "lanczos"])
-def test_equals_pillow_on_the_centre_square(canvas, resample):
+def test_a_canvas_is_resized_as_pillow_does(canvas, resample):
     expected = Image.fromarray(canvas).resize(
         (224, 224), Image.Resampling[resample.upper()], (30, 30, 450, 450)
     )
@@ -69,8 +69,8 @@ def test_equals_pillow_on_the_centre_square(canvas, resample):
 @pytest.mark.parametrize("resample", ["box", "bilinear", "bicubic", "lanczos"])
 def test_the_square_is_in_the_centre(canvas, crop, resample):
     spec = Spec(105, crop, resample)
-    there = resize(np.ascontiguousarray(canvas[:, ::-1]), spec)[:, ::-1]
-    assert np.abs(resize(canvas, spec).astype(int) - there).max() <= 1
+    mirrored = resize(np.ascontiguousarray(canvas[:, ::-1]), spec)[:, ::-1]
+    assert np.abs(resize(canvas, spec).astype(int) - mirrored).max() <= 1
 
 
 def test_a_crop_at_the_same_size_copies_the_square(canvas):
@@ -79,36 +79,38 @@ def test_a_crop_at_the_same_size_copies_the_square(canvas):
 
 @pytest.mark.parametrize("spec", [Spec(240, 1, "box"), Spec(224, 0.875), Spec(CANVAS)], ids=repr)
 @pytest.mark.parametrize("size", [(480, 480), (640, 480), (480, 900)], ids=str)
-def test_a_picture_at_the_canvas_gives_what_its_canvas_gives(scene, encode, limits, spec, size):
+def test_a_picture_at_canvas_size_is_resized_as_its_canvas(scene, encode, limits, spec, size):
     picture = decode(encode(scene(*size), "JPEG"), limits)
     assert picture.is_canvas
     assert np.array_equal(resize(picture, spec), resize(picture.canvas, spec))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
-def test_a_picture_that_is_not_rgb_comes_at_the_canvas(scene, encode, limits, mode):
+def test_an_image_that_is_not_rgb_is_resized_to_the_canvas_at_once(scene, encode, limits, mode):
     picture = decode(encode(scene(500, 375).convert(mode), "PNG"), limits)
     assert picture.is_canvas
     assert np.array_equal(resize(picture, Spec(224)), resize(picture.canvas, Spec(224)))
 
 
-def test_a_large_picture_is_not_kept_for_longer_than_its_turn(scene, encode, limits):
+def test_a_large_image_is_resized_to_the_canvas_at_once(scene, encode, limits):
     assert decode(encode(scene(2000, 1000), "PNG"), limits).is_canvas
-    assert not decode(encode(scene(2000, 1000), "JPEG"), limits).is_canvas  # at half its size
+    assert not decode(
+        encode(scene(2000, 1000), "JPEG"), limits
+    ).is_canvas  # decoded at half its size
 
 
-def test_a_picture_for_a_model_that_reads_the_canvas_gives_it(scene, encode, limits):
+def test_a_model_that_reads_the_whole_canvas_gets_the_canvas_itself(scene, encode, limits):
     picture = decode(encode(scene(500, 375), "JPEG"), limits)
     assert resize(picture, Spec(CANVAS)) is picture.canvas
 
 
-def test_takes_a_bundles_input_spec(canvas):
+def test_the_input_spec_of_a_bundle_is_accepted(canvas):
     spec = InputSpec(size=224, crop=0.875, resample="bicubic")
     assert resize(canvas, spec).shape == (224, 224, 3)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "canvas",
     [
         np.zeros((480, 480), np.uint8),
         np.zeros((224, 224, 3), np.uint8),
@@ -119,6 +121,6 @@ def test_takes_a_bundles_input_spec(canvas):
     ],
     ids=["grey", "smaller", "alpha", "float", "grey-image", "smaller-image"],
 )
-def test_refuses_what_is_no_canvas(wrong):
+def test_an_array_or_image_that_is_no_canvas_is_refused(canvas):
     with pytest.raises(ValueError, match=r"a canvas is uint8 \(480, 480, 3\)"):
-        resize(wrong, Spec(224))
+        resize(canvas, Spec(224))

@@ -18,7 +18,7 @@ from app.vision.sniff import sniff
     ],
     ids=["jfif", "bare-jpeg", "png", "webp", "gif87", "gif89", "bmp-v3", "bmp-v5"],
 )
-def test_names_the_formats_that_are_read(data, format):
+def test_a_readable_format_is_detected(data, format):
     assert sniff(data) == format
 
 
@@ -45,7 +45,7 @@ def test_names_the_formats_that_are_read(data, format):
         (b'\xef\xbb\xbf\n<?xml version="1.0"?><!-- a --><svg width="1">', "SVG"),
     ],
 )
-def test_says_which_other_format_it_is(data, name):
+def test_the_error_names_an_unsupported_format(data, name):
     with pytest.raises(UnsupportedFormat, match=f"This is {name}, .* Convert it to JPEG, PNG"):
         sniff(data)
 

@@ -1,6 +1,7 @@
-"""What every reader of a format hands on, and the two gates it goes through.
+"""The result of every format's reader, and the two checks that all of them use.
 
-header -> `check_pixels` (TooManyPixels) -> pixels, under `reading` (BrokenImage) -> `Raw`
+header -> `check_pixels` (TooManyPixels) -> pixels, under `decoder_errors` (BrokenImage)
+       -> `DecodedImage`
 """
 
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from app.errors import BrokenImage, HubelError, TooManyPixels, UnsupportedFormat
+from app.vision.canvas import CANVAS
 from app.vision.picture import Format, Limits
-from app.vision.sniff import READ
+from app.vision.sniff import READABLE_FORMATS
 
-NAMES: dict[Format, str] = {
+FORMAT_NAMES: dict[Format, str] = {
     "jpeg": "JPEG",
     "png": "PNG",
     "webp": "WebP",
@@ -21,13 +23,17 @@ NAMES: dict[Format, str] = {
     "bmp": "BMP",
 }
 
-_NOT_READ = ("cannot handle", "Unsupported BMP")
-_LONGEST_REASON = 120
+SEND_SMALLER = f"Send a smaller picture: its shorter side need not be over {CANVAS} pixels."
+"""The advice of every error about a file that is too large."""
+
+_UNSUPPORTED_REASONS = ("cannot handle", "Unsupported BMP")
+"""The beginnings of Pillow's messages about variants that it can't decode."""
+_MAX_REASON_LENGTH = 120
 
 
 @dataclass(frozen=True, eq=False)
-class Raw:
-    """Decoded pixels as the file stores them: not turned, not resized, in the file's colours."""
+class DecodedImage:
+    """The pixels as the file stores them: not turned, not resized, in the file's colours."""
 
     image: Image.Image
     """Loaded; of mode L, LA, RGB, RGBA or CMYK (0 is no ink)."""
@@ -36,11 +42,13 @@ class Raw:
     scale: int = 1
     """The image is smaller than `size` by this factor, fractions of a pixel rounded up."""
     icc: bytes | None = None
+    """The embedded colour profile."""
     exif: bytes | None = None
+    """The EXIF block, with or without its prefix."""
 
 
 def check_pixels(format: Format, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse a picture of `size` (width, height) before it is decoded.
+    """Refuse an image of `size` (width, height) before it is decoded.
 
     Raises:
         TooManyPixels: it has more than `max_pixels`.
@@ -48,26 +56,26 @@ def check_pixels(format: Format, size: tuple[int, int], max_pixels: int) -> None
     width, height = size
     if width * height > max_pixels:
         raise TooManyPixels(
-            f"The {NAMES[format]} is {width} x {height}, which is {width * height:,} pixels; "
-            f"the limit is {max_pixels:,}. Send a smaller picture: "
-            "its shorter side need not be over 480 pixels."
+            f"The {FORMAT_NAMES[format]} is {width} x {height}, "
+            f"which is {width * height:,} pixels; "
+            f"the limit is {max_pixels:,}. {SEND_SMALLER}"
         )
 
 
 def pillow_limit(limits: Limits) -> int:
-    """The most pixels that may be asked of a plugin which checks Pillow's own limit, too."""
+    """Return the most pixels for a plugin that also checks Pillow's own limit."""
     return min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
 
 
 @contextmanager
-def reading(format: Format) -> Iterator[None]:
-    """Turn whatever a decoder raises into one of our errors.
+def decoder_errors(format: Format) -> Iterator[None]:
+    """Turn every exception of a decoder into an `InputError`.
 
-    Only calls into a decoder belong under it: any exception becomes the client's fault.
+    Put only calls into a decoder under it: any exception becomes the client's fault.
 
     Raises:
-        BrokenImage: nearly always.
-        UnsupportedFormat: a variant of the format that isn't read, such as 12-bit JPEG.
+        BrokenImage: in nearly all cases.
+        UnsupportedFormat: this variant of the format isn't read, such as 12-bit JPEG.
     """
     try:
         yield
@@ -75,12 +83,13 @@ def reading(format: Format) -> Iterator[None]:
         raise
     except Exception as err:  # Pillow raises nearly every built-in exception on broken files
         reason = str(err).removesuffix(".")
-        if reason.startswith(_NOT_READ):
+        if reason.startswith(_UNSUPPORTED_REASONS):
             raise UnsupportedFormat(
-                f"This {NAMES[format]} is of a kind that isn't read here ({reason}). "
-                f"Save it as an ordinary {READ}."
+                f"This {FORMAT_NAMES[format]} is of a kind that isn't read here ({reason}). "
+                f"Save it as an ordinary {READABLE_FORMATS}."
             ) from err
-        told = f" ({reason})" if 0 < len(reason) <= _LONGEST_REASON else ""
+        detail = f" ({reason})" if 0 < len(reason) <= _MAX_REASON_LENGTH else ""
         raise BrokenImage(
-            f"The {NAMES[format]} is broken or cut short{told}. Send it again, or save it anew."
+            f"The {FORMAT_NAMES[format]} is broken or cut short{detail}. "
+            "Send it again, or save it anew."
         ) from err

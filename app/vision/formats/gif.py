@@ -1,4 +1,7 @@
-"""GIF -> `Raw`: screen and first frame -> limits -> the first frame, as if on white paper."""
+"""Decode the first frame of a GIF.
+
+bytes -> sizes of the screen and the first frame -> pixel limit -> pixels of that frame
+"""
 
 import math
 import struct
@@ -9,29 +12,29 @@ from PIL.GifImagePlugin import GifImageFile
 
 from app.errors import BrokenImage
 from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
-from app.vision.formats.base import Raw, check_pixels, pillow_limit, reading
+from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors, pillow_limit
 from app.vision.picture import Limits
 
 _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
 _CONTROL = b"\x21\xf9"
-"""Transparency of the frame that follows."""
+"""Begin of the extension that holds the transparency of the frame after it."""
 _MAX_BLOCKS = 100_000
-"""In extensions; each holds up to 255 bytes."""
+"""Most blocks in the extensions before the frame; each holds up to 255 bytes."""
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
     """Decode the first frame of a GIF; the image is L, LA, RGB or RGBA.
 
-    Where the frame leaves the screen uncovered, the image is transparent.
+    The image is transparent where the frame does not cover the screen.
     """
-    with reading("gif"):
-        screen, frame, needed = _first_frame(data)
+    with decoder_errors("gif"):
+        screen, frame, needed_bytes = _first_frame(data)
     left, top, right, bottom = frame
     size = max(screen[0], right), max(screen[1], bottom)
     check_pixels("gif", size, pillow_limit(limits))
     turn.take(BYTES_PER_PIXEL * math.prod(size))
-    with reading("gif"):
-        file = GifImageFile(BytesIO(needed))
+    with decoder_errors("gif"):
+        file = GifImageFile(BytesIO(needed_bytes))
         file.load()
         transparent = "transparency" in file.info
         grey = file.mode == "L"
@@ -42,34 +45,35 @@ def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
         else:
             image = Image.new("RGBA", size)
             image.paste(file.crop(frame).convert("RGBA"), (left, top))
-    return Raw(image, size)
+    return DecodedImage(image, size)
 
 
 def _first_frame(data: bytes) -> tuple[tuple[int, int], tuple[int, int, int, int], bytes]:
-    """Size of the screen; left, top, right, bottom of the first frame; the file without comments.
+    """Return the screen's size, the first frame's box, and the file without comments.
 
-    Pillow may allocate the frame as soon as it opens a file, and keeps every block of a comment.
+    Pillow is not used: it may allocate the frame when it opens the file, and it keeps every block
+    of a comment.
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    kept = [data[:at]]
+    offset = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    kept = [data[:offset]]
     blocks = 0
-    while data[at] != _END:
-        if data[at] == _FRAME:
-            x, y, across, down = struct.unpack_from("<HHHH", data, at + 1)
-            return (width, height), (x, y, x + across, y + down), b"".join([*kept, data[at:]])
-        begin = at
-        if data[at] == _EXTENSION:
-            at += 1
-            while length := data[at + 1]:
-                at += 1 + length
+    while data[offset] != _END:
+        if data[offset] == _FRAME:
+            x, y, across, down = struct.unpack_from("<HHHH", data, offset + 1)
+            return (width, height), (x, y, x + across, y + down), b"".join([*kept, data[offset:]])
+        begin = offset
+        if data[offset] == _EXTENSION:
+            offset += 1
+            while length := data[offset + 1]:
+                offset += 1 + length
                 blocks += 1
                 if blocks > _MAX_BLOCKS:
                     raise BrokenImage(
                         "The GIF has too many blocks before its picture. Save it anew."
                     )
-            at += 1
-        at += 1
+            offset += 1
+        offset += 1
         if data[begin : begin + 2] == _CONTROL:
-            kept.append(data[begin:at])
+            kept.append(data[begin:offset])
     raise BrokenImage("The GIF holds no picture. Save it anew.")

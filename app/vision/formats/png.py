@@ -1,8 +1,10 @@
-"""PNG -> `Raw`: chunks -> limits -> a file of the needed chunks alone -> pixels, 8 bits each.
+"""Decode a PNG.
 
-Only IHDR, PLTE, tRNS and IDAT go to Pillow. Its plugin refuses files for broken or large text,
-warns about odd animations, and shows an animation's first frame through them; what is left out
-can do none of that. The picture of an animated PNG is its default one.
+bytes -> chunks -> pixel limit -> a file of the needed chunks alone -> pixels, 8 bits a sample
+
+Pillow reads IHDR, PLTE, tRNS and IDAT alone. Its plugin refuses files for broken or large text
+and warns about odd animations; without those chunks it can't. The image of an animated PNG is its
+default image.
 """
 
 import math
@@ -19,27 +21,29 @@ from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
 from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
-from app.vision.formats.base import Raw, check_pixels, reading
+from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
 from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
 
 _SIGNATURE_BYTES = 8
-_AROUND_BYTES = 12  # length and kind before a chunk's content, checksum after it
-_END = b"\0\0\0\0IEND\xaeB`\x82"
+_CHUNK_OVERHEAD_BYTES = 12  # length and kind before a chunk's content, checksum after it
+_END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY_ALPHA = 4
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7_LAST = (0, 1, 1, 2)
-_INFLATED_AT_ONCE_BYTES = 1 << 20
+_INFLATE_STEP_BYTES = 1 << 20
 _MAX_CHUNKS = 50_000
-"""Of 8 KB, as libpng writes them, that would be 400 MB."""
+"""Most chunks of a file: with 8 KB each, as libpng writes them, 400 MB."""
 
 
 @dataclass
 class _Chunks:
+    """The chunks of a file that are needed."""
+
     header: tuple[int, int, int, int, int]
     """Width, height, bits per sample, colour type, interlaced."""
-    before: list[memoryview] = field(default_factory=list)
+    before_pixels: list[memoryview] = field(default_factory=list)
     """IHDR, PLTE and tRNS, whole."""
     pixels: list[memoryview] = field(default_factory=list)
     """The contents of the IDAT chunks: one zlib stream."""
@@ -51,51 +55,52 @@ class _Chunks:
         return self.header[0], self.header[1]
 
     def file(self) -> BytesIO:
+        """Return a PNG file of these chunks, with all pixels in one IDAT chunk."""
         length = sum(len(part) for part in self.pixels)
         start = struct.pack(">I4s", length, b"IDAT")
         parts: tuple[bytes | memoryview, ...] = (
             b"\x89PNG\r\n\x1a\n",
-            *self.before,
+            *self.before_pixels,
             start,
             *self.pixels,
             b"\0\0\0\0",
-            _END,
+            _END_CHUNK,
         )
         return BytesIO(b"".join(parts))
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> Raw:
+def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
     """Decode a PNG; the image is L, LA, RGB or RGBA."""
-    chunks = _chunks(data)
+    chunks = _read_chunks(data)
     check_pixels("png", chunks.size, limits.max_pixels)
     turn.take(BYTES_PER_PIXEL * math.prod(chunks.size))
-    with reading("png"):
+    with decoder_errors("png"):
         file = PngImageFile(chunks.file())
         file.load()
         if _may_be_short(file, chunks) and not _is_whole(chunks):
             raise BrokenImage("The PNG has fewer rows than its header says. Save it anew.")
-        image = _plain(file, chunks)
-    return Raw(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
+        image = _to_8_bits(file, chunks)
+    return DecodedImage(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
 
 
-def _chunks(data: bytes) -> _Chunks:
-    walk = _walk(memoryview(data))
-    kind, header = next(walk, (b"", memoryview(b"")))
-    if kind != b"IHDR" or len(header) != 13 + _AROUND_BYTES:
+def _read_chunks(data: bytes) -> _Chunks:
+    all_chunks = _iterate_chunks(memoryview(data))
+    kind, header = next(all_chunks, (b"", memoryview(b"")))
+    if kind != b"IHDR" or len(header) != 13 + _CHUNK_OVERHEAD_BYTES:
         raise BrokenImage("The PNG does not begin with its header. Save it anew.")
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[8:-4])
     chunks = _Chunks((width, height, bits, colour, interlaced), [header])
     profiles = 0
-    for kind, chunk in walk:
+    for kind, chunk in all_chunks:
         content = chunk[8:-4]
         if kind == b"IDAT":
             if content:
                 chunks.pixels.append(content)
         elif kind in (b"PLTE", b"tRNS"):
-            chunks.before.append(chunk)
+            chunks.before_pixels.append(chunk)
         elif kind == b"iCCP" and not profiles:
             profiles += 1
-            chunks.icc = _profile(bytes(content))
+            chunks.icc = _inflate_profile(bytes(content))
         elif kind == b"eXIf":
             chunks.exif = bytes(content)
         elif kind == b"IEND":
@@ -103,24 +108,24 @@ def _chunks(data: bytes) -> _Chunks:
     return chunks
 
 
-def _walk(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Every chunk's kind and the whole chunk; one that is cut short ends where the file does."""
-    at = _SIGNATURE_BYTES
-    left = _MAX_CHUNKS
-    while at + _AROUND_BYTES <= len(data):
-        if not (left := left - 1):
+def _iterate_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield every chunk's kind and the whole chunk; a cut one ends with the file."""
+    offset = _SIGNATURE_BYTES
+    chunks_left = _MAX_CHUNKS
+    while offset + _CHUNK_OVERHEAD_BYTES <= len(data):
+        if not (chunks_left := chunks_left - 1):
             raise BrokenImage(f"The PNG has more than {_MAX_CHUNKS:,} chunks. Save it anew.")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + length + _AROUND_BYTES
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        end = offset + length + _CHUNK_OVERHEAD_BYTES
         if end > len(data):
-            # Pixels that are cut short run into the end mark, and the decoder says so.
-            yield kind, data[at:]
+            # If the pixels are cut short, the decoder reports it when it reaches the end mark.
+            yield kind, data[offset:]
             return
-        yield kind, data[at:end]
-        at = end
+        yield kind, data[offset:end]
+        offset = end
 
 
-def _profile(content: bytes) -> bytes | None:
+def _inflate_profile(content: bytes) -> bytes | None:
     compressed = content.partition(b"\0")[2][1:]
     try:
         return zlib.decompressobj().decompress(compressed, MAX_PROFILE_BYTES + 1)
@@ -129,22 +134,26 @@ def _profile(content: bytes) -> bytes | None:
 
 
 def _may_be_short(file: PngImageFile, chunks: _Chunks) -> bool:
-    # Pillow leaves rows zero, and says nothing, where the zlib stream ends before the picture.
+    """Return whether rows may be missing: inflating every file a second time would be slow.
+
+    Pillow leaves rows zero without an error if the zlib stream ends before the image.
+    """
     width, height = chunks.size
     last = file.crop((0, height - 1, width, height)).tobytes()
     return bool(chunks.header[4]) or not any(last)
 
 
 def _is_whole(chunks: _Chunks) -> bool:
+    """Return whether the zlib stream holds as many bytes as the header announces."""
     width, height, bits, colour, interlaced = chunks.header
     sample_bits = bits * _SAMPLES[colour]
     passes = (*_ADAM7, _ADAM7_LAST) if interlaced else ((0, 0, 1, 1),)
-    wanted = 0
+    expected_bytes = 0
     for left, top, across, down in passes:
         columns, rows = -((left - width) // across), -((top - height) // down)
         if columns > 0 and rows > 0:
-            wanted += rows * (1 + (columns * sample_bits + 7) // 8)
-    return _inflated_bytes(chunks.pixels, wanted) >= wanted
+            expected_bytes += rows * (1 + (columns * sample_bits + 7) // 8)
+    return _inflated_bytes(chunks.pixels, expected_bytes) >= expected_bytes
 
 
 def _inflated_bytes(parts: list[memoryview], enough: int) -> int:
@@ -153,19 +162,19 @@ def _inflated_bytes(parts: list[memoryview], enough: int) -> int:
     for part in parts:
         rest: bytes | memoryview = part
         while rest and total < enough and not inflate.eof:
-            total += len(inflate.decompress(rest, _INFLATED_AT_ONCE_BYTES))
+            total += len(inflate.decompress(rest, _INFLATE_STEP_BYTES))
             rest = inflate.unconsumed_tail
     return total
 
 
-def _plain(file: PngImageFile, chunks: _Chunks) -> Image.Image:
-    """Bring palette, 1-bit and 16-bit pixels and a transparent colour to 8 bits and alpha."""
+def _to_8_bits(file: PngImageFile, chunks: _Chunks) -> Image.Image:
+    """Convert palette, 1-bit and 16-bit pixels and a transparent colour to 8 bits and alpha."""
     bits, colour = chunks.header[2:4]
     key = file.info.get("transparency")
     if file.mode == "I;16":
-        return _from_16_bits(np.asarray(file), key)
+        return _grey_from_16_bits(np.asarray(file), key)
     if key is not None and file.mode == "L":
-        # The key is told in the file's bits, the pixels are scaled to eight.
+        # The key has the bits of the file; the pixels are scaled to eight.
         file.info["transparency"] = (key & ((1 << bits) - 1)) * (255 // ((1 << bits) - 1))
     if key is not None and file.mode == "RGB":
         file.info["transparency"] = tuple((part >> (bits - 8)) & 255 for part in key)
@@ -177,7 +186,7 @@ def _plain(file: PngImageFile, chunks: _Chunks) -> Image.Image:
     return file.convert("LA") if colour == _GREY_ALPHA else file
 
 
-def _from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:
+def _grey_from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:
     # (h, w) uint16 -> its upper byte, as Pillow and libpng do for 16-bit colour
     image = Image.fromarray((grey >> 8).astype(np.uint8))
     if key is None:

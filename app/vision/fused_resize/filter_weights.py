@@ -1,7 +1,7 @@
-"""A resize as a matrix: what Pillow's filters weigh, and how two resizes become one.
+"""The weights of Pillow's resize filters, as a matrix, and the composition of two resizes.
 
-A resize is linear, and each of its directions goes by itself: an output is a weighted mean of a few
-neighbours, its taps. Two in a row are the product of their matrices.
+A resize is linear and works on each direction separately: each output is a weighted mean of a few
+neighbouring inputs. Two resizes in a row are the product of their matrices.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
 
-KEPT = 64
-"""Directions of resizes that are kept for the next picture of the same size; 30 KB each."""
+CACHED_WEIGHTS = 64
+"""Filter weights that are cached for the next photo of the same size; 30 KB each."""
 
 _Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def _bilinear(x: _Array) -> _Array:
 
 
 def _bicubic(x: _Array) -> _Array:
-    """Keys 1981, with a = -1/2."""
+    """Evaluate the kernel of Keys 1981, with a = -1/2."""
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((2.5 - 0.5 * x) * x - 4) * x + 2
@@ -46,55 +46,59 @@ _FILTERS: Mapping[Resample, tuple[Callable[[_Array], _Array], float]] = {
     "bicubic": (_bicubic, 2),
     "lanczos": (_lanczos, 3),
 }
-"""Each with its reach: it is 0 from there on, to both sides."""
+"""Each kernel with its support: the distance from which on it is 0, on both sides."""
 
 
 @dataclass(frozen=True, eq=False)
-class Taps:
+class FilterWeights:
     """One direction of a resize: output i is the sum over k of weights[i, k] * input[first[i] + k].
 
-    Where a tap would lie behind the last input, its weight is 0.
+    A weight for an input beyond the last one is 0.
     """
 
     first: NDArray[np.intp]
-    """(outputs,), rising."""
+    """(outputs,), rising: the first input of each output."""
     weights: _Array
-    """(outputs, taps); each row's sum is 1."""
+    """(outputs, inputs of each); each row sums to 1."""
 
 
-@lru_cache(maxsize=KEPT)
-def taps(inputs: int, low: float, high: float, outputs: int, resample: Resample) -> Taps:
-    """What `Image.resize` of Pillow weighs, before it rounds to fixed point (Resample.c).
+@lru_cache(maxsize=CACHED_WEIGHTS)
+def filter_weights(
+    inputs: int, low: float, high: float, outputs: int, resample: Resample
+) -> FilterWeights:
+    """Return the weights of Pillow's `Image.resize`, before its rounding to fixed point.
+
+    The reference is Pillow's Resample.c.
 
     Args:
-        inputs: how many pixels there are.
-        low: where the part of them that is resized begins, in pixels; a filter reads beyond.
-        high: where it ends.
-        outputs: to how many.
-        resample: the filter, stretched where it goes down, so that all inputs count.
+        inputs: the number of pixels.
+        low: the begin of the part that is resized, in pixels; a filter reads beyond it.
+        high: the end of that part, in pixels.
+        outputs: the number of pixels of the result.
+        resample: the filter. It is stretched when the result is smaller, so that all inputs count.
     """
-    weigh, reach = _FILTERS[resample]
+    kernel, support = _FILTERS[resample]
     scale = (high - low) / outputs
     stretch = max(scale, 1.0)
     centre = low + (np.arange(outputs) + 0.5) * scale
-    first = np.maximum(centre - reach * stretch + 0.5, 0).astype(np.intp)
-    end = np.minimum(centre + reach * stretch + 0.5, inputs).astype(np.intp)
-    at = first[:, np.newaxis] + np.arange((end - first).max())
-    weights = weigh((at - centre[:, np.newaxis] + 0.5) / stretch)
-    weights[at >= end[:, np.newaxis]] = 0
-    return Taps(first, weights / weights.sum(axis=1, keepdims=True))
+    first = np.maximum(centre - support * stretch + 0.5, 0).astype(np.intp)
+    end = np.minimum(centre + support * stretch + 0.5, inputs).astype(np.intp)
+    index = first[:, np.newaxis] + np.arange((end - first).max())
+    weights = kernel((index - centre[:, np.newaxis] + 0.5) / stretch)
+    weights[index >= end[:, np.newaxis]] = 0
+    return FilterWeights(first, weights / weights.sum(axis=1, keepdims=True))
 
 
-def after(second: Taps, first: Taps) -> Taps:
-    """The resize `first` and then `second`, as one: the product of their matrices."""
-    (outputs, reads), reach = second.weights.shape, first.weights.shape[1]
-    between = second.first[:, np.newaxis] + np.arange(reads)
+def compose(first: FilterWeights, second: FilterWeights) -> FilterWeights:
+    """Return the resize `first` followed by `second` as one: the product of their matrices."""
+    (outputs, second_width), first_width = second.weights.shape, first.weights.shape[1]
+    between = second.first[:, np.newaxis] + np.arange(second_width)
     between = np.minimum(between, len(first.first) - 1)  # where the weight is 0
     begin = first.first[second.first]
     offset = first.first[between] - begin[:, np.newaxis]
-    width = int(offset.max()) + reach
+    width = int(offset.max()) + first_width
     row = np.arange(outputs)[:, np.newaxis] * width
-    at = (row + offset)[:, :, np.newaxis] + np.arange(reach)
+    index = (row + offset)[:, :, np.newaxis] + np.arange(first_width)
     products = second.weights[:, :, np.newaxis] * first.weights[between]
-    summed = np.bincount(at.ravel(), products.ravel(), outputs * width)
-    return Taps(begin, summed.astype(np.float64, copy=False).reshape(outputs, width))
+    sums = np.bincount(index.ravel(), products.ravel(), outputs * width)
+    return FilterWeights(begin, sums.astype(np.float64, copy=False).reshape(outputs, width))

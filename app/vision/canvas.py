@@ -1,0 +1,31 @@
+"""The canvas: the square of 480 x 480 pixels to which each photo's centre square is resized.
+
+A model reads the canvas, or its centre, resized once more.
+"""
+
+from PIL import Image
+
+from app.vision.fused_resize.filter_weights import Resample
+
+CANVAS = 480
+"""Side of the canvas, in pixels."""
+
+CANVAS_RESAMPLE: Resample = "bicubic"
+"""Filter of the resize from a photo's centre square to the canvas."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom edge, in pixels; fractions count."""
+
+WHOLE_CANVAS: Box = (0, 0, CANVAS, CANVAS)
+
+
+def to_canvas(image: Image.Image, square: Box) -> Image.Image:
+    """Resize the centre square to 480 x 480; return `image` itself if it is the canvas already."""
+    if is_canvas(image, square):
+        return image
+    return image.resize((CANVAS, CANVAS), Image.Resampling[CANVAS_RESAMPLE.upper()], square)
+
+
+def is_canvas(image: Image.Image, square: Box) -> bool:
+    """Return whether the centre square is the whole image and has the canvas's size."""
+    return image.size == (CANVAS, CANVAS) and square == WHOLE_CANVAS

@@ -1,0 +1,94 @@
+"""Resize an image by one matrix product for its rows and one for its columns.
+
+image -> floats -> rows: weights @ pixels -> columns: pixels @ weights -> rounded, (S, S, 3)
+
+Everything that depends on the sizes alone is in a `ResizePlan`, which is made once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.vision.fused_resize.banded_matrix import BandedMatrix, banded_matrix
+from app.vision.fused_resize.filter_weights import FilterWeights
+
+_CHANNELS = 3
+
+_Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ResizePlan:
+    """Both directions of a resize to `size` x `size`."""
+
+    size: int
+    rows: BandedMatrix
+    columns: BandedMatrix
+    column_factors: _Floats
+    """The columns' weights, repeated for each channel: (blocks, 3 * span, 3 * height).
+
+    A row of pixels holds R, G and B in turn; the weights between different channels are 0.
+    """
+
+
+def plan_resize(rows: FilterWeights, columns: FilterWeights) -> ResizePlan:
+    """Prepare a resize to a square."""
+    row_matrix, column_matrix = banded_matrix(rows), banded_matrix(columns)
+    count, height, span = column_matrix.weights.shape
+    factors = np.zeros((count, span, _CHANNELS, height, _CHANNELS), np.float32)
+    for channel in range(_CHANNELS):
+        factors[:, :, channel, :, channel] = column_matrix.weights.transpose(0, 2, 1)
+    shape = (count, span * _CHANNELS, height * _CHANNELS)
+    return ResizePlan(len(rows.first), row_matrix, column_matrix, factors.reshape(shape))
+
+
+def apply_plan(plan: ResizePlan, image: Image.Image) -> NDArray[np.uint8]:
+    """Resize an RGB image and round once; return (size, size, 3) uint8, C-contiguous."""
+    return _round(_multiply_columns(_multiply_rows(_floats(image, plan), plan), plan), plan.size)
+
+
+def _floats(image: Image.Image, plan: ResizePlan) -> _Floats:
+    """Return the pixels of all windows, (rows, 3 * columns), with zeros past the image's edges."""
+    left, top, right, bottom = plan.columns.low, plan.rows.low, plan.columns.high, plan.rows.high
+    pixels = np.asarray(image)[max(top, 0) : bottom, max(left, 0) : right]
+    height, width, _ = pixels.shape
+    above, before = max(-top, 0), max(-left, 0)
+    floats = np.empty((bottom - top, right - left, _CHANNELS), np.float32)
+    floats[:above] = 0
+    floats[above + height :] = 0
+    floats[:, :before] = 0
+    floats[:, before + width :] = 0
+    floats[above : above + height, before : before + width] = pixels
+    return floats.reshape(bottom - top, -1)
+
+
+def _multiply_rows(floats: _Floats, plan: ResizePlan) -> _Floats:
+    """(rows, 3 * columns) -> (size rounded up to whole blocks, 3 * columns)."""
+    count, height, span = plan.rows.weights.shape
+    width = floats.shape[1]
+    row, item = floats.strides
+    windows = as_strided(floats, (count, span, width), (plan.rows.stride * row, row, item))
+    resized: _Floats = np.matmul(plan.rows.weights, windows)
+    return resized.reshape(count * height, width)
+
+
+def _multiply_columns(floats: _Floats, plan: ResizePlan) -> _Floats:
+    """(size rounded up, 3 * columns) -> (size, 3 * size rounded up to whole blocks)."""
+    count, span, height = plan.column_factors.shape
+    row, item = floats.strides
+    step = plan.columns.stride * _CHANNELS * item
+    windows = as_strided(floats, (count, plan.size, span), (step, row, item))
+    resized = np.empty((plan.size, count * height), np.float32)
+    row, item = resized.strides
+    strips = as_strided(resized, (count, plan.size, height), (height * item, row, item))
+    np.matmul(windows, plan.column_factors, out=strips)
+    return resized
+
+
+def _round(floats: _Floats, size: int) -> NDArray[np.uint8]:
+    floats += 0.5
+    np.clip(floats, 0, 255, out=floats)
+    return floats[:, : size * _CHANNELS].astype(np.uint8).reshape(size, size, _CHANNELS)
