@@ -120,7 +120,7 @@ def _look(
     arguments: Arguments, scratch: Path, report_progress: ReportProgress
 ) -> tuple[Findings, TrainingData]:
     """Read all photos, say what they are like, and split them."""
-    data, recipe = layout.look_into(arguments.data), arguments.recipe
+    data, recipe = layout.scan_folder(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
             f"{arguments.data} holds no photos. It must hold a folder per class, with photos."

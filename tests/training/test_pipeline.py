@@ -230,7 +230,7 @@ def test_a_given_split_is_used(data, tmp_path):
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(BACKBONE).manifest.input
     other = spec.model_copy(update={"size": 32})
-    photos, _, (pixels, small) = read_photos(layout.look_into(data).files, [spec, other], tmp_path)
+    photos, _, (pixels, small) = read_photos(layout.scan_folder(data).files, [spec, other], tmp_path)
     for photo in photos[:3]:
         picture = vision.decode(photo.file.path.read_bytes(), LIMITS)
         assert (pixels[photo.row] == vision.resize(picture, spec)).all()

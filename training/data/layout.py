@@ -61,7 +61,7 @@ class Dataset:
         return tuple(sorted({file.label for file in self.files}))
 
 
-def look_into(data: Path) -> Dataset:
+def scan_folder(data: Path) -> Dataset:
     """List what DATA holds; hidden files and folders are passed over.
 
     Raises:

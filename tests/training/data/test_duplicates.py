@@ -22,7 +22,7 @@ def looked_at(tmp_path):
             path = tmp_path / "data" / f"{name.replace('__', '/')}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        data = layout.look_into(tmp_path / "data")
+        data = layout.scan_folder(tmp_path / "data")
         photos, unusable, _ = read_photos(data.files, [SPEC], tmp_path)
         doubles = duplicates.find(photos)
         found = findings.collect(data, photos, unusable, doubles)

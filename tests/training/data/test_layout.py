@@ -13,7 +13,7 @@ def tree(tmp_path):
             path = tmp_path / "data" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir() if name.endswith("/") else path.write_bytes(b"")
-        return layout.look_into(tmp_path / "data")
+        return layout.scan_folder(tmp_path / "data")
 
     return make
 
@@ -80,11 +80,11 @@ def test_a_name_that_is_no_utf8_can_be_printed(tmp_path):
         pytest.skip("this file system takes UTF-8 names alone")
     with open(folder + b"/\xe9.jpg", "wb"):
         pass
-    (file,) = layout.look_into(tmp_path).files
+    (file,) = layout.scan_folder(tmp_path).files
     assert (file.label, file.name) == (r"caf\xe9", r"caf\xe9/\xe9.jpg")
     assert file.path.is_file()
 
 
 def test_what_is_no_folder_is_refused(tmp_path):
     with pytest.raises(DataUnusable, match="is not a folder"):
-        layout.look_into(tmp_path / "none")
+        layout.scan_folder(tmp_path / "none")
