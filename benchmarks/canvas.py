@@ -24,7 +24,8 @@ from app import bundle, vision
 from app.bundle import InputSpec
 from app.runtime.evaluation.accuracy import top_k_accuracy
 from app.runtime.session import Session
-from training.data import photo_files
+from training.data import layout
+from training.data.photos import LIMITS
 from training.gates import probabilities_of
 
 Pixels = NDArray[np.uint8]
@@ -50,7 +51,7 @@ def _through(path: Path, side: int, resample: Image.Resampling, spec: InputSpec)
 
 
 def _served(path: Path, spec: InputSpec) -> Timed:
-    picture = vision.decode(path.read_bytes(), photo_files.LIMITS)
+    picture = vision.decode(path.read_bytes(), LIMITS)
     return _timed(lambda: vision.resize(picture, spec))
 
 
@@ -69,8 +70,8 @@ def main(folder: Path, data: Path) -> None:
     imagenet = bundle.load(folder)
     spec = imagenet.manifest.input
     session = Session(imagenet.model_path("fp32"), "cpu", "fp32")
-    found = photo_files.find(data)
-    truth = photo_files.truths(found, [label.id or "" for label in imagenet.manifest.labels])
+    found = layout.scan_folder(data).files
+    truth = layout.class_indices(found, [label.id or "" for label in imagenet.manifest.labels])
 
     ways: list[tuple[str, Callable[[Path], Timed]]] = [
         (name, partial(_through, side=vision.CANVAS, resample=Image.Resampling[name], spec=spec))

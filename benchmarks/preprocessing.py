@@ -32,7 +32,9 @@ from app import vision
 from app.bundle import InputSpec, Resample
 from app.runtime.evaluation.accuracy import top_k_accuracy
 from app.runtime.session import Session
-from training.data import photo_files
+from training.data import layout
+from training.data.layout import File
+from training.data.photos import LIMITS
 from training.gates import probabilities_of
 from training.imagenet import labels
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
@@ -82,11 +84,11 @@ class Row:
 @click.option("--coarse", type=click.Path(path_type=Path))
 def main(data: Path, coarse: Path | None) -> None:
     """Measure every candidate and print the table."""
-    found = photo_files.find(data)
-    truth = photo_files.truths(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
-    pictures = [photo.picture() for photo in found]
-    pets = photo_files.find(coarse)[::COARSE_STEP] if coarse else []
-    pet_pictures = [photo.picture() for photo in pets]
+    found = layout.scan_folder(data).files
+    truth = layout.class_indices(found, [label.id or "" for label in labels.read(labels.IMAGENET)])
+    pictures = [_decoded(photo) for photo in found]
+    pets = layout.scan_folder(coarse).files[::COARSE_STEP] if coarse else []
+    pet_pictures = [_decoded(photo) for photo in pets]
     sizes = {"lite0": (192, 208, 240, 256, 288), "lite2": (240, 260, 288)}
     with tempfile.TemporaryDirectory() as folder:
         rows = []
@@ -101,8 +103,12 @@ def main(data: Path, coarse: Path | None) -> None:
         _print(rows, truth, pictures, _decode_ms(found))
 
 
-def _indices(pet: photo_files.Photo) -> range:
-    return DOGS if pet.folder == "dog" else CATS
+def _indices(pet: File) -> range:
+    return DOGS if pet.label == "dog" else CATS
+
+
+def _decoded(photo: File) -> vision.Picture:
+    return vision.decode(photo.path.read_bytes(), LIMITS)
 
 
 def _resized(pictures: Sequence[vision.Picture], spec: InputSpec) -> Pixels:
@@ -119,8 +125,8 @@ def _sessions(
     return Session(fp32, "cpu", "fp32"), Session(int8, "cpu", "int8")
 
 
-def _decode_ms(found: Sequence[photo_files.Photo]) -> float:
-    return float(np.median([_ms(photo.picture) for photo in found]))
+def _decode_ms(found: Sequence[File]) -> float:
+    return float(np.median([_ms(_decoded, photo) for photo in found]))
 
 
 def _print(

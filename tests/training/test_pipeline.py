@@ -21,9 +21,9 @@ from app.runtime.session import Session
 from app.runtime.verify import run_golden
 from training import gates
 from training.data import layout
-from training.data.photo_files import LIMITS
-from training.data.photos import read_photos
+from training.data.photos import LIMITS, read_photos
 from training.int8 import candidate
+from training.int8.candidate import Candidate
 from training.recipes import head_training
 from training.recipes.out_of_fold import OutOfFoldPredictor
 from training.recipes.registry import BACKBONE
@@ -66,7 +66,7 @@ def trained(odd):
 @pytest.mark.parametrize(
     "line",
     [
-        "Files that can't be used, passed over (3): κόκκινο/corrupt.jpg (",
+        "Files that can't be used, skipped (3): κόκκινο/corrupt.jpg (",
         "κόκκινο/notes.txt (No image format begins like this file)",
         "κόκκινο/scan.tif (This is TIFF, which isn't read here)",
         "GIFs, of which the first frame is used (1): κόκκινο/moving.gif",
@@ -172,18 +172,19 @@ def _weights(folder):
 
 
 def _timed(speedup):
-    """`gates.in_turn`, whatever this processor makes of int8."""
+    """Return `gates.in_turn` with times that don't depend on this processor."""
+    measured = gates.in_turn
 
     def in_turn(fp32, int8, pixels):
-        *predict, seconds = gates.in_turn(fp32, int8, pixels)
-        return *predict, np.ones_like(seconds) * [speedup, 1.0]
+        *probabilities, seconds = measured(fp32, int8, pixels)
+        return *probabilities, np.ones_like(seconds) * [speedup, 1.0]
 
     return in_turn
 
 
 def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(0.8))
+    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "in_turn", _timed(0.8))
     monkeypatch.setattr(OutOfFoldPredictor, "predict", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -196,10 +197,9 @@ def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeyp
 
 
 def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     made = load(tmp_path / "out")
@@ -230,7 +230,9 @@ def test_a_given_split_is_used(data, tmp_path):
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(BACKBONE).manifest.input
     other = spec.model_copy(update={"size": 32})
-    photos, _, (pixels, small) = read_photos(layout.scan_folder(data).files, [spec, other], tmp_path)
+    photos, _, (pixels, small) = read_photos(
+        layout.scan_folder(data).files, [spec, other], tmp_path
+    )
     for photo in photos[:3]:
         picture = vision.decode(photo.file.path.read_bytes(), LIMITS)
         assert (pixels[photo.row] == vision.resize(picture, spec)).all()
@@ -320,23 +322,22 @@ def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path)
 def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
     data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
     judged = []
 
-    def predictor(file, *rest):
-        judged.append((file.read_bytes(), rest[-1]))
-        answer = _judged(file, *rest)
-        return answer if len(judged) > 1 else (None, answer[1])
+    def judge(file, fp32, int8, comparison):
+        judged.append((file.read_bytes(), comparison.rows))
+        result = passing_judge(file, fp32, int8, comparison)
+        return result if len(judged) > 1 else Candidate(None, result.result)
 
-    _judged = candidate._judged
-    monkeypatch.setattr(candidate, "_judged", predictor)
+    passing_judge = candidate.judge
+    monkeypatch.setattr(candidate, "judge", judge)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (own, all_photos), (made, others) = judged
-    assert own != made
+    (own, all_photos), (calibrated, others) = judged
+    assert own != calibrated
     assert (len(all_photos), len(others)) == (24, 14)
     assert "int8 on 14 photos" in result.output
-    assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == made
+    assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == calibrated

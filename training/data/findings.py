@@ -119,7 +119,7 @@ def _about_files(unusable: Sequence[Unusable], photos: Sequence[Photo]) -> list[
     return [
         Finding(
             "unusable",
-            "Files that can't be used, passed over",
+            "Files that can't be used, skipped",
             tuple(f"{one.file.name} ({one.reason.removesuffix('.')})" for one in unusable),
         ),
         Finding("first frame", "GIFs, of which the first frame is used", tuple(gifs)),
@@ -176,7 +176,7 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
     return [
         Finding("empty class", "Folders without any file, left out as classes", dataset.empty),
         Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
-        Finding("stray", "Outside any class's folder, passed over", dataset.stray),
+        Finding("stray", "Outside any class's folder, skipped", dataset.stray),
         Finding("odd name", "Class names with spaces or letters beyond ASCII", tuple(odd)),
     ]
 

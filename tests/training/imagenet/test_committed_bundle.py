@@ -14,7 +14,7 @@ from app.runtime.session import Session
 from app.runtime.verify import run_golden
 from training.calibration import softmax
 from training.imagenet import labels
-from training.packaging import golden
+from training.packaging import default_golden
 
 FOLDER = Path(__file__).parents[3] / "model" / "imagenet"
 
@@ -100,7 +100,7 @@ def test_golden_photos_exercise_the_ways_through_the_pixels(imagenet):
 
 def test_every_golden_photo_has_a_free_licence_on_record(imagenet):
     for photo in imagenet.manifest.golden.photos:
-        assert photo.source == golden.ORIGINS[Path(photo.file).name].source
+        assert photo.source == default_golden.ORIGINS[Path(photo.file).name].source
         assert "CC0" in photo.source or "public domain" in photo.source
 
 

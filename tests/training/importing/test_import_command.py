@@ -17,7 +17,7 @@ from app.cli import main
 from app.runtime.classifier import Query, classify
 from app.runtime.loaded_model import load_model
 from app.runtime.session import Session
-from training.data.photo_files import LIMITS
+from training.data.photos import LIMITS
 from training.recipes.registry import BACKBONE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -382,7 +382,7 @@ def test_photos_calibrate_and_measure_it(saved, bring, labelled, tmp_path):
     file = saved(end=None)
     result = bring(file, "--output-kind", "logits", "--calibrate", labelled, "--int8", labelled)
     assert result.exit_code == 0, result.output
-    assert "red/broken.jpg is passed over" in result.stdout
+    assert "red/broken.jpg is skipped" in result.stdout
     assert "int8 is left out: there are fewer than 300 photos" in result.stdout
     bundle = load(tmp_path / "mine")
     verify_files(bundle)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.int8.gptq import LARGEST, Moments, rounded
+from training.int8.gptq import LARGEST, Moments, round_weights
 
 
 def _correlated(groups=1, count=4000, width=48, seed=0):
@@ -34,40 +34,40 @@ def test_errors_make_up_for_one_another_on_what_is_read():
     seen, fresh = patches[:, :4000], patches[:, 4000:]
     expected = fresh[0] @ weight[:, :, 0, 0].T
     alone = _squared_error(_by_itself(weight), fresh, expected)
-    together = _squared_error(rounded(weight, Moments.of(seen)).weight, fresh, expected)
+    together = _squared_error(round_weights(weight, Moments.of(seen)).weight, fresh, expected)
     assert together < alone / 4
 
 
 def test_two_products_always_fit_in_sixteen_bits():
     weight = _weight()
     weight[0, 0] = 40  # next to it the others are small
-    given = rounded(weight, Moments.of(_correlated()))
+    given = round_weights(weight, Moments.of(_correlated()))
     assert given.integers.dtype == np.int8
     assert np.abs(given.integers).max() == LARGEST
     assert 2 * LARGEST * 255 < 2**15
 
 
-def test_the_mean_that_is_lost_is_told():
+def test_the_mean_error_of_each_channel_is_returned():
     weight, patches = _weight(), _correlated()
-    given = rounded(weight, Moments.of(patches))
+    given = round_weights(weight, Moments.of(patches))
     short = (patches[0] @ (weight - given.weight)[:, :, 0, 0].T).mean(axis=0)
     assert np.abs(short).max() > 1e-3
-    assert given.lost == pytest.approx(short, abs=1e-4)
+    assert given.mean_error == pytest.approx(short, abs=1e-4)
 
 
 def test_groups_see_only_their_own():
     patches, weight = _correlated(groups=2), _weight()
-    together = rounded(weight, Moments.of(patches))
+    together = round_weights(weight, Moments.of(patches))
     for group, part in enumerate((slice(0, 8), slice(8, 16))):
-        alone = rounded(weight[part], Moments.of(patches[group : group + 1]))
+        alone = round_weights(weight[part], Moments.of(patches[group : group + 1]))
         assert (together.integers[part] == alone.integers).all()
-        assert together.lost[part] == pytest.approx(alone.lost)
+        assert together.mean_error[part] == pytest.approx(alone.mean_error)
 
 
 def test_more_weights_than_a_block_holds_come_out_as_the_method_says():
     """Frantar et al., algorithm 1, without its blocks."""
     patches, weight = _correlated(width=150), _weight(outputs=3, width=150)
-    given = rounded(weight, Moments.of(patches))
+    given = round_weights(weight, Moments.of(patches))
     rest = weight[:, :, 0, 0] / given.scale[:, None].astype(np.float64)
     covariance = np.cov(patches[0].astype(np.float64), rowvar=False, bias=True)
     variance = np.diagonal(covariance)
@@ -88,8 +88,8 @@ def test_more_weights_than_a_block_holds_come_out_as_the_method_says():
 
 def test_what_reads_nothing_and_weighs_nothing_stays_zero():
     dark = Moments.of(np.zeros((1, 10, 3), np.float32))
-    assert not rounded(np.zeros((2, 3, 1, 1), np.float32), dark).integers.any()
-    given = rounded(np.ones((2, 3, 1, 1), np.float32), dark)
+    assert not round_weights(np.zeros((2, 3, 1, 1), np.float32), dark).integers.any()
+    given = round_weights(np.ones((2, 3, 1, 1), np.float32), dark)
     assert given.weight == pytest.approx(np.ones((2, 3, 1, 1)), rel=0.01)
 
 
@@ -102,12 +102,12 @@ def test_channels_that_hardly_ever_change_are_rounded_too(spread):
     sums = Moments.of(patches[:, :10].astype(np.float32))
     for start in range(10, 500, 10):
         sums += Moments.of(patches[:, start : start + 10].astype(np.float32))
-    given = rounded(weight, sums)
+    given = round_weights(weight, sums)
     step = given.scale[:, np.newaxis, np.newaxis, np.newaxis]
     assert np.isfinite(given.weight).all()
     assert np.abs(given.weight - weight).max() < 10 * step.max()
     short = (patches.mean(axis=1) * (weight - given.weight).reshape(40, 9)).sum(axis=1)
-    assert given.lost == pytest.approx(short, abs=1e-3)
+    assert given.mean_error == pytest.approx(short, abs=1e-3)
 
 
 def test_moments_add_up():
