@@ -1,1 +1,4 @@
-"""Training: a folder of labelled photos becomes a model bundle. Never imported by the service."""
+"""Training: turn a folder of labelled photos into a model bundle.
+
+The service never imports this package.
+"""
