@@ -28,8 +28,8 @@ def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) 
     """Divide photos into parts of these shares; return the part of each photo, (N,).
 
     The groups of one class are taken largest first, in a random order among equals. Each goes to
-    the part that is furthest below its share, by the method of Sainte-Laguë for seats of a
-    parliament: of five photos, 70/15/15 makes 3, 1, 1.
+    the part that is furthest below its share. This is the method of Sainte-Laguë for seats in a
+    parliament: five photos become 3, 1, 1 by 70/15/15.
 
     Args:
         truth: (N,) class indices.

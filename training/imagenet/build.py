@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from app.bundle import MODEL_FILES, Bundle, InputSpec, Precision
+from app.bundle import MODEL_FILES, Bundle, InputSpec, Metrics, Precision
 from app.runtime.session import Session
 from training import calibration
 from training.contracts import ReportProgress
@@ -29,7 +29,7 @@ from training.errors import DataUnusable
 from training.gates import Int8Result, check_parity, probabilities_of
 from training.imagenet import labels
 from training.int8 import candidate
-from training.int8.candidate import Comparison
+from training.int8.candidate import Candidate, Comparison
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import default_golden, golden, measure, model_card
 from training.packaging.build import Origin, Parts, build_bundle
@@ -37,6 +37,13 @@ from training.packaging.staging import folder_beside
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.intp]
+
+
+_MEASURED: dict[Precision, str] = {
+    "fp32": "ECE cross-fitted",
+    "int8": f"ECE cross-fitted; {CALIBRATION_PHOTOS} of the photos, without labels, gave its "
+    "ranges",
+}
 
 
 @dataclass(frozen=True)
@@ -91,24 +98,12 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             for number, more in enumerate(unlabelled_files)
         ]
         report_progress(f"{len(photos)} labelled photos read")
-
         exported = _export(folder, arguments, pixels, truth, report_progress)
-        calibration_set, holdout = candidate.split(len(truth), arguments.seed)
-        int8 = candidate.make(
-            folder,
-            exported.session,
-            pixels[calibration_set],
-            Comparison(pixels, holdout, truth[holdout], unlabelled),
-        )
-        assert int8.result is not None
-        _report_int8(int8.result, report_progress)
+        int8 = _make_int8(folder, exported.session, arguments.seed, pixels, truth, unlabelled)
+        _report_int8(int8, report_progress)
         sessions: dict[Precision, Session] = {"fp32": exported.session}
-        probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": exported.probabilities}
         if int8.session:
             sessions["int8"] = int8.session
-            probabilities["int8"] = probabilities_of(int8.session, pixels)
-
-        data, temperatures = arguments.photos.resolve().name, exported.temperatures
         parts = Parts(
             name=arguments.name,
             version=arguments.version,
@@ -117,11 +112,10 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             golden=golden.record(
                 folder, golden_files, default_golden.SOURCES, sessions, names, arguments.input
             ),
-            metrics={
-                which: measure.metrics(rows, truth, f"{data}; {_MEASURED[which]}", temperatures)
-                for which, rows in probabilities.items()
-            },
-            calibration=measure.cross_fitted(exported.logits, truth, temperatures, data),
+            metrics=_metrics(arguments, exported, int8, pixels, truth),
+            calibration=measure.cross_fitted(
+                exported.logits, truth, exported.temperatures, arguments.photos.resolve().name
+            ),
             baseline=measure.baseline(exported.probabilities),
             origin=Origin(
                 recipe="pretrained",
@@ -137,15 +131,8 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             folder,
             arguments.output,
             report_content=None,
-            model_card=partial(model_card.imagenet, arguments.backbone, int8.result),
+            model_card=partial(model_card.imagenet, arguments.backbone, _result(int8)),
         )
-
-
-_MEASURED: dict[Precision, str] = {
-    "fp32": "ECE cross-fitted",
-    "int8": f"ECE cross-fitted; {CALIBRATION_PHOTOS} of the photos, without labels, gave its "
-    "ranges",
-}
 
 
 def _files(data: Path) -> Sequence[File]:
@@ -198,7 +185,45 @@ def _export(
     return _Exported(session, logits, probabilities, temperatures)
 
 
-def _report_int8(result: Int8Result, report_progress: ReportProgress) -> None:
+def _make_int8(
+    folder: Path,
+    fp32: Session,
+    seed: int,
+    pixels: Pixels,
+    truth: Integers,
+    unlabelled: Sequence[Pixels],
+) -> Candidate:
+    """Calibrate int8 on some of the photos, and compare it on the others and the unlabelled."""
+    calibration_set, holdout = candidate.split(len(truth), seed)
+    comparison = Comparison(pixels, holdout, truth[holdout], unlabelled)
+    return candidate.make(folder, fp32, pixels[calibration_set], comparison)
+
+
+def _metrics(
+    arguments: Arguments,
+    exported: _Exported,
+    int8: Candidate,
+    pixels: Pixels,
+    truth: Integers,
+) -> dict[Precision, Metrics]:
+    """Measure each graph on all labelled photos."""
+    probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": exported.probabilities}
+    if int8.session:
+        probabilities["int8"] = probabilities_of(int8.session, pixels)
+    name = arguments.photos.resolve().name
+    return {
+        which: measure.metrics(rows, truth, f"{name}; {_MEASURED[which]}", exported.temperatures)
+        for which, rows in probabilities.items()
+    }
+
+
+def _result(int8: Candidate) -> Int8Result:
+    assert int8.result is not None  # it is compared on any number of photos
+    return int8.result
+
+
+def _report_int8(int8: Candidate, report_progress: ReportProgress) -> None:
+    result = _result(int8)
     report_progress(
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
         f"agreement {100 * result.agreement:.1f} %, {result.speedup:.2f} times as fast"

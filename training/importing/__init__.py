@@ -8,6 +8,7 @@
     fitting           the wrapped graph, compared with the file
     labelled_photos   labelled photos -> pixels and the true classes
     int8_graph        int8, by the gates of every bundle
+    exported          figures, golden photos and report of the wrapped graph
     importer          all of it, from top to bottom
 
 What can't be derived is asked for, never guessed.

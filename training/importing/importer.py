@@ -10,25 +10,19 @@ Parity: on photos, the wrapped graph gives what the file itself gives for NumPy'
 
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from app.bundle import (
     MODEL_FILES,
     Bundle,
     Calibration,
-    Golden,
     InputSpec,
     Label,
-    Manifest,
-    Metrics,
     Precision,
     Resample,
 )
@@ -36,22 +30,25 @@ from app.runtime.session import Session
 from training import calibration
 from training.calibration import Temperatures
 from training.contracts import ReportProgress
-from training.data.examples import Examples
 from training.data.photos import fingerprint, read_pixels
 from training.errors import DataUnusable
 from training.importing import fitting, int8_graph, label_file, labelled_photos, source, wrap
+from training.importing.exported import (
+    Exported,
+    logits_of,
+    metrics,
+    record_golden,
+    report_content,
+)
+from training.importing.labelled_photos import LabelledPhotos
 from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
-from training.packaging import default_golden, golden, measure, model_card
+from training.packaging import default_golden, measure, model_card
 from training.packaging.build import Origin, Parts, build_bundle
 from training.packaging.staging import folder_beside, require_free
-from training.parallel import outputs
-from training.report import Content
 
 _CALIBRATION_AT_LEAST = 10
 """Photos; two in each of the folds that score."""
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -73,25 +70,6 @@ class Arguments:
 
 
 @dataclass(frozen=True, eq=False)
-class _Set:
-    """Labelled photos."""
-
-    examples: Examples
-    pixels: Pixels
-
-    @property
-    def truth(self) -> NDArray[np.intp]:
-        return self.examples.truth
-
-    def run(self, session: Session) -> NDArray[np.float32]:
-        """Return probabilities (N, K)."""
-        rows = self.examples.rows.tolist()
-        return outputs(
-            session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
-        )[0]
-
-
-@dataclass(frozen=True, eq=False)
 class _Work:
     """The inputs of the import, and the folders that it works in."""
 
@@ -108,22 +86,6 @@ class _Work:
     def file(self) -> Path:
         """The fp32 graph."""
         return self.folder / MODEL_FILES["fp32"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Exported:
-    """The graphs, and their predictions on the measured photos."""
-
-    has_head: bool
-    """True if the graph ends with a pooled linear head."""
-    sessions: Mapping[Precision, Session]
-    int8: str
-    """The result of int8, as one line."""
-    measured: _Set | None
-    probabilities: Mapping[Precision, NDArray[np.float32]]
-    """By precision, the probabilities (N, K) of the measured photos."""
-    temperatures: Temperatures | None
-    calibration: Calibration | None
 
 
 def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
@@ -154,22 +116,22 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
                 version=arguments.version,
                 labels=labels,
                 input=spec,
-                golden=_golden(work, exported),
-                metrics=_metrics(exported),
+                golden=record_golden(exported, labels, spec, folder, scratch),
+                metrics=metrics(exported),
                 calibration=exported.calibration,
                 baseline=measure.baseline(exported.probabilities["fp32"]) if measured else None,
                 origin=_origin(work, measured, began),
             ),
             folder,
             arguments.output,
-            report_content=partial(_report_content, measured, exported) if measured else None,
+            report_content=partial(report_content, measured, exported) if measured else None,
             model_card=partial(
                 model_card.imported, exported.has_head, exported.int8, measured is not None
             ),
         )
 
 
-def _export(work: _Work) -> _Exported:
+def _export(work: _Work) -> Exported:
     """Write the graphs into the bundle's folder, and run them on photos where there are some."""
     pixels = read_pixels(default_golden.find(default_golden.FOLDER), work.spec)
     wrapped, message = fitting.fit(
@@ -192,7 +154,7 @@ def _export(work: _Work) -> _Exported:
         if int8 is not None:
             sessions["int8"] = int8
     measured = measured or int8_set
-    return _Exported(
+    return Exported(
         has_head=wrapped.head is not None,
         sessions=sessions,
         int8=message,
@@ -205,28 +167,26 @@ def _export(work: _Work) -> _Exported:
     )
 
 
-def _read_sets(work: _Work) -> dict[Path | None, _Set]:
+def _read_sets(work: _Work) -> dict[Path | None, LabelledPhotos]:
     """Read each folder of photos once."""
-    arguments, sets = work.arguments, dict[Path | None, _Set]()
+    arguments, sets = work.arguments, dict[Path | None, LabelledPhotos]()
     for number, folder in enumerate({arguments.calibrate: 0, arguments.int8: 0}):
         if folder is not None:
             pixels_folder = work.scratch / str(number)
             pixels_folder.mkdir()
-            sets[folder] = _Set(
-                *labelled_photos.read(
-                    folder,
-                    work.labels,
-                    work.spec,
-                    pixels_folder,
-                    arguments.seed,
-                    work.report_progress,
-                )
+            sets[folder] = labelled_photos.read(
+                folder,
+                work.labels,
+                work.spec,
+                pixels_folder,
+                arguments.seed,
+                work.report_progress,
             )
     return sets
 
 
 def _calibrate(
-    work: _Work, measured: _Set, wrapped: Wrapped, fp32: Session
+    work: _Work, measured: LabelledPhotos, wrapped: Wrapped, fp32: Session
 ) -> tuple[Session, Temperatures, Calibration]:
     """Fit the temperature, and put it into the graph."""
     name, truth = measured.examples.data, measured.truth
@@ -235,7 +195,7 @@ def _calibrate(
             f"{name} has {len(truth)} photos that can be used, and a temperature needs "
             f"{_CALIBRATION_AT_LEAST} at least. Add some, or leave --calibrate out."
         )
-    logits = _logits(measured.run(fp32))
+    logits = logits_of(measured.run(fp32))
     temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
     wrap.set_temperature(wrapped.model, temperatures.all)
     onnx.save(wrapped.model, work.file)
@@ -247,56 +207,7 @@ def _calibrate(
     return Session(work.file, "cpu", "fp32"), temperatures, figures
 
 
-def _metrics(exported: _Exported) -> dict[Precision, Metrics]:
-    """Measure each graph; a cross-fitted confidence uses the temperature of the photo's fold."""
-    if exported.measured is None:
-        return {}
-    truth, on = exported.measured.truth, exported.measured.examples.data
-    if exported.temperatures is not None:
-        on += "; ECE cross-fitted"
-    return {
-        which: measure.metrics(rows, truth, on, exported.temperatures)
-        for which, rows in exported.probabilities.items()
-    }
-
-
-def _golden(work: _Work, exported: _Exported) -> Golden:
-    """Record golden photos: some of the measured photos, or those of the default model."""
-    if exported.measured is None:
-        sources = default_golden.SOURCES
-        files = default_golden.find(default_golden.FOLDER)
-    else:
-        folder, examples = work.scratch / "golden", exported.measured.examples
-        selected = golden.select(examples, exported.probabilities["fp32"].astype(np.float64))
-        sources = golden.write(examples, selected, folder)
-        files = [folder / name for name in sources]
-    return golden.record(work.folder, files, sources, exported.sessions, work.labels, work.spec)
-
-
-def _report_content(measured: _Set, exported: _Exported, manifest: Manifest) -> Content:
-    examples, uncalibrated = measured.examples, None
-    if manifest.calibration is not None:
-        logits = _logits(exported.probabilities["fp32"])
-        uncalibrated = calibration.softmax(logits * manifest.calibration.temperature)
-    return Content(
-        manifest=manifest,
-        measured_on=examples.data,
-        figures=manifest.metrics,
-        truth=examples.truth,
-        probabilities=exported.probabilities,
-        names=[photo.file.name for photo in examples.photos],
-        thumbnails=lambda index: measured.pixels[examples.rows[index]],
-        uncalibrated=uncalibrated,
-        int8=f"{exported.int8}.",
-    )
-
-
-def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logarithm of a softmax: its logits, up to a constant in each row."""
-    return np.asarray(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))
-
-
-def _origin(work: _Work, measured: _Set | None, began: float) -> Origin:
+def _origin(work: _Work, measured: LabelledPhotos | None, began: float) -> Origin:
     return Origin(
         recipe="import",
         arguments=_metadata(work.arguments, work.source),

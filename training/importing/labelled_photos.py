@@ -1,5 +1,6 @@
 """Read a folder of labelled photos: the photos, their true classes and their pixels."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,37 @@ from numpy.typing import NDArray
 
 from app.bundle import InputSpec, Label
 from app.runtime.evaluation.measure import labelled_photos
+from app.runtime.session import Session
 from training.contracts import ReportProgress
 from training.data.examples import Examples
 from training.data.layout import File, name_below
 from training.data.photos import read_photos
 from training.errors import DataUnusable
+from training.parallel import outputs
 
 MOST = 10_000
 """Photos that are read from one folder at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhotos:
+    """Photos with a label, and their pixels."""
+
+    examples: Examples
+    pixels: NDArray[np.uint8]
+    """(R, S, S, 3) RGB; each photo has a row."""
+
+    @property
+    def truth(self) -> NDArray[np.intp]:
+        """The class index of each photo, (N,)."""
+        return self.examples.truth
+
+    def run(self, session: Session) -> NDArray[np.float32]:
+        """Return probabilities (N, K)."""
+        rows = self.examples.rows.tolist()
+        return outputs(
+            session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
+        )[0]
 
 
 def read(
@@ -24,8 +48,8 @@ def read(
     folder: Path,
     seed: int,
     report_progress: ReportProgress,
-) -> tuple[Examples, NDArray[np.uint8]]:
-    """Return the photos of `data`, all as test photos, and their pixels (R, S, S, 3) uint8 RGB.
+) -> LabelledPhotos:
+    """Read the photos of `data`, all of them as test photos.
 
     Args:
         data: has a folder for each label, named by the label's name or id.
@@ -58,4 +82,5 @@ def read(
     count = len(photos)
     parts = np.full(count, "test")
     name = data.resolve().name
-    return Examples(name, names, tuple(photos), truth, np.arange(count), parts), pixels
+    examples = Examples(name, names, tuple(photos), truth, np.arange(count), parts)
+    return LabelledPhotos(examples, pixels)

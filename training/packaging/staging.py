@@ -19,20 +19,20 @@ from training.errors import DataUnusable
 _KIND = ".building"
 
 
-def require_free(output: Path, *read: Path) -> None:
+def require_free(output: Path, *inputs: Path) -> None:
     """Check that the output is free, empty or a bundle: nothing else is ever replaced.
 
     Raises:
-        DataUnusable: something else is at `output`, or it overlaps with a folder that is read.
+        DataUnusable: something else is at `output`, or it overlaps with one of `inputs`.
     """
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not (output / bundles.MANIFEST).is_file():
         raise DataUnusable(
             f"{output} is there already and is no bundle. Name a new folder for --output."
         )
-    for folder in read:
-        inside, outside = output.resolve(), folder.resolve()
-        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+    for folder in inputs:
+        target, source = output.resolve(), folder.resolve()
+        if target.is_relative_to(source) or source.is_relative_to(target):
             raise DataUnusable(
                 f"{output} and {folder} lie in one another. Name an --output outside the photos."
             )
