@@ -232,7 +232,7 @@ def test_a_given_split_is_used(data, tmp_path):
     result = _train(tmp_path / "given", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "split: train 14, val 2, test 9 (as given)" in result.output
-    assert "figures flatter (1): test/red/leak.jpg = train/red/00.jpg" in result.output
+    assert "figures are too high (1): test/red/leak.jpg = train/red/00.jpg" in result.output
     assert load(tmp_path / "out").manifest.metrics["fp32"].images == 9
 
 

@@ -155,7 +155,7 @@ def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding
         ),
         Finding(
             "near, two labels",
-            "Photos that look the same under two labels; look at them",
+            "Photos that look the same under two labels; check them",
             named(near_conflicts),
         ),
         Finding(
@@ -165,7 +165,7 @@ def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding
         ),
         Finding(
             "leak",
-            "The same photo in two parts of the given split, so figures flatter",
+            "The same photo in two parts of the given split, so figures are too high",
             named(leaks),
         ),
     ]

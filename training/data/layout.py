@@ -84,14 +84,14 @@ def scan_folder(data: Path) -> Dataset:
             if not entry.is_dir():
                 stray.append(name_below(entry, data))
                 continue
-            found = [
+            own = [
                 File(path, name_below(path, data), printable(entry.name), part)
                 for path in _below(entry)
                 if path.is_file()
             ]
-            files += found
+            files += own
             nested += [name_below(path, data) for path in _below(entry) if path.is_dir()]
-            if not found:
+            if not own:
                 empty.append(name_below(entry, data))
     if given:
         stray += [name_below(entry, data) for entry in _visible(data) if entry.name not in given]
@@ -129,16 +129,16 @@ def _given(folders: set[str]) -> list[str]:
     Raises:
         DataUnusable: two of them hold the same part.
     """
-    found = [folder for folder in _FOLDERS if folder in folders]
-    if found[:1] != ["train"] or (len(found) == 1 and len(folders) > 1):
+    parts = [folder for folder in _FOLDERS if folder in folders]
+    if parts[:1] != ["train"] or (len(parts) == 1 and len(folders) > 1):
         return []
-    of_val = [folder for folder in found if _FOLDERS[folder] == "val"]
+    of_val = [folder for folder in parts if _FOLDERS[folder] == "val"]
     if len(of_val) > 1:
         raise DataUnusable(
             f"{' and '.join(f'{folder}/' for folder in of_val)} stand beside train/, and only "
             "one folder can hold the validation photos. Merge them, or move one away."
         )
-    return found
+    return parts
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -35,7 +35,7 @@ from training.packaging import provenance
 
 @dataclass(frozen=True)
 class Origin:
-    """How a model was made, for the field `training` of bundle.json."""
+    """The origin of a model, for the field `training` of bundle.json."""
 
     recipe: str
     arguments: Mapping[str, Any]
