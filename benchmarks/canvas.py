@@ -26,7 +26,8 @@ from app import bundle, vision
 from app.bundle import InputSpec
 from app.runtime.evaluation.accuracy import top_k_accuracy
 from app.runtime.session import Session
-from training.data import photo_files
+from training.data import layout
+from training.data.photos import LIMITS
 from training.gates import probabilities_of
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +55,7 @@ def _resize_by_pillow(
 
 
 def _resize_as_served(path: Path, spec: InputSpec) -> TimedPixels:
-    picture = vision.decode(path.read_bytes(), photo_files.LIMITS)
+    picture = vision.decode(path.read_bytes(), LIMITS)
     return _timed(lambda: vision.resize(picture, spec))
 
 
@@ -73,8 +74,8 @@ def main(folder: Path, data: Path) -> None:
     imagenet = bundle.load(folder)
     spec = imagenet.manifest.input
     session = Session(imagenet.model_path("fp32"), "cpu", "fp32")
-    photos = photo_files.find(data)
-    truth = photo_files.truths(photos, [label.id or "" for label in imagenet.manifest.labels])
+    photos = layout.scan_folder(data).files
+    truth = layout.class_indices(photos, [label.id or "" for label in imagenet.manifest.labels])
 
     methods: list[tuple[str, Callable[[Path], TimedPixels]]] = [
         (

@@ -53,7 +53,7 @@ def _embedded(data: Path) -> tuple[Floats, list[Photo], Integers]:
     made = bundle.load(BACKBONE)
     session = Session(made.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
-        files = layout.look_into(data).files
+        files = layout.scan_folder(data).files
         photos, _, (pixels,) = read_photos(files, [made.manifest.input], Path(folder))
         doubles = duplicates.find(photos)
         used = findings.used(photos, doubles)
@@ -189,11 +189,11 @@ def _bundled(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> No
     spec = made.manifest.input
     print("\n| precision | AUROC | known accepted, % | unknown rejected, % |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        data = layout.look_into(known)
+        data = layout.scan_folder(known)
         photos, _, (pixels,) = read_photos(data.files, [spec], Path(one))
         own = examples.prepare(data, photos, duplicates.find(photos), made.manifest.training.seed)
         tested = own.rows[own.of("test")].tolist()
-        strange, _, (others,) = read_photos(layout.look_into(unknown).files, [spec], Path(other))
+        strange, _, (others,) = read_photos(layout.scan_folder(unknown).files, [spec], Path(other))
         rows = [photo.row for photo in strange if photo.file.label not in left_out]
         assert made.manifest.unknown is not None
         threshold = made.manifest.unknown.threshold

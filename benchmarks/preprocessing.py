@@ -33,7 +33,9 @@ from app import vision
 from app.bundle import InputSpec, Resample
 from app.runtime.evaluation.accuracy import top_k_accuracy
 from app.runtime.session import Session
-from training.data import photo_files
+from training.data import layout
+from training.data.layout import File
+from training.data.photos import LIMITS
 from training.gates import probabilities_of
 from training.imagenet import labels
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
@@ -83,11 +85,11 @@ class Row:
 @click.option("--coarse", type=click.Path(path_type=Path))
 def main(data: Path, coarse: Path | None) -> None:
     """Measure every candidate and print the table."""
-    photos = photo_files.find(data)
-    truth = photo_files.truths(photos, [label.id or "" for label in labels.read(labels.IMAGENET)])
-    pictures = [photo.picture() for photo in photos]
-    pets = photo_files.find(coarse)[::COARSE_STEP] if coarse else []
-    pet_pictures = [photo.picture() for photo in pets]
+    photos = layout.scan_folder(data).files
+    truth = layout.class_indices(photos, [label.id or "" for label in labels.read(labels.IMAGENET)])
+    pictures = [_decoded(photo) for photo in photos]
+    pets = layout.scan_folder(coarse).files[::COARSE_STEP] if coarse else []
+    pet_pictures = [_decoded(photo) for photo in pets]
     sizes = {"lite0": (192, 208, 240, 256, 288), "lite2": (240, 260, 288)}
     with tempfile.TemporaryDirectory() as folder:
         rows = []
@@ -106,16 +108,20 @@ def main(data: Path, coarse: Path | None) -> None:
         _print_table(rows, truth, pictures, _decode_ms(photos))
 
 
-def _coarse_accuracy(session: Session, pets: Sequence[photo_files.Photo], pixels: Pixels) -> float:
+def _coarse_accuracy(session: Session, pets: Sequence[File], pixels: Pixels) -> float:
     predictions = probabilities_of(session, pixels).argmax(1)
     return float(
         np.mean(
             [
-                prediction in (DOGS if pet.folder == "dog" else CATS)
+                prediction in (DOGS if pet.label == "dog" else CATS)
                 for prediction, pet in zip(predictions, pets, strict=True)
             ]
         )
     )
+
+
+def _decoded(photo: File) -> vision.Picture:
+    return vision.decode(photo.path.read_bytes(), LIMITS)
 
 
 def _resized(pictures: Sequence[vision.Picture], spec: InputSpec) -> Pixels:
@@ -132,8 +138,8 @@ def _sessions(
     return Session(fp32, "cpu", "fp32"), Session(int8, "cpu", "int8")
 
 
-def _decode_ms(photos: Sequence[photo_files.Photo]) -> float:
-    return float(np.median([_ms(photo.picture) for photo in photos]))
+def _decode_ms(photos: Sequence[File]) -> float:
+    return float(np.median([_ms(_decoded, photo) for photo in photos]))
 
 
 def _print_table(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from app import bundle, vision
-from training.data.photo_files import LIMITS
+from training.data.photos import LIMITS
 
 Array = NDArray[Any]
 LOWEST, HIGHEST = -(2**15), 2**15 - 1

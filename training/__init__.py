@@ -1,3 +1,6 @@
-"""Training: a folder of labelled photos becomes a model bundle. Never imported by the service."""
+"""Training: turn a folder of labelled photos into a model bundle.
+
+The service never imports this package.
+"""
 
 import app  # noqa: F401 - switches off the telemetry of ONNX Runtime, which modules here import

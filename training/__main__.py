@@ -1,4 +1,4 @@
-"""`python -m training DATA --output DIR` is `hubel train DATA --output DIR`."""
+"""Run `hubel train DATA --output DIR` as `python -m training DATA --output DIR`."""
 
 from app.cli.train import train
 

@@ -1,4 +1,7 @@
-"""What a recipe is given, and what it gives back: the two sides that training.pipeline joins."""
+"""The contract between training.pipeline and the recipes.
+
+TrainingData -> Recipe.learn -> TrainingResult
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,54 +23,55 @@ ReportProgress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What there is to learn from."""
+    """The photos, their classes and their split: the input of a recipe."""
 
     examples: Examples
     pixels: NDArray[np.uint8]
-    """(R, S, S, 3) RGB, as they are when served; each photo has a row."""
+    """(R, S, S, 3) RGB, the pixels that the service would read; each photo has a row."""
     augmentation_input: NDArray[np.uint8]
-    """(R, S', S', 3) RGB, a little larger, to be cut differently each time; `pixels` itself for a
-    recipe that asks for no more."""
+    """(R, S', S', 3) RGB, a little larger, for random crops; `pixels` itself for a recipe without
+    an augmentation input."""
     input: InputSpec
     seed: int
 
 
 class HeldOutPredictor(Protocol):
-    """Answers by a graph as a new photo would get them: by what did not learn from the photo."""
+    """Predicts training photos as if they were new: by models that did not learn from them."""
 
     def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.floating]:
-        """Probabilities (M, K) of the photos `of`; `label` stands before the bar."""
+        """Return probabilities (M, K) of the photos `of`; `label` names the progress bar."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What a recipe learnt. Of K classes, and T photos of the test split."""
+    """The result of a recipe, for K classes and T photos of the test split."""
 
     graph: onnx.ModelProto
-    """fp32, with its temperature."""
+    """The fp32 graph, with its temperature."""
     int8: onnx.ModelProto | None
-    """The same in int8, where the recipe has it without asking the photos."""
+    """The int8 graph, where the recipe has one that needs no calibration photos."""
     reference: str
-    """Whose arithmetic `wanted` is: `PyTorch`."""
+    """The library that computed `expected`: `PyTorch`."""
     expected: NDArray[np.floating]
-    """(P, K) what the graph must give for the first P test photos."""
+    """(P, K) the probabilities that the graph must give for the first P test photos."""
     logits: NDArray[np.floating]
     """(T, K), without the temperature."""
     temperature: float
     fitted_on: str
-    """Which photos gave the temperature, in words."""
+    """The photos that the temperature was fitted on, in words."""
     unknown: UnknownRule
     predictor: HeldOutPredictor
     calibration_set: Integers
-    """Indices of the photos that int8's ranges may be taken from."""
+    """Indices of the photos that may calibrate the int8 graph."""
     holdout: Integers
-    """Indices of those that int8 may be compared with fp32 on, `ranged` left out."""
+    """Indices of the photos on which int8 may be compared with fp32, those that calibrated it
+    excepted."""
     selected: Mapping[str, Any]
-    """What the recipe settled by itself, for bundle.json."""
+    """Values that the recipe selected itself, for bundle.json."""
     curves: tuple[Curve, ...]
     card: str
-    """How it was trained: the section `Recipe` of the model card, in Markdown."""
+    """The section `Recipe` of the model card, in Markdown."""
 
 
 class Recipe(Protocol):
@@ -75,27 +79,27 @@ class Recipe(Protocol):
 
     @property
     def name(self) -> str:
-        """As --recipe has it."""
+        """The value of --recipe."""
         ...
 
     @property
     def libraries(self) -> Sequence[str]:
-        """Those that the result depends on, besides the usual."""
+        """Distributions that the result depends on, besides the usual ones."""
         ...
 
     @property
     def input(self) -> InputSpec:
-        """What the network reads."""
+        """The input of the network."""
         ...
 
     @property
     def augmentation_input(self) -> InputSpec | None:
-        """What it is augmented from, where that is not the same."""
+        """The larger input that augmentation crops from; None: the input itself."""
         ...
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Its options, for bundle.json."""
+        """The recipe's options, for bundle.json."""
         ...
 
     def learn(
@@ -105,12 +109,12 @@ class Recipe(Protocol):
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
-        """Train.
+        """Train on the photos and return the graph with its predictions.
 
         Args:
             training_data: the photos.
-            scratch: a folder for files that go when training ends.
-            checkpoint: a folder for what an interrupted run leaves, which need not be there.
-            report_progress: says what happens, a line each.
+            scratch: a folder for files that are removed when training ends.
+            checkpoint: a folder from which an interrupted run is resumed; it may not exist yet.
+            report_progress: is called with each line of progress.
         """
         ...

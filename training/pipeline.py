@@ -1,39 +1,38 @@
-"""`hubel train`, told from top to bottom.
+"""Run `hubel train`, from a folder of photos to a bundle.
 
-    DATA -> files -> photos and their pixels        dataset, reading
-         -> duplicates -> findings, told at once    duplicates, findings
-         -> train, val, test                        examples, split
-         -> the recipe: a trained graph             head_recipe, finetune_recipe, scratch_recipe
-         -> parity, int8, figures, golden photos    ending
-         -> report/index.html                       report
-         -> bundle.json and its folder              bundling
+    DATA -> files -> photos and their pixels             data.layout, data.photos
+         -> duplicates -> findings, reported at once     data.duplicates, data.findings
+         -> train, val, test                             data.examples, data.split
+         -> the recipe: a trained graph                  recipes
+         -> parity, int8, figures, golden photos         packaging.recipe_result
+         -> report, model card, bundle.json              packaging.build
 
-Pixels are kept in a folder beside the output while training runs, and so is the bundle until it
-is whole: Ctrl-C leaves nothing behind but the checkpoint to go on from, where the recipe has one.
+Pixels lie in a folder beside the output while training runs, and so does the unfinished bundle.
+Ctrl-C leaves nothing behind but the checkpoint of a recipe that has one.
 """
 
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import bundle as bundles
-from app.bundle import Bundle, Label, Manifest, Training
-from training import report
+from app.bundle import Bundle, Label
 from training.contracts import Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, layout
-from training.data.examples import prepare
+from training.data.examples import Examples, prepare
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
 from training.errors import DataUnusable
-from training.packaging import build, bundle_parts, model_card, provenance
+from training.packaging import model_card, recipe_result
+from training.packaging.build import Origin, Parts, build_bundle
 from training.packaging.staging import folder_beside, require_free
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command was asked for."""
+    """The arguments of the command."""
 
     data: Path
     output: Path
@@ -43,7 +42,7 @@ class Arguments:
     seed: int
 
     def metadata(self) -> dict[str, Any]:
-        """For bundle.json: folders by their last name, since a path is true on one machine."""
+        """Return the arguments for bundle.json; of folders only the last name, not the path."""
         return {
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
@@ -53,24 +52,24 @@ class Arguments:
 
     @property
     def checkpoint(self) -> Path:
-        """The folder of what an interrupted run leaves to go on from."""
+        """The folder from which an interrupted run can be resumed."""
         return self.output.with_name(f".{self.output.name}.checkpoint")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of it."""
+    """The result of the command."""
 
     bundle: Bundle
     findings: Findings
 
 
 def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
-    """Make a bundle of a folder of photos and move it to its place, whole.
+    """Train a model and move its complete bundle to the output.
 
     Raises:
         DataUnusable: the photos or the arguments can't be used.
-        GateMissed: the graph doesn't give what was trained.
+        GateMissed: the graph's probabilities differ from the recipe's.
     """
     began = time.monotonic()
     require_free(arguments.output, arguments.data)
@@ -78,49 +77,39 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
         folder_beside(arguments.output) as scratch,
         folder_beside(arguments.output) as folder,
     ):
-        found, training_data = _look(arguments, scratch, report_progress)
+        found, training_data = _read_data(arguments, scratch, report_progress)
         trained = _learn(arguments, training_data, scratch, report_progress)
-        made = build.finish(training_data, trained, folder, scratch, report_progress)
-        manifest = Manifest(
+        exported = recipe_result.export(training_data, trained, folder, scratch, report_progress)
+        parts = Parts(
             name=arguments.name,
             version=arguments.version,
             labels=tuple(Label(name=label) for label in training_data.examples.labels),
             input=training_data.input,
-            files=bundles.record_files(folder, bundle_parts.files_in(folder)),
-            golden=made.golden,
-            metrics=made.metrics,
-            calibration=made.calibration,
+            golden=exported.golden,
+            metrics=exported.metrics,
+            calibration=exported.calibration,
             unknown=trained.unknown,
-            baseline=made.baseline,
-            training=Training(
-                recipe=arguments.recipe.name,
-                arguments={
-                    **arguments.metadata(),
-                    **trained.selected,
-                    "photos": {part: len(training_data.examples.of(part)) for part in layout.PARTS},
-                },
-                seed=arguments.seed,
-                data=fingerprint(training_data.examples.photos),
-                versions=provenance.versions(*arguments.recipe.libraries),
-                git_commit=provenance.git_commit(),
-                seconds=round(time.monotonic() - began, 1),
-            ),
+            baseline=exported.baseline,
+            origin=_origin(arguments, training_data.examples, trained, began),
         )
-        report.write(build.report(training_data, trained, made, manifest, found), folder / "report")
-        files = bundles.record_files(folder, bundle_parts.files_in(folder))
-        manifest = manifest.model_copy(update={"files": files})
-        card = model_card.write(trained.card, made.int8, manifest, found)
-        (folder / bundles.MODEL_CARD).write_text(card, encoding="utf-8")
-        bundle = bundles.save(manifest, folder, arguments.output)
+        bundle = build_bundle(
+            parts,
+            folder,
+            arguments.output,
+            report_content=partial(
+                recipe_result.report_content, training_data, trained, exported, found
+            ),
+            model_card=partial(model_card.trained, trained.card, exported.int8, found),
+        )
     shutil.rmtree(arguments.checkpoint, ignore_errors=True)
     return Trained(bundle, found)
 
 
-def _look(
+def _read_data(
     arguments: Arguments, scratch: Path, report_progress: ReportProgress
 ) -> tuple[Findings, TrainingData]:
-    """Read all photos, say what they are like, and split them."""
-    data, recipe = layout.look_into(arguments.data), arguments.recipe
+    """Read all photos, report the findings, and split the photos."""
+    data, recipe = layout.scan_folder(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
             f"{arguments.data} holds no photos. It must hold a folder per class, with photos."
@@ -141,8 +130,10 @@ def _look(
     for line in found.lines():
         report_progress(line)
     examples = prepare(data, photos, doubles, arguments.seed)
-    counts = ", ".join(f"{part} {len(examples.of(part))}" for part in layout.PARTS)
-    report_progress(f"split: {counts}{' (as given)' if data.given else ''}")
+    report_progress(
+        f"split: {', '.join(f'{part} {count}' for part, count in _split_sizes(examples).items())}"
+        f"{' (as given)' if data.given else ''}"
+    )
     return found, TrainingData(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
 
 
@@ -160,3 +151,24 @@ def _learn(
                 "stopped; the same command with --resume goes on after the last whole epoch"
             )
         raise
+
+
+def _origin(
+    arguments: Arguments, examples: Examples, trained: TrainingResult, began: float
+) -> Origin:
+    return Origin(
+        recipe=arguments.recipe.name,
+        arguments={
+            **arguments.metadata(),
+            **trained.selected,
+            "photos": _split_sizes(examples),
+        },
+        seed=arguments.seed,
+        data=fingerprint(examples.photos),
+        libraries=arguments.recipe.libraries,
+        began=began,
+    )
+
+
+def _split_sizes(examples: Examples) -> dict[str, int]:
+    return {part: len(examples.of(part)) for part in layout.PARTS}

@@ -21,9 +21,9 @@ from app.runtime.session import Session
 from app.runtime.verify import run_golden
 from training import gates
 from training.data import layout
-from training.data.photo_files import LIMITS
-from training.data.photos import read_photos
+from training.data.photos import LIMITS, read_photos
 from training.int8 import candidate
+from training.int8.candidate import Candidate
 from training.recipes import head_training
 from training.recipes.out_of_fold import OutOfFoldPredictor
 from training.recipes.registry import BACKBONE
@@ -35,7 +35,7 @@ def _train(*arguments):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory, blob):
-    """A folder with everything that goes wrong in practice."""
+    """Make a folder with everything that goes wrong in practice."""
     data = tmp_path_factory.mktemp("odd") / "photos of blobs"
     for start, (hue, folder) in enumerate({"red": "κόκκινο", "green": "dark green"}.items()):
         (data / folder).mkdir(parents=True)
@@ -66,7 +66,7 @@ def trained(odd):
 @pytest.mark.parametrize(
     "line",
     [
-        "Files that can't be used, passed over (3): κόκκινο/corrupt.jpg (",
+        "Files that can't be used, skipped (3): κόκκινο/corrupt.jpg (",
         "κόκκινο/notes.txt (No image format begins like this file)",
         "κόκκινο/scan.tif (This is TIFF, which isn't read here)",
         "GIFs, of which the first frame is used (1): κόκκινο/moving.gif",
@@ -81,45 +81,49 @@ def trained(odd):
         "2 classes: dark green 14, κόκκινο 16",
     ],
 )
-def test_what_is_odd_about_the_data_is_said(trained, line):
-    output, told = trained
-    assert line in told
+def test_unusual_data_is_reported(trained, line):
+    output, log = trained
+    assert line in log
     assert line in (output / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_bundle_is_whole_and_proves_itself(trained):
-    output, told = trained
-    made = load(output)
-    verify_files(made)
-    manifest = made.manifest
+def test_the_bundle_is_complete_and_passes_its_own_test(trained):
+    output, log = trained
+    bundle = load(output)
+    verify_files(bundle)
+    manifest = bundle.manifest
     assert [label.name for label in manifest.labels] == ["dark green", "κόκκινο"]
     assert (manifest.name, manifest.training.recipe) == ("blobs", "head")
     assert manifest.training.arguments["data"] == "photos of blobs"
     assert str(output.parent) not in (output / "bundle.json").read_text()
     assert sum(manifest.training.arguments["photos"].values()) == 30
-    assert "int8 is left out: there are fewer than 300 photos to compare it on" in told
+    assert "int8 is left out: there are fewer than 300 photos to compare it on" in log
     assert manifest.precisions == ("fp32",)
-    results = run_golden(Session(made.model_path("fp32"), "cpu", "fp32"), made)
+    results = run_golden(Session(bundle.model_path("fp32"), "cpu", "fp32"), bundle)
     assert len(results) == 4
     assert all(result.difference < 1e-6 for result in results)
     assert [path.name for path in output.parent.iterdir()] == ["blobs"]
 
 
-def test_the_report_is_vouched_for_and_names_what_was_found(trained):
+def test_the_report_is_hashed_and_names_the_findings(trained):
     output, _ = trained
     assert "report/index.html" in load(output).manifest.files
     text = (output / "report" / "index.html").read_text(encoding="utf-8")
-    for told in ("dark green/mistaken.jpg = κόκκινο/01.jpg", "κόκκινο/notes.txt", "out of fold"):
-        assert told in text
+    for expected in (
+        "dark green/mistaken.jpg = κόκκινο/01.jpg",
+        "κόκκινο/notes.txt",
+        "out of fold",
+    ):
+        assert expected in text
     for section in ("data", "learning", "calibration", "unknown", "examples"):
         assert f'<section id="{section}">' in text
     assert str(output.parent) not in text
 
 
 def test_golden_photos_are_small_canvases_of_the_test_split(trained):
-    made = load(trained[0])
-    for photo in made.manifest.golden.photos:
-        data = made.path(photo.file).read_bytes()
+    bundle = load(trained[0])
+    for photo in bundle.manifest.golden.photos:
+        data = bundle.path(photo.file).read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (480, 480), {})
         assert photo.source.startswith("photos of blobs/")
@@ -137,16 +141,21 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
     assert result.exit_code == 1
     assert "1 photos can't be used" in result.stderr
     text = (folder / "index.html").read_text(encoding="utf-8")
-    for told in ("6 of 6", "familiarity is under", "Without the temperature", "dark_green/0.jpg"):
-        assert told in text
+    for expected in (
+        "6 of 6",
+        "familiarity is under",
+        "Without the temperature",
+        "dark_green/0.jpg",
+    ):
+        assert expected in text
     assert "dark_green/broken.jpg (No image format" in text
 
 
-def test_it_knows_its_classes_and_what_is_like_neither(trained, blob):
+def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):
     model = load_model(trained[0], "cpu")
     for hue, label in (("red", "κόκκινο"), ("green", "dark green")):
-        answer = classify(blob(hue, 900), model, Query(), LIMITS)
-        assert (answer.predictions[0].label, answer.decision) == (label, "accepted")
+        result = classify(blob(hue, 900), model, Query(), LIMITS)
+        assert (result.predictions[0].label, result.decision) == (label, "accepted")
     lines = np.indices((480, 480)).sum(axis=0) // 8 % 2 * 255
     stripes = np.repeat(lines[..., None], 3, axis=2).astype(np.uint8)
     assert classify(stripes, model, Query(), LIMITS).decision == "unknown"
@@ -159,8 +168,8 @@ def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
     first, second = load(trained[0]).manifest, load(again).manifest
     of_the_run = {"training", "files"}
     assert first.model_dump(exclude=of_the_run) == second.model_dump(exclude=of_the_run)
-    for one, other in zip(_weights(trained[0]), _weights(again), strict=True):
-        assert one == pytest.approx(other, abs=1e-6)
+    for weight, other in zip(_weights(trained[0]), _weights(again), strict=True):
+        assert weight == pytest.approx(other, abs=1e-6)
     assert first.training.data == second.training.data
     assert first.files["report/index.html"] == second.files["report/index.html"]
 
@@ -172,18 +181,19 @@ def _weights(folder):
 
 
 def _timed(speedup):
-    """`gates.in_turn`, whatever this processor makes of int8."""
+    """Return `gates.in_turn` with times that don't depend on this processor."""
+    measured = gates.in_turn
 
     def in_turn(fp32, int8, pixels):
-        *predict, seconds = gates.in_turn(fp32, int8, pixels)
-        return *predict, np.ones_like(seconds) * [speedup, 1.0]
+        *probabilities, seconds = measured(fp32, int8, pixels)
+        return *probabilities, np.ones_like(seconds) * [speedup, 1.0]
 
     return in_turn
 
 
-def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(0.8))
+def test_a_slower_int8_graph_is_not_compared_further(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "in_turn", _timed(0.8))
     monkeypatch.setattr(OutOfFoldPredictor, "predict", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -195,20 +205,19 @@ def test_int8_that_is_slower_is_not_compared_any_further(data, tmp_path, monkeyp
     assert "int8 is left out: it takes 1.25 times as long as fp32." in report
 
 
-def test_int8_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
+def test_an_int8_graph_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    made = load(tmp_path / "out")
-    manifest = made.manifest
+    bundle = load(tmp_path / "out")
+    manifest = bundle.manifest
     assert manifest.precisions == ("fp32", "int8")
     assert manifest.metrics["int8"].top1 == 1
     assert {"fp32", "int8"} == set(manifest.golden.expected)
     assert "int8 on 24 photos: drop 0.00 points" in result.output
-    session = Session(made.model_path("int8"), "cpu", "int8")
+    session = Session(bundle.model_path("int8"), "cpu", "int8")
     pixels = np.zeros((1, 240, 240, 3), np.uint8)
     assert session.outputs_of(["familiarity"], pixels)[0].shape == (1,)
 
@@ -223,14 +232,16 @@ def test_a_given_split_is_used(data, tmp_path):
     result = _train(tmp_path / "given", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "split: train 14, val 2, test 9 (as given)" in result.output
-    assert "figures flatter (1): test/red/leak.jpg = train/red/00.jpg" in result.output
+    assert "figures are too high (1): test/red/leak.jpg = train/red/00.jpg" in result.output
     assert load(tmp_path / "out").manifest.metrics["fp32"].images == 9
 
 
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(BACKBONE).manifest.input
     other = spec.model_copy(update={"size": 32})
-    photos, _, (pixels, small) = read_photos(layout.look_into(data).files, [spec, other], tmp_path)
+    photos, _, (pixels, small) = read_photos(
+        layout.scan_folder(data).files, [spec, other], tmp_path
+    )
     for photo in photos[:3]:
         picture = vision.decode(photo.file.path.read_bytes(), LIMITS)
         assert (pixels[photo.row] == vision.resize(picture, spec)).all()
@@ -256,24 +267,26 @@ def test_nothing_is_written_on_a_parity_miss(data, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def _refused(result, *words):
+def _check_rejected(result, *words):
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert all(word in result.stderr for word in words), result.stderr
 
 
-def test_too_little_to_learn_from_is_said(data, tmp_path):
+def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     output = tmp_path / "out"
     for file in sorted((data / "green").iterdir())[4:]:
         file.unlink()
-    _refused(_train(data, "--output", output), "Class 'green' has too few", "4, and 5 are needed")
+    _check_rejected(
+        _train(data, "--output", output), "Class 'green' has too few", "4, and 5 are needed"
+    )
     shutil.rmtree(data / "green")
-    _refused(_train(data, "--output", output), "there is only 'red'")
+    _check_rejected(_train(data, "--output", output), "there is only 'red'")
     shutil.rmtree(data / "red")
-    _refused(_train(data, "--output", output), "holds no photos")
+    _check_rejected(_train(data, "--output", output), "holds no photos")
     (data / "red").mkdir()
     (data / "red" / "a.txt").write_text("no photo")
-    _refused(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
+    _check_rejected(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
     assert not output.exists()
 
 
@@ -290,15 +303,15 @@ def test_five_photos_of_each_class_are_enough(data, tmp_path):
     }
 
 
-def test_a_disk_without_room_is_said_before_photos_are_read(data, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_photos_are_read(data, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     result = _train(data, "--output", tmp_path / "pets")
-    _refused(result, "pixels of 24 photos take 4 MB", "1 MB are free", "Make room")
+    _check_rejected(result, "pixels of 24 photos take 4 MB", "1 MB are free", "Make room")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_the_output_may_be_the_folder_that_one_stands_in(data, tmp_path, monkeypatch):
+def test_the_output_may_be_the_working_directory(data, tmp_path, monkeypatch):
     (tmp_path / "pets").mkdir()
     monkeypatch.chdir(tmp_path / "pets")
     result = _train(data, "--output", ".")
@@ -306,37 +319,40 @@ def test_the_output_may_be_the_folder_that_one_stands_in(data, tmp_path, monkeyp
     assert load(tmp_path / "pets").manifest.name == "pets"
 
 
-def test_what_stands_at_the_output_is_kept_unless_it_is_a_bundle(data, tmp_path):
+def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    _refused(_train(data, "--output", tmp_path / "mine"), "is there already and is no bundle")
+    _check_rejected(
+        _train(data, "--output", tmp_path / "mine"), "is there already and is no bundle"
+    )
     assert (tmp_path / "mine" / "thesis.txt").exists()
-    _refused(_train(data, "--output", data / "out"), "lie in one another")
-    _refused(_train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name")
-    _refused(_train(tmp_path / "none", "--output", tmp_path / "out"), "does not exist")
-    _refused(_train(data, "--output", tmp_path / "out", "--recipe", "magic"), "'magic'")
+    _check_rejected(_train(data, "--output", data / "out"), "lie in one another")
+    _check_rejected(
+        _train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name"
+    )
+    _check_rejected(_train(tmp_path / "none", "--output", tmp_path / "out"), "does not exist")
+    _check_rejected(_train(data, "--output", tmp_path / "out", "--recipe", "magic"), "'magic'")
 
 
-def test_int8_of_the_backbone_that_misses_gives_way_to_one_of_these_photos(
+def test_a_rejected_int8_graph_of_the_recipe_is_replaced_by_a_calibrated_one(
     data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(candidate, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(candidate, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
     judged = []
 
-    def predictor(file, *rest):
-        judged.append((file.read_bytes(), rest[-1]))
-        answer = _judged(file, *rest)
-        return answer if len(judged) > 1 else (None, answer[1])
+    def judge(file, fp32, int8, comparison):
+        judged.append((file.read_bytes(), comparison.rows))
+        result = passing_judge(file, fp32, int8, comparison)
+        return result if len(judged) > 1 else Candidate(None, result.result)
 
-    _judged = candidate._judged
-    monkeypatch.setattr(candidate, "_judged", predictor)
+    passing_judge = candidate.judge
+    monkeypatch.setattr(candidate, "judge", judge)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (own, all_photos), (made, others) = judged
-    assert own != made
+    (own, all_photos), (calibrated, others) = judged
+    assert own != calibrated
     assert (len(all_photos), len(others)) == (24, 14)
     assert "int8 on 14 photos" in result.output
-    assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == made
+    assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == calibrated

@@ -1,10 +1,15 @@
-"""Photos -> groups of those that show the same picture.
+"""Find exact and near duplicates among photos.
 
-Two photos are near duplicates where at most 15 % of the bits set in either of their difference
-hashes differ, and their thumbnails differ by at most a quarter of their contrast. Saving a photo of
-cats-dogs again at quality 40 or at half the size keeps it well within that; the nearest two
-different photos of its million pairs are at 39 % (DECISIONS.md). Shares, not counts, because a
-scan or a plain picture sets few bits; colours, because a plain picture sets none.
+    sha256                             -> exact duplicates
+    difference hashes, thumbnails      -> near duplicates
+    both                               -> groups of photos that show the same picture
+
+Two photos are near duplicates under two conditions. Of the bits set in either of their difference
+hashes at most 15 % differ, and their thumbnails differ by at most a quarter of their contrast. A
+photo of cats-dogs that is saved again at quality 40 or at half the size is well within that. The
+nearest two different photos of its million pairs are at 39 % (docs/decisions/training.md). Bits
+count as shares, because a scan or a plain picture sets few; colours count, because a plain picture
+sets no bit.
 """
 
 from collections import defaultdict
@@ -22,34 +27,34 @@ NEAR_BITS = 0.15
 NEAR_COLOUR = 0.25
 """Largest mean difference of the thumbnails, as a share of their contrast."""
 _NOISE = 2.0
-"""A mean difference that saving again makes in any picture, of 255."""
+"""The mean difference, of 255, that saving a picture again may cause in any picture."""
 _BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Which photos show the same."""
+    """Groups of photos that show the same picture."""
 
     exact: list[list[int]]
     """Indices of photos with the same bytes; two or more each."""
     near: list[list[int]]
-    """Indices of photos that look the same, among one another or through a third; the exact ones
-    are among them."""
+    """Indices of photos that look the same, directly or through a third; they include the exact
+    duplicates."""
     group_of: NDArray[np.intp]
-    """(N,) a number that photos which look the same share."""
+    """(N,) a number for each photo, the same for photos that look the same."""
 
 
 def find(photos: Sequence[Photo]) -> Duplicates:
     """Compare every photo with every other."""
-    exact = _alike([photo.sha256 for photo in photos])
+    exact = _equal_groups([photo.sha256 for photo in photos])
     pairs = [(group[0], other) for group in exact for other in group[1:]]
     pairs += _near_pairs(photos)
-    group_of = _joined(len(photos), pairs)
-    return Duplicates(exact, _alike(group_of.tolist()), group_of)
+    group_of = _connected(len(photos), pairs)
+    return Duplicates(exact, _equal_groups(group_of.tolist()), group_of)
 
 
-def _alike(keys: Sequence[Hashable]) -> list[list[int]]:
-    """The indices of equal keys, where there are two or more."""
+def _equal_groups(keys: Sequence[Hashable]) -> list[list[int]]:
+    """Return the groups of indices with equal keys, of two or more each."""
     by_key: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         by_key[key].append(index)
@@ -61,7 +66,7 @@ def _near_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
     words = np.ascontiguousarray(words)  # (4, N)
     count = np.bitwise_count(words).sum(axis=0, dtype=np.int16)
     colours = np.stack([photo.thumbnail for photo in photos]).astype(np.int16)
-    contrast = colours.std(axis=(1, 2)).mean(axis=1)  # over places; a plain picture has none
+    contrast = colours.std(axis=(1, 2)).mean(axis=1)  # over positions; 0 for a plain picture
     allowed = np.maximum(_NOISE, NEAR_COLOUR * contrast)
 
     def near(start: int) -> list[tuple[int, int]]:
@@ -69,9 +74,9 @@ def _near_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
         differing = np.zeros((len(count[block]), len(photos) - start), np.int16)
         for word in words:
             differing += np.bitwise_count(word[block, np.newaxis] ^ word[start:])
-        # set in either: half of what is set in both hashes together and of what differs
-        both = count[block, np.newaxis] + count[start:]
-        ones, others = np.nonzero(differing * np.float32(2 / NEAR_BITS - 1) <= both)
+        # bits set in either hash = (bits of the one + bits of the other + differing bits) / 2
+        bits = count[block, np.newaxis] + count[start:]
+        ones, others = np.nonzero(differing * np.float32(2 / NEAR_BITS - 1) <= bits)
         later = others > ones
         ones, others = ones[later] + start, others[later] + start
         apart = np.abs(colours[ones] - colours[others]).mean(axis=(1, 2, 3))
@@ -82,17 +87,17 @@ def _near_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
     return [pair for pairs in each(near, starts, "comparing photos") for pair in pairs]
 
 
-def _joined(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
-    """For each index the lowest one that pairs lead to (union-find)."""
-    above = list(range(count))
+def _connected(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
+    """Return for each index the lowest index that it is connected to by pairs (union-find)."""
+    parent = list(range(count))
 
     def root(index: int) -> int:
-        while above[index] != index:
-            above[index] = above[above[index]]
-            index = above[index]
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
         return index
 
-    for one, other in pairs:
-        low, high = sorted((root(one), root(other)))
-        above[high] = low
+    for first, second in pairs:
+        low, high = sorted((root(first), root(second)))
+        parent[high] = low
     return np.array([root(index) for index in range(count)], np.intp)

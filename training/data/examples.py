@@ -1,4 +1,4 @@
-"""What a network learns from and is measured on: photos with their class and their part."""
+"""The photos of a training run, each with its class and its part of the split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from training.errors import DataUnusable
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Photos in the order of their names."""
+    """The photos in the order of their names, with class and part."""
 
     data: str
     """The data folder's name."""
@@ -25,25 +25,25 @@ class Examples:
     truth: NDArray[np.intp]
     """(N,) indices into `labels`."""
     groups: NDArray[np.intp]
-    """(N,) a number that photos which look the same share."""
+    """(N,) a number for each photo, the same for photos that look the same."""
     parts: NDArray[np.str_]
     """(N,) train, val or test."""
 
     @property
     def rows(self) -> NDArray[np.intp]:
-        """(N,) where each photo's pixels lie."""
+        """The row of each photo in the pixels, (N,)."""
         return np.array([photo.row for photo in self.photos], np.intp)
 
     def of(self, *parts: Part) -> NDArray[np.intp]:
-        """The indices of the photos of these parts."""
+        """Return the indices of the photos of these parts."""
         return np.flatnonzero(np.isin(self.parts, parts))
 
 
 def prepare(dataset: Dataset, photos: Sequence[Photo], doubles: Duplicates, seed: int) -> Examples:
-    """Leave out what can't be learnt from, and split the rest.
+    """Leave out the photos that training must not use, and split the rest.
 
     Raises:
-        DataUnusable: too little is left.
+        DataUnusable: too few photos are left.
     """
     kept = findings.used(photos, doubles)
     labels = dataset.labels

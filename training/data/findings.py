@@ -1,9 +1,11 @@
-"""What was found in the data, as data and as lines to read.
+"""Collect the findings about a data folder: what is unusual in it, with the names of the files.
 
-files and photos -> one `Finding` for each kind of thing that is out of the ordinary, with the names
-of the files; the terminal shows the first few names, a report may show all. `used` says which
-photos training may learn from: one of several copies, and none of those that stand under two
-labels, since one of the labels must be wrong.
+    files, photos, duplicates -> a `Finding` for each kind of problem -> lines for the terminal
+                                                                     -> report, model card
+
+The terminal shows the first few names of a finding, the report may show all. `used` returns the
+photos that training may learn from: one of several copies. A photo under two labels is left out,
+since one of the labels must be wrong.
 """
 
 from collections import Counter
@@ -32,23 +34,23 @@ Kind = Literal[
 ]
 
 TINY_SIDE = 64
-"""A shorter side under this many pixels leaves little to see."""
+"""Photos with a shorter side, in pixels, count as tiny."""
 IMBALANCE = 5.0
-"""A largest class this many times the smallest is worth a word."""
+"""The ratio of the largest to the smallest class from which classes count as unequal."""
 _SHOWN = 4
 _CLASSES_SHOWN = 12
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing, and what it was found on."""
+    """One kind of problem, and the files that have it."""
 
     kind: Kind
     says: str
     names: tuple[str, ...]
 
     def line(self) -> str:
-        """For a terminal: what, and the first few names."""
+        """Return a line for the terminal: the problem and the first few names."""
         shown = "; ".join(self.names[:_SHOWN])
         more = f"; and {len(self.names) - _SHOWN} more" if len(self.names) > _SHOWN else ""
         return f"{self.says} ({len(self.names)}): {shown}{more}"
@@ -56,16 +58,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the data is like."""
+    """All findings about a data folder, with counts of its photos."""
 
     files: int
     photos: Mapping[str, int]
-    """By class, those that training may learn from."""
+    """The number of photos that training may learn from, by class."""
     formats: Mapping[str, int]
     found: tuple[Finding, ...]
 
     def lines(self) -> list[str]:
-        """For a terminal."""
+        """Return the lines for the terminal."""
         named = [f"{label} {count}" for label, count in self.photos.items()]
         classes = ", ".join(named[:_CLASSES_SHOWN])
         if len(named) > _CLASSES_SHOWN:
@@ -79,7 +81,7 @@ class Findings:
 
 
 def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
-    """The indices of the photos to learn from."""
+    """Return the indices of the photos that training may learn from."""
     left_out: set[int] = set()
     for group in duplicates.exact:
         if _labels(photos, group) > 1:
@@ -95,7 +97,7 @@ def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
 def collect(
     dataset: Dataset, photos: Sequence[Photo], unusable: Sequence[Unusable], doubles: Duplicates
 ) -> Findings:
-    """All findings, in the order in which they should be read."""
+    """Return all findings, the most important first."""
     kept = [photos[index] for index in used(photos, doubles)]
     by_class = Counter(photo.file.label for photo in kept)
     formats = Counter(photo.format.upper() for photo in photos)
@@ -119,8 +121,8 @@ def _about_files(unusable: Sequence[Unusable], photos: Sequence[Photo]) -> list[
     return [
         Finding(
             "unusable",
-            "Files that can't be used, passed over",
-            tuple(f"{one.file.name} ({one.reason.removesuffix('.')})" for one in unusable),
+            "Files that can't be used, skipped",
+            tuple(f"{file.file.name} ({file.reason.removesuffix('.')})" for file in unusable),
         ),
         Finding("first frame", "GIFs, of which the first frame is used", tuple(gifs)),
         Finding(
@@ -153,7 +155,7 @@ def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding
         ),
         Finding(
             "near, two labels",
-            "Photos that look the same under two labels; look at them",
+            "Photos that look the same under two labels; check them",
             named(near_conflicts),
         ),
         Finding(
@@ -163,7 +165,7 @@ def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding
         ),
         Finding(
             "leak",
-            "The same photo in two parts of the given split, so figures flatter",
+            "The same photo in two parts of the given split, so figures are too high",
             named(leaks),
         ),
     ]
@@ -176,7 +178,7 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
     return [
         Finding("empty class", "Folders without any file, left out as classes", dataset.empty),
         Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
-        Finding("stray", "Outside any class's folder, passed over", dataset.stray),
+        Finding("stray", "Outside any class's folder, skipped", dataset.stray),
         Finding("odd name", "Class names with spaces or letters beyond ASCII", tuple(odd)),
     ]
 

@@ -1,17 +1,20 @@
-"""DATA -> its files, each with its class and the part of the split that it was put in.
+"""List the files of a data folder, each with its class and its part of a given split.
 
     DATA/cat/1.jpg             a folder per class; folders inside it belong to the class
     DATA/train/cat/1.jpg       where DATA has train/ beside val/ or test/ (or alone), the split is
-    DATA/test/cat/2.jpg        given, and used as it is; val/ may be called validation/ or valid/
+    DATA/test/cat/2.jpg        given and is used unchanged; val/ may be called validation/ or valid/
 
-Nothing is opened here. What is out of place is kept by name, for training.data.findings to tell.
+No file is opened here. Misplaced files are listed by name; training.data.findings reports them.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.errors import DataUnusable
 
@@ -24,16 +27,16 @@ _FOLDERS: dict[str, Part] = {
     "valid": "val",
     "test": "test",
 }
-"""By name, what a folder holds; others call val/ by other names."""
+"""The part that a folder of this name holds; other programs have other names for val/."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file in the folder of a class; whether it is a photo is not known yet."""
+    """A file in the folder of a class, which may or may not be a photo."""
 
     path: Path
     name: str
-    """Its place within DATA, with forward slashes."""
+    """Its path within DATA, with forward slashes."""
     label: str
     part: Part | None
     """None where the split is not given."""
@@ -41,7 +44,7 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What lies in DATA, by names alone."""
+    """The files and folders of DATA, by names alone."""
 
     name: str
     files: tuple[File, ...]
@@ -61,11 +64,11 @@ class Dataset:
         return tuple(sorted({file.label for file in self.files}))
 
 
-def look_into(data: Path) -> Dataset:
-    """List what DATA holds; hidden files and folders are passed over.
+def scan_folder(data: Path) -> Dataset:
+    """List the files of DATA; hidden files and folders are skipped.
 
     Raises:
-        DataUnusable: it is no folder, or it has two for the same part of a split.
+        DataUnusable: it is no folder, or it has two folders for the same part of a split.
     """
     if not data.is_dir():
         raise DataUnusable(f"{data} is not a folder. Name one that holds a folder per class.")
@@ -81,14 +84,14 @@ def look_into(data: Path) -> Dataset:
             if not entry.is_dir():
                 stray.append(name_below(entry, data))
                 continue
-            found = [
+            own = [
                 File(path, name_below(path, data), printable(entry.name), part)
                 for path in _below(entry)
                 if path.is_file()
             ]
-            files += found
+            files += own
             nested += [name_below(path, data) for path in _below(entry) if path.is_dir()]
-            if not found:
+            if not own:
                 empty.append(name_below(entry, data))
     if given:
         stray += [name_below(entry, data) for entry in _visible(data) if entry.name not in given]
@@ -103,24 +106,39 @@ def look_into(data: Path) -> Dataset:
     )
 
 
-def _given(folders: set[str]) -> list[str]:
-    """The folders of a given split, in the order of `PARTS`.
+def class_indices(files: Iterable[File], ids: Sequence[str]) -> NDArray[np.intp]:
+    """Return the class index of each file, (N,); its folder's name must be one of `ids`.
 
-    A class may be called `train` (beside `bus`), so that alone says nothing.
+    Raises:
+        DataUnusable: a folder has another name.
+    """
+    index_of = {name: index for index, name in enumerate(ids)}
+    try:
+        return np.array([index_of[file.label] for file in files], np.intp)
+    except KeyError as err:
+        raise DataUnusable(
+            f"Folder {err.args[0]!r} is not a label id such as {ids[0]!r}. Rename or remove it."
+        ) from err
+
+
+def _given(folders: set[str]) -> list[str]:
+    """Return the folders of a given split, in the order of `PARTS`.
+
+    A folder `train` beside `bus` is a class, so that name alone is no sign of a split.
 
     Raises:
         DataUnusable: two of them hold the same part.
     """
-    found = [folder for folder in _FOLDERS if folder in folders]
-    if found[:1] != ["train"] or (len(found) == 1 and len(folders) > 1):
+    parts = [folder for folder in _FOLDERS if folder in folders]
+    if parts[:1] != ["train"] or (len(parts) == 1 and len(folders) > 1):
         return []
-    of_val = [folder for folder in found if _FOLDERS[folder] == "val"]
+    of_val = [folder for folder in parts if _FOLDERS[folder] == "val"]
     if len(of_val) > 1:
         raise DataUnusable(
-            f"{' and '.join(f'{folder}/' for folder in of_val)} stand beside train/, and one "
-            "folder can be what is chosen by. Merge them, or move one away."
+            f"{' and '.join(f'{folder}/' for folder in of_val)} stand beside train/, and only "
+            "one folder can hold the validation photos. Merge them, or move one away."
         )
-    return found
+    return parts
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -128,7 +146,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Everything below `folder` that isn't hidden, itself aside."""
+    """Yield all files and folders below `folder`, except hidden ones."""
     for entry in _visible(folder):
         yield entry
         if entry.is_dir():
@@ -136,10 +154,10 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def name_below(path: Path, data: Path) -> str:
-    """Its place within DATA, with forward slashes, printable."""
+    """Return the path within DATA, with forward slashes, printable."""
     return printable(path.relative_to(data).as_posix())
 
 
 def printable(name: str) -> str:
-    """`name` as text that can be printed: bytes that are no UTF-8 become escapes."""
+    """Return `name` as text that can be printed: bytes that are no UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,9 +1,10 @@
-"""Files -> what is known of each photo, and its pixels, read once and kept on disk.
+"""Read photo files once: their metadata, their pixels and a fingerprint.
 
-file -> bytes -> sha256 -> vision.decode -> vision.resize -> its row of the pixels
-                                                         -> perceptual hash, thumbnail
+    file -> bytes -> sha256 -> vision.decode -> vision.resize -> a row of the pixels on disk
+                                                              -> perceptual hash, thumbnail
 
-A file that can't be decoded keeps the reason instead.
+A file that can't be decoded becomes an `Unusable` with the reason. Pixels come through app.vision
+alone, so training reads the same pixels as the service.
 """
 
 import errno
@@ -23,10 +24,11 @@ from app import vision
 from app.bundle import InputSpec
 from app.errors import InputError
 from training.data.layout import File
-from training.data.photo_files import LIMITS
 from training.errors import DataUnusable
 from training.parallel import each
 
+LIMITS = vision.Limits(max_bytes=100_000_000, max_pixels=200_000_000)
+"""Limits for training photos, far above those for uploads: the files are the trainer's own."""
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
 _MEAN = Image.Resampling.BOX
@@ -38,7 +40,7 @@ class Photo:
 
     file: File
     row: int
-    """Of its pixels."""
+    """The row of its pixels."""
     sha256: str
     format: str
     width: int
@@ -51,7 +53,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A file that couldn't."""
+    """A file that could not be decoded, and the reason."""
 
     file: File
     reason: str
@@ -63,38 +65,70 @@ def read_photos(
     """Read every file once.
 
     Args:
-        files: of a dataset.
-        specs: of the pixels that are wanted: what the network reads, and what it is augmented
-            from.
-        folder: where the pixels are kept while training runs.
+        files: the files of a dataset.
+        specs: the input of the network, and the input of augmentation where it differs.
+        folder: an empty folder that holds the pixels while training runs.
 
     Returns:
-        The photos; the files that are none; and for each spec the pixels (len(files), S, S, 3)
-        uint8 RGB, of which each photo has a row.
+        The photos; the files that can't be decoded; and for each spec the pixels
+        (len(files), S, S, 3) uint8 RGB, of which each photo has a row.
 
     Raises:
         DataUnusable: the disk has no room for the pixels.
     """
-    pixels = _room(len(files), specs, folder)
+    pixels = _allocate(len(files), specs, folder)
 
-    def look(row: int) -> Photo | Unusable:
+    def read(row: int) -> Photo | Unusable:
         try:
-            return _look(files[row], row, specs, pixels)
+            return _read(files[row], row, specs, pixels)
         except OSError as err:
             return Unusable(files[row], f"It can't be read ({err.strerror}).")
         except InputError as err:
             return Unusable(files[row], str(err).split(". ")[0].removesuffix(".") + ".")
 
-    seen = list(each(look, range(len(files)), "reading photos"))
-    photos = [one for one in seen if isinstance(one, Photo)]
-    return photos, [one for one in seen if isinstance(one, Unusable)], pixels
+    results = list(each(read, range(len(files)), "reading photos"))
+    photos = [result for result in results if isinstance(result, Photo)]
+    return photos, [result for result in results if isinstance(result, Unusable)], pixels
 
 
-def _room(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDArray[np.uint8]]:
-    """Files for the pixels, (count, S, S, 3) each, mapped into memory, with their disk space.
+def read_all(
+    files: Sequence[File], spec: InputSpec, folder: Path
+) -> tuple[list[Photo], NDArray[np.uint8]]:
+    """Read files that must all be photos: row N of the pixels (N, S, S, 3) is photo N.
 
-    Space is taken now where that can be asked for: a mapped file that finds the disk full when it
-    is written to ends the process without a word.
+    Raises:
+        DataUnusable: one can't be decoded, or the disk has no room for the pixels.
+    """
+    photos, unusable, (pixels,) = read_photos(files, [spec], folder)
+    if unusable:
+        first = unusable[0]
+        raise DataUnusable(f"{first.file.name} can't be read: {first.reason} Remove or repair it.")
+    return photos, pixels
+
+
+def read_pixels(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the pixels of a few image files, (N, S, S, 3) uint8 RGB, in memory.
+
+    Raises:
+        InputError: one can't be decoded.
+    """
+    return np.stack([vision.resize(vision.decode(f.read_bytes(), LIMITS), spec) for f in files])
+
+
+def fingerprint(photos: Sequence[Photo]) -> str:
+    """Return a sha256 over the names and contents of photos, wherever their folder is."""
+    digest = hashlib.sha256()
+    for photo in sorted(photos, key=lambda photo: photo.file.name):
+        digest.update(photo.file.name.encode() + b"\0")
+        digest.update(bytes.fromhex(photo.sha256))
+    return digest.hexdigest()
+
+
+def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDArray[np.uint8]]:
+    """Create the files of the pixels, (count, S, S, 3) each, mapped into memory.
+
+    Disk space is reserved at once where the system can: writing to a mapped file on a full disk
+    kills the process without a message.
     """
     needed = sum(count * spec.size * spec.size * 3 for spec in specs)
     free = shutil.disk_usage(folder).free
@@ -122,15 +156,15 @@ def _mapped(path: Path, count: int, size: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _look(
+def _read(
     file: File, row: int, specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
 ) -> Photo:
     data = file.path.read_bytes()
     picture = vision.decode(data, LIMITS)
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(picture, spec)
-    seen = Image.fromarray(pixels[0][row])
-    grey = np.asarray(seen.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
+    image = Image.fromarray(pixels[0][row])
+    grey = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
     return Photo(
         file=file,
         row=row,
@@ -139,14 +173,5 @@ def _look(
         width=picture.width,
         height=picture.height,
         hash=(grey[:, 1:] > grey[:, :-1]).ravel(),
-        thumbnail=np.asarray(seen.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
+        thumbnail=np.asarray(image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
     )
-
-
-def fingerprint(photos: Sequence[Photo]) -> str:
-    """A sha256 over names and contents, as training.data.photo_files.fingerprint."""
-    digest = hashlib.sha256()
-    for photo in sorted(photos, key=lambda photo: photo.file.name):
-        digest.update(photo.file.name.encode() + b"\0")
-        digest.update(bytes.fromhex(photo.sha256))
-    return digest.hexdigest()

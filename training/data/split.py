@@ -1,6 +1,6 @@
-"""Photos -> train, val, test; and the folds of a cross-validation.
+"""Split photos into train, val and test, and into the folds of a cross-validation.
 
-Photos that look alike stay together, every class is dealt out by itself, a seed fixes the order.
+Photos that look alike stay together, each class is split by itself, and a seed fixes the order.
 """
 
 from collections import Counter, defaultdict
@@ -14,26 +14,28 @@ from training.errors import DataUnusable
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 VAL_AT_MOST = 2500
-"""Photos that are enough to choose and calibrate by; any more are better learnt from."""
+"""Photos of val at most: enough to select and calibrate by; more are better used in train."""
 FOLDS = 5
 MIN_PHOTOS = 5
-"""Of every class, that differ: three to learn from, and one each to choose by and to measure."""
+"""Different photos of every class: three for train, and one each for val and test."""
 MIN_TRAIN = 3
-"""Of them, in train."""
+"""Different photos of every class in train/ of a given split."""
 
 Integers = NDArray[np.intp]
 
 
 def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) -> Integers:
-    """Deal photos out in `shares`; the answer is each photo's share by number, (N,).
+    """Divide photos into parts of these shares; return the part of each photo, (N,).
 
-    The groups of one class go, largest first and else in a random order, to the share that is
-    furthest behind what it is due (as seats are by Sainte-Laguë: five go 3, 1, 1 by 70/15/15).
+    The groups of one class are taken largest first, in a random order among equals. Each goes to
+    the part that is furthest below its share. This is the method of Sainte-Laguë for seats in a
+    parliament: five photos become 3, 1, 1 by 70/15/15.
 
     Args:
         truth: (N,) class indices.
-        groups: (N,) numbers; photos with the same one stay together, with the class of the first.
-        shares: of each part; their sum doesn't matter.
+        groups: (N,) numbers; photos with the same number stay together, and count as the class of
+            the first.
+        shares: the share of each part; their sum may be anything.
         seed: fixes the order.
     """
     members: defaultdict[int, list[int]] = defaultdict(list)
@@ -54,7 +56,7 @@ def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) 
 
 
 def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed: int) -> list[Part]:
-    """The part of each photo. Given parts stand; what is not given is dealt from the others."""
+    """Return the part of each photo: its given part, or one dealt from train for missing parts."""
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
     open_ = np.array([part in (None, "train") for part in given])
     parts: list[Part] = [part or "train" for part in given]
@@ -76,11 +78,11 @@ def _shares(parts: Sequence[Part], photos: int) -> list[float]:
 def require_enough(
     truth: Integers, groups: Integers, given: Sequence[Part | None], labels: Sequence[str]
 ) -> None:
-    """Refuse what can't be learnt from.
+    """Reject classes that can't be learnt.
 
     Raises:
-        DataUnusable: there is one class, two have the same name but for case, or a class has too
-            few photos that differ.
+        DataUnusable: there is only one class, two names differ in case alone, or a class has too
+            few different photos.
     """
     if len(labels) <= 1:
         raise DataUnusable(
@@ -91,8 +93,8 @@ def require_enough(
     folded = Counter(label.casefold() for label in labels)
     if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:
         raise DataUnusable(
-            f"The classes {', '.join(twins)} differ in case alone, and classes are told apart by "
-            "name. Merge their folders, or rename one."
+            f"The classes {', '.join(twins)} differ in case alone, and case is ignored in class "
+            "names. Merge their folders, or rename one."
         )
     learnt = np.array([part != "test" for part in given], bool)
     trained = np.array([part in (None, "train") for part in given], bool)

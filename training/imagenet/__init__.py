@@ -1,1 +1,1 @@
-"""The default bundle: published ImageNet weights packaged as a Hubel bundle."""
+"""The default model: published ImageNet weights, packaged as a bundle."""

@@ -1,9 +1,8 @@
-"""A table of labels -> the labels of a bundle, readable and unique.
+"""Read the labels of a bundle, readable and unique, from a table.
 
-The table is tab-separated with a head line; its columns `synset` and `name` are read, and the
-row's place is the class index. imagenet_labels.tsv is ImageNet's; its names are the first lemma
- of each synset, with a word added where that alone would be ambiguous: crane (bird),
-crane (machine).
+The table is tab-separated with a header. Its columns `synset` and `name` are read, and the number
+of the row is the class index. imagenet_labels.tsv is ImageNet's: a name is the first lemma of its
+synset, with a word added where that is ambiguous, as in crane (bird) and crane (machine).
 """
 
 import csv
@@ -16,7 +15,7 @@ IMAGENET = Path(__file__).with_name("imagenet_labels.tsv")
 
 
 def read(table: Path) -> tuple[Label, ...]:
-    """The labels of `table`, in its order.
+    """Return the labels of `table`, in its order.
 
     Raises:
         DataUnusable: the table can't be read, lacks a column, or a name or an id occurs twice.

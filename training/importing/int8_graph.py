@@ -1,73 +1,52 @@
-"""An imported graph and photos -> its int8 form, which must pass the gates of every bundle.
+"""Make the int8 form of an imported graph from labelled photos.
 
-Convolutions, and the activations and additions between them, become integer; what stands around
-the source's graph, its head included, stays float. Batch normalisation is first folded into the
-convolutions by ONNX Runtime.
+Convolutions, and the activations and additions between them, become integer. The nodes around the
+source's graph, its head included, stay float.
 """
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import MODEL_FILES
 from app.errors import first_line_of
 from app.runtime.session import Session
-from training.gates import INT8_FEW_IMAGES, compare_int8
-from training.int8.quantize import CALIBRATION_PHOTOS, quantize_prepared
-
-COMPARED = 2000
-"""Photos at most; the gate needs half of them."""
+from training import gates
+from training.int8 import candidate
+from training.int8.candidate import Comparison, QuantizationFailed
 
 
-def quantized(
+def make(
     folder: Path,
     fp32: Session,
-    own: Sequence[str],
+    in_float: Collection[str],
     photos: tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]],
     seed: int,
 ) -> tuple[Session | None, str]:
-    """The int8 graph in `folder`, or None and no file where it missed a gate; and what to say.
+    """Return the int8 graph in `folder`, or None and no file, and a line about the result.
 
     Args:
-        folder: where the fp32 graph lies and the int8 graph goes.
+        folder: holds the fp32 graph and receives the int8 graph.
         fp32: the session of the fp32 graph.
-        own: names of the nodes that stay float.
-        photos: pixels (R, S, S, 3) uint8 RGB; each photo's row (N,) of them; its class (N,). Some
-            give the ranges, the others are compared on.
-        seed: chooses which do what.
+        in_float: names of the nodes that stay float.
+        photos: pixels (R, S, S, 3) uint8 RGB; the row (N,) of each photo; its class (N,). Some
+            calibrate the graph, and it is compared with fp32 on others.
+        seed: selects the photos of each set.
     """
     pixels, rows, truth = photos
-    order = np.random.default_rng(seed).permutation(len(truth))
-    count = min(CALIBRATION_PHOTOS, len(order) // 2)
-    calibration_set, holdout = np.sort(order[:count]), np.sort(order[count : count + COMPARED])
-    if len(holdout) < INT8_FEW_IMAGES:
-        few = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
-        return None, f"int8 is left out: {few}"
-    file = folder / MODEL_FILES["int8"]
+    calibration_set, holdout = candidate.split(len(truth), seed, candidate.MAX_HOLDOUT)
     try:
-        _quantize(folder / MODEL_FILES["fp32"], pixels[rows[calibration_set]], own, file)
-        int8 = Session(file, "cpu", "int8")
-    except Exception as err:  # the quantizer's exceptions have no common base
-        file.unlink(missing_ok=True)
-        return None, f"int8 is left out: the graph can't be quantised ({first_line_of(err)})"
-    result = compare_int8(fp32, int8, pixels[rows[holdout]], truth[holdout])
-    told = (
-        f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
-        f"{result.speedup:.2f} times as fast"
-    )
-    if result.misses:
-        file.unlink()
-        return None, f"{told}; it is left out: {'; '.join(result.misses)}"
-    return int8, told
-
-
-def _quantize(fp32: Path, pixels: NDArray[np.uint8], own: Sequence[str], int8: Path) -> None:
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
-        quantize_prepared(prepared, pixels, int8, in_float=own)
+        int8 = candidate.make(
+            folder,
+            fp32,
+            pixels[rows[calibration_set]],
+            Comparison(pixels, rows[holdout], truth[holdout]),
+            min_holdout=gates.INT8_FEW_IMAGES,
+            prepare=True,
+            in_float=in_float,
+        )
+    except QuantizationFailed as err:
+        reason = first_line_of(err.reason)
+        return None, f"int8 is left out: the graph can't be quantised ({reason})"
+    return int8.session, int8.line

@@ -1,5 +1,6 @@
-"""DATA, with a folder per label -> photos, their true classes and their pixels."""
+"""Read a folder of labelled photos: the photos, their true classes and their pixels."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,37 @@ from numpy.typing import NDArray
 
 from app.bundle import InputSpec, Label
 from app.runtime.evaluation.measure import labelled_photos
+from app.runtime.session import Session
 from training.contracts import ReportProgress
 from training.data.examples import Examples
 from training.data.layout import File, name_below
 from training.data.photos import read_photos
 from training.errors import DataUnusable
+from training.parallel import outputs
 
 MOST = 10_000
-"""Photos that are read of one folder."""
+"""Photos that are read from one folder at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhotos:
+    """Photos with a label, and their pixels."""
+
+    examples: Examples
+    pixels: NDArray[np.uint8]
+    """(R, S, S, 3) RGB; each photo has a row."""
+
+    @property
+    def truth(self) -> NDArray[np.intp]:
+        """The class index of each photo, (N,)."""
+        return self.examples.truth
+
+    def run(self, session: Session) -> NDArray[np.float32]:
+        """Return probabilities (N, K)."""
+        rows = self.examples.rows.tolist()
+        return outputs(
+            session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
+        )[0]
 
 
 def read(
@@ -24,33 +48,33 @@ def read(
     folder: Path,
     seed: int,
     report_progress: ReportProgress,
-) -> tuple[Examples, NDArray[np.uint8]]:
-    """The photos of `data`, all of them test photos, and their pixels (R, S, S, 3) uint8 RGB.
+) -> LabelledPhotos:
+    """Read the photos of `data`, all of them as test photos.
 
     Args:
-        data: with a folder for each label, called by its name or id.
-        labels: of the model.
-        spec: what it reads.
-        folder: where the pixels are kept meanwhile.
-        seed: chooses 10,000 photos where there are more.
-        report_progress: is told what can't be used.
+        data: has a folder for each label, named by the label's name or id.
+        labels: the labels of the model.
+        spec: the input of the model.
+        folder: an empty folder that holds the pixels.
+        seed: selects 10,000 photos where there are more.
+        report_progress: is called with a line for each file that can't be used.
 
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
         DataUnusable: none of the photos can be used.
     """
-    found = labelled_photos(data, labels)
-    if len(found) > MOST:
-        report_progress(f"{data.name}: {MOST} of its {len(found)} photos are used")
-        selected = np.random.default_rng(seed).permutation(len(found))[:MOST]
-        found = [found[index] for index in np.sort(selected).tolist()]
+    listed = labelled_photos(data, labels)
+    if len(listed) > MOST:
+        report_progress(f"{data.name}: {MOST} of its {len(listed)} photos are used")
+        selected = np.random.default_rng(seed).permutation(len(listed))[:MOST]
+        listed = [listed[index] for index in np.sort(selected).tolist()]
     names = tuple(label.name for label in labels)
     files = [
-        File(photo.path, name_below(photo.path, data), names[photo.index], None) for photo in found
+        File(photo.path, name_below(photo.path, data), names[photo.index], None) for photo in listed
     ]
     photos, unusable, (pixels,) = read_photos(files, [spec], folder)
-    for one in unusable:
-        report_progress(f"{one.file.name} is passed over: {one.reason}")
+    for rejected in unusable:
+        report_progress(f"{rejected.file.name} is skipped: {rejected.reason}")
     if not photos:
         raise DataUnusable(f"None of the photos of {data} can be used. Name a folder of photos.")
     index_of = {name: index for index, name in enumerate(names)}
@@ -58,4 +82,5 @@ def read(
     count = len(photos)
     parts = np.full(count, "test")
     name = data.resolve().name
-    return Examples(name, names, tuple(photos), truth, np.arange(count), parts), pixels
+    examples = Examples(name, names, tuple(photos), truth, np.arange(count), parts)
+    return LabelledPhotos(examples, pixels)

@@ -1,9 +1,9 @@
-"""What the convolutions of a graph read on real photos.
+"""Sum up the input patches of a graph's convolutions on real photos.
 
     photos -> the graph, with each convolution's input as an output
            -> patches at random places -> moments
 
-The places are the same in every run, and so are the sums.
+The places are the same in every run, so the sums are too.
 """
 
 from collections.abc import Mapping
@@ -22,20 +22,20 @@ from training.int8.gptq import Moments
 Integers = NDArray[np.intp]
 
 _FEWEST_PLACES, _MOST_PLACES = 10, 50
-"""Of each photo and convolution: the more, the more weights an output has."""
+"""Places in each photo for a convolution; it has more places if an output has more weights."""
 _LANES = 2
-"""Photos side by side: no more on more cores, so that the sums are the same everywhere."""
+"""Photos in parallel: a fixed number, so that the sums are the same on any number of cores."""
 
 
 def moments(
     model: onnx.ModelProto, convolutions: Mapping[str, onnx.NodeProto], pixels: NDArray[np.uint8]
 ) -> dict[str, Moments]:
-    """By the name of the weight, the moments of what its convolution reads.
+    """Return the moments of the input of each convolution, by the name of its weight.
 
     Args:
         model: a graph whose input is `image`.
-        convolutions: some of its convolutions of two axes, by the name of their weight.
-        pixels: (N, S, S, 3) uint8 RGB, photos to look at.
+        convolutions: convolutions of the graph over two axes, by the name of their weight.
+        pixels: (N, S, S, 3) uint8 RGB, the calibration set.
     """
     if not convolutions:
         return {}
@@ -48,23 +48,23 @@ def moments(
         for image in pixels[first::_LANES]:
             inputs = dict(zip(names, session.run(names, {"image": image[np.newaxis]}), strict=True))
             for weight, conv in convolutions.items():
-                seen = Moments.of(patches(inputs[conv.input[0]][0], conv, kernels[weight], rng))
+                own = Moments.of(patches(inputs[conv.input[0]][0], conv, kernels[weight], rng))
                 if weight in sums:
-                    sums[weight] += seen
+                    sums[weight] += own
                 else:
-                    sums[weight] = seen
+                    sums[weight] = own
         return sums
 
     with ThreadPoolExecutor(_LANES) as pool:
-        found, *others = pool.map(lane, range(min(_LANES, len(pixels))))
+        total, *others = pool.map(lane, range(min(_LANES, len(pixels))))
     for other in others:
-        for weight, seen in other.items():
-            found[weight] += seen
-    return found
+        for weight, own in other.items():
+            total[weight] += own
+    return total
 
 
 def _observing(model: onnx.ModelProto, tensors: list[str]) -> tuple[Any, list[str]]:
-    """A session whose outputs are `tensors`, and their names, each once."""
+    """Return a session whose outputs are `tensors`, and the names of its outputs."""
     names = sorted(set(tensors))
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
@@ -78,17 +78,19 @@ def _observing(model: onnx.ModelProto, tensors: list[str]) -> tuple[Any, list[st
 def patches(
     planes: NDArray[np.float32], conv: onnx.NodeProto, kernel: Integers, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(G, P, K) what `conv` reads of `planes` (C, h, w) at random places.
+    """Return the input patches (G, P, K) of `conv` in `planes` (C, h, w) at random places.
 
-    Its `kernel` (2,) has two sides; K is C / G times both.
+    `kernel` (2,) has its two sides; K is C / G times both.
     """
-    said = {each.name: helper.get_attribute_value(each) for each in conv.attribute}
-    stride, dilation = (np.array(said.get(name, [1, 1])) for name in ("strides", "dilations"))
+    attributes = {a.name: helper.get_attribute_value(a) for a in conv.attribute}
+    stride, dilation = (np.array(attributes.get(name, [1, 1])) for name in ("strides", "dilations"))
     window = dilation * (kernel - 1) + 1
-    padded = np.pad(planes, ((0, 0), *_pads(said, np.array(planes.shape[1:]), window, stride)))
+    padded = np.pad(
+        planes, ((0, 0), *_pads(attributes, np.array(planes.shape[1:]), window, stride))
+    )
     views = sliding_window_view(padded, tuple(window), axis=(1, 2))
     views = views[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-    groups = said.get("group", 1)
+    groups = attributes.get("group", 1)
     width = len(planes) // groups * int(kernel.prod())
     places = min(_MOST_PLACES, max(_FEWEST_PLACES, width // 4))
     rows, columns = (rng.integers(0, length, places) for length in views.shape[1:3])
@@ -97,14 +99,14 @@ def patches(
 
 
 def _pads(
-    said: Mapping[str, Any], shape: Integers, window: Integers, stride: Integers
+    attributes: Mapping[str, Any], shape: Integers, window: Integers, stride: Integers
 ) -> list[tuple[int, int]]:
-    """Zeros before and after each axis."""
-    rule = said.get("auto_pad", b"NOTSET")
+    """Return the padding before and after each axis."""
+    rule = attributes.get("auto_pad", b"NOTSET")
     if rule in (b"SAME_UPPER", b"SAME_LOWER"):
         total = np.maximum((-(-shape // stride) - 1) * stride + window - shape, 0)
         less, more = total // 2, total - total // 2
         before, after = (less, more) if rule == b"SAME_UPPER" else (more, less)
         return list(zip(before.tolist(), after.tolist(), strict=True))
-    top, left, bottom, right = said.get("pads", [0, 0, 0, 0])
+    top, left, bottom, right = attributes.get("pads", [0, 0, 0, 0])
     return [(top, bottom), (left, right)]

@@ -1,112 +1,155 @@
-"""The int8 graph of a trained network, and whether it may ship.
+"""Make the int8 graph of a bundle, and keep it only where it passes its gates.
 
-A recipe may have one of its own; where it has none, or that misses a gate, at most 100 training
-photos give another its ranges and roundings. What runs slower than fp32 is left out at once. Else
-the two precisions are compared on other photos by answers of what didn't learn from them (`Judge`),
-so no photo's answer is firmer than a new photo's.
+    fp32 graph, calibration photos -> int8 graph            quantize
+    both graphs, holdout photos    -> Int8Result            gates
+    a missed gate                  -> the file is removed, and fp32 ships alone
+
+The callers choose the photos and how they are compared; the steps and the gates are the same for
+`hubel train`, `hubel import` and the default model.
 """
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
-from training.contracts import TrainingData, TrainingResult
-from training.gates import INT8_FEW_IMAGES, Int8Result, in_turn, int8_result
+from training import gates
+from training.gates import INT8_FEW_IMAGES, Int8Result
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
+Pixels = NDArray[np.uint8]
+Integers = NDArray[np.intp]
+Predict = Callable[[Session], NDArray[np.floating]]
+
 TOO_FEW = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
-COMPARED = 2000
+MAX_HOLDOUT = 2000
 """Photos at most; the gate needs half of them."""
 _TIMED = 60
 
 
-def quantized(
-    folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
-) -> tuple[Session | None, Int8Result | None]:
-    """The int8 graph in `folder`, or None and no file where it missed a gate; and its comparison.
+class QuantizationFailed(Exception):
+    """The graph can't be quantised, or ONNX Runtime can't load the result; `reason` says why."""
 
-    With too few photos nothing is tried, and there is no comparison.
+    def __init__(self, reason: Exception):
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The photos that fp32 and int8 are compared on, and how their predictions are made."""
+
+    pixels: Pixels
+    """(R, S, S, 3) RGB."""
+    rows: Integers
+    """(M,) the row of each holdout photo; none of them calibrated the int8 graph."""
+    truth: Integers
+    """(M,) class indices of the holdout photos."""
+    unlabelled: Sequence[Pixels] = ()
+    """More photos (N, S, S, 3), without a label; only where `predict` is None."""
+    predict: Predict | None = None
+    """Returns probabilities (M, K) of the holdout photos by a model that did not learn from them.
+    It takes long, so both graphs are timed on a few photos first, and a slower int8 is left out
+    at once. None: all photos run through both graphs in turn."""
+
+    def run(self, fp32: Session, int8: Session) -> Int8Result:
+        """Compare the two graphs."""
+        if self.predict is None:
+            pixels = np.concatenate([self.pixels[self.rows], *self.unlabelled])
+            return gates.compare_int8(fp32, int8, pixels, self.truth)
+        few = slice(_TIMED)
+        expected, actual, seconds = gates.in_turn(fp32, int8, self.pixels[self.rows[few]])
+        timed = gates.int8_result(expected, actual, self.truth[few], seconds)
+        if timed.is_slower:
+            return timed
+        return gates.int8_result(self.predict(fp32), self.predict(int8), self.truth, seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An int8 graph that passed its gates, or the reason why there is none."""
+
+    session: Session | None
+    """None, and no file, where it is left out."""
+    result: Int8Result | None
+    """None where there were too few photos to compare it on."""
+    is_timed_only: bool = False
+    """True if it was left out for its time before the accuracy was compared."""
+
+    @property
+    def line(self) -> str:
+        """The result as one line for the terminal and the report, without a full stop."""
+        if self.result is None:
+            return f"int8 is left out: {TOO_FEW}"
+        misses = "; ".join(self.result.misses)
+        if self.is_timed_only:
+            return f"int8 is left out: {misses}"
+        verdict = f"; it is left out: {misses}" if misses else ""
+        return (
+            f"int8 on {self.result.images} photos: drop {100 * self.result.drop:.2f} points, "
+            f"{self.result.speedup:.2f} times as fast{verdict}"
+        )
+
+
+def draw(photos: Integers, most: int, seed: int) -> Integers:
+    """Return at most `most` of the photos, drawn at random, sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(photos)[:most])
+
+
+def split(count: int, seed: int, max_holdout: int | None = None) -> tuple[Integers, Integers]:
+    """Split photos 0..count-1 into a calibration set (at most half of them) and a holdout."""
+    order = np.random.default_rng(seed).permutation(count)
+    calibrating = min(CALIBRATION_PHOTOS, count // 2)
+    last = None if max_holdout is None else calibrating + max_holdout
+    return np.sort(order[:calibrating]), np.sort(order[calibrating:last])
+
+
+def make(
+    folder: Path,
+    fp32: Session,
+    calibration_set: Pixels,
+    comparison: Comparison,
+    *,
+    min_holdout: int = 0,
+    prepare: bool = False,
+    in_float: Collection[str] = (),
+) -> Candidate:
+    """Quantise the fp32 graph in `folder` and keep the result where it passes its gates.
 
     Args:
-        folder: where the fp32 graph lies and the int8 graph goes.
+        folder: holds the fp32 graph and receives the int8 graph.
         fp32: the session of the fp32 graph.
-        training_data: the photos, and the seed that chooses which do what.
-        trained: says which may give ranges, and which may be compared on.
+        calibration_set: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings come from.
+        comparison: the photos that the two graphs are compared on.
+        min_holdout: with fewer labelled photos in `comparison` nothing is made.
+        prepare: whether ONNX Runtime must fold and infer shapes first, as for an imported graph.
+        in_float: names of nodes that stay float.
+
+    Raises:
+        QuantizationFailed: the quantizer or ONNX Runtime rejects the graph.
     """
+    if len(comparison.rows) < min_holdout:
+        return Candidate(None, None)
     file = folder / MODEL_FILES["int8"]
-    result = None
-    if trained.int8 is not None and len(trained.holdout) >= INT8_FEW_IMAGES:
-        onnx.save(trained.int8, file)
-        int8, result = _judged(file, fp32, training_data, trained, trained.holdout)
-        if int8 or result.is_slower:
-            return int8, result
-    calibration_set = np.random.default_rng(training_data.seed).permutation(trained.calibration_set)
-    calibration_set = np.sort(calibration_set[: min(CALIBRATION_PHOTOS, len(calibration_set) // 2)])
-    others = np.setdiff1d(trained.holdout, calibration_set)
-    if len(others) < INT8_FEW_IMAGES:
-        return None, result
-    quantize(
-        folder / MODEL_FILES["fp32"],
-        training_data.pixels[training_data.examples.rows[calibration_set]],
-        file,
-    )
-    return _judged(file, fp32, training_data, trained, others)
+    try:
+        quantize(
+            folder / MODEL_FILES["fp32"], calibration_set, file, prepare=prepare, in_float=in_float
+        )
+        int8 = Session(file, "cpu", "int8")
+    except Exception as err:  # the quantizer's exceptions have no common base
+        file.unlink(missing_ok=True)
+        raise QuantizationFailed(err) from err
+    return judge(file, fp32, int8, comparison)
 
 
-def _judged(
-    file: Path,
-    fp32: Session,
-    training_data: TrainingData,
-    trained: TrainingResult,
-    photos: NDArray[np.intp],
-) -> tuple[Session | None, Int8Result]:
-    """The graph in `file`, or None and no file where it missed a gate; and its comparison."""
-    int8 = Session(file, "cpu", "int8")
-    rng = np.random.default_rng(training_data.seed)
-    result = _compared(
-        fp32, int8, training_data, trained, np.sort(rng.permutation(photos)[:COMPARED])
-    )
+def judge(file: Path, fp32: Session, int8: Session, comparison: Comparison) -> Candidate:
+    """Compare the int8 graph in `file` with fp32, and remove the file where it misses a gate."""
+    result = comparison.run(fp32, int8)
     if not result.misses:
-        return int8, result
+        return Candidate(int8, result)
     file.unlink()
-    return None, result
-
-
-def _compared(
-    fp32: Session,
-    int8: Session,
-    training_data: TrainingData,
-    trained: TrainingResult,
-    photos: NDArray[np.intp],
-) -> Int8Result:
-    """The comparison on `photos`; of times alone, on a few of them, where int8 is slower."""
-    first, truth = photos[:_TIMED], training_data.examples.truth
-    wanted_few, given_few, seconds = in_turn(
-        fp32, int8, training_data.pixels[training_data.examples.rows[first]]
-    )
-    result = int8_result(wanted_few, given_few, truth[first], seconds)
-    if result.is_slower:
-        return result
-    expected, given = (
-        trained.predictor.predict(session, photos, f"comparing {session.precision}")
-        for session in (fp32, int8)
-    )
-    return int8_result(expected, given, truth[photos], seconds)
-
-
-def line(result: Int8Result | None) -> str:
-    """What came of it, for a terminal and for the report."""
-    if result is None:
-        return f"int8 is left out: {TOO_FEW}"
-    misses = "; ".join(result.misses)
-    if result.is_slower:
-        return f"int8 is left out: {misses}"
-    verdict = f"; it is left out: {misses}" if misses else ""
-    return (
-        f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
-        f"{result.speedup:.2f} times as fast{verdict}"
-    )
+    return Candidate(None, result, comparison.predict is not None and result.is_slower)

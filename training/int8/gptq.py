@@ -1,16 +1,16 @@
-"""A convolution's weights -> 7-bit weights whose errors make up for one another on real photos.
+"""Round a convolution's weights to 7 bits so that their errors compensate on real photos.
 
-    weights, moments of what the convolution reads -> a scale for each output channel
-    -> weight by weight: rounded, and what that loses shifted onto the weights still to come
-    -> the mean that is lost all the same, which the bias can take back
+    weights, moments of the convolution's input -> a scale for each output channel
+    -> weight by weight: round it, and shift its error onto the weights still to come
+    -> the mean error that remains, which the bias corrects
 
-The weights after Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative
-Pre-trained Transformers" (arXiv:2210.17323), the largest inputs first; the bias after Nagel et al.
-2019, "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv:1906.04721),
-section 4.2, with the means measured instead of derived. DECISIONS.md has what each gains.
+The weights follow Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative
+Pre-trained Transformers" (arXiv:2210.17323), the largest inputs first. The bias follows Nagel et
+al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"
+(arXiv:1906.04721), section 4.2, with measured means. docs/decisions/int8.md has the gain of each.
 
-Seven bits, because x86 without VNNI adds two products of uint8 and int8 in 16 bits: twice 255 times
-64 fits, twice 255 times 127 does not. ONNX Runtime sees that, and takes its fast way there.
+The weights have seven bits because x86 without VNNI adds two products of uint8 and int8 in 16 bits:
+twice 255 times 64 fits, twice 255 times 127 does not. ONNX Runtime then uses its fast kernels.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from numpy.typing import NDArray
 
 LARGEST = 64
 _DAMPING = 0.01
-"""Of the mean variance, added to each; as published."""
+"""Share of the mean variance that is added to each variance, as published."""
 _NOISE = 1e-5
-"""Of the mean square. At least so much is added to each variance, or one of what never changes,
-such as a dead channel's, could not be inverted."""
+"""Share of the mean square that is added to each variance at least. Without it the covariance of
+an input that never changes, such as a dead channel's, could not be inverted."""
 _BLOCK = 64
-"""Columns whose errors are shifted onto the later ones together."""
+"""Columns whose errors are shifted onto the later columns in one product."""
 _STEPS = np.arange(0.7, 1.01, 0.05)
-"""Shares of the largest weight that the largest integer may stand for."""
+"""Shares of the largest weight that the largest integer may represent."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(eq=False)
 class Moments:
-    """Sums over patches (G, K) that a convolution of G groups reads."""
+    """Sums over the input patches (G, K) of a convolution of G groups."""
 
     count: int
     total: Floats
@@ -45,13 +45,13 @@ class Moments:
 
     @classmethod
     def of(cls, patches: NDArray[np.float32]) -> Self:
-        """The sums of `patches` (G, P, K)."""
+        """Return the sums over `patches` (G, P, K)."""
         products = patches.transpose(0, 2, 1) @ patches
         total = np.ones((1, patches.shape[1]), np.float32) @ patches
         return cls(patches.shape[1], total[:, 0].astype(np.float64), products)
 
     def __iadd__(self, other: Self) -> Self:
-        """Count the patches of `other`, too."""
+        """Add the sums of `other`."""
         self.count += other.count
         self.total += other.total
         self.products += other.products
@@ -59,19 +59,19 @@ class Moments:
 
     @property
     def mean(self) -> Floats:
-        """(G, K)."""
+        """The mean patch, (G, K)."""
         return self.total / self.count
 
     @property
     def noise(self) -> Floats:
-        """(G,) by how much a variance may be off, from sums in float32."""
+        """The possible error (G,) of a variance, because the sums are float32."""
         squares = np.diagonal(self.products, axis1=1, axis2=2).astype(np.float64)
         least = np.finfo(np.float32).tiny
         return np.asarray(_NOISE * squares.mean(axis=1) / self.count + least)
 
     @property
     def covariance(self) -> Floats:
-        """(G, K, K)."""
+        """The covariance of the patches, (G, K, K)."""
         mean = self.mean
         return self.products / self.count - mean[:, :, np.newaxis] * mean[:, np.newaxis, :]
 
@@ -84,19 +84,19 @@ class Rounded:
     """(O, I, k, k), -64..64."""
     scale: NDArray[np.float32]
     """(O,)."""
-    lost: Floats
+    mean_error: Floats
     """(O,) by how much the mean of each output channel falls."""
 
     @property
     def weight(self) -> NDArray[np.float32]:
-        """(O, I, k, k) what they stand for."""
+        """The weights (O, I, k, k) as floats."""
         return self.integers * self.scale[:, np.newaxis, np.newaxis, np.newaxis]
 
 
-def rounded(weight: NDArray[np.float32], moments: Moments) -> Rounded:
-    """Round the weights (O, I, k, k) of a convolution that reads patches of `moments`.
+def round_weights(weight: NDArray[np.float32], moments: Moments) -> Rounded:
+    """Round the weights (O, I, k, k) of a convolution whose input patches have these moments.
 
-    Its groups, G, lie one after the other in O; K of the moments is I k k, in that order.
+    Its G groups follow one another in O; K of the moments is I k k, in that order.
     """
     groups = len(moments.total)
     rows = weight.astype(np.float64).reshape(groups, len(weight) // groups, -1)
@@ -105,18 +105,20 @@ def rounded(weight: NDArray[np.float32], moments: Moments) -> Rounded:
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     scale = _scales(rows, np.maximum(variance, noise[:, np.newaxis]))
     integers = _compensated(rows / scale[..., np.newaxis], covariance, noise)
-    lost = ((rows - integers * scale[..., np.newaxis]) @ moments.mean[..., np.newaxis])[..., 0]
+    mean_error = ((rows - integers * scale[..., np.newaxis]) @ moments.mean[..., np.newaxis])[
+        ..., 0
+    ]
     return Rounded(
         integers.astype(np.int8).reshape(weight.shape),
         scale.astype(np.float32).ravel(),
-        lost.ravel(),
+        mean_error.ravel(),
     )
 
 
 def _scales(rows: Floats, variance: Floats) -> Floats:
-    """(G, O/G) the scale of each row (G, O/G, K) that costs least, each weight rounded by itself.
+    """Return the scale (G, O/G) of each row (G, O/G, K) with the least squared error.
 
-    `variance` (G, K) is that of what each weight is multiplied by.
+    Each weight is rounded by itself; `variance` (G, K) is that of its input.
     """
     largest = np.abs(rows).max(axis=2)
     whole = np.where(largest > 0, largest, 1) / LARGEST  # a dead channel stays zero
@@ -134,7 +136,7 @@ def _nearest(rows: Floats) -> Floats:
 
 
 def _compensated(rows: Floats, covariance: Floats, noise: Floats) -> Floats:
-    """Integers (G, O/G, K) for `rows`, which are in units of their scale; GPTQ's algorithm 1."""
+    """Round `rows` (G, O/G, K), in units of their scale, to integers by GPTQ's algorithm 1."""
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     order = np.argsort(-variance, axis=1, kind="stable")
     damping = np.maximum(_DAMPING * variance.mean(axis=1), noise)

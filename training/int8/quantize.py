@@ -1,13 +1,14 @@
-"""fp32 graph and photos -> int8 graph: static QDQ, int8 weights per channel, uint8 activations.
+"""Quantise an fp32 graph: static QDQ, int8 weights per channel, uint8 activations.
 
-    photos -> what each convolution reads      patches
-           -> its weights in seven bits, with a bias for what is lost    rounding
-           -> ranges of the activations, and the graph                  ONNX Runtime's quantizer
+    photos -> the input of each convolution                             activations
+           -> its weights in seven bits, and the bias that corrects     gptq
+              their mean error
+           -> ranges of the activations, and the int8 graph             ONNX Runtime's quantizer
 
-Convolutions and additions become integer; pooling, head and softmax stay float, so that a class
-activation map adds up to the logits exactly in this file too. ReLU6 disappears into the rounding
-of the convolution before it: its range, 0..6, is the whole of uint8. The input needs no rounding
-at all: it is (pixel - 127) / 128 of a uint8 pixel, so the first convolution reads the pixels.
+Convolutions and additions become integer. Pooling, head and softmax stay float, so a class
+activation map adds up to the logits exactly in the int8 graph too. ReLU6 disappears into the
+rounding of the convolution before it: its range, 0..6, is the whole of uint8. The input is
+(pixel - 127) / 128 of a uint8 pixel and needs no rounding: the first convolution reads the pixels.
 """
 
 import tempfile
@@ -22,46 +23,57 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from training.int8.activations import moments
-from training.int8.gptq import Rounded, rounded
+from training.int8.gptq import Rounded, round_weights
 from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
-"""Photos whose activations give the ranges; DECISIONS.md has what other numbers gave."""
+"""Photos whose activations give the ranges; docs/decisions/int8.md compares other numbers."""
 _RANK = 4
 _WITHOUT_BIAS = 2
 _OPERATORS = ("Conv", "Clip", "Relu", "MaxPool", "Add", "Concat")
 
 
-def quantize(fp32: Path, pixels: NDArray[np.uint8], int8: Path) -> None:
+def quantize(
+    fp32: Path,
+    pixels: NDArray[np.uint8],
+    int8: Path,
+    *,
+    prepare: bool = False,
+    in_float: Collection[str] = (),
+) -> None:
     """Write the int8 form of the graph `fp32` to `int8`.
 
     Args:
-        fp32: a graph of training.onnx_graph.builder.
+        fp32: a graph of training.onnx_graph.builder, or any other with `prepare`.
         pixels: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings are taken from.
         int8: the file to write.
+        prepare: fold batch normalisation and infer shapes first; for graphs by other programs.
+        in_float: names of nodes that stay float.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "model.onnx"
+        if prepare:
+            from onnxruntime.quantization.shape_inference import quant_pre_process
+
+            quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
+            _quantize_prepared(prepared, pixels, int8, {}, in_float)
+            return
         onnx.save(_marked_as_prepared(onnx.load(fp32)), prepared)
-        quantize_prepared(prepared, pixels, int8, {"planes": [_input_range()]})
+        _quantize_prepared(prepared, pixels, int8, {"planes": [_input_range()]}, in_float)
     onnx.checker.check_model(onnx.load(int8), full_check=True)
 
 
-def quantize_prepared(
+def _quantize_prepared(
     prepared: Path,
     pixels: NDArray[np.uint8],
     int8: Path,
-    ranges: Mapping[str, Any] | None = None,
-    in_float: Collection[str] = (),
+    ranges: Mapping[str, Any],
+    in_float: Collection[str],
 ) -> None:
     """Write the int8 form of a graph that has been folded and whose shapes are inferred.
 
-    Args:
-        prepared: the graph; it is replaced by one with rounded weights.
-        pixels: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings are taken from.
-        int8: the file to write.
-        ranges: the quantizer's overrides for activations whose range is known.
-        in_float: names of nodes that stay float.
+    `prepared` is replaced by a graph with rounded weights; `ranges` overrides the quantizer for
+    activations whose range is known.
     """
     from onnxruntime import quantization as ortq
 
@@ -81,7 +93,7 @@ def quantize_prepared(
         calibrate_method=ortq.CalibrationMethod.MinMax,
         extra_options={
             "TensorQuantOverrides": {
-                **(ranges or {}),
+                **ranges,
                 **{name: _scales_of(weight) for name, weight in weights.items()},
             }
         },
@@ -91,23 +103,24 @@ def quantize_prepared(
 def _round(
     model: onnx.ModelProto, pixels: NDArray[np.uint8], in_float: Collection[str]
 ) -> dict[str, Rounded]:
-    """Round the weights of `model`'s convolutions, where they stand; by name, the integers."""
+    """Round the weights of `model`'s convolutions in place; return them by name."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = _convolutions(model, tensors, in_float)
-    result = {}
-    for name, seen in moments(model, found, pixels).items():
-        result[name] = weight = rounded(numpy_helper.to_array(tensors[name]), seen)
+    convolutions = _convolutions(model, tensors, in_float)
+    weights = {}
+    for name, moments_of_input in moments(model, convolutions, pixels).items():
+        weight = round_weights(numpy_helper.to_array(tensors[name]), moments_of_input)
         tensors[name].CopyFrom(numpy_helper.from_array(weight.weight, name))
-        _add_to_bias(model, found[name], weight.lost)
-    return result
+        _add_to_bias(model, convolutions[name], weight.mean_error)
+        weights[name] = weight
+    return weights
 
 
 def _convolutions(
     model: onnx.ModelProto, tensors: Mapping[str, onnx.TensorProto], in_float: Collection[str]
 ) -> dict[str, onnx.NodeProto]:
-    """By the name of their weight, the convolutions over two axes that become integer.
+    """Return the convolutions over two axes that become integer, by the name of their weight.
 
-    Those that share a weight or a bias with something else are left to ONNX Runtime's rounding.
+    A convolution that shares its weight or bias is left to ONNX Runtime's rounding.
     """
     uses = Counter(name for node in model.graph.node for name in node.input)
     return {
@@ -120,16 +133,18 @@ def _convolutions(
     }
 
 
-def _add_to_bias(model: onnx.ModelProto, conv: onnx.NodeProto, lost: NDArray[np.float64]) -> None:
-    """Give back what the rounded weights of `conv` lose on average, (O,)."""
+def _add_to_bias(
+    model: onnx.ModelProto, conv: onnx.NodeProto, mean_error: NDArray[np.float64]
+) -> None:
+    """Add the mean error (O,) of the rounded weights of `conv` to its bias."""
     before: Any = 0
     if len(conv.input) > _WITHOUT_BIAS:
-        (tensor,) = (each for each in model.graph.initializer if each.name == conv.input[2])
+        (tensor,) = (known for known in model.graph.initializer if known.name == conv.input[2])
         before = numpy_helper.to_array(tensor)
     else:
         tensor = model.graph.initializer.add()
         conv.input.append(f"{conv.input[1]}.lost")
-    value = (before + lost).astype(np.float32)
+    value = (before + mean_error).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(value, conv.input[2]))
 
 
@@ -139,7 +154,7 @@ def _scales_of(weight: Rounded) -> list[dict[str, Any]]:
 
 
 def _reader(pixels: NDArray[np.uint8]) -> Any:
-    """ONNX Runtime's reader of photos to take ranges from, (N, S, S, 3) uint8 RGB, one by one."""
+    """Return a reader that hands the calibration photos (N, S, S, 3) to ONNX Runtime singly."""
     from onnxruntime import quantization as ortq
 
     class Reader(ortq.CalibrationDataReader):
@@ -154,7 +169,7 @@ def _reader(pixels: NDArray[np.uint8]) -> Any:
 
 
 def _input_range() -> dict[str, Any]:
-    """The input's own scale, so that ONNX Runtime finds nothing left to round."""
+    """Return the scale of the input, which leaves ONNX Runtime nothing to round there."""
     return {
         "scale": np.array(1 / PIXEL_SCALE, np.float32),
         "zero_point": np.array(PIXEL_OFFSET, np.uint8),
@@ -162,6 +177,6 @@ def _input_range() -> dict[str, Any]:
 
 
 def _marked_as_prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Tell the quantizer that nothing is left to fold or infer, or it warns."""
+    """Mark the model as folded and inferred, or the quantizer warns."""
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)

@@ -1,1 +1,1 @@
-"""From a trained network to a bundle on disk."""
+"""Turn a trained network into a bundle on disk."""

@@ -1,107 +1,104 @@
-"""The golden photos: which they are, where they come from, and how they were made.
+"""Select, write and record the golden photos of a bundle.
 
-The files lie in model/imagenet/golden, and are read from there when a bundle is built. They were
-made once, by `python -m training.packaging.golden DIR`, from pictures that
-scikit-image's wheel carries; the repository keeps the result, because another Pillow writes
-other bytes.
+    photos of the test split -> at most six that are classified correctly -> JPEGs of the canvas
+    golden photos, sessions  -> golden/ in the bundle, with the probabilities of each graph
 
-Each is there for a way through the pixels: one needs no resize, others are wide or tall, one is
-greyscale, and one lies on its side with an EXIF orientation.
+The most confident photo of each class is selected, up to six classes. Where there are few classes,
+a less confident photo joins it, because a confident prediction hardly moves when the arithmetic is
+wrong.
 """
 
-import importlib.util
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from training.errors import DataUnusable
+from app import vision
+from app.bundle import Golden, GoldenPhoto, InputSpec, Label, Precision
+from app.runtime.session import Session
+from training.data.examples import Examples
+from training.data.photos import LIMITS, read_pixels
+from training.gates import probabilities_of
 
+TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
+"""Largest difference of a golden photo's probability on another machine; docs/decisions/int8.md
+has the reason."""
+_MOST = 6
+_LESS_CONFIDENT = 0.9
 _QUALITY = 88
-_ORIENTATION_TAG = 0x0112
-_TURN_RIGHT = 6
-"""EXIF: the stored picture must be turned clockwise by a quarter to stand upright."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a golden photo comes from, in words and as a file of an installed package."""
+def select(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]:
+    """Return the indices of at most six photos of the test split.
 
-    source: str
-    package: str
-    file: str
-
-
-ORIGINS: Mapping[str, Origin] = {
-    "camera.jpg": Origin(
-        "scikit-image, data/camera.png, by Lav Varshney; CC0; greyscale, 512x512 to 480x480",
-        "skimage",
-        "data/camera.png",
-    ),
-    "chelsea.jpg": Origin(
-        "scikit-image, data/chelsea.png, by Stefan van der Walt; CC0; 451x300",
-        "skimage",
-        "data/chelsea.png",
-    ),
-    "coffee.jpg": Origin(
-        "scikit-image, data/coffee.png, by Rachel Michetti, courtesy of Pikolo Espresso Bar; CC0; "
-        "600x400, stored on its side with EXIF orientation 6",
-        "skimage",
-        "data/coffee.png",
-    ),
-    "rocket.jpg": Origin(
-        "scikit-image, data/rocket.jpg, by SpaceX; released into the public domain; its centre at "
-        "480x480, the canvas's own size",
-        "skimage",
-        "data/rocket.jpg",
-    ),
-}
-SOURCES: Mapping[str, str] = {name: origin.source for name, origin in ORIGINS.items()}
-
-
-def find(folder: Path) -> list[Path]:
-    """The golden photos in `folder`, sorted by name.
-
-    Raises:
-        DataUnusable: there are none, or one has no recorded origin.
+    Args:
+        examples: with a test split.
+        probabilities: (T, K) of the test split.
     """
-    photos = sorted(folder.glob("*.jpg"))
-    if not photos:
-        raise DataUnusable(f"{folder} holds no golden photos. Name a folder of .jpg files.")
-    if unknown := [photo.name for photo in photos if photo.name not in ORIGINS]:
-        raise DataUnusable(
-            f"Golden photo {unknown[0]} has no recorded source and licence. "
-            "Add it to training/packaging/golden.py, or remove it."
-        )
-    return photos
+    tested = examples.of("test")
+    classes = np.unique(examples.truth[tested])
+    classes = classes[np.linspace(0, len(classes) - 1, min(_MOST, len(classes))).astype(int)]
+    selected: list[int] = []
+    for label in classes:
+        of_class = examples.truth[tested] == label
+        own, confidence = tested[of_class], probabilities[of_class, label]
+        selected.append(int(own[confidence.argmax()]))
+        less_confident = int(own[np.abs(confidence - _LESS_CONFIDENT).argmin()])
+        if 2 * len(classes) <= _MOST and less_confident not in selected:
+            selected.append(less_confident)
+    return selected
 
 
-def make(folder: Path) -> None:
-    """Write all golden photos into `folder`, from the packages that carry the originals."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, origin in ORIGINS.items():
-        spec = importlib.util.find_spec(origin.package)
-        if spec is None or spec.origin is None:
-            raise DataUnusable(f"{origin.package} is not installed. Install it to make {name}.")
-        _write(Path(spec.origin).parent / origin.file, folder / name)
+def write(examples: Examples, selected: Sequence[int], folder: Path) -> dict[str, str]:
+    """Write the photos into a new folder; return the source of each by its file name."""
+    folder.mkdir()
+    sources = {}
+    for number, index in enumerate(selected, 1):
+        file = examples.photos[index].file
+        canvas = vision.decode(file.path.read_bytes(), LIMITS).canvas
+        name = f"{number}.jpg"
+        Image.fromarray(canvas).save(folder / name, "JPEG", quality=_QUALITY, optimize=True)
+        sources[name] = f"{examples.data}/{file.name}, its centre square at 480x480"
+    return sources
 
 
-def _write(original: Path, target: Path) -> None:
-    image: Image.Image = Image.open(original)
-    exif = Image.Exif()
-    if target.name == "camera.jpg":
-        image = image.resize((480, 480), Image.Resampling.LANCZOS)
-    elif target.name == "rocket.jpg":
-        left = (image.width - image.height) / 2
-        box = (left, 0, left + image.height, image.height)
-        image = image.resize((480, 480), Image.Resampling.LANCZOS, box)
-    elif target.name == "coffee.jpg":
-        image = image.transpose(Image.Transpose.ROTATE_90)
-        exif[_ORIENTATION_TAG] = _TURN_RIGHT
-    image.save(target, "JPEG", quality=_QUALITY, optimize=True, exif=exif)
+def record(
+    folder: Path,
+    files: Sequence[Path],
+    sources: Mapping[str, str],
+    sessions: Mapping[Precision, Session],
+    labels: tuple[Label, ...],
+    spec: InputSpec,
+) -> Golden:
+    """Copy the golden photos into the bundle's folder, with the probabilities of each graph.
 
-
-if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    Args:
+        folder: the folder of the bundle.
+        files: the golden photos.
+        sources: the source of each, by its file name.
+        sessions: the graphs of the bundle.
+        labels: the labels of the bundle.
+        spec: the input of the graphs.
+    """
+    (folder / "golden").mkdir()
+    for file in files:
+        shutil.copyfile(file, folder / "golden" / file.name)
+    pixels = read_pixels(files, spec)
+    expected = {which: probabilities_of(session, pixels) for which, session in sessions.items()}
+    for which, rows in expected.items():
+        np.save(folder / "golden" / f"expected.{which}.npy", rows)
+    return Golden(
+        photos=tuple(
+            GoldenPhoto(
+                file=f"golden/{file.name}",
+                label=labels[int(row.argmax())].name,
+                source=sources[file.name],
+                tolerance={which: TOLERANCE[which] for which in sessions},
+            )
+            for file, row in zip(files, expected["fp32"], strict=True)
+        ),
+        expected={which: f"golden/expected.{which}.npy" for which in sessions},
+    )

@@ -1,139 +1,157 @@
-"""What is known of a trained network -> its card, README.md in the bundle."""
+"""Write the model card, README.md in the bundle: a function and a template for each kind of model.
+
+a trained model     cards/trained.md
+the default model   cards/imagenet.md
+an imported model   cards/imported.md
+"""
 
 import textwrap
+from pathlib import Path
+from typing import Any
 
-from app.bundle import Manifest, Metrics, Precision
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
-from training.int8.candidate import TOO_FEW
+from training.int8.candidate import TOO_FEW, Candidate
 
-_TEMPLATE = """\
-# {name}
-
-{count} classes: {labels}. Written by `hubel train` with the recipe `{recipe}`; bundle.json has
-its arguments.
-
-## Data
-
-{findings}
-
-Split, with photos that look alike on one side{but}: {split}.
-bundle.json has a fingerprint of the photos.
-
-[The report](report/index.html) names them all, and shows figures by class, who is taken for whom,
-calibration, and the most confident mistakes.
-
-## Recipe
-
-{how}
-
-Seed {seed}.
-
-## Figures
-
-| Precision | Top-1 | Top-5 | ECE | Photos | Measured on |
-|---|---|---|---|---|---|
-{metrics}
-
-fp32 is wrong on {wrong} of {images} photos; of others like them it may be wrong on up to
-{limit:.1f} % (95 %). The expected calibration error (15 bins) is {ece_before:.3f} without the
-temperature of {temperature:.3f}, and {ece_after:.3f} with it.
-
-{int8}
-
-## What it says of other photos
-
-A photo whose {score} is under {threshold:.3f} is answered `unknown`; {accepts:.1f} % of the test
-photos reach that. An answer under {sure:.0f} % is `unsure`, any other `accepted`.
-
-## Limits
-
-It knows the classes above and no others, as they look in the photos above: in other light, from
-other cameras or in other places it may be less right than the figures say, and only photos from
-there can tell. `unknown` catches most photos of something else, not all. Don't let it decide over
-people, medicine or safety.
-
-## Golden photos
-
-The bundle's own test: these give their stored probabilities, or the bundle doesn't serve. They are
-photos of the test split; mind that before you hand the bundle on.
-
-| Photo | Label | From |
-|---|---|---|
-{golden}
-"""
-_SHOWN = 20
-
-
+_LABELS = 20
+"""Labels that a card lists."""
+_WIDTH = 99
 _SCORES = {
     "familiarity": "familiarity (cosine to the nearest of the training's prototypes)",
     "max_probability": "highest probability",
 }
 
 
-def write(how: str, int8: Int8Result | None, manifest: Manifest, found: Findings) -> str:
-    """The card, in Markdown; `how` says how the network was trained."""
-    names = [label.name for label in manifest.labels]
-    selected, fp32 = manifest.training.arguments, manifest.metrics["fp32"]
-    wrong = round((1 - fp32.top1) * fp32.images)
-    assert manifest.calibration is not None
+def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest) -> str:
+    """Return the card of a trained model; `recipe` says in Markdown how it was trained."""
     assert manifest.unknown is not None
-    return _TEMPLATE.format(
-        name=manifest.name,
-        count=len(names),
-        labels=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else ""),
-        findings="\n".join(f"- {line}" for line in found.lines()),
-        but=" (but for those named above)" if _leaks(found) else "",
-        split=", ".join(f"{part} {count}" for part, count in selected["photos"].items()),
-        recipe=manifest.training.recipe,
-        how=how,
-        seed=manifest.training.seed,
-        metrics="\n".join(_row(*item) for item in manifest.metrics.items()),
+    fp32 = manifest.metrics["fp32"]
+    wrong = round((1 - fp32.top1) * fp32.images)
+    split = manifest.training.arguments["photos"]
+    return _render(
+        "trained.md",
+        manifest,
+        recipe=recipe,
+        findings=findings,
+        has_leak=any(finding.kind == "leak" for finding in findings.found),
+        split=", ".join(f"{part} {count}" for part, count in split.items()),
+        fp32=fp32,
         wrong=wrong,
-        images=fp32.images,
-        limit=100 * upper_limit(wrong, fp32.images),
-        temperature=manifest.calibration.temperature,
-        ece_before=manifest.calibration.ece_before,
-        ece_after=manifest.calibration.ece_after,
-        int8=_int8(int8),
+        limit=upper_limit(wrong, fp32.images),
         score=_SCORES[manifest.unknown.score],
-        threshold=manifest.unknown.threshold,
-        accepts=100 * manifest.unknown.accepts,
-        sure=100 * SURE_FROM,
-        golden="\n".join(f"| {p.file} | {p.label} | {p.source} |" for p in manifest.golden.photos),
+        sure_from=SURE_FROM,
+        int8=_int8_of_trained(int8),
     )
 
 
-def _leaks(found: Findings) -> bool:
-    """Whether a given split has photos that look alike on both sides."""
-    return any(finding.kind == "leak" for finding in found.found)
-
-
-def _row(precision: Precision, figures: Metrics) -> str:
-    return (
-        f"| {precision} | {100 * figures.top1:.1f} % | {100 * figures.top5:.1f} % "
-        f"| {figures.ece:.3f} | {figures.images} | {figures.on} |"
+def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
+    """Return the card of the default model."""
+    fp32 = manifest.metrics["fp32"]
+    return _render(
+        "imagenet.md",
+        manifest,
+        backbone=backbone,
+        noise=196 * (fp32.top1 * (1 - fp32.top1) / fp32.images) ** 0.5,
+        int8=textwrap.fill(
+            f"{_verdict(int8)} On {int8.images} photos that didn't calibrate it ({int8.labelled} "
+            f"of them labelled: top-1 {100 * int8.top1_int8:.1f} %, fp32 "
+            f"{100 * int8.top1_fp32:.1f} %), it gives fp32's label to "
+            f"{100 * int8.agreement:.1f} %, loses {100 * int8.drop:.2f} points of top-1 "
+            f"({100 * INT8_MAX_DROP:.1f} is allowed; a photo without a label counts by what "
+            f"fp32's probabilities say of the two predictions) and is {int8.speedup:.2f} times as "
+            "fast, on one thread of the machine that made it.",
+            _WIDTH,
+        ),
     )
 
 
-def _int8(result: Int8Result | None) -> str:
+def imported(has_head: bool, int8: str, has_report: bool, manifest: Manifest) -> str:
+    """Return the card of an imported model.
+
+    Args:
+        has_head: whether the graph ends with a pooled linear head.
+        int8: the result of int8, as one line.
+        has_report: whether the bundle has a report.
+        manifest: of the bundle.
+    """
+    arguments = manifest.training.arguments
+    temperature = manifest.calibration.temperature if manifest.calibration else 1
+    maps = (
+        "It ends with a pooled linear head, so embeddings and class activation maps are exact."
+        if has_head
+        else "No pooled linear head was recognised in it, so it has no embedding and no class "
+        "activation map."
+    )
+    outputs = (
+        f"Its output is read as {arguments['output_kind']}; the temperature is {temperature:.3f}. "
+        f"{maps}"
+    )
+    sentence = int8 if int8.startswith("int8") else f"{int8[0].upper()}{int8[1:]}"
+    return _render(
+        "imported.md",
+        manifest,
+        arguments=arguments,
+        mean=", ".join(f"{value:g}" for value in arguments["mean"]),
+        std=", ".join(f"{value:g}" for value in arguments["std"]),
+        outputs=textwrap.fill(outputs, _WIDTH),
+        int8=textwrap.fill(f"{sentence}.", _WIDTH),
+        has_report=has_report,
+    )
+
+
+def _render(template: str, manifest: Manifest, **values: Any) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "cards"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(percent=_percent, fixed=_fixed)
+    names = [label.name for label in manifest.labels]
+    return environment.get_template(template).render(
+        manifest=manifest,
+        count=len(names),
+        labels=", ".join(names[:_LABELS]) + (", …" if len(names) > _LABELS else ""),
+        crop=f"{100 * manifest.input.crop:g}",
+        **values,
+    )
+
+
+def _int8_of_trained(int8: Candidate) -> str:
+    result = int8.result
     if result is None:
         return f"This bundle has no int8 graph: {TOO_FEW}."
-    if result.is_slower:
+    if int8.is_timed_only:
         return textwrap.fill(
             f"This bundle has no int8 graph: {'; '.join(result.misses)}, on one thread of the "
             "machine that made it.",
-            99,
+            _WIDTH,
         )
-    verdict = "int8, whose weights have seven bits, passed its gates."
-    if result.misses:
-        verdict = f"This bundle has no int8 graph: {'; '.join(result.misses)}."
     return textwrap.fill(
-        f"{verdict} On {result.images} photos that gave no ranges, each judged by what did not "
-        f"learn from it, it is right on {100 * result.top1_int8:.2f} % where fp32 is right on "
-        f"{100 * result.top1_fp32:.2f} % (a loss of {100 * INT8_MAX_DROP:.1f} points is allowed), "
-        f"gives fp32's label to {100 * result.agreement:.1f} %, and is {result.speedup:.2f} times "
-        "as fast, on one thread of the machine that made it.",
-        99,
+        f"{_verdict(result)} On {result.images} photos that gave no ranges, each predicted by a "
+        f"model that did not learn from it, it is right on {100 * result.top1_int8:.2f} % where "
+        f"fp32 is right on {100 * result.top1_fp32:.2f} % (a loss of "
+        f"{100 * INT8_MAX_DROP:.1f} points is allowed), gives fp32's label to "
+        f"{100 * result.agreement:.1f} %, and is {result.speedup:.2f} times as fast, on one thread "
+        "of the machine that made it.",
+        _WIDTH,
     )
+
+
+def _verdict(result: Int8Result) -> str:
+    if result.misses:
+        return f"This bundle has no int8 graph: {'; '.join(result.misses)}."
+    return "int8, whose weights have seven bits, passed its gates."
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _fixed(number: float, digits: int) -> str:
+    return f"{number:.{digits}f}"

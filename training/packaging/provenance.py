@@ -1,4 +1,4 @@
-"""With what a model was made: versions of the libraries, and the commit of this repository."""
+"""Record the versions of the libraries and the commit of this repository."""
 
 import platform
 import subprocess
@@ -13,9 +13,9 @@ _LIBRARIES = ("onnx", "numpy", "pillow")
 
 
 def versions(*trained_by: str) -> dict[str, str]:
-    """The versions of Hubel, Python and the libraries whose results depend on them.
+    """Return the versions of Hubel, Python and the libraries that the result depends on.
 
-    `trained_by` are those that this recipe uses beside.
+    `trained_by` names the libraries of this recipe.
     """
     return {
         "hubel": __version__,

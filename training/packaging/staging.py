@@ -1,7 +1,7 @@
-"""Where a bundle may be written to, and the hidden folders beside it that it is built in.
+"""Build a bundle in a hidden folder next to its output, and protect what is at the output.
 
-A run holds its folders locked while it lives, so what a killed run left behind is told from what
-another run is building in, and cleared away by the next run for the same output.
+A run locks its folders while it lives. The next run for the same output removes the unlocked
+folders, which a killed run left behind, and keeps those of a run that is still building.
 """
 
 import fcntl
@@ -19,20 +19,20 @@ from training.errors import DataUnusable
 _KIND = ".building"
 
 
-def require_free(output: Path, *read: Path) -> None:
-    """Only a bundle is ever replaced.
+def require_free(output: Path, *inputs: Path) -> None:
+    """Check that the output is free, empty or a bundle: nothing else is ever replaced.
 
     Raises:
-        DataUnusable: something else is at `output`, or it lies in a folder that is read.
+        DataUnusable: something else is at `output`, or it overlaps with one of `inputs`.
     """
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not (output / bundles.MANIFEST).is_file():
         raise DataUnusable(
             f"{output} is there already and is no bundle. Name a new folder for --output."
         )
-    for folder in read:
-        inside, outside = output.resolve(), folder.resolve()
-        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+    for folder in inputs:
+        target, source = output.resolve(), folder.resolve()
+        if target.is_relative_to(source) or source.is_relative_to(target):
             raise DataUnusable(
                 f"{output} and {folder} lie in one another. Name an --output outside the photos."
             )
@@ -40,34 +40,34 @@ def require_free(output: Path, *read: Path) -> None:
 
 @contextmanager
 def folder_beside(output: Path) -> Iterator[Path]:
-    """A folder to build in, on the file system of `output`; removed if it isn't moved away.
+    """Create a folder to build in, on the file system of `output`; remove it unless it was moved.
 
-    What killed runs for the same `output` left is removed first.
+    Folders of killed runs for the same `output` are removed first.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with _held(output.parent):  # so that no folder is seen between its making and its lock
+        with _locked(output.parent):  # or another run could remove the folder before it is locked
             _clear(output)
             folder = Path(tempfile.mkdtemp(_KIND, f".{output.name}.", output.parent))
-            stack.enter_context(_held(folder))
+            stack.enter_context(_locked(folder))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
         yield folder
 
 
 def _clear(output: Path) -> None:
-    for left in output.parent.glob(f".{glob.escape(output.name)}.*{_KIND}"):
-        with _held(left, wait=False) as is_ours:
+    for leftover in output.parent.glob(f".{glob.escape(output.name)}.*{_KIND}"):
+        with _locked(leftover, wait=False) as is_ours:
             if is_ours:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
-def _held(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Lock `folder` until the end, or until this process ends, however it does.
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Lock `folder` until the end of the block or of this process, and yield whether it is locked.
 
-    What is given says whether it could be: not where someone else holds it and `wait` is false,
-    nor on a file system that knows no locks.
+    It is not where another process holds the lock and `wait` is false, nor on a file system without
+    locks.
     """
     with ExitStack() as stack:
         try:

@@ -1,10 +1,11 @@
-"""What is known of a model -> report/index.html: one file that opens without a network.
+"""Write a report about a model, report/index.html: one file that opens without a network.
 
-content    what a report tells, as data; it knows no recipe
-tables     figures by class, who is taken for whom
-plots      matplotlib, imported by private_matplotlib -> SVG in the page's own colours
-pictures   which photos to show, and small copies of them
-page       all of it -> HTML, by page.html and page.css
+content             the content of a report, as data that depends on no recipe
+tables              figures by class, and the most frequent confusions
+plots               matplotlib, imported by private_matplotlib -> SVG in the page's own colours
+pictures            the photos to show, and small copies of them
+page                all of it -> HTML, by page.html and page.css
+evaluation_report   the report of `hubel evaluate --report`
 """
 
 from training.report.content import Content, Curve, Line

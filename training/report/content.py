@@ -1,4 +1,4 @@
-"""What a report tells, as data. Recipes and evaluations fill it in; nothing here knows them."""
+"""The content of a report, as data that training, import and evaluation fill in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Thumbnails = Callable[[int], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot; where `x` is None its values belong to 1, 2, 3 and so on."""
+    """One line of a plot; where `x` is None its values stand at 1, 2, 3 and so on."""
 
     name: str
     values: Sequence[float]
@@ -25,48 +25,48 @@ class Line:
 
 @dataclass(frozen=True)
 class Curve:
-    """How something went while the model learnt: a plot of its own."""
+    """A value over the course of the training, as a plot of its own."""
 
     title: str
     x: str
-    """What the horizontal axis counts: `epoch`."""
+    """The name of the horizontal axis, such as `epoch`."""
     y: str
     lines: tuple[Line, ...]
     logarithmic: bool = False
-    """Whether the horizontal axis is."""
+    """True if the horizontal axis is logarithmic."""
     selected: float | None = None
-    """The place on it that was settled on."""
+    """The selected value on the horizontal axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A model, and what was measured of it on photos with a label.
+    """A model of K classes, and its figures and predictions on T photos with a label.
 
-    Of K classes and T measured photos. What is None, or empty, has no section in the report.
+    A field that is None or empty has no section in the report.
     """
 
     manifest: Manifest
-    """Name, version, labels, rule and origin; `files` may still lack the report."""
+    """The manifest of the bundle; its `files` may lack the report."""
     measured_on: str
-    """Which photos, as in "pets, its test split"."""
+    """The measured photos in words, such as "pets, its test split"."""
     figures: Mapping[Precision, Metrics]
-    """Of the measured photos."""
+    """The figures on the measured photos, by precision."""
     truth: NDArray[np.intp]
     """(T,) class indices."""
     probabilities: Mapping[Precision, Probabilities]
-    """(T, K) by precision; the first is the one that is looked into."""
+    """(T, K) by precision; the report analyses the first."""
     names: Sequence[str]
-    """(T,) of the photos."""
+    """(T,) the names of the photos."""
     thumbnails: Thumbnails
     uncalibrated: Probabilities | None = None
     """(T, K) without the temperature."""
     sizes: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
-    """By part of the split, the photos (K,) of each class."""
+    """By part of the split, the number of photos (K,) of each class."""
     findings: Findings | None = None
     curves: tuple[Curve, ...] = ()
     int8: str | None = None
-    """What came of int8, in a sentence or two."""
+    """The result of int8, in a sentence or two."""
     scores: NDArray[np.floating] | None = None
-    """(T,) what the rule for `unknown` compares with its threshold."""
+    """(T,) the scores that the out-of-distribution threshold is compared with."""
     unusable: Sequence[str] = ()
-    """Photos that count in no figure, and why."""
+    """Photos that count in no figure, each with the reason."""

@@ -1,4 +1,4 @@
-"""`hubel evaluate --report`: what a bundle gave for labelled photos -> a report of it."""
+"""Write the report of `hubel evaluate --report`: a bundle's predictions on labelled photos."""
 
 import os
 from pathlib import Path
@@ -21,11 +21,11 @@ def write(
     """Write the report into `folder`.
 
     Args:
-        model: what was measured.
-        measured: what it gave.
-        data: the folder that the photos lie in.
-        limits: what a photo may cost.
-        folder: may be there already; its index.html is replaced.
+        model: the model that was measured.
+        measured: its predictions.
+        data: the folder of the photos.
+        limits: the limits of decoding.
+        folder: may exist; its index.html is replaced.
     """
     report.write(_content(model, measured, data, limits), folder)
 
@@ -58,7 +58,7 @@ def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits
 
 
 def _uncalibrated(model: Model, measured: Measured) -> NDArray[np.float64] | None:
-    """The probabilities (T, K) without the temperature: a softmax's logarithm is its logits."""
+    """Return the probabilities (T, K) without the temperature; log(softmax) is the logits."""
     if (calibrated := model.manifest.calibration) is None:
         return None
     floor = np.finfo(np.float32).tiny
@@ -67,7 +67,7 @@ def _uncalibrated(model: Model, measured: Measured) -> NDArray[np.float64] | Non
 
 
 def _scores(model: Model, measured: Measured) -> NDArray[np.floating] | None:
-    """(T,) what the model's rule compares with its threshold."""
+    """Return the scores (T,) that the out-of-distribution threshold is compared with."""
     if (rule := model.manifest.unknown) is None:
         return None
     if rule.score == "max_probability":

@@ -1,7 +1,7 @@
-"""Content -> page.html filled in -> report/index.html.
+"""Render the content of a report into page.html, and write report/index.html.
 
-The page needs no script and no network, and says so to the browser. Whatever comes from the data,
-names of classes and files above all, is escaped by the template.
+The page needs no script and no network, and its content security policy forbids both. The template
+escapes all text of the data, such as the names of classes and files.
 """
 
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ from training.report.content import Content
 
 INDEX = "index.html"
 _NAMES = 2000
-"""Names shown of one finding; more would make the page too heavy to open."""
+"""Names shown of one finding at most; more would make the page too large to open."""
 _TOP5_FROM = 6
-"""With fewer classes the top five are all or nearly all of them."""
+"""Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
 
 
 def write(content: Content, folder: Path) -> Path:
-    """Write the report into `folder`, which is made where there is none, and answer its file."""
+    """Write the report into `folder`, which is created if it is missing, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / INDEX
-    # A file's name may hold what is no Unicode; it mustn't keep the report from being written.
+    # A file's name may not be valid Unicode; the report is written all the same.
     file.write_bytes(render(content).encode("utf-8", "backslashreplace"))
     return file
 
 
 def render(content: Content) -> str:
-    """The page."""
+    """Return the page as HTML."""
     here = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(here),
@@ -108,7 +108,7 @@ def _plots(content: Content) -> Mapping[str, Any]:
         "familiar": None
         if rule is None or scores is None
         else _svg(
-            plots.histogram(_by_outcome(content), rule.score.replace("_", " "), rule.threshold)
+            plots.histogram(_by_correctness(content), rule.score.replace("_", " "), rule.threshold)
         ),
         "accepted": None
         if rule is None or scores is None
@@ -116,8 +116,8 @@ def _plots(content: Content) -> Mapping[str, Any]:
     }
 
 
-def _by_outcome(content: Content) -> dict[str, Any]:
-    """The scores of photos that are answered rightly, and of the others."""
+def _by_correctness(content: Content) -> dict[str, Any]:
+    """Return the scores of photos that are predicted correctly, and of the others."""
     assert content.scores is not None
     right = next(iter(content.probabilities.values())).argmax(axis=1) == content.truth
     groups = {"right": content.scores[right], "wrong": content.scores[~right]}
@@ -135,25 +135,25 @@ def _pictures(content: Content) -> Mapping[str, Any]:
 
 
 def _origin(manifest: Manifest) -> dict[str, Any]:
-    """How the model was made, but for the seconds: the same seed gives the same report."""
-    made = manifest.training
-    arguments = {name: _told(value) for name, value in made.arguments.items()}
+    """Return how the model was made, without the time: the same seed gives the same report."""
+    training = manifest.training
+    arguments = {name: _text(value) for name, value in training.arguments.items()}
     rows = {
-        "recipe": made.recipe,
+        "recipe": training.recipe,
         **arguments,
-        "seed": made.seed,
-        "fingerprint of the photos": made.data,
-        **{f"version of {name}": version for name, version in made.versions.items()},
-        "git commit": made.git_commit,
+        "seed": training.seed,
+        "fingerprint of the photos": training.data,
+        **{f"version of {name}": version for name, version in training.versions.items()},
+        "git commit": training.git_commit,
     }
     return {name: value for name, value in rows.items() if value is not None}
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_told, value))
+        return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,7 +1,7 @@
-"""Which photos a report shows, and small copies of them as data: URIs.
+"""Select the photos that a report shows, and make small copies of them as data: URIs.
 
-The mistakes are those that the model was surest of. Of each class the examples are spread from
-its least to its most probable photo, so that they aren't only the easy ones.
+The mistakes are the most confident ones. The examples of a class range from its most to its least
+probable photo, so that they aren't only the easy ones.
 """
 
 import base64
@@ -19,34 +19,34 @@ MISTAKES = 24
 EXAMPLES = 120
 PER_CLASS = 6
 _SIDE = 144
-"""Pixels; a photo is shown at about this size."""
+"""Pixels of the longer side; a photo is shown at about this size."""
 _QUALITY = 62
 _CELLS = 240
-"""On a side of the picture of a confusion matrix, at most."""
+"""Cells on a side of the picture of a confusion matrix at most."""
 _COLOUR = (47, 125, 225)
-"""Seen on light and on dark."""
+"""A colour that is visible on light and on dark."""
 
 Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo and what the model says of it."""
+    """A photo and the model's prediction for it."""
 
     uri: str
     name: str
     truth: str
-    answer: str
+    predicted: str
     probability: float
     of_truth: float
-    """The probability of its own label."""
+    """The probability of its true label."""
     right: bool
     side: int
-    """Pixels of the copy."""
+    """Pixels of the longer side of the copy."""
 
 
 def mistakes(content: Content) -> list[Picture]:
-    """The mistakes that the model was surest of, surest first; at most 24."""
+    """Return the most confident mistakes, at most 24."""
     probabilities = next(iter(content.probabilities.values()))
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != content.truth)
     order = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
@@ -54,7 +54,7 @@ def mistakes(content: Content) -> list[Picture]:
 
 
 def examples(content: Content) -> list[list[Picture]]:
-    """Photos of each class, the most probable first; classes as in `example_classes`."""
+    """Return photos of each class of `example_classes`, the most probable first."""
     probabilities = next(iter(content.probabilities.values()))
     shown = example_classes(content.truth)
     each = min(PER_CLASS, EXAMPLES // max(1, len(shown)))
@@ -68,7 +68,7 @@ def examples(content: Content) -> list[list[Picture]]:
 
 
 def example_classes(truth: Indices) -> Indices:
-    """The classes that have a photo; where there are many, 40 spread over all of them."""
+    """Return the classes that have a photo; of over 40, a selection of 40."""
     classes = np.unique(truth)
     most = EXAMPLES // 3
     if len(classes) <= most:
@@ -78,23 +78,23 @@ def example_classes(truth: Indices) -> Indices:
 
 def _picture(content: Content, index: int) -> Picture:
     row = next(iter(content.probabilities.values()))[index]
-    truth, answer = int(content.truth[index]), int(row.argmax())
+    truth, predicted = int(content.truth[index]), int(row.argmax())
     labels = content.manifest.labels
     uri, side = _small(content.thumbnails(index))
     return Picture(
         uri=uri,
         name=content.names[index],
         truth=labels[truth].name,
-        answer=labels[answer].name,
-        probability=float(row[answer]),
+        predicted=labels[predicted].name,
+        probability=float(row[predicted]),
         of_truth=float(row[truth]),
-        right=truth == answer,
+        right=truth == predicted,
         side=side,
     )
 
 
 def _small(pixels: NDArray[np.uint8]) -> tuple[str, int]:
-    """A copy of uint8 RGB (h, w, 3) as a WebP of at most 144 pixels, and its side."""
+    """Return a copy of uint8 RGB (h, w, 3) as a WebP of at most 144 pixels, and its side."""
     image = Image.fromarray(pixels)
     if max(image.size) > _SIDE:
         image.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=None)
@@ -109,15 +109,15 @@ class Heat:
 
     uri: str
     classes: int
-    """That occur."""
+    """The number of classes that occur."""
     pooled: int
-    """Classes to a cell, on each side."""
+    """The number of classes of a cell, on each side."""
 
 
 def heat(counts: Indices) -> Heat:
-    """Counts (K, K) as a PNG, a pixel for each cell: one colour, as opaque as its share of the row.
+    """Draw counts (K, K) as a PNG, with a pixel for each cell: its opacity is the share of its row.
 
-    Where more than 240 classes occur, a cell is the largest of several.
+    Where more than 240 classes occur, a cell shows the largest of several shares.
     """
     occurs = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
     shares = tables.shares(counts[np.ix_(occurs, occurs)])
@@ -126,7 +126,9 @@ def heat(counts: Indices) -> Heat:
     padded = np.zeros((side * pooled, side * pooled))
     padded[: len(occurs), : len(occurs)] = shares
     cells = padded.reshape(side, pooled, side, pooled).max(axis=(1, 3))
-    opaque = np.round(np.sqrt(cells) * 255).astype(np.uint8)  # or single mistakes can't be seen
+    opaque = np.round(np.sqrt(cells) * 255).astype(
+        np.uint8
+    )  # the root, or single mistakes can't be seen
     colour = np.broadcast_to(np.array(_COLOUR, np.uint8), (side, side, 3))
     file = io.BytesIO()
     Image.fromarray(np.dstack([colour, opaque])).save(file, "PNG", optimize=True)

@@ -1,8 +1,9 @@
-"""Figures -> SVG that stands in a page and takes its colours from it.
+"""Draw plots as SVG that takes its colours from the page.
 
-matplotlib draws in colours that nothing else has; in the SVG they become the page's CSS variables,
-so that one plot is right in light and dark. Text stays text. Nothing in the SVG says when it was
-drawn: the same figures give the same bytes.
+    figures -> matplotlib, in marker colours -> SVG -> markers replaced by the page's CSS variables
+
+So one plot suits the light and the dark page. Text stays text. The SVG holds no date: the same
+figures give the same bytes.
 """
 
 import io
@@ -50,14 +51,14 @@ _STYLE: Any = {
     "lines.linewidth": 1.8,
 }
 _WIDTH, _HEIGHT = 4.8, 3.1
-"""Inches, of 72 units of the SVG each."""
+"""Inches, each 72 units of the SVG."""
 _BARS = 40
 
 Floats = NDArray[np.floating]
 
 
 def curve(content: Curve) -> str:
-    """A plot of lines."""
+    """Draw a plot of lines."""
 
     def draw(axes: "Axes") -> None:
         from matplotlib.ticker import MaxNLocator, NullFormatter
@@ -87,19 +88,19 @@ def _colours() -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """The bins of confidence that hold a photo, (B,) each."""
+    """The bins of confidence that hold a photo; each array is (B,)."""
 
     edges: Floats
-    """Where each begins; it is 1/15 wide."""
+    """The lower edge of each bin, which is 1/15 wide."""
     photos: NDArray[np.intp]
     right: Floats
-    """Share of its photos that are answered rightly."""
+    """The share of its photos that are predicted correctly."""
     confidence: Floats
-    """Their mean confidence."""
+    """The mean confidence of its photos."""
 
 
 def reliability_bins(probabilities: Floats, truth: NDArray[np.intp]) -> Bins:
-    """Probabilities (T, K) and classes (T,) by top-1 confidence, in the 15 bins of the ECE."""
+    """Put probabilities (T, K) and classes (T,) into the 15 bins of the ECE, by confidence."""
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bin_of = np.clip(np.ceil(sure * ECE_BINS).astype(np.intp) - 1, 0, ECE_BINS - 1)
@@ -114,12 +115,12 @@ def reliability_bins(probabilities: Floats, truth: NDArray[np.intp]) -> Bins:
 
 
 def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> str:
-    """How often answers are right, by how sure they are; 15 bins, as the ECE has them.
+    """Draw the share of correct predictions over their confidence, in the 15 bins of the ECE.
 
     Args:
         probabilities: (T, K).
         truth: (T,) class indices.
-        name: tells this plot from others.
+        name: the name of this plot, unique in the page.
     """
     bins = reliability_bins(probabilities, truth)
 
@@ -145,7 +146,7 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
 
 
 def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
-    """How many photos have which score, one group upon the other, and where the threshold lies."""
+    """Draw a histogram of the scores, with the groups stacked, and the threshold."""
     everything = np.append(np.concatenate(list(groups.values())), threshold)
     low, high = float(everything.min()), float(everything.max())
     edges = np.linspace(low, high if high > low else low + 1, _BARS + 1)
@@ -154,8 +155,8 @@ def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
         below = np.zeros(_BARS)
         for (name, scores), colour in zip(groups.items(), _colours(), strict=False):
             counts, _ = np.histogram(scores, edges)
-            look: dict[str, Any] = {"color": colour, "alpha": 0.7, "linewidth": 0, "label": name}
-            axes.bar(edges[:-1], counts, edges[1] - edges[0], below, align="edge", **look)
+            style: dict[str, Any] = {"color": colour, "alpha": 0.7, "linewidth": 0, "label": name}
+            axes.bar(edges[:-1], counts, edges[1] - edges[0], below, align="edge", **style)
             below += counts
         axes.axvline(threshold, color=_INK, linewidth=1.2, linestyle="--", label="threshold")
         axes.set(xlabel=x, ylabel="photos")
@@ -165,7 +166,7 @@ def histogram(groups: Mapping[str, Floats], x: str, threshold: float) -> str:
 
 
 def _legend(axes: "Axes") -> None:
-    """Above the plot, where it hides nothing."""
+    """Draw the legend above the plot, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.2)
 
 
@@ -178,14 +179,14 @@ def _svg(name: str, draw: Callable[["Axes"], None]) -> str:
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         file = io.StringIO()
-        unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
-    return _of_the_page(file.getvalue())
+        without = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=without)
+    return _embeddable(file.getvalue())
 
 
 @contextmanager
 def _drawing(name: str) -> Iterator[None]:
-    """The style, and ids that only `name` decides."""
+    """Set the style, and ids that depend on `name` alone."""
     mpl = private_matplotlib.load()
     with mpl.rc_context():
         for setting, value in _STYLE.items():
@@ -194,8 +195,8 @@ def _drawing(name: str) -> Iterator[None]:
         yield
 
 
-def _of_the_page(document: str) -> str:
-    """The svg element alone: without rules for the whole page, or ids that another plot has."""
+def _embeddable(document: str) -> str:
+    """Return the svg element alone, without rules for the whole page or ids of other plots."""
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<style.*?</style>|<metadata.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r' id="[A-Za-z0-9_.]*_[0-9]+"', "", svg)

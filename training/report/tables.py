@@ -1,4 +1,4 @@
-"""Probabilities and the true classes -> what a report lists: classes, and who is taken for whom."""
+"""Compute the tables of a report: figures by class, and the most frequent confusions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from app.runtime.evaluation import accuracy
 from training.report.content import Content
 
 CLASSES = 100
-"""Rows of the table of classes."""
+"""Rows of the table of classes at most."""
 MATRIX = 16
-"""Up to so many classes the confusion matrix has numbers in it."""
+"""Classes up to which the confusion matrix shows numbers."""
 PAIRS = 20
 
 Counts = NDArray[np.intp]
@@ -20,47 +20,47 @@ Counts = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its photos, and how it fares."""
+    """One class: its photos and its figures."""
 
     label: str
     sizes: tuple[int, ...]
     """Photos by part of the split."""
     images: int
-    """Measured."""
+    """The number of measured photos."""
     recall: float | None
     precision: float | None
     taken_for: str | None
-    """The label that its photos get most often when they don't get its own."""
+    """The most frequent wrong prediction for its photos."""
     times: int
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A class that is taken for another."""
+    """A class that is confused with another."""
 
     truth: str
-    answer: str
+    predicted: str
     times: int
     of: int
-    """Measured photos of the class."""
+    """The number of measured photos of the class."""
 
 
 def confusion(content: Content) -> Counts:
-    """Counts (K, K): row the class, column the answer."""
+    """Return counts (K, K): the row is the class, the column the prediction."""
     count = len(content.manifest.labels)
-    answers = next(iter(content.probabilities.values())).argmax(axis=1)
-    cells = np.bincount(content.truth * count + answers, minlength=count * count)
+    predicted = next(iter(content.probabilities.values())).argmax(axis=1)
+    cells = np.bincount(content.truth * count + predicted, minlength=count * count)
     return cells.reshape(count, count)
 
 
 def classes(content: Content, counts: Counts) -> list[ClassRow]:
-    """A row for each class, in order; of over 100, those with the lowest recall, lowest first."""
+    """Return a row for each class, in order; of over 100 classes those with the lowest recall."""
     labels = [label.name for label in content.manifest.labels]
     probabilities = next(iter(content.probabilities.values()))
     figures = accuracy.per_class(probabilities, content.truth)
     shown: Sequence[int] = range(len(labels))
     if len(labels) > CLASSES:
-        recalls = [2.0 if each.recall is None else each.recall for each in figures]
+        recalls = [2.0 if row.recall is None else row.recall for row in figures]
         shown = np.argsort(recalls, kind="stable")[:CLASSES].tolist()
     rows = []
     for index in shown:
@@ -82,19 +82,19 @@ def classes(content: Content, counts: Counts) -> list[ClassRow]:
 
 
 def pairs(content: Content, counts: Counts) -> list[Pair]:
-    """Who is taken for whom most often, at most 20."""
+    """Return the most frequent confusions, at most 20."""
     labels = [label.name for label in content.manifest.labels]
     others = counts.copy()
     np.fill_diagonal(others, 0)
     order = np.argsort(-others, axis=None, kind="stable")[:PAIRS]
-    found = zip(*np.unravel_index(order, others.shape), strict=True)
+    cells = zip(*np.unravel_index(order, others.shape), strict=True)
     return [
-        Pair(labels[truth], labels[answer], int(others[truth, answer]), int(counts[truth].sum()))
-        for truth, answer in found
-        if others[truth, answer]
+        Pair(labels[truth], labels[other], int(others[truth, other]), int(counts[truth].sum()))
+        for truth, other in cells
+        if others[truth, other]
     ]
 
 
 def shares(counts: Counts) -> NDArray[np.float64]:
-    """Each row of counts (K, K) as shares of the class's photos; 0 for a class without any."""
+    """Return counts (K, K) as shares of each row; 0 for a class without photos."""
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))

@@ -1,4 +1,4 @@
-"""What counts as the same picture, and what becomes of it."""
+"""Duplicates are found and reported, and training uses one of several copies."""
 
 import io
 from types import SimpleNamespace
@@ -15,21 +15,21 @@ SPEC = InputSpec(size=32, crop=1.0, resample="box")
 
 
 @pytest.fixture
-def looked_at(tmp_path):
-    def original(**files):
-        """Files by name, `__` for the slash."""
+def read(tmp_path):
+    def run(**files):
+        """Write files by name, with `__` for the slash, and read them."""
         for name, content in files.items():
             path = tmp_path / "data" / f"{name.replace('__', '/')}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        data = layout.look_into(tmp_path / "data")
+        data = layout.scan_folder(tmp_path / "data")
         photos, unusable, _ = read_photos(data.files, [SPEC], tmp_path)
         doubles = duplicates.find(photos)
         found = findings.collect(data, photos, unusable, doubles)
         names = [photos[index].file.name for index in findings.used(photos, doubles)]
         return doubles, names, {finding.kind: finding.names for finding in found.found}
 
-    return original
+    return run
 
 
 def plain(colour):
@@ -38,8 +38,8 @@ def plain(colour):
     return file.getvalue()
 
 
-def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(looked_at, blob):
-    doubles, names, found = looked_at(
+def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(read, blob):
+    doubles, names, found = read(
         red__a=blob("red", 1),
         red__b=blob("red", 1, quality=40),
         red__c=blob("red", 1, size=70),
@@ -51,19 +51,19 @@ def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(looked_at, blob):
     assert found["near duplicates"] == ("red/a.jpg = red/b.jpg = red/c.jpg",)
 
 
-def test_plain_pictures_of_other_colours_are_no_duplicates(looked_at):
-    doubles, _, _ = looked_at(x__a=plain("red"), x__b=plain("blue"), x__c=plain((255, 0, 60)))
+def test_plain_pictures_of_other_colours_are_no_duplicates(read):
+    doubles, _, _ = read(x__a=plain("red"), x__b=plain("blue"), x__c=plain((255, 0, 60)))
     assert doubles.near == []
 
 
-def test_of_copies_one_is_used(looked_at, blob):
-    _, names, found = looked_at(red__a=blob("red", 1), red__b=blob("red", 1), red__c=blob("red", 2))
+def test_one_of_several_copies_is_used(read, blob):
+    _, names, found = read(red__a=blob("red", 1), red__b=blob("red", 1), red__c=blob("red", 2))
     assert names == ["red/a.jpg", "red/c.jpg"]
     assert found["copies"] == ("red/a.jpg = red/b.jpg",)
 
 
-def test_a_photo_under_two_labels_is_left_out_and_one_that_looks_alike_is_named(looked_at, blob):
-    _, names, found = looked_at(
+def test_a_photo_under_two_labels_is_left_out_and_one_that_thumbnails_alike_is_named(read, blob):
+    _, names, found = read(
         red__a=blob("red", 1),
         green__b=blob("red", 1),
         red__c=blob("red", 2),
@@ -74,8 +74,8 @@ def test_a_photo_under_two_labels_is_left_out_and_one_that_looks_alike_is_named(
     assert found["near, two labels"] == ("green/d.jpg = red/c.jpg",)
 
 
-def test_leaks_between_given_parts_are_named_and_left_as_they_are(looked_at, blob):
-    _, names, found = looked_at(
+def test_leaks_between_given_parts_are_named_and_left_as_they_are(read, blob):
+    _, names, found = read(
         train__red__a=blob("red", 1),
         test__red__b=blob("red", 1),
         train__red__c=blob("red", 2),
@@ -88,16 +88,18 @@ def test_leaks_between_given_parts_are_named_and_left_as_they_are(looked_at, blo
     )
 
 
-def test_what_is_near_does_not_depend_on_how_the_photos_are_cut_into_blocks(monkeypatch):
+def test_near_duplicates_do_not_depend_on_the_size_of_the_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     hashes = rng.random((90, 256)) < 0.4
     hashes[40], hashes[77] = hashes[3], hashes[3]
-    hashes[77, :12] ^= True  # under 15 % of what is set in either
+    hashes[77, :12] ^= True  # under 15 % of the bits that are set in either
     hashes[88] = hashes[5]
-    hashes[88, :60] ^= True  # over it
-    looks = rng.integers(0, 256, (90, 8, 8, 3), np.uint8)
-    looks[[40, 77]], looks[88] = looks[3], looks[5]
-    photos = [SimpleNamespace(sha256=str(i), hash=hashes[i], thumbnail=looks[i]) for i in range(90)]
+    hashes[88, :60] ^= True  # over 15 %
+    thumbnails = rng.integers(0, 256, (90, 8, 8, 3), np.uint8)
+    thumbnails[[40, 77]], thumbnails[88] = thumbnails[3], thumbnails[5]
+    photos = [
+        SimpleNamespace(sha256=str(i), hash=hashes[i], thumbnail=thumbnails[i]) for i in range(90)
+    ]
     for block in (1, 7, 32, 500):
         monkeypatch.setattr(duplicates, "_BLOCK", block)
         assert duplicates.find(photos).near == [[3, 40, 77]]

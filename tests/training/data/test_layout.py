@@ -1,3 +1,5 @@
+"""A data folder is listed by names alone, with the split that it gives."""
+
 import os
 
 import pytest
@@ -13,33 +15,31 @@ def tree(tmp_path):
             path = tmp_path / "data" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir() if name.endswith("/") else path.write_bytes(b"")
-        return layout.look_into(tmp_path / "data")
+        return layout.scan_folder(tmp_path / "data")
 
     return make
 
 
 def test_the_first_folder_is_the_class_and_folders_inside_belong_to_it(tree):
-    found = tree(
-        "dog/b.jpg", "cat/a.jpg", "cat/old/c.jpg", "empty/", "note.txt", ".git/x", "cat/.x"
-    )
-    assert [(file.name, file.label, file.part) for file in found.files] == [
+    data = tree("dog/b.jpg", "cat/a.jpg", "cat/old/c.jpg", "empty/", "note.txt", ".git/x", "cat/.x")
+    assert [(file.name, file.label, file.part) for file in data.files] == [
         ("cat/a.jpg", "cat", None),
         ("cat/old/c.jpg", "cat", None),
         ("dog/b.jpg", "dog", None),
     ]
-    assert (found.labels, found.given) == (("cat", "dog"), ())
-    assert (found.empty, found.nested, found.stray) == (("empty",), ("cat/old",), ("note.txt",))
+    assert (data.labels, data.given) == (("cat", "dog"), ())
+    assert (data.empty, data.nested, data.stray) == (("empty",), ("cat/old",), ("note.txt",))
 
 
-def test_a_given_split_is_seen_and_what_lies_beside_it_is_stray(tree):
-    found = tree("train/cat/a.jpg", "train/dog/b.jpg", "test/cat/c.jpg", "more/x.jpg", "test/y.jpg")
-    assert found.given == ("train", "test")
-    assert [(file.label, file.part) for file in found.files] == [
+def test_a_given_split_is_recognised_and_files_beside_it_are_stray(tree):
+    data = tree("train/cat/a.jpg", "train/dog/b.jpg", "test/cat/c.jpg", "more/x.jpg", "test/y.jpg")
+    assert data.given == ("train", "test")
+    assert [(file.label, file.part) for file in data.files] == [
         ("cat", "test"),
         ("cat", "train"),
         ("dog", "train"),
     ]
-    assert found.stray == ("more", "test/y.jpg")
+    assert data.stray == ("more", "test/y.jpg")
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_a_given_split_is_seen_and_what_lies_beside_it_is_stray(tree):
         "a class called valid",
     ],
 )
-def test_train_is_a_part_only_where_no_class_can_be_meant(tree, names, given):
+def test_a_folder_train_is_a_part_only_where_it_cannot_be_a_class(tree, names, given):
     assert tree(*names).given == given
 
 
-def test_two_folders_to_choose_by_are_refused(tree):
+def test_two_validation_folders_are_rejected(tree):
     with pytest.raises(DataUnusable, match="val/ and valid/ stand beside train/"):
         tree("train/cat/a.jpg", "val/cat/b.jpg", "valid/cat/c.jpg")
 
@@ -80,11 +80,11 @@ def test_a_name_that_is_no_utf8_can_be_printed(tmp_path):
         pytest.skip("this file system takes UTF-8 names alone")
     with open(folder + b"/\xe9.jpg", "wb"):
         pass
-    (file,) = layout.look_into(tmp_path).files
+    (file,) = layout.scan_folder(tmp_path).files
     assert (file.label, file.name) == (r"caf\xe9", r"caf\xe9/\xe9.jpg")
     assert file.path.is_file()
 
 
-def test_what_is_no_folder_is_refused(tmp_path):
+def test_a_path_that_is_no_folder_is_rejected(tmp_path):
     with pytest.raises(DataUnusable, match="is not a folder"):
-        layout.look_into(tmp_path / "none")
+        layout.scan_folder(tmp_path / "none")

@@ -1,3 +1,5 @@
+"""Photos are split by class, with near duplicates together and enough in every part."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from training.errors import DataUnusable
     seed=st.integers(0, 99),
 )
 def test_groups_stay_together_and_every_class_is_in_every_part(sizes, classes, seed):
-    sizes += [1] * 5 * classes  # five photos of each class that stand alone
+    sizes += [1] * 5 * classes  # five photos of each class without a duplicate
     groups = np.repeat(np.arange(len(sizes)), sizes)
     truth = groups % classes
     parts = np.array(split(truth, groups, [None] * len(truth), seed))
@@ -38,7 +40,7 @@ def test_a_seed_fixes_the_split_and_another_changes_it():
     assert first != other
 
 
-def test_given_parts_stand_and_a_missing_one_is_dealt_from_train():
+def test_given_parts_stay_and_a_missing_part_is_taken_from_train():
     truth, groups = np.arange(60) % 2, np.arange(60)
     given = ["train"] * 40 + ["test"] * 20
     parts = split(truth, groups, given, 0)
@@ -62,7 +64,7 @@ def test_five_near_duplicates_are_one_photo():
         require_enough(truth, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]), given, ["cat", "dog"])
 
 
-def test_photos_to_choose_by_do_not_stand_in_for_those_to_learn_from():
+def test_validation_photos_do_not_count_as_training_photos():
     truth, groups = np.repeat([0, 1], 8), np.arange(16)
     enough = (["train"] * 3 + ["val"] * 5) * 2
     require_enough(truth, groups, enough, ["cat", "dog"])
@@ -70,7 +72,7 @@ def test_photos_to_choose_by_do_not_stand_in_for_those_to_learn_from():
         require_enough(truth, groups, [*enough[:8], *["train"] * 2, *["val"] * 6], ["cat", "dog"])
 
 
-def test_classes_that_differ_in_case_alone_are_refused():
+def test_classes_that_differ_in_case_alone_are_rejected():
     with pytest.raises(DataUnusable, match="'Cat', 'cat' differ in case alone"):
         require_enough(np.repeat([0, 1, 2], 5), np.arange(15), [None] * 15, ["Cat", "cat", "dog"])
 

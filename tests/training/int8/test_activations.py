@@ -1,4 +1,4 @@
-"""What a convolution reads, held against the convolution itself."""
+"""The input patches of a convolution, compared with the convolution itself."""
 
 import numpy as np
 import onnx
@@ -23,9 +23,9 @@ SHAPES = {
 }
 
 
-def _graph(shape, said):
+def _graph(shape, attributes):
     weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    conv = helper.make_node("Conv", ["image", "weight"], ["out"], **said)
+    conv = helper.make_node("Conv", ["image", "weight"], ["out"], **attributes)
     graph = helper.make_graph(
         [conv],
         "one",
@@ -38,20 +38,22 @@ def _graph(shape, said):
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_patches_times_weights_are_what_the_convolution_gives(case):
+def test_patches_times_weights_equal_the_output_of_the_convolution(case):
     model, conv, weight = _graph(*SHAPES[case])
     planes = np.random.default_rng(1).normal(size=(4, SIDE, SIDE)).astype(np.float32)
     (out,) = ort.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     ).run(None, {"image": planes[np.newaxis]})
-    seen = activations.patches(planes, conv, np.array(weight.shape[2:]), np.random.default_rng(2))
-    groups = len(seen)
+    patches = activations.patches(
+        planes, conv, np.array(weight.shape[2:]), np.random.default_rng(2)
+    )
+    groups = len(patches)
     rows = weight.reshape(groups, len(weight) // groups, -1)
-    given = seen @ rows.transpose(0, 2, 1)  # (G, P, O/G)
-    given = given.transpose(1, 0, 2).reshape(given.shape[1], -1)
+    products = patches @ rows.transpose(0, 2, 1)  # (G, P, O/G)
+    products = products.transpose(1, 0, 2).reshape(products.shape[1], -1)
     places = out[0].reshape(len(weight), -1).T
-    for one in given:
-        assert np.abs(places - one).max(axis=1).min() < 1e-4
+    for product in products:
+        assert np.abs(places - product).max(axis=1).min() < 1e-4
 
 
 def test_moments_are_those_of_all_photos_and_the_same_each_time():

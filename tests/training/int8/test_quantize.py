@@ -1,4 +1,4 @@
-"""What becomes of a graph's convolutions."""
+"""The convolutions of a quantised graph have seven-bit weights and corrected biases."""
 
 import numpy as np
 import onnx
@@ -12,7 +12,7 @@ SIDE = 12
 
 
 def _graph(**constants):
-    """pixels -> a convolution without bias -> ReLU -> two with the same weight, added up."""
+    """Return pixels -> a convolution without bias -> ReLU -> two with one weight, added up."""
     rng = np.random.default_rng(0)
     values = {
         "scale": np.array(1 / 128, np.float32),
@@ -42,13 +42,13 @@ def _graph(**constants):
 
 
 @pytest.fixture
-def made(tmp_path):
-    """The graph before and after, the photos, and the constants of the int8 graph."""
+def quantized(tmp_path):
+    """Return the folder of both graphs, the photos, and the constants of the int8 graph."""
     pixels = np.random.default_rng(1).integers(60, 256, (20, SIDE, SIDE, 3), np.uint8)
     onnx.save(_graph(), tmp_path / "fp32.onnx")
     quantize(tmp_path / "fp32.onnx", pixels, tmp_path / "int8.onnx")
     tensors = onnx.load(tmp_path / "int8.onnx").graph.initializer
-    return tmp_path, pixels, {each.name: numpy_helper.to_array(each) for each in tensors}
+    return tmp_path, pixels, {tensor.name: numpy_helper.to_array(tensor) for tensor in tensors}
 
 
 def _run(file, pixels):
@@ -57,26 +57,26 @@ def _run(file, pixels):
     )[0]
 
 
-def test_weights_have_seven_bits(made):
-    *_, constants = made
+def test_weights_have_seven_bits(quantized):
+    *_, constants = quantized
     rounded = constants["first_quantized"]
     assert rounded.dtype == np.int8
     assert np.abs(rounded).max() == 64
 
 
-def test_a_convolution_without_a_bias_gets_one_for_what_it_loses(made):
-    folder, pixels, constants = made
+def test_a_convolution_without_a_bias_gets_one_for_its_mean_error(quantized):
+    folder, pixels, constants = quantized
     assert np.abs(constants["first.lost_quantized"]).max() > 0
     means = [_run(folder / f"{which}.onnx", pixels).mean(axis=0) for which in ("fp32", "int8")]
     assert means[1] == pytest.approx(means[0], abs=0.02 * float(np.abs(means[0]).max()))
 
 
-def test_a_weight_that_two_share_is_left_to_onnx_runtime(made):
-    *_, constants = made
+def test_a_shared_weight_is_left_to_onnx_runtime(quantized):
+    *_, constants = quantized
     assert "second.lost_quantized" not in constants
     assert np.abs(constants["second_quantized"]).max() == 127
 
 
-def test_the_graph_that_was_given_stays_as_it_was(made):
-    folder, *_ = made
+def test_the_source_graph_is_unchanged(quantized):
+    folder, *_ = quantized
     assert onnx.load(folder / "fp32.onnx") == _graph()

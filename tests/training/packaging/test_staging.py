@@ -1,4 +1,4 @@
-"""The folders that a bundle is built in: cleared when a run ends, also one that was killed."""
+"""The folders that a bundle is built in are removed, also those of a killed run."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ with folder_beside(Path(sys.argv[1])) as folder:
 
 @pytest.fixture
 def running(tmp_path):
-    """Another process that is building `tmp_path / "pets"`, and its folder's name."""
+    """Start another process that is building `tmp_path / "pets"`; return it and its folder."""
     with subprocess.Popen(
         [sys.executable, "-c", _BUILDS, tmp_path / "pets"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -40,7 +40,7 @@ def test_a_run_leaves_no_folder_behind(tmp_path):
     assert _names(tmp_path) == []
 
 
-def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path, running):
+def test_the_folder_of_a_killed_run_is_removed_by_the_next_run(tmp_path, running):
     process, folder = running
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -49,7 +49,7 @@ def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path, running):
         assert _names(tmp_path) == [str(own)]
 
 
-def test_the_folder_of_a_run_that_lives_is_left_alone(tmp_path, running):
+def test_the_folder_of_a_live_run_is_left_alone(tmp_path, running):
     _, folder = running
     with folder_beside(tmp_path / "pets") as own:
         assert _names(tmp_path) == sorted([folder, str(own)])
@@ -57,7 +57,7 @@ def test_the_folder_of_a_run_that_lives_is_left_alone(tmp_path, running):
 
 
 @pytest.mark.parametrize("other", ["cats", "pets.v2", "[ep]ts"])
-def test_another_output_s_folder_is_left_alone(tmp_path, running, other):
+def test_the_folder_of_another_output_is_left_alone(tmp_path, running, other):
     process, folder = running
     process.kill()
     process.wait()

@@ -16,7 +16,7 @@ from app.cli import main  # noqa: E402
 from app.runtime.classifier import Query, classify  # noqa: E402
 from app.runtime.loaded_model import load_model  # noqa: E402
 from training import pipeline  # noqa: E402
-from training.data.photo_files import LIMITS  # noqa: E402
+from training.data.photos import LIMITS  # noqa: E402
 from training.recipes import finetune, scratch  # noqa: E402
 from training.recipes.finetune import FinetuneRecipe  # noqa: E402
 from training.recipes.scratch import ScratchRecipe  # noqa: E402

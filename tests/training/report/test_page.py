@@ -1,4 +1,4 @@
-"""report/index.html: what stands in it, that nothing in it acts, and that it stays small."""
+"""report/index.html is complete, has no active content, and stays small."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ HOSTILE = "<script>alert('κακό')</script> & \"friends\""
 
 
 def _content(bundle, labels, photos=60, **more):
-    """A content of random photos whose model is right two times in three."""
+    """Return a content of random photos with a model that is right two times in three."""
     rng = np.random.default_rng(0)
     count = len(labels)
     truth = np.arange(photos) % count
@@ -43,7 +43,7 @@ def _content(bundle, labels, photos=60, **more):
         }
     )
     noise = rng.integers(0, 256, (photos, 96, 96, 3), np.uint8)
-    given = {
+    fields = {
         "manifest": manifest,
         "measured_on": "pets, its test split",
         "figures": {"fp32": figures},
@@ -52,19 +52,19 @@ def _content(bundle, labels, photos=60, **more):
         "names": [f"{labels[label]}/{index}.jpg" for index, label in enumerate(truth)],
         "thumbnails": noise.__getitem__,
     }
-    return Content(**{**given, **more})
+    return Content(**{**fields, **more})
 
 
 @pytest.fixture
 def content(make_bundle):
-    """A content of a bundle with these labels; keywords put more into it."""
+    """Return a function that makes a content with these labels; keywords are its fields."""
     bundle = make_bundle()
     return lambda labels=("cat", "dog"), **more: _content(bundle, labels, **more)
 
 
 @pytest.fixture
 def full(content):
-    """Every section, for two classes."""
+    """Return a content with every section, for two classes."""
     photos = {"cat": 700, "dog": 699}
     found = Findings(
         1399, photos, {"JPEG": 1399}, (Finding("tiny", "Tiny photos", ("dog/1.jpg",)),)
@@ -81,7 +81,7 @@ def full(content):
 
 
 class _Page(HTMLParser):
-    """Tags that stay open, attributes that act, and what is shown."""
+    """Collects the tags that stay open, the attributes and the visible text."""
 
     VOID = frozenset({"meta", "img", "br"})
 
@@ -124,8 +124,8 @@ def test_every_section_stands_in_the_page(full, tmp_path):
         "data learning figures classes confusion calibration unknown mistakes examples origin"
     )
     ids = [value for name, value in page.attributes if name == "id"]
-    assert [one for one in ids if one in sections.split()] == sections.split()
-    for told in (
+    assert [id for id in ids if id in sections.split()] == sections.split()
+    for text in (
         "Tiny photos 1 dog/1.jpg",
         "train 979 70.0 %",
         "Loss by epoch",
@@ -136,20 +136,20 @@ def test_every_section_stands_in_the_page(full, tmp_path):
         "familiarity is under 0.500",
         "top-1, fp32",
     ):
-        assert told in page.shown
+        assert text in page.shown
     assert len(set(ids)) == len(ids)
 
 
 def test_figures_are_those_of_the_photos(content, tmp_path):
     truth = np.array([0, 0, 0, 1, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8], [0.96, 0.04]])
-    made = content(
+    small = content(
         truth=truth,
         probabilities={"fp32": probabilities},
         names=[f"{index}.jpg" for index in range(5)],
         figures={"fp32": Metrics(top1=0.6, top5=1, ece=0.1, images=5, on="five")},
     )
-    shown = _read(_written(made, tmp_path)).shown
+    shown = _read(_written(small, tmp_path)).shown
     assert "Right on 3 of 5 photos (60.0 %)" in shown
     assert "cat 3 66.7 % 66.7 % dog (1)" in shown
     assert "dog 2 50.0 % 50.0 % cat (1)" in shown
@@ -159,14 +159,14 @@ def test_figures_are_those_of_the_photos(content, tmp_path):
     assert "cat 96.0 % is dog 4.0 %" in mistakes
 
 
-def test_what_is_absent_has_no_section(content, tmp_path):
+def test_absent_fields_have_no_section(content, tmp_path):
     page = _read(_written(content(), tmp_path))
     ids = {value for name, value in page.attributes if name == "id"}
     assert not ids & {"data", "learning", "unknown"}
     assert "Without the temperature" not in page.shown
 
 
-def test_a_model_without_a_mistake_is_told_so(content, tmp_path):
+def test_a_model_without_a_mistake_says_so(content, tmp_path):
     right = np.eye(2)[np.arange(60) % 2]
     assert "every measured photo got its label" in _written(
         content(
@@ -177,7 +177,7 @@ def test_a_model_without_a_mistake_is_told_so(content, tmp_path):
     )
 
 
-def test_nothing_in_the_page_acts_or_is_fetched(full, tmp_path):
+def test_the_page_has_no_script_and_fetches_nothing(full, tmp_path):
     page = _read(_written(full, tmp_path))
     assert "script" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
@@ -193,21 +193,21 @@ def test_names_from_the_data_are_escaped(content, tmp_path):
         2, dict.fromkeys(labels, 1), {"JPEG": 2}, (Finding("odd name", "Odd", labels),)
     )
     broken = "caf\udce9.jpg"
-    made = content(labels, findings=found, unusable=[HOSTILE, broken])
-    text = _written(made, tmp_path)
+    small = content(labels, findings=found, unusable=[HOSTILE, broken])
+    text = _written(small, tmp_path)
     page = _read(text)
     assert "script" not in page.tags
     assert HOSTILE in page.shown
     assert "caf\\udce9.jpg" in page.shown
 
 
-def test_a_thousand_classes_are_capped_and_it_says_so(content, tmp_path):
+def test_a_thousand_classes_are_capped_with_a_note(content, tmp_path):
     labels = tuple(f"class number {index}" for index in range(1000))
     found = Findings(
         5000, dict.fromkeys(labels, 5), {"JPEG": 5000}, (Finding("tiny", "Tiny", labels * 5),)
     )
-    made = content(labels, photos=3000, findings=found, scores=np.linspace(0, 1, 3000))
-    text = _written(made, tmp_path)
+    small = content(labels, photos=3000, findings=found, scores=np.linspace(0, 1, 3000))
+    text = _written(small, tmp_path)
     assert len(text) < 3_000_000
     shown = _read(text).shown
     assert "The 100 of 1,000 classes with the lowest recall are shown" in shown
@@ -216,7 +216,7 @@ def test_a_thousand_classes_are_capped_and_it_says_so(content, tmp_path):
     assert re.search(r"The 24 of \d+ that it was surest of", shown)
 
 
-def test_the_heat_map_is_as_opaque_as_the_share(content, tmp_path):
+def test_a_cell_of_the_heat_map_is_as_opaque_as_its_share(content, tmp_path):
     labels = tuple(f"class {index}" for index in range(20))
     probabilities = np.eye(20)[np.arange(60) % 20]
     probabilities[0] = np.eye(20)[7]  # one of class 0's three photos

@@ -1,0 +1,92 @@
+"""Turn the graphs of an import and their predictions into the parts of a bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bundle import Calibration, Golden, InputSpec, Label, Manifest, Metrics, Precision
+from app.runtime.session import Session
+from training import calibration
+from training.calibration import Temperatures
+from training.importing.labelled_photos import LabelledPhotos
+from training.packaging import default_golden, golden, measure
+from training.report import Content
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """The graphs, and their predictions on the measured photos."""
+
+    has_head: bool
+    """True if the graph ends with a pooled linear head."""
+    sessions: Mapping[Precision, Session]
+    int8: str
+    """The result of int8, as one line."""
+    measured: LabelledPhotos | None
+    probabilities: Mapping[Precision, NDArray[np.float32]]
+    """By precision, the probabilities (N, K) of the measured photos."""
+    temperatures: Temperatures | None
+    calibration: Calibration | None
+
+
+def metrics(exported: Exported) -> dict[Precision, Metrics]:
+    """Measure each graph; a cross-fitted confidence uses the temperature of the photo's fold."""
+    if exported.measured is None:
+        return {}
+    truth, on = exported.measured.truth, exported.measured.examples.data
+    if exported.temperatures is not None:
+        on += "; ECE cross-fitted"
+    return {
+        which: measure.metrics(rows, truth, on, exported.temperatures)
+        for which, rows in exported.probabilities.items()
+    }
+
+
+def record_golden(
+    exported: Exported, labels: tuple[Label, ...], spec: InputSpec, folder: Path, scratch: Path
+) -> Golden:
+    """Record golden photos: some of the measured photos, or those of the default model.
+
+    Args:
+        exported: the graphs.
+        labels: the labels of the bundle.
+        spec: the input of the graphs.
+        folder: becomes the bundle.
+        scratch: a folder for files that are removed later.
+    """
+    if exported.measured is None:
+        sources = default_golden.SOURCES
+        files = default_golden.find(default_golden.FOLDER)
+    else:
+        examples = exported.measured.examples
+        selected = golden.select(examples, exported.probabilities["fp32"].astype(np.float64))
+        sources = golden.write(examples, selected, scratch / "golden")
+        files = [scratch / "golden" / name for name in sources]
+    return golden.record(folder, files, sources, exported.sessions, labels, spec)
+
+
+def report_content(measured: LabelledPhotos, exported: Exported, manifest: Manifest) -> Content:
+    """Return the content of the bundle's report."""
+    examples, uncalibrated = measured.examples, None
+    if manifest.calibration is not None:
+        logits = logits_of(exported.probabilities["fp32"])
+        uncalibrated = calibration.softmax(logits * manifest.calibration.temperature)
+    return Content(
+        manifest=manifest,
+        measured_on=examples.data,
+        figures=manifest.metrics,
+        truth=examples.truth,
+        probabilities=exported.probabilities,
+        names=[photo.file.name for photo in examples.photos],
+        thumbnails=lambda index: measured.pixels[examples.rows[index]],
+        uncalibrated=uncalibrated,
+        int8=f"{exported.int8}.",
+    )
+
+
+def logits_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logarithm of a softmax: its logits, up to a constant in each row."""
+    return np.asarray(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))

@@ -1,0 +1,85 @@
+"""Turn predictions on photos with a label into the figures of bundle.json.
+
+probabilities, true classes     -> top-1, top-5, expected calibration error
+logits, temperature             -> the calibration error without and with the temperature
+probabilities                   -> the baseline, a histogram of confidence
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bundle import Baseline, Calibration, Metrics
+from app.runtime.evaluation import accuracy
+from app.runtime.evaluation.calibration_error import calibration_error
+from training import calibration
+from training.calibration import Temperatures
+
+BASELINE_BINS = 20
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.intp]
+
+
+def metrics(
+    probabilities: NDArray[np.float32],
+    truth: Integers,
+    on: str,
+    temperatures: Temperatures | None = None,
+) -> Metrics:
+    """Return the figures of one graph.
+
+    Args:
+        probabilities: (N, K).
+        truth: (N,) class indices.
+        on: the photos, in words.
+        temperatures: where the temperature was cross-fitted on these photos; the calibration error
+            then uses the temperature of each photo's own fold.
+    """
+    scored: Floats = probabilities
+    if temperatures is not None:
+        scored = calibration.rescored(probabilities, temperatures)
+    return Metrics(
+        top1=accuracy.top_k_accuracy(probabilities, truth, 1),
+        top5=accuracy.top_k_accuracy(probabilities, truth, 5),
+        ece=calibration_error(scored, truth),
+        images=len(truth),
+        on=on,
+    )
+
+
+def fitted_elsewhere(logits: Floats, truth: Integers, temperature: float, on: str) -> Calibration:
+    """Return the gain of a temperature on photos (N, K) that it was not fitted on."""
+    return _calibration(logits, truth, temperature, temperature, on)
+
+
+def cross_fitted(
+    logits: Floats, truth: Integers, temperatures: Temperatures, name: str
+) -> Calibration:
+    """Return the gain of a temperature that was cross-fitted on these photos (N, K)."""
+    on = (
+        f"{name}, cross-fitted: {calibration.FOLDS} folds, each scored with the "
+        "temperature of the others"
+    )
+    divisors = temperatures.of_photo[:, np.newaxis]
+    return _calibration(logits, truth, temperatures.all, divisors, on)
+
+
+def baseline(probabilities: NDArray[np.float32]) -> Baseline:
+    """Return the histogram of the model's confidence on photos like those of the training."""
+    confidence = probabilities.max(axis=1)
+    counts, _ = np.histogram(confidence, BASELINE_BINS, (0, 1))
+    return Baseline(images=len(confidence), confidence=tuple(counts.tolist()))
+
+
+def _calibration(
+    logits: Floats, truth: Integers, temperature: float, divisors: float | Floats, on: str
+) -> Calibration:
+    before = calibration.softmax(logits)
+    after = calibration.softmax(logits / divisors)
+    return Calibration(
+        temperature=temperature,
+        ece_before=calibration_error(before, truth),
+        ece_after=calibration_error(after, truth),
+        images=len(truth),
+        on=on,
+    )

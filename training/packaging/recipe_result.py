@@ -1,0 +1,199 @@
+"""Export the result of a recipe into the bundle's folder, and measure it.
+
+    graph -> model.onnx -> compared with the recipe's own arithmetic     gates; refused on a miss
+          -> model.int8.onnx                                             left out on a missed gate
+          -> predictions on the test split: figures, golden photos, baseline, report
+
+Every recipe ends here, and only here the test split is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from app.bundle import (
+    MODEL_FILES,
+    Baseline,
+    Calibration,
+    Golden,
+    Label,
+    Manifest,
+    Metrics,
+    Precision,
+)
+from app.runtime.session import Session
+from training import calibration, gates
+from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
+from training.data.findings import Findings
+from training.data.layout import PARTS
+from training.gates import check_parity
+from training.int8 import candidate
+from training.int8.candidate import Candidate, Comparison
+from training.int8.quantize import CALIBRATION_PHOTOS
+from training.packaging import golden, measure
+from training.parallel import outputs
+from training.report import Content
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """The parts of a bundle that follow from a training result."""
+
+    golden: Golden
+    metrics: Mapping[Precision, Metrics]
+    calibration: Calibration
+    baseline: Baseline
+    int8: Candidate
+    probabilities: Mapping[Precision, NDArray[np.float32]]
+    """(T, K) of the test photos."""
+    scores: NDArray[np.floating]
+    """(T,) the scores that the out-of-distribution threshold is compared with."""
+
+
+def export(
+    training_data: TrainingData,
+    trained: TrainingResult,
+    folder: Path,
+    scratch: Path,
+    report_progress: ReportProgress,
+) -> Exported:
+    """Write the graphs and the golden photos into `folder`, and measure the graphs.
+
+    Raises:
+        GateMissed: the graph's probabilities differ from the recipe's.
+    """
+    file = folder / MODEL_FILES["fp32"]
+    onnx.save(trained.graph, file)
+    fp32 = Session(file, "cpu", "fp32")
+    names = ["probabilities"]
+    if trained.unknown.score == "familiarity":
+        names.append("familiarity")
+    actual, *familiarity = _test_outputs(training_data, fp32, names)
+    difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
+    report_progress(f"parity with {trained.reference} {difference:.1e}")
+
+    int8 = make_int8(folder, fp32, training_data, trained)
+    report_progress(int8.line)
+    sessions: dict[Precision, Session] = {"fp32": fp32}
+    probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": actual}
+    if int8.session:
+        sessions["int8"] = int8.session
+        probabilities["int8"] = _test_outputs(training_data, int8.session, ["probabilities"])[0]
+    examples = training_data.examples
+    truth, on = examples.truth[examples.of("test")], _test_split(training_data)
+    return Exported(
+        golden=_golden(training_data, actual, sessions, folder, scratch),
+        metrics={which: measure.metrics(rows, truth, on) for which, rows in probabilities.items()},
+        calibration=measure.fitted_elsewhere(
+            trained.logits, truth, trained.temperature, f"{on}; {trained.fitted_on}"
+        ),
+        baseline=measure.baseline(actual),
+        int8=int8,
+        probabilities=probabilities,
+        scores=familiarity[0] if familiarity else actual.max(axis=1),
+    )
+
+
+def make_int8(
+    folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
+) -> Candidate:
+    """Keep the recipe's own int8 graph, or one calibrated on its photos, or none.
+
+    The two precisions are compared by predictions of models that did not learn from the photos
+    (`HeldOutPredictor`), so no prediction is more confident than for a new photo.
+    """
+    few = gates.INT8_FEW_IMAGES
+    own = Candidate(None, None)
+    if trained.int8 is not None and len(trained.holdout) >= few:
+        file = folder / MODEL_FILES["int8"]
+        onnx.save(trained.int8, file)
+        comparison = _comparison(training_data, trained, trained.holdout)
+        own = candidate.judge(file, fp32, Session(file, "cpu", "int8"), comparison)
+        if own.session or own.is_timed_only:
+            return own
+    count = min(CALIBRATION_PHOTOS, len(trained.calibration_set) // 2)
+    calibration_set = candidate.draw(trained.calibration_set, count, training_data.seed)
+    holdout = np.setdiff1d(trained.holdout, calibration_set)
+    if len(holdout) < few:
+        return own
+    return candidate.make(
+        folder,
+        fp32,
+        training_data.pixels[training_data.examples.rows[calibration_set]],
+        _comparison(training_data, trained, holdout),
+    )
+
+
+def report_content(
+    training_data: TrainingData,
+    trained: TrainingResult,
+    exported: Exported,
+    findings: Findings,
+    manifest: Manifest,
+) -> Content:
+    """Return the content of the bundle's report."""
+    examples, tested = training_data.examples, training_data.examples.of("test")
+    classes, rows = len(examples.labels), examples.rows[tested]
+    return Content(
+        manifest=manifest,
+        measured_on=_test_split(training_data),
+        figures=exported.metrics,
+        truth=examples.truth[tested],
+        probabilities=exported.probabilities,
+        names=[examples.photos[index].file.name for index in tested.tolist()],
+        thumbnails=lambda index: training_data.pixels[rows[index]],
+        uncalibrated=calibration.softmax(trained.logits),
+        sizes={
+            part: np.bincount(examples.truth[examples.of(part)], minlength=classes)
+            for part in PARTS
+        },
+        findings=findings,
+        curves=trained.curves,
+        int8=f"{exported.int8.line}.",
+        scores=exported.scores,
+    )
+
+
+def _comparison(
+    training_data: TrainingData, trained: TrainingResult, holdout: Integers
+) -> Comparison:
+    photos = candidate.draw(holdout, candidate.MAX_HOLDOUT, training_data.seed)
+
+    def predict(session: Session) -> NDArray[np.floating]:
+        return trained.predictor.predict(session, photos, f"comparing {session.precision}")
+
+    examples = training_data.examples
+    return Comparison(
+        training_data.pixels, examples.rows[photos], examples.truth[photos], predict=predict
+    )
+
+
+def _test_split(training_data: TrainingData) -> str:
+    return f"{training_data.examples.data}, its test split"
+
+
+def _test_outputs(
+    training_data: TrainingData, session: Session, names: list[str]
+) -> tuple[NDArray[np.float32], ...]:
+    """Return the graph's outputs `names` for the test photos."""
+    rows = training_data.examples.rows[training_data.examples.of("test")].tolist()
+    return outputs(session, names, training_data.pixels, rows, f"testing {session.precision}")
+
+
+def _golden(
+    training_data: TrainingData,
+    probabilities: NDArray[np.float32],
+    sessions: Mapping[Precision, Session],
+    folder: Path,
+    scratch: Path,
+) -> Golden:
+    examples = training_data.examples
+    selected = golden.select(examples, probabilities)
+    sources = golden.write(examples, selected, scratch / "golden")
+    files = [scratch / "golden" / name for name in sources]
+    labels = tuple(Label(name=label) for label in examples.labels)
+    return golden.record(folder, files, sources, sessions, labels, training_data.input)
