@@ -95,7 +95,7 @@ async def classify_for_hugging_face(
         body = await read_body(request, _limit(request, service.limits), service.limits, held)
         photo, query = body, Query()
         if body.lstrip()[:1] in _JSON_STARTS and body:
-            photo, query = await read_json(body, service.buffer, _understand)
+            photo, query = await read_json(body, service.buffer, _interpret)
         (classified,) = all_or_raise(
             await classify_photos(request, service, [photo], served, query)
         )
@@ -120,7 +120,7 @@ def _limit(request: Request, limits: BodyLimits) -> int:
     return base64_length(limits.max_image_bytes) + _PARAMETERS_BYTES
 
 
-def _understand(document: Any) -> tuple[bytes, Query]:
+def _interpret(document: Any) -> tuple[bytes, Query]:
     if not isinstance(document, Mapping) or "inputs" not in document:
         raise BadParameter('The JSON holds no image. Send {"inputs": "<base64>"}.')
     parameters = document.get("parameters")

@@ -100,10 +100,10 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
         head = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
         _account_for_reading(held, head, len(body))
         asked = await asyncio.to_thread(read_inference, body, head, accepted)
-        query = Query(top_k=asked.wanted.classes)
+        query = Query(top_k=asked.output.classes)
         outcomes = await classify_photos(request, service, asked.photos, model, query)
     found = all_or_raise(outcomes)
-    numbers = len(found) * (asked.wanted.classes or len(model.manifest.labels))
+    numbers = len(found) * (asked.output.classes or len(model.manifest.labels))
     return await write_response(partial(reply, found, asked, model), numbers)
 
 

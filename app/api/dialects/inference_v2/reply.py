@@ -15,11 +15,11 @@ from app.runtime.loaded_model import Model
 
 def reply(found: Sequence[Classified], asked: Inference, model: Model) -> Response:
     """The answer; `found` has as many predictions as `asked` wants classes."""
-    output, data = _classes(found) if asked.wanted.classes else _probabilities(found)
+    output, data = _classes(found) if asked.output.classes else _probabilities(found)
     head: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
     if asked.id is not None:
         head["id"] = asked.id
-    if not asked.wanted.binary:
+    if not asked.output.binary:
         output["data"] = data.tolist()
         return Response(_json({**head, "outputs": [output]}), media_type="application/json")
     tail = data.astype("<f4").tobytes() if output["datatype"] == "FP32" else _prefixed(data)

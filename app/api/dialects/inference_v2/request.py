@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.dialects.inference_v2.document import Document, read_document
+from app.api.dialects.inference_v2.document import read_document
 from app.api.dialects.inference_v2.tensors import (
     Accepted,
     from_binary,
@@ -35,7 +35,7 @@ _SHARED_MEMORY = "shared_memory_region"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutput:
     """How the one output is asked for."""
 
     binary: bool = False
@@ -49,7 +49,7 @@ class Inference:
     """What is asked for."""
 
     photos: Sequence[Photo]
-    wanted: Wanted
+    output: RequestedOutput
     id: str | None = None
     """To be echoed."""
 
@@ -94,17 +94,19 @@ def read_inference(body: bytes, head: int, accepted: Accepted) -> Inference:
         TooManyFiles: it has more images than are allowed.
     """
     if not head:
-        return Inference(from_raw(body, accepted), Wanted())
+        return Inference(from_raw(body, accepted), RequestedOutput())
     document = read_document(body[:head])
-    id = document.value.get("id")
+    id = document.get("id")
     if id is not None and not isinstance(id, str):
         raise BadParameter("The request's `id` must be a string.")
-    wanted = _read_wanted(document.value)
-    return Inference(_read_photos(document, body, head, accepted), wanted, id)
+    output = _read_output(document)
+    return Inference(_read_photos(document, body, head, accepted), output, id)
 
 
-def _read_photos(document: Document, body: bytes, head: int, accepted: Accepted) -> Sequence[Photo]:
-    tensor = _only(document.value.get("inputs"), "input", INPUT)
+def _read_photos(
+    document: Mapping[str, Any], body: bytes, head: int, accepted: Accepted
+) -> Sequence[Photo]:
+    tensor = _only(document.get("inputs"), "input", INPUT)
     form = read_form(tensor.get("datatype"), tensor.get("shape"), accepted)
     size = _parameters(tensor, "input").get("binary_data_size")
     data = tensor.get("data")
@@ -118,20 +120,19 @@ def _read_photos(document: Document, body: bytes, head: int, accepted: Accepted)
         )
     if size is not None:
         return from_binary(form, body, head)
-    numbers = document.numbers(data)
-    return from_strings(form, data) if numbers is None else from_numbers(form, numbers)
+    return from_numbers(form, data) if isinstance(data, bytes) else from_strings(form, data)
 
 
-def _read_wanted(value: Mapping[str, Any]) -> Wanted:
+def _read_output(value: Mapping[str, Any]) -> RequestedOutput:
     parameters = _parameters(value, "request")
     if value.get("outputs") in (None, []):
-        return Wanted(binary=parameters.get("binary_data_output") is True)
+        return RequestedOutput(binary=parameters.get("binary_data_output") is True)
     output = _parameters(_only(value["outputs"], "output", OUTPUT), "output")
     classes = output.get("classification", 0)
     if type(classes) is not int or ("classification" in output and classes < 1):
         raise BadParameter("The parameter classification must be a whole number, 1 or more.")
     binary = output.get("binary_data", parameters.get("binary_data_output"))
-    return Wanted(binary is True, classes)
+    return RequestedOutput(binary is True, classes)
 
 
 def _only(tensors: object, kind: str, name: str) -> Mapping[str, Any]:
