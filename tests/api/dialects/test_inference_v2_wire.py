@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from app import vision
 from app.api.dialects.inference_v2.document import read_document
 from app.api.dialects.inference_v2.request import json_bytes, read_inference
-from app.api.dialects.inference_v2.tensors import Accepted
+from app.api.dialects.inference_v2.tensors import ModelInput
 from app.api.request.body import read_body
 from app.errors import HubelError
 
 INFER = "/v2/models/colours/infer"
 LENGTH = "Inference-Header-Content-Length"
-ACCEPTED = Accepted(size=4, max_images=3)
+MODEL_INPUT = ModelInput(size=4, max_images=3)
 RED = [230, 20, 20]
 
 
@@ -341,7 +341,7 @@ def test_json_counts_as_what_reading_it_takes(make_bundle, serve, photo, until):
 def test_arrays_are_views_on_the_body():
     tail = np.arange(2 * 48, dtype=np.uint8).tobytes()
     text = json.dumps(request(size=96, datatype="UINT8", shape=[2, 4, 4, 3])).encode()
-    asked = read_inference(text + tail, len(text), ACCEPTED)
+    asked = read_inference(text + tail, len(text), MODEL_INPUT)
     assert [photo.shape for photo in asked.photos] == [(4, 4, 3)] * 2
     for photo in asked.photos:
         assert not photo.flags.owndata
@@ -432,13 +432,13 @@ tails = st.one_of(
 
 def check(body, length):
     try:
-        asked = read_inference(body, json_bytes(length, len(body)), ACCEPTED)
+        asked = read_inference(body, json_bytes(length, len(body)), MODEL_INPUT)
     except HubelError as err:
         told = str(err)
         told.encode()
     else:
         told = "."
-        assert 1 <= len(asked.photos) <= ACCEPTED.max_images
+        assert 1 <= len(asked.photos) <= MODEL_INPUT.max_images
         for photo in asked.photos:
             assert isinstance(photo, bytes) or photo.shape in {(4, 4, 3), (480, 480, 3)}
     assert told.endswith(".")
@@ -465,7 +465,7 @@ def test_prefixed_elements_come_apart_as_they_were_put_together(contents, data):
     column = data.draw(st.booleans())
     shape = [len(contents), 1] if column else [len(contents)]
     text = json.dumps(request(size=len(tail), shape=shape)).encode()
-    assert read_inference(text + tail, len(text), ACCEPTED).photos == contents
+    assert read_inference(text + tail, len(text), MODEL_INPUT).photos == contents
 
 
 @settings(max_examples=40, deadline=None)

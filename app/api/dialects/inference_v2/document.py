@@ -1,6 +1,6 @@
 """A v2 request's JSON, parsed; every `"data": [...]` of whole numbers in it becomes bytes.
 
-The tensor may be flat or nested: its shape is stated beside it.
+The tensor may be flat or nested: the request states its shape.
 """
 
 import re
