@@ -12,7 +12,7 @@ import uvicorn
 
 from app.api.service import Lifecycle
 from app.server.draining import DrainingServer
-from app.server.http_protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
+from app.server.http_protocol import MAX_PIPELINED, MAX_HEAD_BYTES, BoundedProtocol
 from app.server.start import bind
 
 pytestmark = pytest.mark.e2e
@@ -270,7 +270,7 @@ def test_requests_behind_one_another_wait_unread_and_are_all_answered():
         return told
 
     assert run_with(client, respond=respond).count(b"200 OK") == 480
-    assert max(most) <= MAX_BEHIND
+    assert max(most) <= MAX_PIPELINED
 
 
 def test_too_many_requests_behind_one_another_are_hung_up_on():
@@ -282,7 +282,7 @@ def test_too_many_requests_behind_one_another_are_hung_up_on():
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             try:
-                connection.sendall(REQUEST * (MAX_BEHIND + 3))
+                connection.sendall(REQUEST * (MAX_PIPELINED + 3))
                 return connection.recv(65536)
             except ConnectionResetError:
                 return b""

@@ -57,7 +57,7 @@ def test_softmax_is_what_is_answered_anyway(client, photo):
 
 @pytest.mark.parametrize("function", ["sigmoid", "none"])
 def test_what_needs_logits_is_refused_with_the_reason(client, photo, function):
-    with pytest.raises(HfHubHTTPError, match="does not give out the logits"):
+    with pytest.raises(HfHubHTTPError, match="not the logits that sigmoid and none need"):
         hub(client).image_classification(photo("red"), function_to_apply=function)
 
 
@@ -160,7 +160,7 @@ def test_the_body_tells_by_itself_what_it_is(client, photo, content_type):
         ({}, "holds no image"),
         ([], "holds no image"),
         ("/9j/", "holds no image"),
-        ({"inputs": "", "parameters": 3}, "parameters is no object"),
+        ({"inputs": "", "parameters": 3}, "parameters is not an object"),
         ({"inputs": "", "parameters": {"top_k": 0}}, "top_k"),
         ({"inputs": "", "parameters": {"top_k": True}}, "top_k"),
         ({"inputs": "", "parameters": {"top_k": 2.5}}, "top_k"),

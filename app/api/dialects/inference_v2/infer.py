@@ -47,8 +47,8 @@ _DOCS: dict[str, Any] = {
                 "name": LENGTH_HEADER,
                 "required": False,
                 "schema": {"type": "integer", "minimum": 0},
-                "description": "Length of the JSON in the body, in bytes. 0: the body is the image. "
-                "Unset: all of the body is JSON.",
+                "description": "Length of the JSON in the body, in bytes. 0: the body is the "
+                "image. Unset: the whole body is JSON.",
             }
         ],
         "requestBody": {
