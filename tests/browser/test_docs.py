@@ -52,9 +52,9 @@ def _expand(page, content_type: str):
 def _execute(page, operation) -> str:
     with page.expect_response(re.compile("/api/v1/classify")) as got:
         operation.locator("button.execute").click()
-    answer = operation.locator(".live-responses-table .response").first
-    answer.locator(".response-col_status", has_text=str(got.value.status)).wait_for()
-    return answer.inner_text()
+    response = operation.locator(".live-responses-table .response").first
+    response.locator(".response-col_status", has_text=str(got.value.status)).wait_for()
+    return response.inner_text()
 
 
 def test_a_raw_photo_is_classified_from_the_page(
