@@ -23,7 +23,7 @@ def test_a_file_name_that_is_not_utf8_is_classified(tmp_path, cat_photo):
     file = os.fsencode(tmp_path) + b"/cat-\xff.jpg"
     with open(file, "wb") as out:
         out.write(cat_photo)
-    output = tmp_path / "answers.csv"
+    output = tmp_path / "rows.csv"
     command = [HUBEL, "classify", str(tmp_path), "--format", "csv", "--output", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

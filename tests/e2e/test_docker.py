@@ -100,8 +100,8 @@ def test_docker_stop_under_load_loses_no_request(container, load):
         if number == 100:
             stopper.start()
 
-    outcomes = load(int(PORT), 200, stop_at_half)
+    statuses = load(int(PORT), 200, stop_at_half)
     stopper.join()
-    assert outcomes == {"200": 200}
+    assert statuses == {"200": 200}
     state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", container))
     assert state["ExitCode"] == 0

@@ -33,7 +33,7 @@ def test_the_default_model_is_accurate_on_real_photos():
 
 
 def test_every_photo_of_cats_and_dogs_is_classified(tmp_path):
-    output = tmp_path / "answers.jsonl"
+    output = tmp_path / "rows.jsonl"
     hubel("classify", f"{PHOTOS}/cats-dogs", "--format", "jsonl", "--output", str(output))
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 1399

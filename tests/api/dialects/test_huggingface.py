@@ -146,7 +146,7 @@ def test_the_body_alone_decides_between_image_and_json(client, photo, content_ty
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "word"),
     [
         ({"inputs": "http://127.0.0.1/photo.jpg"}, "paths and URLs are not read"),
         ({"inputs": "photos/red.jpg"}, "paths and URLs are not read"),

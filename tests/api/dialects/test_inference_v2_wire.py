@@ -116,7 +116,7 @@ def invalid_request(**changes):
 
 
 @pytest.mark.parametrize(
-    ("value", "named"),
+    ("value", "word"),
     [
         (b"", "empty"),
         (b"{", "JSON"),
@@ -238,7 +238,7 @@ def test_a_binary_array_must_have_the_length_of_its_shape(client, missing):
 
 
 @pytest.mark.parametrize("images", [65, 10**6, 2**31, 2**63, 10**40])
-@pytest.mark.parametrize("form", [("BYTES", []), ("UINT8", [480, 480, 3])], ids=str)
+@pytest.mark.parametrize("tensor_form", [("BYTES", []), ("UINT8", [480, 480, 3])], ids=str)
 def test_too_many_images_are_refused_by_the_stated_shape(client, images, tensor_form):
     value = request(size=0, datatype=tensor_form[0], shape=[images, *tensor_form[1]])
     assert "64 are allowed" in error(post(client, value), 413)

@@ -153,8 +153,8 @@ def test_status_of_refused_versions(make_bundle, serve, tmp_path):
     (make_bundle(folder=below / "2", version=2).folder / "model.onnx").write_bytes(b"x")
     (make_bundle(folder=below / "3", version=3).folder / "bundle.json").write_text("{")
     with serve() as client:
-        told = client.get("/v1/models/colours").json()["model_version_status"]
-        states = {one["version"]: one["state"] for one in told}
+        statuses = client.get("/v1/models/colours").json()["model_version_status"]
+        states = {status["version"]: status["state"] for status in statuses}
         assert states == {"2": "END", "1": "AVAILABLE", "0": "END"}
         (second,) = client.get("/v1/models/colours/versions/2").json()["model_version_status"]
         assert "model.onnx" in second["status"]["error_message"]
@@ -164,10 +164,10 @@ def test_status_of_refused_versions(make_bundle, serve, tmp_path):
 
 
 def test_metadata(client):
-    told = client.get("/v1/models/colours/metadata").json()
-    assert told == client.get("/v1/models/colours/versions/1/metadata").json()
-    assert told["model_spec"] == {"name": "colours", "signature_name": "", "version": "1"}
-    signatures = told["metadata"]["signature_def"]["signature_def"]
+    metadata = client.get("/v1/models/colours/metadata").json()
+    assert metadata == client.get("/v1/models/colours/versions/1/metadata").json()
+    assert metadata["model_spec"] == {"name": "colours", "signature_name": "", "version": "1"}
+    signatures = metadata["metadata"]["signature_def"]["signature_def"]
     default = signatures["serving_default"]
     assert default["method_name"] == "tensorflow/serving/predict"
     assert default["inputs"]["image_bytes"] == {
@@ -192,7 +192,7 @@ def test_one_bad_image_fails_the_request(client, photo):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "said"),
+    ("path", "body", "words"),
     [
         (PREDICT, {}, '"instances"'),
         (PREDICT, {"instances": [], "inputs": []}, "not both"),
@@ -259,7 +259,7 @@ def test_limits(make_bundle, serve, photo):
         assert client.app.state.service.buffer.held_bytes == 0
 
 
-def test_reading_json_is_accounted_for(make_bundle, serve, photo):
+def test_reading_json_reserves_memory(make_bundle, serve, photo):
     make_bundle()
     body = {"instances": [b64(photo("red").ljust(15_000, b"\0"))]}  # 20,000 bytes of text
     with serve(max_buffered_bytes=50_000) as client:
@@ -278,7 +278,7 @@ def test_a_full_queue(client, photo, block):
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_a_key_is_asked_for(make_bundle, serve, photo):
+def test_a_key_is_required(make_bundle, serve, photo):
     make_bundle()
     with serve(api_key="hush") as client:
         body = {"instances": [b64(photo("red"))]}
@@ -304,14 +304,14 @@ def test_a_key_is_asked_for(make_bundle, serve, photo):
         ("GET", "/v1/models/colours/labels/stable", 404),
     ],
 )
-def test_other_errors_have_the_shape_too(client, method, path, status):
+def test_other_errors_have_the_protocols_shape(client, method, path, status):
     response = client.request(method, path)
     check(response, status)
     assert "allow" in response.headers or status != 405
 
 
-def test_the_event_loop_turns_while_lists_are_read(client, photo):
-    """A probe beside a request of three canvases waits for much less than the request takes."""
+def test_the_event_loop_runs_while_lists_are_read(client, photo):
+    """A probe during a request of three canvases takes much less time than the request."""
     import threading
 
     body = json.dumps({"instances": [pixels(photo("red"))] * 3})

@@ -1,4 +1,4 @@
-"""TorchServe: its documented requests, byte for byte as curl and requests send them."""
+"""TorchServe's protocol: its documented requests, byte for byte as curl and requests send them."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ CURL = ("User-Agent: curl/8.5.0", "Accept: */*")
 
 
 def curl_form(*photos):
-    """What `curl -F data=@kitten_small.jpg` sends: content type and body."""
+    """Return content type and body of `curl -F data=@kitten_small.jpg`."""
     edge = b"------------------------d74496d66958873e"
     parts = [
         b'Content-Disposition: form-data; name="data"; filename="kitten_small.jpg"\r\n'
@@ -29,14 +29,14 @@ def check(response, status, type):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_answers_are_those_of_our_own_api(imagenet_client, golden, own, name):
+def test_predictions_equal_those_of_our_own_api(imagenet_client, golden, own, name):
     response = imagenet_client.post("/predictions/imagenet", content=golden(name)).json()
     expected = own(imagenet_client, golden(name))
     assert list(response) == list(expected)
     assert response == pytest.approx(expected, abs=1e-6)
 
 
-def test_curl_upload_file_is_a_put_that_waits_for_leave(client, connect, photo):
+def test_curl_upload_file_is_a_put_that_waits_for_100_continue(client, connect, photo):
     """`curl http://localhost:8080/predictions/resnet-18 -T kitten_small.jpg`."""
     raw = connect(client)
     length = f"Content-Length: {len(photo('green'))}"
@@ -94,14 +94,14 @@ def test_an_unknown_model(client, photo, path):
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/predictions/a/1/explain", "/ping/x"])
-def test_nothing_is_there(client, path):
+def test_unknown_paths_are_404(client, path):
     check(client.post(path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/predictions/colours"), ("POST", "/ping"), ("DELETE", "/ping")]
 )
-def test_a_method_that_is_not_for_the_path(client, method, path):
+def test_wrong_methods_are_405(client, method, path):
     check(client.request(method, path), 405, "method_not_allowed")
 
 
@@ -115,7 +115,7 @@ def test_a_method_that_is_not_for_the_path(client, method, path):
     ],
     ids=["empty", "json", "broken", "tiff"],
 )
-def test_what_is_wrong_with_an_image_is_told(client, content, status, type):
+def test_an_unusable_image_gets_its_error(client, content, status, type):
     check(client.post("/predictions/colours", content=content), status, type)
     content_type, body = curl_form(content)
     check(
@@ -146,7 +146,7 @@ def test_a_full_queue(client, photo, block):
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_a_key_is_asked_for_but_not_by_ping(make_bundle, serve, photo):
+def test_a_key_is_required_except_for_ping(make_bundle, serve, photo):
     make_bundle()
     with serve(api_key="hush") as client:
         check(client.post("/predictions/colours", content=photo("red")), 401, "unauthenticated")
@@ -166,7 +166,7 @@ def test_ping(client):
     assert (response.status_code, response.json()) == (503, {"status": "Unhealthy"})
 
 
-def test_ping_where_the_default_model_is_refused(make_bundle, serve, photo):
+def test_ping_with_a_refused_default_model(make_bundle, serve, photo):
     (make_bundle().folder / "model.onnx").write_bytes(b"x")
     with serve() as client:
         assert client.get("/ping").json() == {"status": "Unhealthy"}
@@ -180,7 +180,7 @@ def test_ping_where_the_default_model_is_refused(make_bundle, serve, photo):
     kind=st.sampled_from(["image/jpeg", "application/json", "multipart/form-data; boundary=x"]),
     version=st.text(max_size=5).filter(lambda text: not set(text) & set("/?#.")),
 )
-def test_no_body_is_answered_with_a_500(client, content, kind, version):
+def test_no_body_leads_to_a_500(client, content, kind, version):
     from urllib.parse import quote
 
     path = f"/predictions/colours/{quote(version)}" if version else "/predictions/colours"
