@@ -92,8 +92,8 @@ def test_classify_as_parquet_holds_what_json_lines_hold(
 
 def test_many_rows_of_parquet_are_written_in_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_output, "ROWS", 4)
-    outcomes = [(Path(f"{index}.jpg"), NotAnImage("No image.")) for index in range(10)]
-    assert parquet_output.write_parquet(iter(outcomes), tmp_path / "out.parquet") == 10
+    rows = [(Path(f"{index}.jpg"), NotAnImage("No image.")) for index in range(10)]
+    assert parquet_output.write_parquet(iter(rows), tmp_path / "out.parquet") == 10
     file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [4, 4, 2]
     assert file.read().column("path").to_pylist() == [f"{index}.jpg" for index in range(10)]
@@ -142,10 +142,10 @@ def test_output_is_written_whole_or_not_at_all(
 
     line = output_module._json_line
 
-    def fail_at_the_second(path, outcome):
+    def fail_at_the_second(path, result):
         if path.name == "b.jpg":
             raise OSError(28, "No space left on device")
-        return line(path, outcome)
+        return line(path, result)
 
     monkeypatch.setattr(output_module, "_json_line", fail_at_the_second)
     result = hubel("classify", photos, "--models", models, "--format", "jsonl", "--output", output)

@@ -37,13 +37,13 @@ def test_evaluate_as_json(hubel, models, labelled):
 
 
 def test_evaluate_writes_a_report(hubel, models, labelled, tmp_path):
-    folder = tmp_path / "told" / "report"
+    folder = tmp_path / "new" / "report"
     result = hubel("evaluate", models / "colours", labelled, "--report", folder)
     assert "top-1" in result.stdout
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert [path.name for path in folder.iterdir()] == ["index.html"]
-    for told in ("Right on", "red/", "count in no figure", "data:image/webp"):
-        assert told in text
+    for text_part in ("Right on", "red/", "count in no figure", "data:image/webp"):
+        assert text_part in text
     assert str(tmp_path) not in text
 
 
