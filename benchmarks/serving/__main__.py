@@ -98,13 +98,13 @@ class Benchmark:
         load = json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE).stdout)
         latencies = load["latencies_ms"]
         # requests before and after the measured time use CPU time too
-        answered = load["before"] + len(latencies) + point.clients
+        responses = load["before"] + len(latencies) + point.clients
         self.figures[point].append(
             report.Figures(
                 per_s=len(latencies) / self._seconds,
                 p50_ms=_percentile(latencies, 50),
                 p99_ms=_percentile(latencies, 99),
-                cpu_ms=(process.cpu_s() - before) / answered * 1e3,
+                cpu_ms=(process.cpu_s() - before) / responses * 1e3,
                 pss_mb=process.pss_mb(),
                 failed=sum(n for status, n in load["statuses"].items() if status != "200"),
             )

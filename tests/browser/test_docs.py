@@ -69,7 +69,7 @@ def test_a_raw_photo_is_classified_from_the_page(
         shoot(page, "raw")
         operation.locator("input[type=file]").set_input_files(file)
         text = _execute(page, operation)
-        shoot(page, "raw-answer")
+        shoot(page, "raw-response")
     assert "200" in text
     assert '"label": "green"' in text
 

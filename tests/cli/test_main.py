@@ -43,5 +43,5 @@ def test_help_loads_no_heavy_module():
 
 
 def test_hubel_is_installed_as_a_command():
-    found = Path(sys.executable).with_name("hubel")
-    assert shutil.which(found), "pip install --editable . has not been run"
+    command = Path(sys.executable).with_name("hubel")
+    assert shutil.which(command), "pip install --editable . has not been run"

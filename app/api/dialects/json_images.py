@@ -36,7 +36,7 @@ async def read_json(
     *,
     find_arrays: Callable[[bytes], Iterable[json_numbers.Span]] = _no_arrays,
     advice: str = "Send images in base64.",
-    range_advice: str = "",
+    range_error: str = "",
 ) -> T:
     """Parse the JSON in `body` on a thread and return what `interpret` makes of the document.
 
@@ -46,7 +46,7 @@ async def read_json(
         interpret: receives the document; bytes take the place of the arrays that were found.
         find_arrays: returns the places of the arrays of numbers in the text.
         advice: see `json_numbers.load`.
-        range_advice: see `json_numbers.load`.
+        range_error: see `json_numbers.load`.
 
     Raises:
         QueueFull: all requests together hold too much memory.
@@ -55,7 +55,7 @@ async def read_json(
 
     def read() -> T:
         arrays = find_arrays(body)
-        return interpret(json_numbers.load(body, arrays, advice=advice, range_advice=range_advice))
+        return interpret(json_numbers.load(body, arrays, advice=advice, range_error=range_error))
 
     with buffer.hold() as reading:
         reading.grow_to(_COPIES * len(body))

@@ -28,36 +28,36 @@ A value takes about a hundred bytes, and parsing it holds the interpreter's lock
 _WINDOW_BYTES = 128 * 1024
 """Text that is converted at once; it takes a few milliseconds."""
 _MAX_NUMBER = 255
-_PLACEHOLDER = "lifted image"
+_PLACEHOLDER = "extracted array"
 """The key of the object that takes an array's place in the text."""
 _UNBRACKETED = bytes.maketrans(b"[]", b"  ")
 
 
-def load(text: bytes, arrays: Iterable[Span], *, advice: str, range_advice: str) -> Any:
+def load(text: bytes, arrays: Iterable[Span], *, advice: str, range_error: str) -> Any:
     """Return the JSON document in `text`, with bytes in place of `arrays`.
 
     Args:
         text: the JSON.
         arrays: the arrays of numbers in it, in order. Their nesting is lost.
         advice: the sentence that says how to send images, for a document with too many values.
-        range_advice: the error for a number that is not a whole number from 0 to 255.
+        range_error: the error for a number that is not a whole number from 0 to 255.
 
     Raises:
         BadParameter: the text is not JSON, has too many values or a number out of range.
     """
     try:
-        rest, contents = _lift(text, arrays)
+        rest, contents = _extract(text, arrays)
     except (ValueError, OverflowError) as err:
-        raise BadParameter(range_advice) from err
+        raise BadParameter(range_error) from err
     if sum(map(rest.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise BadParameter(f"The JSON has more than {MAX_VALUES} values. {advice}")
     try:
-        return json.loads(rest, object_hook=partial(_put_back, contents))
+        return json.loads(rest, object_hook=partial(_restore, contents))
     except (ValueError, RecursionError) as err:
         raise BadParameter("The body is not JSON. See /docs for what is accepted.") from err
 
 
-def _lift(text: bytes, arrays: Iterable[Span]) -> tuple[bytes, Sequence[bytes]]:
+def _extract(text: bytes, arrays: Iterable[Span]) -> tuple[bytes, Sequence[bytes]]:
     """Return the text with placeholders, and the arrays' contents."""
     kept: list[bytes] = []
     contents: list[bytes] = []
@@ -69,7 +69,7 @@ def _lift(text: bytes, arrays: Iterable[Span]) -> tuple[bytes, Sequence[bytes]]:
     return b"".join([*kept, text[copied:]]), contents
 
 
-def _put_back(contents: Sequence[bytes], value: dict[str, Any]) -> Any:
+def _restore(contents: Sequence[bytes], value: dict[str, Any]) -> Any:
     index = value.get(_PLACEHOLDER)
     return contents[index] if type(index) is int and 0 <= index < len(contents) else value
 

@@ -215,7 +215,7 @@ def test_one_bad_image_fails_the_request(client, photo):
         (PREDICT, {"instances": [[[[None] * 3] * 32] * 32]}, "is not an image"),
         (PREDICT, {"inputs": {"a": [], "b": []}}, "2 inputs"),
         (PREDICT, {"inputs": None}, "inputs[0] is not an image"),
-        (PREDICT, {"inputs": [{"lifted image": 0}]}, "inputs[0] is not an image"),
+        (PREDICT, {"inputs": [{"extracted array": 0}]}, "inputs[0] is not an image"),
         (PREDICT, {"signature_name": 1, "inputs": []}, "signature_name"),
         (CLASSIFY, {"instances": []}, '"examples"'),
         (CLASSIFY, {"examples": ["x"]}, "examples[0] is not an object"),
@@ -344,7 +344,7 @@ json_values = st.recursive(
     | st.fixed_dictionaries({"b64": st.text("AQz9+/=", max_size=12)}),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["b64", "a", "lifted image"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["b64", "a", "extracted array"]), inner, max_size=3)
     ),
     max_leaves=8,
 )

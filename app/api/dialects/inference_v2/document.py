@@ -29,7 +29,7 @@ def read_document(text: bytes) -> Mapping[str, Any]:
         text,
         _find_arrays(text),
         advice="Send images as UINT8 or BYTES.",
-        range_advice="`data` of numbers must hold whole numbers from 0 to 255, separated by "
+        range_error="`data` of numbers must hold whole numbers from 0 to 255, separated by "
         "commas. Send each pixel as it is.",
     )
     if not isinstance(document, dict):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.api.dialects.json_numbers import Span
 
-RANGE_ADVICE = (
+RANGE_ERROR = (
     "An image in lists holds other values than whole numbers from 0 to 255. Send the pixels as "
     "they are; the model scales them itself."
 )

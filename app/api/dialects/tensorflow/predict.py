@@ -157,7 +157,7 @@ async def _classify_images(
             interpret,
             find_arrays=lambda text: pixel_lists.find_images(text, sides),
             advice=f"Send images in base64, or as {pixel_lists.describe(sides)}.",
-            range_advice=pixel_lists.RANGE_ADVICE,
+            range_error=pixel_lists.RANGE_ERROR,
         )
         del body  # free its memory while the images are classified
         return all_or_raise(await classify_photos(request, service, photos, model, query)), columns
