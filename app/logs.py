@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error."""
+"""The log: one JSON object per line, on standard error."""
 
 import json
 import logging
@@ -8,23 +8,23 @@ from typing import Any
 
 
 def configure(level: str) -> None:
-    """Send everything that is logged from `level` on through `JsonFormatter`."""
+    """Write all messages of `level` and above as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # What no line says needn't be found out, for a fifth of a line's time ("Optimization" in
-    # Python's logging HOWTO)
+    # Skip details that no line contains; collecting them takes a fifth of a line's time
+    # ("Optimization" in Python's logging HOWTO)
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    # "Started server process" and its like say nothing that our own lines don't
+    # our own lines already contain what "Started server process" and similar ones state
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """A formatter that writes one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON; `extra={"fields": {...}}` adds to it."""
+        """Return the record as JSON; `extra={"fields": {...}}` adds fields."""
         line: dict[str, Any] = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
@@ -37,6 +37,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """The time in UTC, as RFC 3339 has it."""
+        """Return the time in UTC, in the format of RFC 3339."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         return f"{seconds}.{int(record.msecs):03d}Z"

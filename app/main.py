@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from app import __version__, vision
 from app.api import problems
 from app.api.auth import Keys
-from app.api.dialects import huggingface, inference_v2, tensorflow_serving, torchserve
+from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
 from app.api.metrics import Metrics
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
@@ -126,7 +126,7 @@ def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
     app.include_router(huggingface.router)
     app.include_router(torchserve.router)
     app.include_router(torchserve.ping_router)
-    app.include_router(tensorflow_serving.router)
+    app.include_router(tensorflow.router)
     page.install(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app

@@ -1,6 +1,6 @@
-"""What a user can set: environment variables with the prefix HUBEL_, overridden by options.
+"""The service's settings: environment variables with the prefix HUBEL_, overridden by options.
 
-Read by the command line and handed to `app.main`; nothing below them knows it.
+The command line reads them and passes them to `app.main`. Modules below these don't import them.
 """
 
 from functools import cached_property
@@ -14,58 +14,67 @@ MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """The service's settings; frozen once read. The descriptions stand in the README's table."""
+    """The service's settings, frozen. Their descriptions are the table in the documentation."""
 
     model_config = SettingsConfigDict(env_prefix="HUBEL_", frozen=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port; 0 takes any.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="Port to listen on. 0: any free port."
+    )
     models: DirectoryPath | None = Field(
-        None, description="Folder of model bundles; the built-in `imagenet` is always there."
+        None,
+        description="Folder of model bundles, in addition to the built-in `imagenet`. "
+        "Unset: only the built-in one.",
     )
     default_model: str | None = Field(
         None,
-        description="Model that serves when a request names none; "
-        "unset: the only one in the models folder, else `imagenet`.",
+        description="Model for requests that name none. "
+        "Unset: the only one in the models folder, else `imagenet`.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",
-        description="Where models run. `cuda` fails at start without CUDA; `auto` falls back.",
+        description="Device that runs the models. Without CUDA, `cuda` fails at start and `auto` "
+        "uses the CPU.",
     )
     api_key: SecretStr | None = Field(
         None,
-        description="Key that every request must carry, probes, metrics and docs aside; "
-        "unset: none is asked for.",
+        description="API key for all requests except probes, metrics and docs. "
+        "Unset: no authentication.",
     )
-    api_key_file: Path | None = Field(None, description="File that holds the API key.")
+    api_key_file: Path | None = Field(None, description="File with the API key.")
     admin_key: SecretStr | None = Field(
-        None, description="Key with the admin scope (reload); unset: nobody has it."
+        None, description="Key with the admin scope (reload). Unset: no access to admin requests."
     )
-    admin_key_file: Path | None = Field(None, description="File that holds the admin key.")
+    admin_key_file: Path | None = Field(None, description="File with the admin key.")
     max_image_bytes: Annotated[int, Field(gt=0)] = Field(
-        20 * MIB, description="Largest single image, in bytes."
+        20 * MIB, description="Maximum size of one image, in bytes."
     )
     max_body_bytes: Annotated[int, Field(gt=0)] = Field(
-        64 * MIB, description="Largest request body (several images), in bytes."
+        64 * MIB, description="Maximum size of a request body (several images), in bytes."
     )
     max_pixels: Annotated[int, Field(gt=0)] = Field(
-        50_000_000, description="Largest image, in pixels, told from its header."
+        50_000_000, description="Maximum number of pixels of an image, according to its header."
     )
-    max_files: Annotated[int, Field(gt=0)] = Field(64, description="Most files in one request.")
+    max_files: Annotated[int, Field(gt=0)] = Field(
+        64, description="Maximum number of files in one request."
+    )
     max_buffered_bytes: Annotated[int, Field(gt=0)] = Field(
-        256 * MIB, description="Most bytes of request bodies held at once; above it, 429."
+        256 * MIB,
+        description="Maximum size of all request bodies in memory, in bytes. Above it: 429.",
     )
     body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        30.0, description="Seconds in which a request's body must have arrived; else 408."
+        30.0, description="Time limit for a request body to arrive, in seconds. After it: 408."
     )
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        10.0, description="Seconds in which an answer must be given; sizes the queue; else 504."
+        10.0,
+        description="Time limit for a response, in seconds. After it: 504. It sizes the queue.",
     )
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
-        5.0, description="Seconds after SIGTERM in which requests are still answered."
+        5.0, description="Time after SIGTERM in which new requests are still accepted, in seconds."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level that is logged."
+        "info", description="Lowest level of messages that are logged."
     )
 
     @model_validator(mode="after")
@@ -73,24 +82,24 @@ class Settings(BaseSettings):
         for name in ("api_key", "admin_key"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 raise ValueError(f"set {name} or {name}_file, not both")
-        _ = self.api_secret, self.admin_secret  # say now what is wrong with their files
+        _ = self.api_secret, self.admin_secret  # report broken key files at once
         return self
 
     @cached_property
     def api_secret(self) -> str | None:
-        """The API key, from wherever it was given.
+        """The API key, from the variable or the file.
 
         Raises:
-            ValueError: its file can't be read, or is empty.
+            ValueError: its file can't be read or is empty.
         """
         return _secret(self.api_key, self.api_key_file)
 
     @cached_property
     def admin_secret(self) -> str | None:
-        """The admin key, from wherever it was given.
+        """The admin key, from the variable or the file.
 
         Raises:
-            ValueError: its file can't be read, or is empty.
+            ValueError: its file can't be read or is empty.
         """
         return _secret(self.admin_key, self.admin_key_file)
 
@@ -109,5 +118,7 @@ def _secret(value: SecretStr | None, file: Path | None) -> str | None:
 
 def _ascii(key: str) -> str:
     if not key.isascii():
-        raise ValueError("A key must be ASCII: others don't arrive in a header as they were sent.")
+        raise ValueError(
+            "A key must be ASCII: HTTP headers change other characters. Choose another key."
+        )
     return key

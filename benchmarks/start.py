@@ -1,7 +1,7 @@
-"""Process start to first right answer, and memory: `python benchmarks/start.py`.
+"""Measure the time from start to first response, and memory: `python benchmarks/start.py`.
 
-Starts `hubel serve` again and again, posts a golden photo until it is answered, and prints the
-seconds from before the process existed to the answer (median, least, most) and the memory (PSS, in
+The script starts `hubel serve` several times and posts a golden photo. It prints the seconds from
+before the process starts to the correct response (median, minimum, maximum) and the memory (PSS, in
 MB, after 200 photos at concurrency 8).
 """
 
@@ -22,7 +22,7 @@ ROUNDS = 9
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    """Until somebody listens; a look costs little, for the server wants all cores."""
+    """Wait until the server listens. The checks are cheap, so that the server gets all cores."""
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -39,7 +39,7 @@ def _wait_for(port: int) -> None:
 
 
 def pss_mb(pid: int) -> float:
-    """The process's proportional set size in MB."""
+    """Return the process's proportional set size in MB."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     return int(text.split("Pss:")[1].split()[0]) * 1024 / 1e6
 
@@ -50,7 +50,7 @@ def _environment() -> dict[str, str]:
 
 
 def measure() -> tuple[float, float]:
-    """Seconds to the first right answer, and MB after a load."""
+    """Return the seconds to the first correct response, and the MB after a load."""
     port = free_port()
     body = PHOTO.read_bytes()
     url = f"http://127.0.0.1:{port}/api/v1/classify"
@@ -60,12 +60,12 @@ def measure() -> tuple[float, float]:
     try:
         _wait_for(port)
         with httpx.Client() as client:
-            answer = client.post(url, content=body)
+            response = client.post(url, content=body)
             seconds = time.perf_counter() - began
-            assert "cat" in answer.json()["predictions"][0]["label"]
+            assert "cat" in response.json()["predictions"][0]["label"]
             with ThreadPoolExecutor(8) as pool:
-                posted = pool.map(lambda _: client.post(url, content=body), range(200))
-                assert all(answer.is_success for answer in posted)
+                responses = pool.map(lambda _: client.post(url, content=body), range(200))
+                assert all(response.is_success for response in responses)
         return seconds, pss_mb(server.pid)
     finally:
         server.terminate()
@@ -73,15 +73,13 @@ def measure() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the figures."""
-    measure()  # compiles what is not
+    """Run the measurements and print them."""
+    measure()  # compiles modules
     times, sizes = zip(*(measure() for _ in range(ROUNDS)), strict=True)
-    print(
-        f"first right answer  {statistics.median(times):.2f} s  ({min(times):.2f}-{max(times):.2f})"
-    )
-    print(
-        f"memory (PSS)        {statistics.median(sizes):.0f} MB ({min(sizes):.0f}-{max(sizes):.0f})"
-    )
+    seconds, least, most = statistics.median(times), min(times), max(times)
+    print(f"first correct response  {seconds:.2f} s  ({least:.2f}-{most:.2f})")
+    size, least, most = statistics.median(sizes), min(sizes), max(sizes)
+    print(f"memory (PSS)            {size:.0f} MB ({least:.0f}-{most:.0f})")
 
 
 if __name__ == "__main__":

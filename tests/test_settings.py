@@ -1,4 +1,4 @@
-"""Settings: the environment, keys from files, and what is refused."""
+"""Settings: the environment, keys from files, and refused values."""
 
 from pathlib import Path
 
@@ -31,13 +31,13 @@ def empty_environment(monkeypatch):
         ("log_level", "debug", "debug"),
     ],
 )
-def test_the_environment_sets_it(monkeypatch, name, text, value):
+def test_the_environment_sets_a_value(monkeypatch, name, text, value):
     assert getattr(Settings(), name) != value
     monkeypatch.setenv(f"HUBEL_{name.upper()}", text)
     assert getattr(Settings(), name) == value
 
 
-def test_an_option_goes_over_the_environment(monkeypatch):
+def test_an_option_overrides_the_environment(monkeypatch):
     monkeypatch.setenv("HUBEL_PORT", "9000")
     assert Settings(port=9001).port == 9001
 
@@ -84,7 +84,7 @@ def test_a_key_and_a_key_file_together_are_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize("content", ["", " \n"])
-def test_an_empty_key_file_is_refused_not_taken_for_no_key(tmp_path, content):
+def test_an_empty_key_file_is_refused(tmp_path, content):
     file = tmp_path / "key"
     file.write_text(content)
     with pytest.raises(ValueError, match=r"is empty. Write the key into it"):
@@ -113,7 +113,7 @@ def test_times_are_finite(monkeypatch, name, value):
         Settings()
 
 
-def test_a_key_that_no_header_can_carry_is_refused(monkeypatch):
+def test_a_key_that_is_not_ascii_is_refused(monkeypatch):
     monkeypatch.setenv("HUBEL_API_KEY", "schlüssel")
     with pytest.raises(ValidationError, match="ASCII"):
         Settings()

@@ -1,7 +1,7 @@
-"""`hubel …`: one module per command; heavy imports stand inside the commands.
+"""The command line `hubel`, one module per command. Heavy imports are inside the commands.
 
-Exit codes (`exit_codes`): 0 done, 1 a failed check or photos that can't be used, 2 wrong usage or
-input. Errors are one sentence on standard error.
+Exit codes (`exit_codes`): 0 success, 1 a failed check or photos that can't be used, 2 wrong usage
+or input. An error is one line on standard error.
 """
 
 import click

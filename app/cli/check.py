@@ -1,4 +1,4 @@
-"""`hubel check`: verify a bundle as the service would."""
+"""`hubel check`: verify a bundle as the service does at start, in every precision."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from app.cli.options import FOLDER
 @click.command()
 @click.argument("bundle", type=FOLDER)
 def check(bundle: Path) -> None:
-    """Verify BUNDLE as the service would: files, graphs, golden photos, in every precision."""
+    """Verify the files, graphs and golden photos of BUNDLE, in every precision."""
     from app import bundle as bundles
     from app.runtime.session import Session
     from app.runtime.verify import check_signature, require_golden, run_golden

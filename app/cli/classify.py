@@ -1,4 +1,4 @@
-"""`hubel classify`: photos from disk -> a row each, without a server."""
+"""`hubel classify`: classify photos on disk without a server and write one row for each."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,19 +17,32 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=PATH)
-@click.option("--models", type=FOLDER, help="Folder of model bundles.")
-@click.option("--model", "name", help="Model; unset: the default one.")
-@click.option("--version", type=int, help="Its version; unset: the highest.")
-@click.option("--device", type=DEVICE, help="Where the model runs.  [default: auto]")
-@click.option("--top-k", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--models", type=FOLDER, help="Folder of model bundles, in addition to the built-in model."
+)
+@click.option("--model", "name", help="Name of the model. Unset: the default model.")
+@click.option("--version", type=int, help="Version of the model. Unset: the highest version.")
+@click.option("--device", type=DEVICE, help="Device that runs the model.  [default: auto]")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Number of predictions for each photo.",
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "jsonl", "csv", "parquet"]),
     default="table",
     show_default=True,
+    help="Format of the rows. Parquet needs --output.",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="File to write; unset: the screen.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File for the rows. Unset: standard output.",
+)
 def classify(
     paths: tuple[Path, ...],
     models: Path | None,
@@ -40,11 +53,11 @@ def classify(
     form: str,
     output: Path | None,
 ) -> None:
-    """Classify photos and folders of photos, here, without a server.
+    """Classify photos and folders of photos on this machine, without a server.
 
-    A photo that can't be used has its error in its row, and the command exits with 1.
+    The row of a photo that can't be used holds its error; the exit code is then 1.
     """
-    parquet = _parquet_writer(output) if form == "parquet" else None
+    write_parquet = _parquet_writer(output) if form == "parquet" else None
     from app.cli.output import open_output, write_rows
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
@@ -55,32 +68,34 @@ def classify(
         photos = [photo for path in paths for photo in photos_below(path)]
     if not photos:
         raise WrongUsage(
-            f"There are no photos in {', '.join(map(str, paths))}. Name files, or folders."
+            f"There are no photos in {', '.join(map(str, paths))}. Name photos or their folders."
         )
     with expected_errors():
         registry = find_models(settings.models, settings.device, settings.default_model).registry
         registry.load_all()
         model = registry.resolve(name, version)
         with bulk_engine(model) as engine:
-            outcomes = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
-            outcomes = with_progress_bar(outcomes, len(photos), beside_rows=output is None)
-            if parquet is not None and output is not None:
-                failed = parquet(outcomes, output)
+            results = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
+            results = with_progress_bar(results, len(photos), rows_on_stdout=output is None)
+            if write_parquet is not None and output is not None:
+                failed = write_parquet(results, output)
             else:
                 with open_output(output) as out:
-                    failed = write_rows(outcomes, form, top_k, out)
+                    failed = write_rows(results, form, top_k, out)
     if failed:
-        raise CheckFailed(f"{failed} of {len(photos)} photos can't be used; their rows say why.")
+        raise CheckFailed(
+            f"{failed} of {len(photos)} photos can't be used. Their rows hold the errors."
+        )
 
 
 def _parquet_writer(output: Path | None) -> "Callable[[Iterable[Row], Path], int]":
     """Return the function that writes Parquet.
 
     Raises:
-        WrongUsage: no file is named, or the extra is not installed.
+        WrongUsage: --output is unset, or the extra `parquet` is not installed.
     """
     if output is None:
-        raise WrongUsage("Parquet is no text for the screen. Name a file with --output.")
+        raise WrongUsage("Parquet can't be written to standard output. Name a file with --output.")
     try:
         from app.cli.parquet_output import write_parquet
     except ImportError as err:

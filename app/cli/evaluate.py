@@ -1,4 +1,4 @@
-"""`hubel evaluate`: a bundle and labelled photos -> figures, and a report if asked."""
+"""`hubel evaluate`: measure a bundle on labelled photos; print the figures and write a report."""
 
 import json
 from pathlib import Path
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=FOLDER)
 @click.argument("data", type=FOLDER)
-@click.option("--precision", type=PRECISION, help="Unset: what is served here.")
-@click.option("--device", type=DEVICE, help="Where the model runs.  [default: auto]")
+@click.option(
+    "--precision",
+    type=PRECISION,
+    help="Precision to measure. Unset: the one that the service selects here.",
+)
+@click.option("--device", type=DEVICE, help="Device that runs the model.  [default: auto]")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write a report into, with pictures of the mistakes.",
+    help="Folder for a report with pictures of the mistakes. Unset: no report.",
 )
 def evaluate(
     bundle: Path,
@@ -51,11 +55,11 @@ def evaluate(
         photos = evaluation.labelled_photos(data, model.manifest.labels)
         with bulk_engine(model) as engine:
             measured = evaluation.measure(
-                model, photos, limits, engine, lambda them: with_progress_bar(them, len(photos))
+                model, photos, limits, engine, lambda items: with_progress_bar(items, len(photos))
             )
         if report is not None:
             evaluation_report.write(model, measured, data, limits, report)
     result = evaluation.figures(model, measured)
     click.echo(json.dumps(asdict(result), indent=1) if as_json else evaluation_table(result))
     if result.failed:
-        raise CheckFailed(f"{len(result.failed)} photos can't be used, and count in no figure.")
+        raise CheckFailed(f"{len(result.failed)} photos can't be used. The figures leave them out.")

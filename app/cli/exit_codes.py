@@ -1,4 +1,4 @@
-"""Exit codes 1 and 2, and which errors lead to them.
+"""The exit codes 1 and 2, and the errors that lead to them.
 
 BundleError                          -> CheckFailed, 1
 any other HubelError, or an OSError  -> WrongUsage, 2
@@ -25,7 +25,7 @@ class WrongUsage(click.ClickException):
 
 @contextmanager
 def expected_errors() -> Generator[None, None, None]:
-    """Turn expected errors into one sentence and an exit code."""
+    """Turn expected errors into one line and an exit code."""
     from app.errors import BundleError, HubelError
 
     try:
@@ -33,14 +33,14 @@ def expected_errors() -> Generator[None, None, None]:
     except BundleError as err:
         raise CheckFailed(str(err)) from err
     except BrokenPipeError:
-        raise  # the reader of our output has closed it, as `head` does: click exits quietly
+        raise  # a reader such as `head` has closed our output: click exits silently
     except (HubelError, OSError) as err:
         raise WrongUsage(str(err)) from err
 
 
 @contextmanager
 def train_extra(feature: str) -> Generator[None, None, None]:
-    """Wrap imports of `training`: name a missing package and how to install it."""
+    """Wrap imports of `training`; the error names a missing package and how to install it."""
     try:
         yield
     except ImportError as err:

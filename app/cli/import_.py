@@ -1,4 +1,4 @@
-"""`hubel import`: the command, its options and the questions that only its user can answer."""
+"""`hubel import`: make a bundle of an ONNX file; options supply what the file does not state."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ _CHANNELS = 3
 
 
 class _Triple(click.ParamType[Any]):
-    """Three numbers, or one for all three: 0.485,0.456,0.406."""
+    """Three numbers, or one number for all three: 0.485,0.456,0.406."""
 
     name = "numbers"
 
@@ -39,51 +39,81 @@ class _Triple(click.ParamType[Any]):
     "--labels",
     type=FILE,
     required=True,
-    help="One label a line, a JSON list or object, or a table (index, id, name).",
+    help="File of labels: one per line, a JSON list or object, or a table (index, id, name).",
+)
+@click.option("--size", type=int, help="Side of the input, in pixels. Unset: the side in the file.")
+@click.option(
+    "--mean", type=_Triple(), help="Mean of each channel, subtracted: three numbers, or one."
 )
 @click.option(
-    "--size", type=int, help="Side of its input, in pixels, where the file leaves it open."
+    "--std",
+    type=_Triple(),
+    help="Standard deviation of each channel, the divisor: three numbers, or one.",
 )
-@click.option("--mean", type=_Triple(), help="Subtracted from each channel: three numbers, or one.")
-@click.option("--std", type=_Triple(), help="Divided by, after that: three numbers, or one.")
 @click.option(
     "--pixel-range",
     type=click.Choice(["1", "255"]),
-    help="What white is, in the terms of --mean and --std.",
+    help="Value of white in the scale of --mean and --std.",
 )
-@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Where the shape doesn't tell.")
+@click.option(
+    "--layout",
+    type=click.Choice(["nchw", "nhwc"]),
+    help="Layout of the input. Unset: detected from its shape.",
+)
 @click.option(
     "--output-kind",
     type=click.Choice(["logits", "probabilities"]),
-    help="Where no Softmax ends the graph.",
+    help="Kind of the output. Unset: probabilities if the graph ends with a Softmax.",
 )
-@click.option("--output-name", help="Where there are several outputs.")
-@click.option("--channels", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
+@click.option("--output-name", help="Name of the output. Unset: the only output.")
+@click.option(
+    "--channels",
+    type=click.Choice(["rgb", "bgr"]),
+    default="rgb",
+    show_default=True,
+    help="Order of the input's channels.",
+)
 @click.option(
     "--crop",
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Side of the centre square that is kept, as a share.",
+    help="Side of the centre square that is kept, as a share of the whole square.",
 )
 @click.option(
     "--resample",
     type=click.Choice(["box", "bilinear", "bicubic", "lanczos"]),
     default="box",
     show_default=True,
-    help="Filter of the resize from that square.",
+    help="Filter that resizes this square.",
 )
-@click.option("--calibrate", type=FOLDER, help="Labelled photos that fit the temperature.")
-@click.option("--int8", type=FOLDER, help="Labelled photos to make and judge an int8 graph by.")
+@click.option(
+    "--calibrate", type=FOLDER, help="Folder of labelled photos that fit the temperature."
+)
+@click.option(
+    "--int8", type=FOLDER, help="Folder of labelled photos that calibrate and test an int8 graph."
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder of the bundle; one that stands there is replaced.",
+    help="Folder for the bundle. An existing bundle is replaced.",
 )
-@click.option("--name", help="The model's name.  [default: that of the output folder]")
-@click.option("--version", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--name", help="Name of the model.  [default: name of the output folder]")
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Version of the model.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the sampling and the split of labelled photos.",
+)
 def import_(
     *,
     model: Path,
@@ -105,24 +135,25 @@ def import_(
     version: int,
     seed: int,
 ) -> None:
-    """Make a bundle of MODEL.onnx, an image classifier from anywhere.
+    """Make a bundle of MODEL.onnx, an image classifier that was trained elsewhere.
 
-    It is served like any other then. What its file doesn't tell is asked for.
+    The service serves it like any other bundle. Options supply what the file does not state.
     """
     if mean is None or std is None or pixel_range is None:
         raise WrongUsage(
-            "The file doesn't tell how pixels are normalised: say --mean, --std and --pixel-range "
-            "as in the training; --mean 0 --std 1 --pixel-range 255 where the graph does it itself."
+            "The file does not state how pixels are normalised. Give --mean, --std and "
+            "--pixel-range as in the training, or --mean 0 --std 1 --pixel-range 255 if the "
+            "graph normalises them itself."
         )
     if min(std) <= 0:
-        raise WrongUsage("--std must be over 0. Give the training's standard deviations.")
+        raise WrongUsage("--std must be over 0. Give the standard deviations of the training.")
     with train_extra("Importing"):
         from training.errors import GateMissed
         from training.importing import importer
         from training.importing.source import Answers
         from training.importing.wrap import Normalization
 
-    asked = importer.Arguments(
+    arguments = importer.Arguments(
         model=model,
         labels=labels,
         output=output.resolve(),
@@ -138,10 +169,10 @@ def import_(
     )
     with expected_errors():
         try:
-            made = importer.run(asked, click.echo)
+            result = importer.run(arguments, click.echo)
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
-    for precision, figures in made.manifest.metrics.items():
+    for precision, figures in result.manifest.metrics.items():
         click.echo(
             f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
             f"{figures.images} photos"

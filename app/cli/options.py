@@ -1,6 +1,6 @@
-"""What several commands share: option types, settings, an engine for bulk work.
+"""Option types, settings and an engine for bulk work, shared by several commands.
 
-Heavy imports stand inside the functions: `hubel --help` needs none of them.
+Heavy imports are inside the functions, so that `hubel --help` loads none of them.
 """
 
 from pathlib import Path
@@ -23,26 +23,30 @@ DEVICE = click.Choice(["auto", "cpu", "cuda"])
 PRECISION = click.Choice(["fp32", "int8"])
 
 _BULK_DEADLINE_S = 24 * 3600.0
-"""Bulk work has no client that gives up."""
+"""The deadline of bulk work: no client waits for it."""
 
 
-def read_settings(**given: Any) -> "Settings":
-    """The settings of the environment, and over them the options that were given."""
+def read_settings(**options: Any) -> "Settings":
+    """Return the settings from the environment, overridden by `options` that are not None.
+
+    Raises:
+        WrongUsage: a value is not allowed.
+    """
     from pydantic import ValidationError
 
     from app.settings import Settings
 
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as err:
         first = err.errors()[0]
-        told = str(first.get("ctx", {}).get("error", first["msg"])).removesuffix(".")
+        message = str(first.get("ctx", {}).get("error", first["msg"])).removesuffix(".")
         where = "".join(f"HUBEL_{str(part).upper()}={first['input']}: " for part in first["loc"])
-        raise WrongUsage(f"{where}{told}.") from err
+        raise WrongUsage(f"{where}{message}.") from err
 
 
 def bulk_engine(model: "Model") -> "Engine":
-    """An engine that keeps all cores and the model's device busy, for work that is waited for."""
+    """Return an engine for bulk work: it keeps all cores and the model's device busy."""
     from app.runtime.batching import threads_for
     from app.runtime.engine import Engine
     from app.runtime.host import available_cores, is_capped
@@ -52,23 +56,27 @@ def bulk_engine(model: "Model") -> "Engine":
 
 
 def photo_limits(settings: "Settings") -> "vision.Limits":
-    """What one photo may cost."""
+    """Return the limits on the size of one photo."""
     from app import vision
 
     return vision.Limits(settings.max_image_bytes, settings.max_pixels)
 
 
 def checked_name(name: str | None, output: Path) -> str:
-    """The name that was given, or the output folder's."""
+    """Return `name`, or the output folder's name if it is None.
+
+    Raises:
+        WrongUsage: a model can't have this name.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     from app.bundle import Name
 
-    chosen = output.resolve().name if name is None else name
+    selected = output.resolve().name if name is None else name
     try:
-        return TypeAdapter[str](Name).validate_python(chosen)
+        return TypeAdapter[str](Name).validate_python(selected)
     except ValidationError as err:
         raise WrongUsage(
-            f"{chosen!r} can't be a model's name. "
+            f"{selected!r} can't be a model's name. "
             "Give --name, in lower-case letters, digits, '.', '_' and '-'."
         ) from err

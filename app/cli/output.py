@@ -1,4 +1,4 @@
-"""What the commands print: predictions as a table, JSON lines or CSV; figures as a table."""
+"""The output of the commands: predictions as a table, JSON lines or CSV; figures as a table."""
 
 import csv
 import json
@@ -14,58 +14,62 @@ from app.runtime.classifier import Classified
 from app.runtime.evaluation.measure import Evaluation
 
 Row = tuple[Path, Classified | HubelError]
-_WORST = 10
+_SHOWN_CLASSES = 10
+"""Number of classes in the table of figures: those with the lowest recall."""
 
 
 @contextmanager
 def open_output(output: Path | None) -> Generator[IO[str], None, None]:
-    """Standard output, or a file that appears at `output` only when it is complete."""
+    """Yield standard output, or a file that replaces `output` when it is complete."""
     if output is None:
         yield sys.stdout
         return
-    with write_beside(output) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replace_when_complete(output) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
         yield file
 
 
 @contextmanager
-def write_beside(output: Path) -> Generator[Path, None, None]:
-    """A place beside `output` to write to, which takes its place at the end, or vanishes.
+def replace_when_complete(output: Path) -> Generator[Path, None, None]:
+    """Yield a temporary file that replaces `output` at the end, or is removed after an error.
 
-    What is no file, as a pipe or /dev/stdout, is written to itself.
+    A pipe or device such as /dev/stdout can't be replaced: it is yielded itself.
 
     Raises:
-        BadParameter: `output` is a folder, or there is none for it.
+        BadParameter: `output` is a folder, or its folder does not exist.
     """
-    output = output.resolve()  # a link stays one
+    output = output.resolve()  # replace the target of a link, not the link
     if output.is_dir():
         raise BadParameter(f"{output} is a folder. Name a file for --output.")
     if not output.parent.is_dir():
-        raise BadParameter(f"{output.parent} is no folder. Make it, or name another --output.")
+        raise BadParameter(f"{output.parent} is not a folder. Create it, or name another --output.")
     if output.exists() and not output.is_file():
         yield output
         return
-    beside = output.with_name(f".{output.name}.part")
+    part = output.with_name(f".{output.name}.part")
     try:
-        yield beside
-        os.replace(beside, output)
+        yield part
+        os.replace(part, output)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def write_rows(outcomes: Iterable[Row], form: str, top_k: int, out: IO[str]) -> int:
-    """Write a row for each photo as it comes, and count those that can't be used.
+def write_rows(results: Iterable[Row], form: str, top_k: int, out: IO[str]) -> int:
+    """Write a row for each photo as it is classified; return how many can't be used.
 
     Args:
-        outcomes: the photos, in order.
+        results: the photos and their results, in order.
         form: table, jsonl or csv.
-        top_k: how many predictions a CSV row has room for.
-        out: where to.
+        top_k: number of predictions in a CSV row.
+        out: the stream to write to.
     """
     failed = 0
-    row = _row_writer(form, top_k, out)
-    for path, outcome in outcomes:
-        failed += isinstance(outcome, HubelError)
-        row(path, outcome)
+    write_row = _row_writer(form, top_k, out)
+    for path, result in results:
+        failed += isinstance(result, HubelError)
+        write_row(path, result)
     return failed
 
 
@@ -75,39 +79,39 @@ def _row_writer(
     if form == "csv":
         return _csv_writer(top_k, out)
     line = _json_line if form == "jsonl" else _table_line
-    return lambda path, outcome: print(line(path, outcome), file=out)
+    return lambda path, result: print(line(path, result), file=out)
 
 
-def _shown(path: object) -> str:
-    """A path or words with one; bytes of it that are no UTF-8 as question marks."""
+def _printable(path: object) -> str:
+    """Return a path, or a text with one; bytes that are not UTF-8 become question marks."""
     return str(path).encode("utf-8", "replace").decode()
 
 
-def _table_line(path: Path, outcome: Classified | HubelError) -> str:
-    if isinstance(outcome, HubelError):
-        return f"{_shown(path)}  {outcome.code}: {_shown(outcome)}"
-    shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in outcome.predictions)
-    return f"{_shown(path)}  {', '.join(shares)}"
+def _table_line(path: Path, result: Classified | HubelError) -> str:
+    if isinstance(result, HubelError):
+        return f"{_printable(path)}  {result.code}: {_printable(result)}"
+    shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in result.predictions)
+    return f"{_printable(path)}  {', '.join(shares)}"
 
 
-def _json_line(path: Path, outcome: Classified | HubelError) -> str:
-    return json.dumps(row_fields(path, outcome), ensure_ascii=False)
+def _json_line(path: Path, result: Classified | HubelError) -> str:
+    return json.dumps(row_fields(path, result), ensure_ascii=False)
 
 
-def row_fields(path: Path, outcome: Classified | HubelError) -> dict[str, Any]:
-    """What is known of one photo, by name: a line of JSON, a row of Parquet."""
-    row: dict[str, Any] = {"path": _shown(path)}
-    if isinstance(outcome, HubelError):
-        row["error"] = {"code": outcome.code, "detail": _shown(outcome)}
+def row_fields(path: Path, result: Classified | HubelError) -> dict[str, Any]:
+    """Return the fields of one photo's row, for a line of JSON or a row of Parquet."""
+    row: dict[str, Any] = {"path": _printable(path)}
+    if isinstance(result, HubelError):
+        row["error"] = {"code": result.code, "detail": _printable(result)}
     else:
         row |= {
-            "model": outcome.model,
-            "version": outcome.version,
+            "model": result.model,
+            "version": result.version,
             "predictions": [
                 {"label": p.label, "index": p.index, "probability": p.probability}
-                for p in outcome.predictions
+                for p in result.predictions
             ],
-            "decision": outcome.decision,
+            "decision": result.decision,
         }
     return row
 
@@ -118,31 +122,33 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
     writer = csv.DictWriter(out, columns, restval="")
     writer.writeheader()
 
-    def row(path: Path, outcome: Classified | HubelError) -> None:
-        cells: dict[str, Any] = {"path": _shown(path)}
-        if isinstance(outcome, HubelError):
-            cells["error"] = f"{outcome.code}: {_shown(outcome)}"
+    def write_row(path: Path, result: Classified | HubelError) -> None:
+        cells: dict[str, Any] = {"path": _printable(path)}
+        if isinstance(result, HubelError):
+            cells["error"] = f"{result.code}: {_printable(result)}"
         else:
-            cells["decision"] = outcome.decision or ""
-            for (label, probability), p in zip(pairs, outcome.predictions, strict=False):
+            cells["decision"] = result.decision or ""
+            for (label, probability), p in zip(pairs, result.predictions, strict=False):
                 cells |= {label: p.label, probability: f"{p.probability:.6f}"}
         writer.writerow(cells)
 
-    return row
+    return write_row
 
 
-def evaluation_table(result: Evaluation) -> str:
-    """The figures for people: all together, then the classes with the lowest recall."""
+def evaluation_table(figures: Evaluation) -> str:
+    """Return the figures as text: first for all photos, then the classes with the lowest recall."""
     lines = [
-        f"{result.model} version {result.version}, {result.precision}, {result.images} photos",
-        f"top-1  {result.top1:.1%}",
-        f"top-5  {result.top5:.1%}",
-        f"ECE    {result.ece:.3f}",
+        f"{figures.model} version {figures.version}, {figures.precision}, {figures.images} photos",
+        f"top-1  {figures.top1:.1%}",
+        f"top-5  {figures.top5:.1%}",
+        f"ECE    {figures.ece:.3f}",
     ]
-    worst = sorted(result.per_class, key=lambda figures: figures["recall"])[:_WORST]
+    worst = sorted(figures.per_class, key=lambda label: label["recall"])[:_SHOWN_CLASSES]
     lines += ["", "lowest recall  photos  label"]
     lines += [f"{c['recall']:13.1%}  {c['images']:6}  {c['label']}" for c in worst]
-    if result.failed:
-        lines += ["", f"{len(result.failed)} photos can't be used:"]
-        lines += [_shown(f"{failure['path']}  {failure['error']}") for failure in result.failed]
+    if figures.failed:
+        lines += ["", f"{len(figures.failed)} photos can't be used:"]
+        lines += [
+            _printable(f"{failure['path']}  {failure['error']}") for failure in figures.failed
+        ]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""`hubel classify --format parquet`: the fields of a JSON line, as columns.
+"""The format parquet of `hubel classify`: the fields of a JSON line, as columns.
 
-Importing this needs the extra `parquet`.
+Importing this module needs the extra `parquet`.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from app.cli.output import Row, row_fields, write_beside
+from app.cli.output import Row, replace_when_complete, row_fields
 from app.errors import HubelError
 
 ROWS = 4096
-"""Rows of a group: what is held in memory at once."""
+"""Rows of a group; they are in memory at once."""
 _PREDICTION = pa.struct(
     [("label", pa.string()), ("index", pa.int32()), ("probability", pa.float64())]
 )
@@ -30,12 +30,15 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_parquet(outcomes: Iterable[Row], output: Path) -> int:
-    """Write a row for each photo to `output`, complete or not at all; count what can't be used."""
-    failed, rest = 0, iter(outcomes)
-    with write_beside(output) as beside, parquet.ParquetWriter(beside, _SCHEMA) as writer:
+def write_parquet(results: Iterable[Row], output: Path) -> int:
+    """Write a row for each photo to `output`; return how many can't be used.
+
+    After an error `output` is unchanged.
+    """
+    failed, rest = 0, iter(results)
+    with replace_when_complete(output) as part, parquet.ParquetWriter(part, _SCHEMA) as writer:
         while group := list(islice(rest, ROWS)):
-            failed += sum(isinstance(outcome, HubelError) for _, outcome in group)
-            rows = [row_fields(path, outcome) for path, outcome in group]
+            failed += sum(isinstance(result, HubelError) for _, result in group)
+            rows = [row_fields(path, result) for path, result in group]
             writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
     return failed

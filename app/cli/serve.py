@@ -1,4 +1,4 @@
-"""`hubel serve`: settings -> a listening socket -> the server, until SIGTERM or SIGINT."""
+"""`hubel serve`: read the settings, bind a socket and serve until SIGTERM or SIGINT."""
 
 from pathlib import Path
 
@@ -9,14 +9,16 @@ from app.cli.options import DEVICE, FOLDER, read_settings
 
 
 @click.command()
-@click.option("--models", type=FOLDER, help="Folder of model bundles.")
-@click.option("--device", type=DEVICE, help="Where models run.  [default: auto]")
+@click.option(
+    "--models", type=FOLDER, help="Folder of model bundles, in addition to the built-in model."
+)
+@click.option("--device", type=DEVICE, help="Device that runs the models.  [default: auto]")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port; 0 takes any.  [default: 8000]")
+@click.option("--port", type=int, help="Port to listen on. 0: any free port.  [default: 8000]")
 def serve(models: Path | None, device: str | None, host: str | None, port: int | None) -> None:
     """Serve models over HTTP.
 
-    Every option, and more, can be set by an environment variable: see the README.
+    Environment variables set these options and more: see the README.
     """
     from app import logs
     from app.server import start

@@ -1,4 +1,4 @@
-"""`hubel train`: the command line of `training.pipeline`."""
+"""`hubel train`: run `training.pipeline` on a folder of labelled photos."""
 
 import signal
 from pathlib import Path
@@ -19,47 +19,60 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder of the bundle; one that stands there is replaced.",
+    help="Folder for the bundle. An existing bundle is replaced.",
 )
 @click.option(
     "--recipe",
     type=click.Choice(["head", "finetune", "scratch"]),
     default="head",
     show_default=True,
-    help="A new last layer in seconds; or, with torch, a whole network from ImageNet's weights or "
-    "from random ones.",
+    help="Recipe. head: a new last layer, in seconds. finetune: a whole network from ImageNet's "
+    "weights. scratch: a whole network from random weights. The last two need torch.",
 )
 @click.option(
     "--network",
     type=click.Choice(["textbook", "fast"]),
-    help="Of scratch: to be understood, or to be good.  [default: textbook]",
+    help="Network of scratch: textbook is easy to understand, fast is accurate.  "
+    "[default: textbook]",
 )
 @click.option(
     "--size",
     type=click.IntRange(8, 480),
-    help="Of scratch: side of what the network reads, in pixels.  [default: 32]",
+    help="Side of the network's input, in pixels, for scratch.  [default: 32]",
 )
 @click.option(
     "--backbone",
     type=click.Choice(["lite0", "lite2"]),
-    help="Of finetune: the EfficientNet-Lite to begin with.  [default: lite0]",
+    help="EfficientNet-Lite that finetune starts from.  [default: lite0]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of finetune and scratch.")
-@click.option("--device", type=DEVICE, help="Of finetune and scratch.  [default: auto]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Number of epochs of finetune and scratch. Unset: the recipe's number.",
+)
+@click.option(
+    "--device", type=DEVICE, help="Device that trains, for finetune and scratch.  [default: auto]"
+)
 @click.option(
     "--resume",
     is_flag=True,
     default=None,
-    help="Of finetune and scratch: go on where an interrupted run of the same command stopped.",
+    help="Continue an interrupted run of the same command, for finetune and scratch.",
 )
-@click.option("--name", help="The model's name.  [default: that of the output folder]")
-@click.option("--version", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--name", help="Name of the model.  [default: name of the output folder]")
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Version of the model.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Of the split and of training; the same seed gives the same model.",
+    help="Seed of the split and of training. The same seed gives the same model.",
 )
 def train(
     data: Path,
@@ -72,26 +85,28 @@ def train(
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
 
-    Where DATA has train/ and val/ or test/ inside, the split is used as given.
+    If DATA contains train/ and val/ or test/, this split is used.
     """
     with train_extra("Training"):
         from training import pipeline as training
         from training.errors import GateMissed
         from training.recipes import registry
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays half-done
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # like Ctrl-C: partial files are removed
     with expected_errors():
         try:
-            chosen = registry.recipe(recipe, **options)
+            selected = registry.recipe(recipe, **options)
             arguments = training.Arguments(
-                data, output.resolve(), chosen, checked_name(name, output), version, seed
+                data, output.resolve(), selected, checked_name(name, output), version, seed
             )
-            made = training.train(arguments, click.echo)
+            result = training.train(arguments, click.echo)
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
-    for precision, figures in made.bundle.manifest.metrics.items():
+    for precision, figures in result.bundle.manifest.metrics.items():
         click.echo(
             f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
             f"{figures.images} test photos"
         )
-    click.echo(f"written to {output} in {made.bundle.manifest.training.seconds:.0f} s")
+    click.echo(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")

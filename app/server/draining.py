@@ -1,12 +1,12 @@
-"""The server process: listen, and after SIGTERM lose nothing.
+"""The server process: serve, and on SIGTERM stop without losing a request.
 
-    SIGTERM -> draining: /readyz says 503, requests are still answered, each with
-               `Connection: close`, for drain_s seconds
-            -> the listener closes; connections that the kernel had already taken are answered
-            -> what is running is finished; the lifespan ends; exit 0
+    SIGTERM -> draining: for drain_s seconds /readyz returns 503, and requests still get their
+               responses, each with `Connection: close`
+            -> the listener closes; connections that the kernel had already accepted are served
+            -> running requests finish; the lifespan ends; exit 0
 
-uvicorn's own handler closes the listener at once, and the bytes of whoever had just connected
-are answered with a reset.
+uvicorn's own handler closes the listener at once. Clients that have just connected then get a
+reset.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from app.server.http_protocol import BoundedProtocol
 log = logging.getLogger("hubel")
 
 _KEEP_ALIVE_S = 75
-"""Longer than the idle time-outs of the usual proxies, so that they close first."""
+"""Longer than the idle timeouts of common proxies, so that the proxies close first."""
 _LINGER_S = 1.0
-"""How long a connection may stay silent after the listener has closed."""
+"""Time that connections may stay open without a request after the listener has closed."""
 _BACKLOG = 2048
 _GRACE_S = 15
-"""What answers that have begun may still take; with drain_s it stays below Compose's 30 s."""
+"""Time limit for running requests; together with drain_s it is below Compose's 30 s."""
 
 
 def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: float) -> None:
@@ -39,8 +39,8 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
     Args:
         app: the application.
         listener: a bound socket.
-        lifecycle: told when draining begins.
-        drain_s: seconds in which requests are still answered after SIGTERM; after SIGINT none.
+        lifecycle: its `draining` is set when draining begins.
+        drain_s: time after SIGTERM in which new requests are accepted; after SIGINT it is 0.
     """
     config = uvicorn.Config(
         app,
@@ -60,7 +60,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server with the shutdown that the module's docstring tells."""
+    """uvicorn's server, with the shutdown in the module's docstring."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
         super().__init__(config)
@@ -69,25 +69,25 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Take SIGTERM and SIGINT for as long as the server runs."""
+        """Handle SIGTERM and SIGINT while the server runs."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._end, self._drain_s)
-        loop.add_signal_handler(signal.SIGINT, self._end, 0.0)
+        loop.add_signal_handler(signal.SIGTERM, self._begin_draining, self._drain_s)
+        loop.add_signal_handler(signal.SIGINT, self._begin_draining, 0.0)
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
             loop.remove_signal_handler(signal.SIGINT)
 
-    def _end(self, drain_s: float) -> None:
-        if self._lifecycle.draining:  # asked for a second time: at once
+    def _begin_draining(self, drain_s: float) -> None:
+        if self._lifecycle.draining:  # a second signal: stop at once
             self.should_exit = self.force_exit = True
             return
         self._lifecycle.draining = True
         asyncio.get_running_loop().call_later(drain_s, setattr, self, "should_exit", True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and say where."""
+        """Start, and log the address."""
         await super().startup(sockets)
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
@@ -95,38 +95,38 @@ class DrainingServer(uvicorn.Server):
             log.info("Hubel answers at %s; try it at %s/docs", url, url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the listener, but answer whoever has connected; then end as uvicorn does."""
+        """Close the listener, serve the connections that exist, then shut down."""
         self._lifecycle.draining = True
         for listener in sockets or []:
-            await self._take_the_last(listener)
+            await self._close_listener(listener)
         loop = asyncio.get_running_loop()
-        until = loop.time() + _LINGER_S
-        while self.server_state.connections and loop.time() < until and not self.force_exit:
+        end = loop.time() + _LINGER_S
+        while self.server_state.connections and loop.time() < end and not self.force_exit:
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
 
-    async def _take_the_last(self, listener: socket.socket) -> None:
-        """Stop listening, then serve what the kernel has already accepted.
+    async def _close_listener(self, listener: socket.socket) -> None:
+        """Stop listening, then serve the connections that the kernel has already accepted.
 
-        The duplicate keeps the kernel's queue alive while the event loop lets go of the listener;
-        no await stands between finding the queue empty and closing it.
+        The duplicate keeps the kernel's queue open while the event loop closes the listener. No
+        await separates the last accept from closing the queue, so no connection is lost.
         """
         queue = listener.dup()
         for server in self.servers:
             server.close()
-        taken = []
+        connections = []
         with contextlib.suppress(BlockingIOError):
             while True:
                 connection, _ = queue.accept()
-                taken.append(connection)
+                connections.append(connection)
         queue.close()
         listener.close()
         loop = asyncio.get_running_loop()
-        for connection in taken:
+        for connection in connections:
             connection.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, connection)
+            await loop.connect_accepted_socket(self._make_protocol, connection)
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _make_protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config,
             server_state=self.server_state,

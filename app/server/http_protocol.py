@@ -1,14 +1,14 @@
-"""uvicorn's HTTP/1.1 protocol, with bounds on what is no request, or not its turn.
+"""uvicorn's HTTP/1.1 protocol, with limits on heads, pipelined requests and unread data.
 
 connected -> a head, within HEAD_TIMEOUT_S and MAX_HEAD_BYTES -> uvicorn and the application
-          -> silence, or a head that does not end: closed, with 408
-          -> more than that beside a body, as headers behind it: 431
-          -> requests behind a request: read on when it is answered, MAX_BEHIND of them at most
-          -> what comes behind an answer: dropped, and closed when it lasts
-          -> no HTTP at all: 400
+          -> no data: closed; an incomplete head: 408, closed
+          -> more than MAX_HEAD_BYTES of head or trailers: 431, closed
+          -> pipelined requests: read after the current response, at most MAX_PIPELINED of them
+          -> body data after the response: dropped; closed if it continues
+          -> not HTTP: 400, closed
 
-uvicorn waits for a head for ever, collects it without a limit, and reads on when one of many
-waiting requests is answered; all on the event loop.
+A head is the request line and the headers. uvicorn waits for a head without a time limit, collects
+it without a size limit, and resumes reading after each response although pipelined requests wait.
 """
 
 import asyncio
@@ -24,89 +24,92 @@ from app.api.problems import bare_problem
 log = logging.getLogger("hubel")
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Heads are one or two kilobytes; nginx and Apache allow 8 to 32."""
+"""Usual heads have one or two kilobytes; nginx and Apache allow 8 to 32."""
 HEAD_TIMEOUT_S = 20.0
 MAX_WAITING_BYTES = 512 * 1024
-"""Of a body that nobody has read yet, before its sender is made to wait; uvicorn has 64 KiB."""
-MAX_BEHIND = 1000
-"""Requests of one connection that wait for the one before them; they take 4 MB."""
+"""Unread body data at which reading pauses; uvicorn's limit is 64 KiB."""
+MAX_PIPELINED = 1000
+"""Requests of one connection that wait for the response before theirs; they take 4 MB."""
 
 
-class _Flow(FlowControl):
-    """Reads nothing while requests wait behind another: whoever is answered has all of its body."""
+class _PipelineFlowControl(FlowControl):
+    """Flow control that reads nothing while pipelined requests wait for their responses.
 
-    def __init__(self, transport: asyncio.Transport, behind: Sized) -> None:
+    The body of the current request is complete then.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
-        self._behind = behind
+        self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        if not self._behind:
+        if not self._pipeline:
             super().resume_reading()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """A connection with these limits."""
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
-    """Nothing of a request has come, or not all of its head."""
-    _has_begun = False
-    """Some of that head has come."""
+    """Whether the next data belong to a head."""
+    _head_has_begun = False
+    """Whether a part of that head has arrived."""
     _parts = 0
-    """Heads that have begun, and pieces of bodies."""
-    _beside_bytes = 0
-    """What has come since the last of them and was neither."""
+    """Number of heads that have begun and of pieces of bodies."""
+    _header_bytes = 0
+    """Data since the last of these parts: headers or trailers."""
 
     def connection_made(self, transport: Any) -> None:
-        """Expect a head."""
+        """Start the time limit for a head."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
-        self._expect(HEAD_TIMEOUT_S)
+        self.flow = _PipelineFlowControl(transport, self.pipeline)
+        self._expect_head(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Cancel the timer."""
         self._cancel_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what is no body: the rest of a head, or headers behind a body."""
+        """Count the bytes of headers and trailers."""
         parts = self._parts
         super().data_received(data)
-        self._beside_bytes = self._beside_bytes + len(data) if self._parts == parts else 0
-        if self._beside_bytes > MAX_HEAD_BYTES:
+        self._header_bytes = self._header_bytes + len(data) if self._parts == parts else 0
+        if self._header_bytes > MAX_HEAD_BYTES:
             text = f"The request's head is over {MAX_HEAD_BYTES} bytes. Send fewer headers."
             self._refuse(431, "head_too_large", "Head too large", text)
-        elif len(self.pipeline) > MAX_BEHIND:
-            text = f"Over {MAX_BEHIND} requests came before an answer. Wait for answers."
+        elif len(self.pipeline) > MAX_PIPELINED:
+            text = f"Over {MAX_PIPELINED} requests came before a response. Wait for responses."
             self._refuse(429, "too_many_behind", "Too many requests at once", text)
-        elif self._is_answered and not self._timer and not self.timeout_keep_alive_task:
-            self._expect(self.timeout_keep_alive)
+        elif self._is_idle and not self._timer and not self.timeout_keep_alive_task:
+            self._expect_head(self.timeout_keep_alive)
 
     @property
-    def _is_answered(self) -> bool:
-        """Whether nobody works for this connection."""
+    def _is_idle(self) -> bool:
+        """Whether no request of this connection is unanswered."""
         return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Start the time limit for this head."""
         super().on_message_begin()
         self._parts += 1
-        self._in_head = self._has_begun = True
-        self._expect(HEAD_TIMEOUT_S)
+        self._in_head = self._head_has_begun = True
+        self._expect_head(HEAD_TIMEOUT_S)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; those behind a body are dropped."""
+        """Process a header; drop trailers, which follow a body."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head = self._has_begun = False
+        """Stop the time limit: the head is complete."""
+        self._in_head = self._head_has_begun = False
         self._cancel_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body: a photo of ordinary size is taken without a pause."""
+        """Append a part of the body. A photo of usual size arrives without a pause of reading."""
         self._parts += 1
         if self.cycle.response_complete:
             return
@@ -116,34 +119,34 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """What comes next is a head again."""
+        """Expect a head as the next data."""
         super().on_message_complete()
         self._in_head = True
 
     def send_400_response(self, msg: str) -> None:
-        """Tell whoever speaks no HTTP so."""
+        """Respond to data that are not HTTP, with 400."""
         text = f"{msg.rstrip('.')}. Send HTTP/1.1."
         self._refuse(400, "bad_request", "Bad request", text)
 
-    def _expect(self, timeout_s: float) -> None:
-        """A whole head within `timeout_s`, whatever else comes."""
+    def _expect_head(self, timeout_s: float) -> None:
+        """Start the time limit for a complete head."""
         self._cancel_timer()
-        self._timer = self.loop.call_later(timeout_s, self._head_is_late)
+        self._timer = self.loop.call_later(timeout_s, self._on_head_timeout)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _head_is_late(self) -> None:
-        if self._has_begun:
+    def _on_head_timeout(self) -> None:
+        if self._head_has_begun:
             text = f"The request's head did not arrive within {HEAD_TIMEOUT_S:g} s. Send it faster."
             self._refuse(408, "head_too_slow", "Head too slow", text)
         else:
             self.transport.close()
 
     def _refuse(self, status: int, code: str, title: str, text: str) -> None:
-        """Answer, unless another answer is being written on this connection; then close it."""
+        """Write an error, unless a response is being written, and close the connection."""
         self._cancel_timer()
         if self.transport.is_closing():
             return

@@ -1,11 +1,11 @@
-"""The start of a server: its models load while the application is imported.
+"""The start of a server: models load on a thread while the application is imported.
 
-settings -> an address to listen on -> models, verified on a thread
-                                    -> FastAPI, the routes and their schemas, meanwhile
-         -> both done: answer
+settings -> a bound socket -> models are loaded and verified, on a thread
+                           -> meanwhile: FastAPI, the routes and their schemas are imported
+         -> both are done: serve
 
-Either takes half a second. Loading is mostly ONNX Runtime and hashing, which leave the interpreter
-to the imports.
+Each of the two takes half a second. Loading is mostly ONNX Runtime and hashing, which release the
+interpreter's lock for the imports.
 """
 
 import gc
@@ -21,10 +21,10 @@ from app.settings import Settings
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at `host`:`port` that can be listened on.
+    """Return a socket that is bound to `host`:`port`.
 
     Raises:
-        OSError: the address can't be had.
+        OSError: the address is not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -42,17 +42,17 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on `listener` until SIGTERM or SIGINT.
 
     Raises:
-        DeviceUnavailable: the device that is asked for can't be had.
+        DeviceUnavailable: the requested device is not available.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
     host.return_large_blocks()
-    with _no_collections():
+    with _garbage_collection_paused():
         loading = find_models(
             settings.models, settings.device, settings.default_model, available_cores()
         )
         loader = ThreadPoolExecutor(1, "loader")
-        loader.submit(loading.registry.load_all)  # what it raises, the application raises again
+        loader.submit(loading.registry.load_all)  # the application raises its errors again
         loader.shutdown(wait=False)
         from app import main
         from app.server import draining
@@ -62,8 +62,11 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
 
 @contextmanager
-def _no_collections() -> Generator[None, None, None]:
-    """Import without looking for garbage, of which imports make little; nor later among modules."""
+def _garbage_collection_paused() -> Generator[None, None, None]:
+    """Pause garbage collection during imports, which produce little garbage.
+
+    Afterwards, imported modules are frozen: later collections skip them.
+    """
     gc.disable()
     try:
         yield

@@ -1,10 +1,10 @@
-"""Hubel against the frameworks, in one run: `make bench ARGS="--photos DIR"`.
+"""Compare Hubel with other serving frameworks in one run: `make bench ARGS="--photos DIR"`.
 
-photos -> bodies -> every server started -> rounds, in each of them every point in turn
-       -> medians over the rounds -> a table, and what Hubel claims, with the ratios
+photos -> bodies -> start every server -> rounds; each measures every point in turn
+       -> medians over the rounds -> a table, and Hubel's claims with their ratios
 
-All servers stand idle but the one that is loaded, and take turns every few seconds, so that what
-else the machine does falls on all alike. Linux alone: CPU time and memory come from /proc.
+Only one server is under load at a time. Servers take turns every few seconds, so that other work
+on the machine affects all of them equally. Linux only: CPU time and memory come from /proc.
 """
 
 import argparse
@@ -23,84 +23,88 @@ from benchmarks.serving import bodies, report
 from benchmarks.serving.bulk import Bulk
 from benchmarks.serving.limit import Limit
 from benchmarks.serving.process import ServerProcess
-from benchmarks.serving.servers import Racer, racers, start
+from benchmarks.serving.servers import Server, all_servers, start
 
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that is measured."""
+    """A combination of server, photos and clients that is measured."""
 
-    racer: str
+    server: str
     kind: str
-    """Of the bodies."""
+    """The kind of the bodies."""
     clients: int
 
 
-def points_of(racer: Racer) -> list[Point]:
-    """What a server is asked for."""
+def points_of(server: Server) -> list[Point]:
+    """Return the points at which a server is measured."""
 
-    def points(*asked: tuple[str, int]) -> list[Point]:
-        return [Point(racer.name, kind, clients) for kind, clients in asked]
+    def points(*pairs: tuple[str, int]) -> list[Point]:
+        return [Point(server.name, kind, clients) for kind, clients in pairs]
 
-    if racer.is_hubel:
-        one, many = ("480", 1), (("480", 8), ("480", 32), ("480", 128), ("web", 32), ("12mp", 8))
-        return points(one, ("web", 1), *many) if racer.name == "hubel" else points(one, ("480", 32))
-    if racer.name.endswith(" 1"):
+    if server.is_hubel:
+        single, many = ("480", 1), (("480", 8), ("480", 32), ("480", 128), ("web", 32), ("12mp", 8))
+        return (
+            points(single, ("web", 1), *many)
+            if server.name == "hubel"
+            else points(single, ("480", 32))
+        )
+    if server.name.endswith(" 1"):
         return points(("480", 1), ("web", 1))
-    if racer.name.endswith(" draft"):
+    if server.name.endswith(" draft"):
         return points(("12mp", 8))
-    if racer.name.endswith(" int8"):
+    if server.name.endswith(" int8"):
         return points(("480", 32))
     return points(("480", 8), ("480", 32), ("web", 32), ("12mp", 8))
 
 
-class Race:
-    """All servers, and what was measured of them."""
+class Benchmark:
+    """All servers and their measurements."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder = folder
         self._seconds = seconds
         self._photo = next((folder / "480").iterdir()).read_bytes()
-        self._running: dict[str, tuple[Racer, ServerProcess, str]] = {}
+        self._running: dict[str, tuple[Server, ServerProcess, str]] = {}
         self.figures: dict[Point, list[report.Figures]] = defaultdict(list)
 
-    def __enter__(self) -> "Race":
-        """Start everybody."""
+    def __enter__(self) -> "Benchmark":
+        """Start all servers."""
         try:
-            for racer in racers(self._folder):
-                print(f"starting {racer.name}", file=sys.stderr)
-                self._running[racer.name] = (racer, *start(racer, self._photo))
+            for server in all_servers(self._folder):
+                print(f"starting {server.name}", file=sys.stderr)
+                self._running[server.name] = (server, *start(server, self._photo))
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everybody."""
+        """Stop all servers."""
         for _, process, _ in self._running.values():
             process.stop()
 
     def points(self) -> Iterator[Point]:
-        """Everything that one round measures; a body's kind at a time, its rivals side by side."""
-        found = [point for racer, *_ in self._running.values() for point in points_of(racer)]
-        yield from sorted(found, key=lambda point: (point.kind, point.clients))
+        """Yield the points of one round, those with the same bodies and clients in succession."""
+        points = [point for server, *_ in self._running.values() for point in points_of(server)]
+        yield from sorted(points, key=lambda point: (point.kind, point.clients))
 
     def measure(self, point: Point) -> None:
-        """Load one server."""
-        racer, process, url = self._running[point.racer]
+        """Load one server and record its figures."""
+        server, process, url = self._running[point.server]
         before = process.cpu_s()
-        arguments = (url, self._folder / point.kind, point.clients, self._seconds, int(racer.form))
+        arguments = (url, self._folder / point.kind, point.clients, self._seconds, int(server.form))
         client = [sys.executable, "-m", "benchmarks.serving.load", *map(str, arguments)]
         load = json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE).stdout)
         latencies = load["latencies_ms"]
-        # those that were answered before and behind the time cost as much
-        answered = load["before"] + len(latencies) + point.clients
+        # requests before and after the measured time use CPU time too
+        responses = load["before"] + len(latencies) + point.clients
         self.figures[point].append(
             report.Figures(
                 per_s=len(latencies) / self._seconds,
                 p50_ms=_percentile(latencies, 50),
                 p99_ms=_percentile(latencies, 99),
-                cpu_ms=(process.cpu_s() - before) / answered * 1e3,
+                cpu_ms=(process.cpu_s() - before) / responses * 1e3,
                 pss_mb=process.pss_mb(),
                 failed=sum(n for status, n in load["statuses"].items() if status != "200"),
             )
@@ -112,28 +116,30 @@ def _percentile(latencies: list[float], percent: float) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder of photos")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.5, help="that each point is loaded")
+    parser.add_argument(
+        "--seconds", type=float, default=2.5, help="duration of the load at each point"
+    )
     parser.add_argument("--quick", action="store_true", help="two rounds of 1.5 s")
-    given = parser.parse_args()
-    rounds, seconds = (2, 1.5) if given.quick else (given.rounds, given.seconds)
-    with tempfile.TemporaryDirectory() as below:
-        folder = Path(below)
-        bodies.make(given.photos, folder)
-        with Race(folder, seconds) as race:
+    arguments = parser.parse_args()
+    rounds, seconds = (2, 1.5) if arguments.quick else (arguments.rounds, arguments.seconds)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        bodies.make(arguments.photos, folder)
+        with Benchmark(folder, seconds) as benchmark:
             limit, bulk = Limit(folder / "models" / "fp32"), Bulk(folder)
             for number in range(rounds):
                 print(f"round {number + 1} of {rounds}", file=sys.stderr)
-                race.figures[Point("bulk", "480", 0)].append(report.Figures(bulk.measure()))
+                benchmark.figures[Point("bulk", "480", 0)].append(report.Figures(bulk.measure()))
                 for kind in bodies.KINDS:
                     per_s, cpu_ms = limit.measure(folder / kind, seconds)
-                    race.figures[Point("limit", kind, 0)].append(report.Figures(per_s, cpu_ms))
-                for point in race.points():
-                    race.measure(point)
-        report.show({(p.racer, p.kind, p.clients): f for p, f in race.figures.items()})
+                    benchmark.figures[Point("limit", kind, 0)].append(report.Figures(per_s, cpu_ms))
+                for point in benchmark.points():
+                    benchmark.measure(point)
+        report.show({(p.server, p.kind, p.clients): f for p, f in benchmark.figures.items()})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`hubel classify` on a folder, in images a second, its start left out."""
+"""The rate of `hubel classify` on a folder, in images per second, without its start."""
 
 import shutil
 import subprocess
@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 _FEW, _MANY = 16, 528
-"""Far enough apart that starting, which takes a second and varies, is a small part."""
+"""Numbers of photos. Their difference makes the start, which varies, a small part of the time."""
 
 
 class Bulk:
-    """Two folders with the same photos, few and many times; the difference is what is measured."""
+    """Two folders with few and many copies of the same photos; the difference is measured."""
 
     def __init__(self, folder: Path) -> None:
         self._models = folder / "models"
@@ -25,7 +25,7 @@ class Bulk:
                 shutil.copy(photo, self._folders[count] / f"{number:03}.jpg")
 
     def measure(self) -> float:
-        """Images a second."""
+        """Return images per second."""
         return (_MANY - _FEW) / (self._seconds(_MANY) - self._seconds(_FEW))
 
     def _seconds(self, count: int) -> float:

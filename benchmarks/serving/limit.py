@@ -1,4 +1,4 @@
-"""What the machine can do at best: Hubel's way of a photo, a thread a core, and no HTTP."""
+"""The upper limit on this machine: Hubel's data flow without HTTP, one thread per core."""
 
 import threading
 import time
@@ -15,26 +15,26 @@ _LIMITS = vision.Limits(max_bytes=1 << 30, max_pixels=1 << 30)
 
 
 class Limit:
-    """A model of its own, in this process."""
+    """A model in this process."""
 
     def __init__(self, bundle: Path) -> None:
         self._model: Model = load_model(bundle, "cpu")
 
     def measure(self, bodies: Path, seconds: float) -> tuple[float, float]:
-        """Images a second, and ms of CPU an image, over all cores for `seconds`."""
+        """Return images per second and CPU milliseconds per image, on all cores for `seconds`."""
         photos = [file.read_bytes() for file in sorted(bodies.iterdir())]
         done = [0] * available_cores()
-        until = time.perf_counter() + seconds
+        end = time.perf_counter() + seconds
 
         def work(thread: int) -> None:
-            while time.perf_counter() < until:
+            while time.perf_counter() < end:
                 photo = photos[(thread * 7 + done[thread]) % len(photos)]
                 classify(photo, self._model, Query(), _LIMITS)
                 done[thread] += 1
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(len(done))]
         began, cpu_began = time.perf_counter(), time.process_time()
-        with threadpool_limits(1, user_api="blas"):  # as the engine has it
+        with threadpool_limits(1, user_api="blas"):  # like the engine
             for thread in threads:
                 thread.start()
             for thread in threads:

@@ -1,11 +1,11 @@
-"""A client in a process of its own.
+"""A load generator in its own process.
 
     python -m benchmarks.serving.load URL BODIES CLIENTS SECONDS FORM
 
-Keeps CLIENTS connections busy, each posting the photos of the folder BODIES in turn and waiting for
-the answer before it posts the next; FORM is 1 for multipart uploads. Counts for SECONDS, from when
-every client has had its first answer. Prints one JSON object: the latencies in ms of what was
-answered in the time, the statuses, and how many were answered before.
+CLIENTS connections post the photos of the folder BODIES in turn; each waits for a response before
+it posts the next photo. FORM is 1 for multipart uploads. The measurement takes SECONDS and begins
+when every client has had its first response. The output is one JSON object: the latencies in ms and
+the statuses of responses in that time, and the number of responses before it.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ _BOUNDARY = "hubel-benchmark"
 
 
 def requests_of(url: str, folder: Path, form: bool) -> list[bytes]:
-    """Whole HTTP requests, one for each photo."""
-    where = urlsplit(url)
-    made = []
+    """Return complete HTTP requests, one for each photo."""
+    address = urlsplit(url)
+    requests = []
     for file in sorted(folder.iterdir()):
         body, kind = file.read_bytes(), "image/jpeg"
         if form:
@@ -38,24 +38,24 @@ def requests_of(url: str, folder: Path, form: bool) -> list[bytes]:
                 f'filename="{file.name}"\r\nContent-Type: image/jpeg\r\n\r\n'
             )
             body = head.encode() + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
-        target = where.path + (f"?{where.query}" if where.query else "")
+        target = address.path + (f"?{address.query}" if address.query else "")
         head = (
-            f"POST {target} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: {kind}\r\n"
+            f"POST {target} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        made.append(head.encode() + body)
-    return made
+        requests.append(head.encode() + body)
+    return requests
 
 
 class Load:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self, requests: list[bytes], clients: int, seconds: float) -> None:
         self.requests = requests
         self.seconds = seconds
-        self.until = math.inf
+        self.end = math.inf
         self.cold = clients
-        """How many have had no answer yet."""
+        """The number of clients without a response so far."""
         self.before = 0
         self.numbers = count()
         self.latencies_ms: list[float] = []
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._answer = bytearray()
+        self._response = bytearray()
         self._is_cold = True
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -82,15 +82,15 @@ class Connection(asyncio.Protocol):
         self._transport.write(requests[next(self._load.numbers) % len(requests)])
 
     def data_received(self, data: bytes) -> None:
-        """Collect an answer; when it is whole, post the next photo."""
-        self._answer += data
-        head, found, body = self._answer.partition(b"\r\n\r\n")
-        if not found or len(body) < int(_LENGTH.search(head)[1]):
+        """Collect a response; when it is complete, post the next photo."""
+        self._response += data
+        head, separator, body = self._response.partition(b"\r\n\r\n")
+        if not separator or len(body) < int(_LENGTH.search(head)[1]):
             return
         now = time.perf_counter()
-        if now <= self._load.until:
+        if now <= self._load.end:
             self._count(now, int(head[9:12]))
-            self._answer.clear()
+            self._response.clear()
             self._post()
         elif not self.done.done():
             self.done.set_result(None)
@@ -101,40 +101,40 @@ class Connection(asyncio.Protocol):
             load.before += 1
             load.cold -= self._is_cold
             if not load.cold:
-                load.until = now + load.seconds
+                load.end = now + load.seconds
         else:
             load.latencies_ms.append((now - self._began) * 1e3)
             load.statuses[status] += 1
         self._is_cold = False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """A server that hangs up has failed the measurement."""
+        """Fail the measurement: the server closed the connection."""
         if not self.done.done():
-            self.done.set_exception(error or ConnectionError("the server hung up"))
+            self.done.set_exception(error or ConnectionError("the server closed the connection"))
 
 
 async def run(url: str, folder: Path, clients: int, seconds: float, form: bool) -> Load:
     """Load the server at `url`."""
-    where = urlsplit(url)
+    address = urlsplit(url)
     load = Load(requests_of(url, folder, form), clients, seconds)
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: Connection(load), where.hostname, where.port)
+        await loop.create_connection(lambda: Connection(load), address.hostname, address.port)
         for _ in range(clients)
     ]
     await asyncio.gather(*(connection.done for _, connection in opened))
     for transport, _ in opened:
         transport.abort()
-    await asyncio.sleep(0)  # what closes them comes before us
+    await asyncio.sleep(0)  # let the loop close them first
     return load
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Print the measurement."""
     url, folder, clients, seconds, form = sys.argv[1:]
     load = uvloop.run(run(url, Path(folder), int(clients), float(seconds), form == "1"))
-    told = {"latencies_ms": load.latencies_ms, "statuses": load.statuses, "before": load.before}
-    print(json.dumps(told))
+    result = {"latencies_ms": load.latencies_ms, "statuses": load.statuses, "before": load.before}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server as the system sees it: CPU time and memory of a process and its children. Linux only."""
+"""A server process: CPU time and memory of the process and its children. Linux only."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ _START_S = 90
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -20,21 +20,21 @@ def free_port() -> int:
 
 
 def compiling() -> dict[str, str]:
-    """This process's environment, in which modules are kept compiled, as after an installation."""
+    """Return this process's environment, in which compiled modules are kept as when installed."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 class ServerProcess:
-    """A server, from its command to its end.
+    """A running server.
 
     Args:
-        command: what starts it.
-        environment: variables beside those that are set.
-        answers: tells whether it answers yet.
+        command: the command that starts it.
+        environment: variables in addition to those of this process.
+        is_ready: returns whether the server responds.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: dict[str, str], answers: Callable[[], bool]
+        self, command: Sequence[str], environment: dict[str, str], is_ready: Callable[[], bool]
     ) -> None:
         self._popen = subprocess.Popen(
             command,
@@ -42,15 +42,15 @@ class ServerProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + _START_S
-        while not answers():
-            if self._popen.poll() is not None or time.monotonic() > until:
+        deadline = time.monotonic() + _START_S
+        while not is_ready():
+            if self._popen.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise SystemExit(f"{' '.join(command)} does not start. Try it by hand.")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it, and what it started."""
+        """Stop the server and its children."""
         tree = self._tree()
         self._popen.terminate()
         try:
@@ -63,11 +63,11 @@ class ServerProcess:
                 os.kill(pid, 9)
 
     def cpu_s(self) -> float:
-        """Seconds of CPU that all its processes have used."""
+        """Return the CPU seconds that all its processes have used."""
         return sum(_cpu_s(pid) for pid in self._tree())
 
     def pss_mb(self) -> float:
-        """Proportional set size of all its processes, in MB."""
+        """Return the proportional set size of all its processes, in MB."""
         total = 0
         for pid in self._tree():
             text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
@@ -75,11 +75,11 @@ class ServerProcess:
         return total * 1024 / 1e6
 
     def _tree(self) -> list[int]:
-        found = [self._popen.pid]
-        for pid in found:
+        pids = [self._popen.pid]
+        for pid in pids:  # grows during the iteration
             for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, task.read_text(encoding="ascii").split())
-        return found
+                pids += map(int, task.read_text(encoding="ascii").split())
+        return pids
 
 
 def _cpu_s(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""Who races: Hubel in one configuration, each baseline in one for 1 client and one for many."""
+"""The servers: Hubel in one configuration, each baseline in one for 1 client and one for many."""
 
 import json
 import shutil
@@ -16,37 +16,37 @@ IMAGENET = Path(__file__).resolve().parents[2] / "model" / "imagenet"
 
 
 @dataclass(frozen=True)
-class Racer:
+class Server:
     """One server in one configuration."""
 
     name: str
     command: tuple[str, ...]
     path: str
-    """Of the route that is posted to."""
+    """The path of the route."""
     environment: dict[str, str] = field(default_factory=dict)
     form: bool = False
-    """It takes multipart uploads."""
+    """Whether it expects multipart uploads."""
     is_hubel: bool = False
 
 
-def racers(folder: Path) -> list[Racer]:
-    """Everybody; `folder` is for a bundle of Hubel's that has fp32 alone."""
+def all_servers(folder: Path) -> list[Server]:
+    """Return all servers, after writing a bundle with fp32 only into `folder`."""
     fp32_bundle(folder / "models" / "fp32")
     hubel = (str(Path(sys.executable).with_name("hubel")), "serve", "--port", "{port}")
     path = "/api/v1/classify"
     fp32 = (*hubel, "--models", str(folder / "models"))
-    found = [Racer("hubel", fp32, path, is_hubel=True)]
+    servers = [Server("hubel", fp32, path, is_hubel=True)]
     cores = available_cores()
     for suffix, threads, workers in ((" 1", cores, 1), ("", 1, cores)):
-        found += _baselines(suffix, threads, workers, IMAGENET / "model.onnx", draft=False)
-    found += _baselines(" draft", 1, cores, IMAGENET / "model.onnx", draft=True)
+        servers += _baselines(suffix, threads, workers, IMAGENET / "model.onnx", draft=False)
+    servers += _baselines(" draft", 1, cores, IMAGENET / "model.onnx", draft=True)
     if _int8_serves(hubel, path):
-        found.append(Racer("hubel int8", hubel, path, is_hubel=True))
-        found += _baselines(" int8", 1, cores, IMAGENET / "model.int8.onnx", draft=False)
-    return found
+        servers.append(Server("hubel int8", hubel, path, is_hubel=True))
+        servers += _baselines(" int8", 1, cores, IMAGENET / "model.int8.onnx", draft=False)
+    return servers
 
 
-def _baselines(suffix: str, threads: int, workers: int, model: Path, draft: bool) -> list[Racer]:
+def _baselines(suffix: str, threads: int, workers: int, model: Path, draft: bool) -> list[Server]:
     environment = {
         "PORT": "{port}",
         "MODEL": str(model),
@@ -59,43 +59,43 @@ def _baselines(suffix: str, threads: int, workers: int, model: Path, draft: bool
     lit = (*python, "benchmarks.baselines.lit")
     mosec = (*python, "benchmarks.baselines.mosec_photos", "--port", "{port}")
     return [
-        Racer("fastapi" + suffix, tutorial, "/predict", environment, form=True),
-        Racer("litserve" + suffix, lit, "/predict", environment, form=True),
-        Racer("mosec" + suffix, (*mosec, "--timeout", "60000"), "/inference", environment),
+        Server("fastapi" + suffix, tutorial, "/predict", environment, form=True),
+        Server("litserve" + suffix, lit, "/predict", environment, form=True),
+        Server("mosec" + suffix, (*mosec, "--timeout", "60000"), "/inference", environment),
     ]
 
 
-def start(racer: Racer, photo: bytes) -> tuple[ServerProcess, str]:
-    """Start a server, and wait until it classifies `photo`: the process, and the URL to post to."""
+def start(server: Server, photo: bytes) -> tuple[ServerProcess, str]:
+    """Start a server and wait until it classifies `photo`; return the process and the URL."""
     port = free_port()
 
-    def filled(text: str) -> str:
+    def with_port(text: str) -> str:
         return text.replace("{port}", str(port))
 
-    url = f"http://127.0.0.1:{port}{racer.path}"
+    url = f"http://127.0.0.1:{port}{server.path}"
     process = ServerProcess(
-        [filled(part) for part in racer.command],
-        {name: filled(value) for name, value in racer.environment.items()},
-        lambda: _answers(url, photo, racer.form),
+        [with_port(part) for part in server.command],
+        {name: with_port(value) for name, value in server.environment.items()},
+        lambda: _responds(url, photo, server.form),
     )
     return process, url
 
 
-def _answers(url: str, photo: bytes, form: bool) -> bool:
+def _responds(url: str, photo: bytes, form: bool) -> bool:
     kind = "image/jpeg"
     if form:
         kind = "multipart/form-data; boundary=b"
         head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
         photo = head + photo + b"\r\n--b--\r\n"
     try:
-        with urlopen(Request(url, photo, {"Content-Type": kind}), timeout=30) as answer:
-            return len(json.load(answer)["predictions"]) > 0
+        with urlopen(Request(url, photo, {"Content-Type": kind}), timeout=30) as response:
+            return len(json.load(response)["predictions"]) > 0
     except (URLError, ConnectionError, TimeoutError):
         return False
 
 
 def fp32_bundle(folder: Path) -> None:
-    """A copy of the default bundle that has no int8."""
+    """Write a copy of the default bundle without int8."""
     shutil.copytree(IMAGENET, folder)
     manifest = json.loads((folder / bundles.MANIFEST).read_text(encoding="utf-8"))
     del manifest["sha256"], manifest["metrics"]["int8"], manifest["golden"]["expected"]["int8"]
@@ -106,12 +106,12 @@ def fp32_bundle(folder: Path) -> None:
 
 
 def _int8_serves(hubel: tuple[str, ...], path: str) -> bool:
-    """Whether int8 passes its golden photos on this processor."""
+    """Return whether int8 passes its golden photos on this processor."""
     photo = next((IMAGENET / "golden").glob("*.jpg")).read_bytes()
-    process, url = start(Racer("probe", hubel, path, is_hubel=True), photo)
+    process, url = start(Server("probe", hubel, path, is_hubel=True), photo)
     try:
-        with urlopen(url.replace("classify", "models"), timeout=10) as answer:
-            (model,) = json.load(answer)["models"]
+        with urlopen(url.replace("classify", "models"), timeout=10) as response:
+            (model,) = json.load(response)["models"]
             return bool(model["precision"] == "int8")
     finally:
         process.stop()

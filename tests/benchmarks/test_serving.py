@@ -1,4 +1,4 @@
-"""What `make bench` measures with: its client, its bundle, its claims."""
+"""The parts of `make bench`: its client, its bundle, its claims."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ def photos(tmp_path, photo):
 
 
 @pytest.mark.parametrize("form", [False, True], ids=["raw", "multipart"])
-def test_the_client_posts_photos_and_counts_answers(client, photos, form):
+def test_the_client_posts_photos_and_counts_responses(client, photos, form):
     url = f"{client.base_url}/api/v1/classify?top_k=1"
     measured = asyncio.run(load.run(url, photos, 3, 0.3, form))
     assert set(measured.statuses) == {200}
@@ -37,7 +37,7 @@ def test_the_client_counts_refusals(client, tmp_path):
     assert set(measured.statuses) == {400}
 
 
-def test_bodies_have_the_sizes_that_they_are_named_for(photos, tmp_path, monkeypatch):
+def test_bodies_have_the_sizes_of_their_kind(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(bodies, "KINDS", {"small": ((60, 40), 2)})
     (tmp_path / "made").mkdir()
     bodies.make(photos, tmp_path / "made")
@@ -57,7 +57,7 @@ def test_the_bundle_for_fp32_has_no_int8_and_serves(tmp_path):
     assert load_model(tmp_path / "fp32", "cpu").session.precision == "fp32"
 
 
-def test_the_limit_is_images_a_second_over_all_cores(make_bundle, photos):
+def test_the_limit_is_measured_on_all_cores(make_bundle, photos):
     per_s, cpu_ms = Limit(make_bundle().folder).measure(photos, 0.2)
     assert per_s > 0
     assert cpu_ms > 0

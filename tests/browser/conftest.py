@@ -1,4 +1,4 @@
-"""Headless Chromium with every host but the service closed."""
+"""Headless Chromium with access to no host except the service."""
 
 import os
 import shutil
@@ -22,11 +22,11 @@ SWITCHES = [
 def browser():
     if CHROMIUM is None:
         if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed. Install it: CI must see the pages.")
+            pytest.fail("Chromium is not installed. Install it: CI must test the pages.")
         pytest.skip("Chromium is not installed")
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=20_000)  # other work may share the machine
+    expect.set_options(timeout=20_000)  # the machine may be busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
@@ -35,36 +35,36 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens a page; at the end nothing may have gone to another host or been complained of."""
-    foreign, complaints, opened = [], [], []
+    """Open a page; fail at the end after a request to another host or a console error."""
+    foreign_urls, errors, contexts = [], [], []
 
-    def start(client, path="/", *, may_complain=False, **options):
+    def start(client, path="/", *, may_log_errors=False, **options):
         host = client.base_url.netloc.decode()
 
-        def only_ours(route):
+        def allow_the_service(route):
             url = urlsplit(route.request.url)
             if url.netloc == host or url.scheme in ("data", "blob"):
                 route.continue_()
             else:
-                foreign.append(route.request.url)
+                foreign_urls.append(route.request.url)
                 route.abort()
 
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 1000}, **options})
-        opened.append(context)
-        context.route("**/*", only_ours)
+        contexts.append(context)
+        context.route("**/*", allow_the_service)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        if not may_complain:
+        if not may_log_errors:
             page.on(
                 "console",
-                lambda said: complaints.append(said.text) if said.type == "error" else None,
+                lambda line: errors.append(line.text) if line.type == "error" else None,
             )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{client.base_url}{path}")
         return page
 
     yield start
-    for context in opened:
+    for context in contexts:
         context.close()
-    assert foreign == []
-    assert complaints == []
+    assert foreign_urls == []
+    assert errors == []

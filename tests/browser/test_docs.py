@@ -1,4 +1,4 @@
-"""/docs in headless Chromium with every other host closed: requests are tried from the page."""
+"""The page /docs in headless Chromium: requests are sent from the page, to no other host."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ CLASSIFY = "#operations-classify-classify_api_v1_classify_post"
 
 @pytest.fixture
 def open_docs(open_page):
-    """Opens /docs."""
+    """Open /docs."""
 
     def start(client, **options):
         page = open_page(client, "/docs", **options)
@@ -30,7 +30,7 @@ def picture(imagenet) -> Path:
 
 @pytest.fixture
 def shoot(tmp_path) -> Callable[..., None]:
-    """Leaves a picture of what the page shows, its answer in view, for people to look at."""
+    """Save a screenshot with the response in view, for inspection by people."""
 
     def take(page, name: str) -> None:
         if page.locator(".live-responses-table").count():
@@ -52,9 +52,9 @@ def _expand(page, content_type: str):
 def _execute(page, operation) -> str:
     with page.expect_response(re.compile("/api/v1/classify")) as got:
         operation.locator("button.execute").click()
-    answer = operation.locator(".live-responses-table .response").first
-    answer.locator(".response-col_status", has_text=str(got.value.status)).wait_for()
-    return answer.inner_text()
+    response = operation.locator(".live-responses-table .response").first
+    response.locator(".response-col_status", has_text=str(got.value.status)).wait_for()
+    return response.inner_text()
 
 
 def test_a_raw_photo_is_classified_from_the_page(
@@ -69,7 +69,7 @@ def test_a_raw_photo_is_classified_from_the_page(
         shoot(page, "raw")
         operation.locator("input[type=file]").set_input_files(file)
         text = _execute(page, operation)
-        shoot(page, "raw-answer")
+        shoot(page, "raw-response")
     assert "200" in text
     assert '"label": "green"' in text
 
@@ -91,18 +91,18 @@ def test_several_photos_are_classified_from_the_page(
             )
         shoot(page, "multipart")
         text = _execute(page, operation)
-        shoot(page, "multipart-answer")
+        shoot(page, "multipart-response")
     assert "200" in text
     labels = re.findall(r'"label": "(\w+)"', text)
     assert (labels[0], labels[3]) == ("blue", "red")
 
 
-def test_a_problem_can_be_read_on_the_page(serve, make_bundle, open_docs, tmp_path, shoot):
+def test_a_problem_is_shown_on_the_page(serve, make_bundle, open_docs, tmp_path, shoot):
     make_bundle()
     file = tmp_path / "photo.jpg"
     file.write_bytes(b"no image")
     with serve() as client:
-        page = open_docs(client, may_complain=True)  # the browser itself tells of every 400
+        page = open_docs(client, may_log_errors=True)  # the browser logs every 400
         operation = _expand(page, "image/jpeg")
         operation.locator("input[type=file]").set_input_files(file)
         text = _execute(page, operation)
@@ -119,7 +119,7 @@ def test_the_authorize_dialog_sends_the_key(
     file = tmp_path / "photo.jpg"
     file.write_bytes(photo("red"))
     with serve(api_key="hush") as client:
-        page = open_docs(client, may_complain=True)  # the browser itself tells of the 401
+        page = open_docs(client, may_log_errors=True)  # the browser logs the 401
         operation = _expand(page, "image/jpeg")
         operation.locator("input[type=file]").set_input_files(file)
         assert '"code": "unauthenticated"' in _execute(page, operation)
@@ -133,7 +133,7 @@ def test_the_authorize_dialog_sends_the_key(
 
 
 @pytest.mark.slow
-def test_the_built_in_model_is_tried_from_the_page(
+def test_the_built_in_model_classifies_from_the_page(
     serve, open_docs, imagenet, picture, monkeypatch, shoot
 ):
     monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: as a new user would use it, with no network but the service."""
+"""The page in headless Chromium, used as a new user does, with access to no other host."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def colours_served(make_bundle, textbook, serve):
 
 @pytest.fixture
 def save(tmp_path, photo):
-    """A file of one colour, by name."""
+    """Write a photo of one colour and return its path."""
 
     def write(colour, name=None):
         file = tmp_path / (name or f"{colour}.jpg")
@@ -57,13 +57,13 @@ def save(tmp_path, photo):
     return write
 
 
-def give(page, *files):
-    """Choose photos, as the button does."""
+def choose(page, *files):
+    """Choose photos with the button."""
     page.locator("#files").set_input_files(files)
 
 
 def drop(page, file: Path):
-    """Let go of a file above the page."""
+    """Drop a file on the page."""
     data = list(file.read_bytes())
     transfer = page.evaluate_handle(
         """([bytes, name]) => {
@@ -89,19 +89,19 @@ def open_step(page, name):
     return body
 
 
-def test_a_dropped_photo_gets_its_label_and_a_click_the_overlay(
+def test_a_dropped_photo_gets_its_label_and_a_click_shows_the_overlay(
     imagenet_served, open_page, golden, shoot_page
 ):
     page = open_page(imagenet_served)
     calls = []
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
-    drop(page, golden / "coffee.jpg")  # one
+    drop(page, golden / "coffee.jpg")  # first request
     expect(first_label(page)).to_contain_text("espresso")
     assert len(calls) == 1
-    first_label(page).click()  # two
+    first_label(page).click()  # second request
     expect(page.locator("#why b")).to_have_text("espresso")
     assert [MODEL_CALL.search(url)[1] for url in calls] == ["classify", "explain"]
-    first_label(page).click()  # taken away again, and shown again: nothing more is asked
+    first_label(page).click()  # hidden and shown again without another request
     expect(page.locator("#why b")).to_have_count(0)
     first_label(page).click()
     expect(first_label(page)).to_have_attribute("aria-pressed", "true")
@@ -109,16 +109,16 @@ def test_a_dropped_photo_gets_its_label_and_a_click_the_overlay(
     shoot_page(page, "overlay")
 
 
-def test_the_photo_is_sent_as_the_file_that_it_is(imagenet_served, open_page, golden, caplog):
+def test_the_photo_is_sent_as_its_unchanged_file(imagenet_served, open_page, golden, caplog):
     with caplog.at_level(logging.INFO, "hubel.request"):
         page = open_page(imagenet_served)
-        give(page, golden / "coffee.jpg")
+        choose(page, golden / "coffee.jpg")
         expect(first_label(page)).to_contain_text("espresso")
     received = [r.fields["bytes"] for r in caplog.records if "classify" in r.fields["path"]]
     assert received == [(golden / "coffee.jpg").stat().st_size]
 
 
-# Drawn by hand over the photo's centre square: left, top, right, bottom, in shares.
+# Drawn by hand on the photo's centre square: left, top, right, bottom, as shares of its side.
 BOXES = {
     "camera.jpg": ("tripod", (0.40, 0.28, 0.85, 1.0)),
     "coffee.jpg": ("espresso", (0.17, 0.03, 0.81, 0.62)),
@@ -141,19 +141,17 @@ WARM_INSIDE = """(heat, box) => {
 }"""
 
 
-def test_the_warm_region_of_three_photos_lies_on_what_they_are_named_for(
-    imagenet_served, open_page, golden
-):
+def test_the_warm_region_of_three_photos_lies_on_their_object(imagenet_served, open_page, golden):
     page = open_page(imagenet_served)
     for file, (label, box) in BOXES.items():
-        give(page, golden / file)
+        choose(page, golden / file)
         expect(first_label(page)).to_contain_text(label)
         first_label(page).click()
         expect(page.locator("#why b")).to_have_text(label)
         assert page.locator("#heat").evaluate(WARM_INSIDE, list(box)) > 0.9, file
 
 
-def test_two_labels_of_a_photo_of_two_things_are_warm_on_their_own_side(
+def test_each_label_of_a_photo_of_two_objects_is_warm_on_its_side(
     imagenet_served, open_page, golden, tmp_path, shoot_page
 ):
     whole = Image.new("RGB", (480, 480))
@@ -162,7 +160,7 @@ def test_two_labels_of_a_photo_of_two_things_are_warm_on_their_own_side(
             whole.paste(image.resize((480, 480)).crop((120, 0, 360, 480)), (240 * place, 0))
     whole.save(tmp_path / "two.png")
     page = open_page(imagenet_served)
-    give(page, tmp_path / "two.png")
+    choose(page, tmp_path / "two.png")
     expect(first_label(page)).to_be_visible()
     for label, side in (("tabby", (0, 0, 0.5, 1)), ("espresso", (0.5, 0, 1, 1))):
         page.locator("#other-label").fill(label)
@@ -172,15 +170,13 @@ def test_two_labels_of_a_photo_of_two_things_are_warm_on_their_own_side(
         assert page.locator("#heat").evaluate(WARM_INSIDE, list(side)) > 0.8
 
 
-def test_several_photos_stand_in_a_strip_and_each_is_asked_about_once(
-    colours_served, open_page, save
-):
+def test_several_photos_appear_in_a_strip_with_one_request_each(colours_served, open_page, save):
     page = open_page(colours_served)
     calls = []
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
-    give(page, save("red"), save("blue"))
+    choose(page, save("red"), save("blue"))
     expect(first_label(page)).to_contain_text("red")
-    expect(page.locator("#strip button").nth(1)).to_contain_text("blue")  # before it is chosen
+    expect(page.locator("#strip button").nth(1)).to_contain_text("blue")  # before a click on it
     page.locator("#strip button").nth(1).click()
     expect(first_label(page)).to_contain_text("blue")
     page.locator("#strip button").nth(0).click()
@@ -188,7 +184,7 @@ def test_several_photos_stand_in_a_strip_and_each_is_asked_about_once(
     assert len(calls) == 2
 
 
-def test_a_pasted_photo_is_taken(colours_served, open_page, save):
+def test_a_pasted_photo_is_classified(colours_served, open_page, save):
     page = open_page(colours_served)
     page.evaluate(
         """(bytes) => {
@@ -201,18 +197,18 @@ def test_a_pasted_photo_is_taken(colours_served, open_page, save):
     expect(first_label(page)).to_contain_text("green")
 
 
-def test_each_step_tells_what_the_network_does(imagenet_served, open_page, golden, shoot_page):
+def test_each_step_explains_the_network(imagenet_served, open_page, golden, shoot_page):
     page = open_page(imagenet_served)
     calls = []
-    give(page, golden / "chelsea.jpg")
+    choose(page, golden / "chelsea.jpg")
     expect(first_label(page)).to_contain_text("Egyptian cat")
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
     pixels = open_step(page, "pixels")
     with Image.open(golden / "chelsea.jpg") as image:
         middle = image.convert("RGB").getpixel((225, 150))  # of 451 x 300
-    told = [int(n) for n in re.findall(r"\d+", pixels.locator("#pixel-now").inner_text())]
-    assert told[:2] == [240, 240]
-    assert told[2:] == pytest.approx(middle, abs=12)
+    numbers = [int(n) for n in re.findall(r"\d+", pixels.locator("#pixel-now").inner_text())]
+    assert numbers[:2] == [240, 240]
+    assert numbers[2:] == pytest.approx(middle, abs=12)
     filters = open_step(page, "filters")
     expect(filters.locator(".cards button")).to_have_count(32)
     filters.locator(".cards button").nth(3).click()
@@ -233,9 +229,9 @@ def test_each_step_tells_what_the_network_does(imagenet_served, open_page, golde
     shoot_page(page, "steps")
 
 
-def test_the_copied_curl_gives_the_answer_of_the_page(colours_served, open_page, save, tmp_path):
+def test_the_copied_curl_returns_the_pages_prediction(colours_served, open_page, save, tmp_path):
     page = open_page(colours_served)
-    give(page, save("green", "it's green.jpg"))
+    choose(page, save("green", "it's green.jpg"))
     expect(first_label(page)).to_contain_text("green")
     text = open_step(page, "request").locator("pre").first.inner_text()
     if shutil.which("curl") is None:
@@ -248,7 +244,7 @@ def test_the_copied_curl_gives_the_answer_of_the_page(colours_served, open_page,
 
 def test_the_copied_python_runs(colours_served, open_page, save, tmp_path):
     page = open_page(colours_served)
-    give(page, save("blue"))
+    choose(page, save("blue"))
     expect(first_label(page)).to_contain_text("blue")
     text = open_step(page, "request").locator("pre").nth(1).inner_text()
     done = subprocess.run(
@@ -257,11 +253,9 @@ def test_the_copied_python_runs(colours_served, open_page, save, tmp_path):
     assert done.stdout.startswith("blue ")
 
 
-def test_a_textbook_network_works_on_the_page_unchanged(
-    colours_served, open_page, save, shoot_page
-):
+def test_a_textbook_network_works_on_the_page(colours_served, open_page, save, shoot_page):
     page = open_page(colours_served)
-    give(page, save("green"))
+    choose(page, save("green"))
     expect(first_label(page)).to_contain_text("green")
     first_label(page).click()
     expect(page.locator("#why")).to_contain_text("covering the photo costs this label most")
@@ -274,22 +268,20 @@ def test_a_textbook_network_works_on_the_page_unchanged(
     shoot_page(page, "textbook")
 
 
-def test_another_model_answers_when_it_is_picked_and_the_report_is_a_click_away(
-    colours_served, open_page, save
-):
+def test_another_model_is_selected_and_its_report_opens(colours_served, open_page, save):
     page = open_page(colours_served)
     expect(page.locator("#report")).to_be_visible()
-    give(page, save("red"))
+    choose(page, save("red"))
     expect(page.locator("#model")).to_have_value("textbook")
     expect(first_label(page)).to_contain_text("red")
-    asked = []
-    page.on("request", lambda r: asked.append(r.url) if "classify" in r.url else None)
+    urls = []
+    page.on("request", lambda r: urls.append(r.url) if "classify" in r.url else None)
     page.locator("#model").select_option("colours")
     page.wait_for_url("**/*")
     expect(page.locator("#report")).to_be_hidden()
     open_step(page, "request")
     expect(page.locator("#step-request pre").first).to_contain_text("model=colours")
-    assert len(asked) == 1
+    assert len(urls) == 1
     filters = page.locator("#step-filters")
     filters.locator("summary").click()
     expect(filters.locator(".inner")).to_contain_text("no convolution")
@@ -310,7 +302,7 @@ PROBLEMS = [
 @pytest.mark.parametrize(
     ("code", "content", "settings", "title"), PROBLEMS, ids=[row[0] for row in PROBLEMS]
 )
-def test_a_photo_that_cannot_be_used_is_told_with_what_to_do(
+def test_an_unusable_photo_gets_an_error_with_advice(
     make_bundle, serve, open_page, photo, tmp_path, shoot_page, code, content, settings, title
 ):
     make_bundle()
@@ -319,19 +311,19 @@ def test_a_photo_that_cannot_be_used_is_told_with_what_to_do(
     cut = whole[: len(whole) // 2] if code == "broken_image" else whole
     file.write_bytes(cut if content is ... else content)
     with serve(**settings) as client:
-        page = open_page(client, may_complain=True)  # the browser itself tells of every 4xx
-        give(page, file)
+        page = open_page(client, may_log_errors=True)  # the browser logs every 4xx
+        choose(page, file)
         problem = page.locator("#problem")
         expect(problem.locator("h2")).to_have_text(title)
         expect(problem.locator(".quiet").first).to_be_visible()
-        expect(page.locator("#again button")).to_have_count(0)  # the same again would help nobody
+        expect(page.locator("#again button")).to_have_count(0)  # a repeated request would fail too
         shoot_page(page, f"problem-{code}")
 
 
-def test_a_busy_service_says_when_to_ask_again(make_bundle, serve, open_page, save, shoot_page):
+def test_a_busy_service_shows_when_to_try_again(make_bundle, serve, open_page, save, shoot_page):
     make_bundle()
     with serve() as client:
-        page = open_page(client, may_complain=True)
+        page = open_page(client, may_log_errors=True)
         expect(page.locator("#model")).to_have_value("colours")
         engine = client.app.state.service.classifier.engine
         opened = threading.Event()
@@ -342,7 +334,7 @@ def test_a_busy_service_says_when_to_ask_again(make_bundle, serve, open_page, sa
         engine.service_s = 1e9
         engine.submit(*[lambda queue_s: None] * engine.capacity)
         try:
-            give(page, save("red"))
+            choose(page, save("red"))
             expect(page.locator("#problem h2")).to_have_text("Queue full")
             again = page.locator("#again button")
             expect(again).to_contain_text("Try again in")
@@ -352,8 +344,8 @@ def test_a_busy_service_says_when_to_ask_again(make_bundle, serve, open_page, sa
             opened.set()
 
 
-def test_trying_again_after_the_wait_gets_the_answer(colours_served, open_page, save):
-    page = open_page(colours_served, may_complain=True)
+def test_trying_again_after_the_wait_gets_the_prediction(colours_served, open_page, save):
+    page = open_page(colours_served, may_log_errors=True)
     busy = [True]
 
     def refuse(route):
@@ -368,7 +360,7 @@ def test_trying_again_after_the_wait_gets_the_answer(colours_served, open_page, 
             route.continue_()
 
     page.route("**/api/v1/classify**", refuse)
-    give(page, save("red"))
+    choose(page, save("red"))
     again = page.locator("#again button")
     expect(again).to_be_disabled()
     expect(again).to_be_enabled()
@@ -377,13 +369,13 @@ def test_trying_again_after_the_wait_gets_the_answer(colours_served, open_page, 
     expect(page.locator("#problem")).to_be_hidden()
 
 
-def test_a_service_that_is_gone_is_told_and_its_return_noticed(
+def test_an_unreachable_service_is_shown_until_it_returns(
     colours_served, open_page, save, shoot_page
 ):
-    page = open_page(colours_served, may_complain=True)
+    page = open_page(colours_served, may_log_errors=True)
     expect(page.locator("#model")).to_have_value("textbook")
     page.route("**/api/v1/classify**", lambda route: route.abort("connectionrefused"))
-    give(page, save("red"))
+    choose(page, save("red"))
     expect(page.locator("#problem h2")).to_have_text("The service does not answer")
     shoot_page(page, "problem-gone")
     page.unroute("**/api/v1/classify**")
@@ -391,10 +383,10 @@ def test_a_service_that_is_gone_is_told_and_its_return_noticed(
     expect(first_label(page)).to_contain_text("red")
 
 
-def test_a_key_is_asked_for_and_used(make_bundle, textbook, serve, open_page, save, shoot_page):
+def test_a_key_is_requested_and_used(make_bundle, textbook, serve, open_page, save, shoot_page):
     make_bundle(name="textbook", graph=textbook, report={"index.html": b"<h1>It went well</h1>"})
     with serve(api_key="hush") as client:
-        page = open_page(client, may_complain=True)  # the browser itself tells of the 401
+        page = open_page(client, may_log_errors=True)  # the browser logs the 401
         expect(page.locator("#key")).to_be_focused()
         shoot_page(page, "key")
         page.locator("#key").fill("wrong")
@@ -406,19 +398,19 @@ def test_a_key_is_asked_for_and_used(make_bundle, textbook, serve, open_page, sa
         page.keyboard.press("Enter")
         expect(page.locator("#model")).to_have_value("textbook")
         expect(page.locator("#key-form")).to_be_hidden()
-        give(page, save("green"))
+        choose(page, save("green"))
         expect(first_label(page)).to_contain_text("green")
         open_step(page, "filters")
         with page.expect_download() as got:
             page.locator("#report").click()
         assert Path(got.value.path()).read_bytes() == b"<h1>It went well</h1>"
-        page.reload()  # the tab remembers
+        page.reload()  # the tab stores the key
         expect(page.locator("#model")).to_have_value("textbook")
 
 
-def test_the_keyboard_is_enough(colours_served, open_page, save):
+def test_the_page_works_with_the_keyboard_alone(colours_served, open_page, save):
     page = open_page(colours_served)
-    # Told now: Chromium hears of it some time later, and opens no chooser that nobody waits for.
+    # Registered early: Chromium learns of it later, and opens no file chooser without a handler.
     page.on("filechooser", lambda chooser: chooser.set_files([save("green"), save("red")]))
     expect(page.locator("#model")).to_have_value("textbook")
 
@@ -469,7 +461,7 @@ def test_the_keyboard_is_enough(colours_served, open_page, save):
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_axe_finds_nothing_and_everything_fits(
+def test_axe_reports_nothing_and_the_page_fits(
     imagenet_served, open_page, golden, shoot_page, theme, size
 ):
     options = {"viewport": SIZES[size], "color_scheme": theme}
@@ -480,11 +472,11 @@ def test_axe_finds_nothing_and_everything_fits(
     shoot_page(page, f"{size}-{theme}-welcome")
     assert_accessible(page)
     expect(page.locator("#camera")).to_be_visible(visible=size == "phone")
-    give(page, golden / "chelsea.jpg", golden / "coffee.jpg")
+    choose(page, golden / "chelsea.jpg", golden / "coffee.jpg")
     expect(first_label(page)).to_contain_text("Egyptian cat")
     first_label(page).click()
     expect(page.locator("#why b")).to_have_text("Egyptian cat")
-    shoot_page(page, f"{size}-{theme}-answer")
+    shoot_page(page, f"{size}-{theme}-response")
     for step in STEPS:
         open_step(page, step)
     page.locator(".tower button").last.scroll_into_view_if_needed()
@@ -494,25 +486,23 @@ def test_axe_finds_nothing_and_everything_fits(
 
 
 def assert_accessible(page):
-    found = Axe().run(page).response["violations"]
-    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found] == []
+    violations = Axe().run(page).response["violations"]
+    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in violations] == []
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_axe_finds_nothing_where_something_went_wrong(
-    make_bundle, serve, open_page, tmp_path, theme
-):
+def test_axe_reports_nothing_on_error_pages(make_bundle, serve, open_page, tmp_path, theme):
     make_bundle()
     file = tmp_path / "photo.jpg"
     file.write_bytes(b"no image")
     with serve(api_key="hush") as client:
-        page = open_page(client, may_complain=True, color_scheme=theme)
+        page = open_page(client, may_log_errors=True, color_scheme=theme)
         expect(page.locator("#key")).to_be_visible()
         assert_accessible(page)
         page.locator("#key").fill("hush")
         page.keyboard.press("Enter")
         expect(page.locator("#model")).to_have_value("colours")
-        give(page, file)
+        choose(page, file)
         expect(page.locator("#problem")).to_be_visible()
         assert_accessible(page)
 
@@ -525,35 +515,35 @@ SHIFTS = """() => {
 }"""
 
 
-def test_nothing_jumps_while_answers_come_in(imagenet_served, open_page, golden):
+def test_the_layout_does_not_shift_when_responses_arrive(imagenet_served, open_page, golden):
     page = open_page(imagenet_served)
     page.evaluate(SHIFTS)
     expect(page.locator("#model")).to_have_value("imagenet")
-    give(page, golden / "coffee.jpg")
+    choose(page, golden / "coffee.jpg")
     expect(page.locator("#looked")).to_be_visible()
     before = page.evaluate("shifts")
     expect(first_label(page)).to_contain_text("espresso")
     first_label(page).click()
     expect(page.locator("#why b")).to_be_visible()
     assert page.evaluate("shifts") - before < 0.02
-    assert before < 0.2  # the welcome gives way to the photo, once
+    assert before < 0.2  # the photo replaces the welcome once
 
 
-def test_the_page_is_small_and_its_policy_strict(client):
+def test_the_page_is_small_and_its_policy_is_strict(client):
     weight = sum(f.stat().st_size for f in [WEB / "index.html", *(WEB / "page").iterdir()])
     assert weight < 150_000
-    answer = client.get("/")
-    policy = answer.headers["content-security-policy"]
+    response = client.get("/")
+    policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
-    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", answer.text)
-    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.text)
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", response.text)
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", response.text)
 
 
 @pytest.fixture
 def shoot_page(tmp_path):
-    """Leaves a picture of what the page shows, for people to look at."""
+    """Save a screenshot, for inspection by people."""
 
     def take(page, name, **options):
         page.screenshot(path=tmp_path / f"{name}.png", **options)
@@ -575,8 +565,8 @@ def test_a_slow_photo_is_not_drawn_over_a_newer_one(colours_served, open_page, s
         return image;
       };
     }""")
-    give(page, save("red"))
-    give(page, save("green"))
+    choose(page, save("red"))
+    choose(page, save("green"))
     expect(first_label(page)).to_contain_text("green")
     expect(page.locator("body[data-late]")).to_have_count(1)
     page.wait_for_timeout(100)
@@ -587,13 +577,13 @@ def test_a_slow_photo_is_not_drawn_over_a_newer_one(colours_served, open_page, s
     assert drawn[1] > drawn[0]
 
 
-def test_the_strip_has_the_labels_of_the_chosen_model_also_beside_a_broken_photo(
+def test_the_strip_shows_the_selected_models_labels_with_a_broken_photo(
     colours_served, open_page, save, tmp_path
 ):
-    page = open_page(colours_served, may_complain=True)
+    page = open_page(colours_served, may_log_errors=True)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(save("blue").read_bytes()[:300])
-    give(page, save("red"), save("green"), broken)
+    choose(page, save("red"), save("green"), broken)
     page.locator("#strip button").last.click()
     expect(page.locator("#problem")).to_be_visible()
     expect(page.locator("#strip span")).to_have_text(["red", "green", "?"])
@@ -605,12 +595,10 @@ def test_the_strip_has_the_labels_of_the_chosen_model_also_beside_a_broken_photo
     )
 
 
-def test_what_can_be_no_key_is_said_and_a_file_that_is_gone_too(
-    make_bundle, serve, open_page, save
-):
+def test_an_impossible_key_and_a_missing_file_get_errors(make_bundle, serve, open_page, save):
     make_bundle()
     with serve(api_key="secret") as client:
-        page = open_page(client, may_complain=True)
+        page = open_page(client, may_log_errors=True)
         expect(page.locator("#key-form")).to_be_visible()
         page.locator("#key").fill("\u201csecret\u201d")
         page.locator("#key-form button").click()
@@ -619,7 +607,7 @@ def test_what_can_be_no_key_is_said_and_a_file_that_is_gone_too(
         page.locator("#key-form button").click()
         expect(page.locator("#model")).to_have_value("colours")
         file = save("red")
-        give(page, file)
+        choose(page, file)
         expect(first_label(page)).to_contain_text("red")
         page.route("**/api/v1/explain**", lambda route: route.abort("failed"))
         page.evaluate(

@@ -1,4 +1,4 @@
-"""The report in headless Chromium, opened from disk: no host is asked, nothing overflows."""
+"""The report in headless Chromium, opened from disk: no requests to hosts, no overflow."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", 
 def browser():
     if CHROMIUM is None:
         if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed. Install it: CI must see the report.")
+            pytest.fail("Chromium is not installed. Install it: CI must test the report.")
         pytest.skip("Chromium is not installed")
     from playwright.sync_api import sync_playwright
 
@@ -33,7 +33,7 @@ def browser():
 
 @pytest.fixture
 def page_of(tmp_path, make_bundle):
-    """Writes a report with every section about so many classes; the answer is its address."""
+    """Write a report with every section for this number of classes; return its address."""
 
     def write(classes):
         rng = np.random.default_rng(0)
@@ -75,20 +75,20 @@ def test_it_opens_in_both_themes_on_phone_and_desktop(browser, page_of, classes)
     address = page_of(classes)
     for width, scheme in ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        _look(context.new_page(), address, width, scheme)
+        _check(context.new_page(), address, width, scheme)
         context.close()
 
 
-def _look(page, address, width, scheme):
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+def _check(page, address, width, scheme):
+    messages, urls = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(address)
     broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
     page.wait_for_function(f"({broken}) === 0")
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:image/")] == [address]
+    assert messages == []
+    assert [url for url in urls if not url.startswith("data:image/")] == [address]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(20, 23, 28)") == (scheme == "dark")

@@ -1,4 +1,4 @@
-"""A real server process, and clients that tell exactly what became of each request."""
+"""A real server process, and clients that record the exact result of each request."""
 
 import json
 import os
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Process:
-    """`hubel serve` on a port of its own, run by the command `under` where one is given."""
+    """`hubel serve` on its own port, run by the command `under` where one is given."""
 
     def __init__(self, *under: str, **environment: str) -> None:
         command = [*under, Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
@@ -27,30 +27,30 @@ class Process:
             command, stderr=subprocess.PIPE, env={**os.environ, **environment}, cwd=REPOSITORY
         )
         self.lines: list[str] = []
-        self._found = threading.Event()
+        self._started = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._found.wait(timeout=60), f"the server did not start: {self.lines}"
+        assert self._started.wait(timeout=60), f"the server did not start: {self.lines}"
         assert self.port, f"the server did not start: {self.lines}"
 
     port = 0
 
     def _read(self) -> None:
-        """Keep its log, all along: a full pipe would stop the server."""
+        """Read the log continuously: a full pipe would block the server."""
         assert self.popen.stderr is not None
         with self.popen.stderr as log:
             for raw in log:
                 self.lines.append(raw.decode())
-                if found := re.search(r"answers at http://127\.0\.0\.1:(\d+)", self.lines[-1]):
-                    self.port = int(found[1])
-                    self._found.set()
-        self._found.set()
+                if match := re.search(r"answers at http://127\.0\.0\.1:(\d+)", self.lines[-1]):
+                    self.port = int(match[1])
+                    self._started.set()
+        self._started.set()
 
     def terminate(self) -> None:
         self.popen.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Its exit status, once its log is complete."""
+        """Return the exit status once the log is complete."""
         status = self.popen.wait(timeout=60)
         self._reader.join()
         return status
@@ -65,7 +65,7 @@ class Process:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """Starts servers, run by the command that is given, if any; keywords are their environment."""
+    """Start servers, run by the command given, if any; the keywords are their environment."""
     started: list[Process] = []
 
     def begin(*under: str, **environment: str) -> Process:
@@ -78,7 +78,7 @@ def start() -> Iterator[Callable[..., Process]]:
 
 
 class RawClient:
-    """Posts over a plain socket, so that a reset is seen as a reset and never tried again."""
+    """A client on a plain socket: it reports a reset and never retries."""
 
     def __init__(self, port: int, body: bytes) -> None:
         self.port = port
@@ -90,7 +90,7 @@ class RawClient:
         self.request = head.encode() + body
 
     def post(self) -> str:
-        """A status such as '200', 'not connected' (nobody listens), or 'lost: …'."""
+        """Return a status such as '200', 'not connected' (no listener), or 'lost: …'."""
         if self.connection is None:
             try:
                 self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -98,19 +98,19 @@ class RawClient:
                 return "not connected"
         try:
             self.connection.sendall(self.request)
-            head, body = self._answer()
+            head, body = self._read_response()
         except OSError as err:
             self.close()
             return f"lost: {err!r}"
         if not head:
             self.close()
-            return "lost: empty answer"
+            return "lost: empty response"
         if b"connection: close" in head.lower():
             self.close()
         json.loads(body)
         return head.split(b" ", 2)[1].decode()
 
-    def _answer(self) -> tuple[bytes, bytes]:
+    def _read_response(self) -> tuple[bytes, bytes]:
         assert self.connection is not None
         data = b""
         while b"\r\n\r\n" not in data:
@@ -144,32 +144,32 @@ def cat_photo() -> bytes:
 
 @pytest.fixture
 def load(cat_photo: bytes) -> Callable[[int, int, Callable[[int], None]], Counter[str]]:
-    """Shares out a number of requests among `CLIENTS` clients and counts what became of them."""
+    """Distribute requests among `CLIENTS` clients and count their results."""
 
     def run(port: int, requests: int, on_request: Callable[[int], None]) -> Counter[str]:
-        outcomes: Counter[str] = Counter()
+        statuses: Counter[str] = Counter()
         numbers = iter(range(requests))
         lock = threading.Lock()
 
-        def one() -> None:
+        def work() -> None:
             client = RawClient(port, cat_photo)
-            outcome = ""
-            while outcome != "not connected":
+            status = ""
+            while status != "not connected":
                 with lock:
                     number = next(numbers, None)
                 if number is None:
                     break
                 on_request(number)
-                outcome = client.post()
+                status = client.post()
                 with lock:
-                    outcomes[outcome] += 1
+                    statuses[status] += 1
             client.close()
 
-        threads = [threading.Thread(target=one) for _ in range(CLIENTS)]
+        threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return outcomes
+        return statuses
 
     return run

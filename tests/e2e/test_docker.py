@@ -1,4 +1,4 @@
-"""The real Dockerfile and docker-compose.yml, built and run, and a photo sent through."""
+"""The real Dockerfile and docker-compose.yml: build, run, and classify a photo."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def run(*command: str) -> str:
 
 @pytest.fixture(scope="module")
 def container():
-    """The id of the running container, healthy."""
+    """The id of the running, healthy container."""
     run(*COMPOSE, "up", "--detach", "--build")
     try:
         name = run(*COMPOSE, "ps", "-q", "hubel").strip()
@@ -62,14 +62,14 @@ def client():
 
 
 def test_a_photo_is_classified_through_the_container(container, client, cat_photo):
-    answer = client.post("/api/v1/classify", content=cat_photo)
-    assert answer.status_code == 200
-    assert answer.json()["predictions"][0]["label"] == "Egyptian cat"
+    response = client.post("/api/v1/classify", content=cat_photo)
+    assert response.status_code == 200
+    assert response.json()["predictions"][0]["label"] == "Egyptian cat"
 
 
-def test_it_looks_inside_through_the_container(container, client, cat_photo):
-    answer = client.post("/api/v1/explain", content=cat_photo)
-    assert (answer.status_code, answer.json()["label"]) == (200, "Egyptian cat")
+def test_a_photo_is_explained_through_the_container(container, client, cat_photo):
+    response = client.post("/api/v1/explain", content=cat_photo)
+    assert (response.status_code, response.json()["label"]) == (200, "Egyptian cat")
     assert client.get("/api/v1/models/imagenet/filters.png").status_code == 200
 
 
@@ -82,7 +82,7 @@ def test_the_image_is_small_and_has_no_compiler_no_torch_and_no_pip(container):
     assert run("docker", "exec", container, "sh", "-c", script).strip() == "end"
 
 
-def test_it_runs_as_nobody_in_particular_on_a_file_system_it_cannot_write(container):
+def test_it_runs_as_any_user_on_a_read_only_file_system(container):
     assert run("docker", "exec", container, "id", "-u").strip() == "10001"
     script = "touch /srv/hubel/x /opt/hubel/x /models/x /x 2>/dev/null || echo refused"
     assert run("docker", "exec", container, "sh", "-c", script).strip() == "refused"
@@ -93,15 +93,15 @@ def test_it_runs_as_nobody_in_particular_on_a_file_system_it_cannot_write(contai
     assert host["NanoCpus"] == 2_000_000_000
 
 
-def test_docker_stop_in_the_middle_of_a_load_loses_nothing(container, load):
+def test_docker_stop_under_load_loses_no_request(container, load):
     stopper = threading.Thread(target=run, args=("docker", "stop", "--time", "30", container))
 
     def stop_at_half(number: int) -> None:
         if number == 100:
             stopper.start()
 
-    outcomes = load(int(PORT), 200, stop_at_half)
+    statuses = load(int(PORT), 200, stop_at_half)
     stopper.join()
-    assert outcomes == {"200": 200}
+    assert statuses == {"200": 200}
     state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", container))
     assert state["ExitCode"] == 0

@@ -1,4 +1,4 @@
-"""Models change while they are asked: nothing fails, nothing mixes, nothing stays in memory."""
+"""Promotions under load: no request fails, no results mix, no memory remains in use."""
 
 import gc
 import io
@@ -18,7 +18,7 @@ PROMOTIONS = 50
 REFUSALS = 10
 ADMIN = {"Authorization": "Bearer secret"}
 LANGUAGES = (("red", "green", "blue"), ("rouge", "vert", "bleu"))
-"""Odd versions speak the second, even ones the first."""
+"""Odd versions have the second labels, even ones the first."""
 
 
 def red() -> bytes:
@@ -33,14 +33,14 @@ def pss_bytes(pid: int) -> int:
 
 
 class Load:
-    """`CLIENTS` clients that ask all along, and what they were told."""
+    """`CLIENTS` clients that post continuously, and their results."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/api/v1/classify"
-        self.answers: Counter[tuple[int, int, str]] = Counter()
+        self.results: Counter[tuple[int, int, str]] = Counter()
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self._threads = [threading.Thread(target=self._post) for _ in range(CLIENTS)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -52,15 +52,15 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self) -> None:
+    def _post(self) -> None:
         body = red()
         with httpx.Client(timeout=60) as client:
             while not self._stop.is_set():
-                answer = client.post(self.url, content=body)
-                told = answer.json()
-                best = told["predictions"][0]["label"] if answer.is_success else told["code"]
+                response = client.post(self.url, content=body)
+                fields = response.json()
+                best = fields["predictions"][0]["label"] if response.is_success else fields["code"]
                 with self._lock:
-                    self.answers[answer.status_code, told.get("version", 0), best] += 1
+                    self.results[response.status_code, fields.get("version", 0), best] += 1
 
 
 @pytest.mark.slow
@@ -76,43 +76,43 @@ def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_pa
             if version % (PROMOTIONS // REFUSALS) == 0:
                 good = bundle.model_path("fp32").read_bytes()
                 bundle.model_path("fp32").write_bytes(good + b"x")
-                answer = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
-                assert (answer.status_code, answer.json()["code"]) == (409, "bundle_mismatch")
+                response = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
+                assert (response.status_code, response.json()["code"]) == (409, "bundle_mismatch")
                 assert admin.get("/readyz").status_code == 200
                 refused += 1
                 bundle.model_path("fp32").write_bytes(good)
-            answer = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
-            assert answer.status_code == 200, answer.text
-            told = admin.post("/api/v1/classify", content=red()).json()
-            assert told["version"] == version
+            response = admin.post("/api/v1/models/colours/reload", headers=ADMIN)
+            assert response.status_code == 200, response.text
+            fields = admin.post("/api/v1/classify", content=red()).json()
+            assert fields["version"] == version
         metrics = admin.get("/metrics").text
     assert refused == REFUSALS
-    statuses = Counter(status for status, _, _ in load.answers.elements())
+    statuses = Counter(status for status, _, _ in load.results.elements())
     assert set(statuses) == {200}
-    for _, version, label in load.answers:
+    for _, version, label in load.results:
         assert label == LANGUAGES[version % 2][0]
-    assert len({version for _, version, _ in load.answers}) > PROMOTIONS // 2
+    assert len({version for _, version, _ in load.results}) > PROMOTIONS // 2
     promoted = 'hubel_promotions_total{model="colours",outcome="promoted"}'
     assert f"{promoted} {PROMOTIONS + 1}.0" in metrics
 
 
 @pytest.mark.slow
-def test_memory_comes_back_after_promotions_of_the_default_model(start, imagenet):
+def test_memory_is_freed_after_promotions_of_the_default_model(start, imagenet):
     server = start(HUBEL_ADMIN_KEY="secret", HUBEL_DRAIN_S="0")
     body = (imagenet / "golden/chelsea.jpg").read_bytes()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
 
-        def reload_and_ask() -> None:
+        def reload_and_post() -> None:
             reply = client.post("/api/v1/models/imagenet/reload", headers=ADMIN)
             assert reply.status_code == 200
             assert client.post("/api/v1/classify", content=body).is_success
 
         for _ in range(3):
-            reload_and_ask()
+            reload_and_post()
         gc.collect()
         before = pss_bytes(server.popen.pid)
         for _ in range(10):
-            reload_and_ask()
+            reload_and_post()
         time.sleep(0.2)
         after = pss_bytes(server.popen.pid)
         assert after < before * 1.1

@@ -1,4 +1,4 @@
-"""The default model on real labelled photos, by the command that a user would type."""
+"""The default model on real labelled photos, with the commands that a user types."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def hubel(*arguments: str) -> str:
     return done.stdout
 
 
-def test_the_default_model_names_what_real_photos_show():
+def test_the_default_model_is_accurate_on_real_photos():
     figures = json.loads(hubel("evaluate", "model/imagenet", f"{PHOTOS}/imagenet-sample", "--json"))
     assert figures["images"] == 250
     assert figures["top1"] >= 0.87
@@ -32,8 +32,8 @@ def test_the_default_model_names_what_real_photos_show():
     assert not figures["failed"]
 
 
-def test_every_photo_of_cats_and_dogs_is_answered(tmp_path):
-    output = tmp_path / "answers.jsonl"
+def test_every_photo_of_cats_and_dogs_is_classified(tmp_path):
+    output = tmp_path / "rows.jsonl"
     hubel("classify", f"{PHOTOS}/cats-dogs", "--format", "jsonl", "--output", str(output))
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 1399

@@ -1,4 +1,4 @@
-"""The end of the server, step by step, in this process."""
+"""Draining and connection limits of the server, in this process."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import uvicorn
 
 from app.api.service import Lifecycle
 from app.server.draining import DrainingServer
-from app.server.http_protocol import MAX_BEHIND, MAX_HEAD_BYTES, BoundedProtocol
+from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 from app.server.start import bind
 
 pytestmark = pytest.mark.e2e
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-async def hello(scope, receive, send):
+async def greet(scope, receive, send):
     if scope["type"] == "lifespan":
         for kind in ("startup", "shutdown"):
             await receive()
@@ -39,7 +39,7 @@ def run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5):
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
             loops.append(asyncio.get_running_loop())
-        await (respond or hello)(scope, receive, send)
+        await (respond or greet)(scope, receive, send)
 
     config = uvicorn.Config(
         app,
@@ -51,28 +51,28 @@ def run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5):
         timeout_keep_alive=keep_alive_s,
     )
     server = DrainingServer(config, Lifecycle(), drain_s=0)
-    answers = []
+    responses = []
 
-    def talk():
+    def run_client():
         while not server.started:
             time.sleep(0.005)
         try:
-            answers.append(client(server, loops[0], port))
+            responses.append(client(server, loops[0], port))
         finally:
             server.should_exit = True
 
-    thread = threading.Thread(target=talk)
+    thread = threading.Thread(target=run_client)
     thread.start()
     server.run(sockets=[listener])
     thread.join()
-    return answers[0]
+    return responses[0]
 
 
 @pytest.mark.parametrize("loop_name", ["uvloop", "asyncio"])
-def test_who_connected_just_before_the_listener_closed_is_answered(loop_name):
+def test_a_connection_just_before_the_listener_closes_is_served(loop_name):
     def client(server, loop, port):
-        # The loop sleeps through the moment in which it should end, so that it sees the end
-        # before it sees the connection, which the kernel has long made and filled.
+        # The loop sleeps when it should end. It then sees the end before the connection, which
+        # the kernel has already accepted and whose request has arrived.
         server.should_exit = True
         loop.call_soon_threadsafe(time.sleep, 0.5)
         time.sleep(0.05)
@@ -83,7 +83,7 @@ def test_who_connected_just_before_the_listener_closed_is_answered(loop_name):
     assert run_with(client, loop_name).startswith(b"HTTP/1.1 200")
 
 
-def test_who_connected_but_has_not_sent_yet_is_answered():
+def test_a_connection_without_a_request_yet_is_served():
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             server.should_exit = True
@@ -94,8 +94,8 @@ def test_who_connected_but_has_not_sent_yet_is_answered():
     assert run_with(client, "uvloop").startswith(b"HTTP/1.1 200")
 
 
-def talk(*pieces, pause_s=0.0):
-    """A client that sends `pieces` one after the other, and reads until it is hung up on."""
+def sending(*pieces, pause_s=0.0):
+    """Return a client that sends `pieces`, then reads until the connection closes."""
 
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -104,90 +104,90 @@ def talk(*pieces, pause_s=0.0):
                     connection.sendall(piece)
                     time.sleep(pause_s)
             except OSError:
-                pass  # it was hung up on while it sent
-            told = b""
+                pass  # the connection closed during the sending
+            received = b""
             try:
                 while more := connection.recv(65536):
-                    told += more
-                    if b"\r\n\r\n" in told and b"hello" in told:
+                    received += more
+                    if b"\r\n\r\n" in received and b"hello" in received:
                         break
             except ConnectionResetError:
-                pass  # what was sent after the refusal was not read
-            return told
+                pass  # data after the refusal were not read
+            return received
 
     return client
 
 
-def problem(answer):
-    head, _, body = answer.partition(b"\r\n\r\n")
+def problem(response):
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
     assert b"connection: close" in head
-    told = json.loads(body)
-    assert told["detail"].endswith(".")
-    return int(head.split(b" ")[1]), told["code"]
+    fields = json.loads(body)
+    assert fields["detail"].endswith(".")
+    return int(head.split(b" ")[1]), fields["code"]
 
 
-def test_a_head_without_end_is_refused():
-    # a pause lets the refusal arrive before what follows it
+def test_an_endless_head_is_refused():
+    # a pause lets the refusal arrive before the next piece
     pieces = [b"GET / HTTP/1.1\r\nX-Long: ", *[b"a" * 16_384] * 12]
-    assert problem(run_with(talk(*pieces, pause_s=0.02))) == (431, "head_too_large")
+    assert problem(run_with(sending(*pieces, pause_s=0.02))) == (431, "head_too_large")
 
 
-def test_an_ordinary_head_in_many_pieces_is_read():
+def test_a_head_in_many_pieces_is_read():
     pieces = [b"GET / HTTP/1.1\r\n", *[f"X-{i}: {i}\r\n".encode() for i in range(50)], b"\r\n"]
-    assert b"200 OK" in run_with(talk(*pieces))
+    assert b"200 OK" in run_with(sending(*pieces))
 
 
-def test_a_head_that_does_not_come_in_time_is_refused(monkeypatch):
+def test_a_slow_head_is_refused(monkeypatch):
     monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
-    assert problem(run_with(talk(b"GET / HTTP/1.1\r\n"))) == (408, "head_too_slow")
+    assert problem(run_with(sending(b"GET / HTTP/1.1\r\n"))) == (408, "head_too_slow")
 
 
-def test_who_says_nothing_is_hung_up_on(monkeypatch):
+def test_a_silent_connection_is_closed(monkeypatch):
     monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
-    assert run_with(talk(b"")) == b""
+    assert run_with(sending(b"")) == b""
 
 
-def test_what_is_no_http_is_a_problem():
-    assert problem(run_with(talk(b"EHLO example.org\r\n\r\n"))) == (400, "bad_request")
+def test_data_that_are_not_http_get_a_problem():
+    assert problem(run_with(sending(b"EHLO example.org\r\n\r\n"))) == (400, "bad_request")
 
 
-def test_a_body_is_no_head_however_long_and_however_slow(monkeypatch):
+def test_a_long_slow_body_is_not_limited_like_a_head(monkeypatch):
     monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
     body = [b"b" * 65_536] * 8
     head = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {65_536 * 8}\r\n\r\n".encode()
     assert len(body) * 65_536 > MAX_HEAD_BYTES
 
-    async def patient(scope, receive, send):
+    async def read_then_greet(scope, receive, send):
         if scope["type"] == "http":
             while (await receive())["more_body"]:
                 pass
-        await hello(scope, receive, send)
+        await greet(scope, receive, send)
 
-    for respond in (patient, hello):  # `hello` answers before the body has come
-        assert b"200 OK" in run_with(talk(head, *body, pause_s=0.05), respond=respond)
+    for respond in (read_then_greet, greet):  # `greet` responds before the body has arrived
+        assert b"200 OK" in run_with(sending(head, *body, pause_s=0.05), respond=respond)
 
 
-def test_requests_in_one_piece_are_all_answered():
+def test_requests_in_one_piece_all_get_responses():
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             connection.sendall(REQUEST * 3)
-            told = b""
-            while told.count(b"hello") < 3:
-                told += connection.recv(65536)
-            return told
+            received = b""
+            while received.count(b"hello") < 3:
+                received += connection.recv(65536)
+            return received
 
     assert run_with(client).count(b"200 OK") == 3
 
 
-def test_a_second_signal_ends_the_server_though_a_request_hangs():
+def test_a_second_signal_ends_the_server_while_a_request_hangs():
     entered = threading.Event()
 
     async def hang(scope, receive, send):
         if scope["type"] == "http":
             entered.set()
             await asyncio.sleep(600)
-        await hello(scope, receive, send)
+        await greet(scope, receive, send)
 
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -201,10 +201,10 @@ def test_a_second_signal_ends_the_server_though_a_request_hangs():
     assert b"hello" not in run_with(client, respond=hang)
 
 
-async def patient(scope, receive, send):
-    """Answers when the whole body has come, with the names of the headers."""
+async def read_then_greet(scope, receive, send):
+    """Respond when the whole body has arrived, with the names of the headers."""
     if scope["type"] != "http":
-        await hello(scope, receive, send)
+        await greet(scope, receive, send)
         return
     while (await receive())["more_body"]:
         pass
@@ -216,15 +216,15 @@ async def patient(scope, receive, send):
 CHUNKED = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nphoto\r\n0\r\n"
 
 
-@pytest.mark.parametrize("respond", [patient, hello], ids=["unanswered", "answered"])
+@pytest.mark.parametrize("respond", [read_then_greet, greet], ids=["unanswered", "answered"])
 @pytest.mark.parametrize(
     "piece", [b"a:\r\n" * 4096, b"a" * 16_384], ids=["many headers", "one header"]
 )
-def test_headers_without_end_behind_a_body_are_refused(respond, piece):
+def test_endless_trailers_are_refused(respond, piece):
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             connection.sendall(CHUNKED)
-            if respond is hello:
+            if respond is greet:
                 assert connection.recv(1)
             sent = 0
             try:
@@ -241,48 +241,49 @@ def test_headers_without_end_behind_a_body_are_refused(respond, piece):
     assert sent < 10 * MAX_HEAD_BYTES
 
 
-def test_headers_behind_a_body_are_dropped():
-    answer = run_with(talk(CHUNKED, b"X-Behind: 1\r\n\r\n"), respond=patient)
-    assert b"x-seen: host transfer-encoding\r\n" in answer
-    assert b"hello" in answer
+def test_trailers_are_dropped():
+    response = run_with(sending(CHUNKED, b"X-Behind: 1\r\n\r\n"), respond=read_then_greet)
+    assert b"x-seen: host transfer-encoding\r\n" in response
+    assert b"hello" in response
 
 
-def test_requests_behind_one_another_wait_unread_and_are_all_answered():
-    most = []
+def test_pipelined_requests_wait_unread_and_all_get_responses():
+    pipeline_lengths = []
 
     async def respond(scope, receive, send):
         if scope["type"] == "http":
-            most.append(max(len(one.pipeline) for one in servers[0].server_state.connections))
+            connections = servers[0].server_state.connections
+            pipeline_lengths.append(max(len(each.pipeline) for each in connections))
             await asyncio.sleep(0.001)
-        await hello(scope, receive, send)
+        await greet(scope, receive, send)
 
     servers = []
 
     def client(server, loop, port):
         servers.append(server)
-        told = b""
+        received = b""
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            for _ in range(8):  # each goes out while those before it are answered
+            for _ in range(8):  # each is sent while earlier ones are served
                 connection.sendall(REQUEST * 60)
                 time.sleep(0.03)
-            while told.count(b"hello") < 480 and (more := connection.recv(65536)):
-                told += more
-        return told
+            while received.count(b"hello") < 480 and (more := connection.recv(65536)):
+                received += more
+        return received
 
     assert run_with(client, respond=respond).count(b"200 OK") == 480
-    assert max(most) <= MAX_BEHIND
+    assert max(pipeline_lengths) <= MAX_PIPELINED
 
 
-def test_too_many_requests_behind_one_another_are_hung_up_on():
+def test_too_many_pipelined_requests_close_the_connection():
     async def never(scope, receive, send):
         if scope["type"] == "http":
             await asyncio.sleep(0.2)
-        await hello(scope, receive, send)
+        await greet(scope, receive, send)
 
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             try:
-                connection.sendall(REQUEST * (MAX_BEHIND + 3))
+                connection.sendall(REQUEST * (MAX_PIPELINED + 3))
                 return connection.recv(65536)
             except ConnectionResetError:
                 return b""
@@ -291,15 +292,15 @@ def test_too_many_requests_behind_one_another_are_hung_up_on():
 
 
 @pytest.mark.parametrize("later", [b"\r\n", b"photo"], ids=["an empty line", "a late body"])
-def test_what_comes_behind_an_answer_keeps_no_connection_open(later):
+def test_data_after_a_response_do_not_keep_the_connection_open(later):
     head = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"
 
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(REQUEST if later == b"\r\n" else head)
-            told = b""
-            while b"hello" not in told and (more := connection.recv(65536)):
-                told += more
+            received = b""
+            while b"hello" not in received and (more := connection.recv(65536)):
+                received += more
             time.sleep(0.1)
             connection.sendall(later)
             while connection.recv(65536):

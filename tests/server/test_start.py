@@ -1,4 +1,4 @@
-"""How a server starts: models load while the application is imported."""
+"""The start of a server: models load while the application is imported."""
 
 import gc
 import threading
@@ -13,36 +13,36 @@ from app.settings import Settings
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """Models that have loaded when `loaded` is set, and an application that notes what it gets."""
-    made = SimpleNamespace(loaded=threading.Event(), served=[])
-    registry = SimpleNamespace(load_all=made.loaded.set)
-    made.loading = SimpleNamespace(registry=registry)
+    """Fake models that set `loaded`, and a fake application whose start is recorded."""
+    state = SimpleNamespace(loaded=threading.Event(), served=[])
+    registry = SimpleNamespace(load_all=state.loaded.set)
+    state.loading = SimpleNamespace(registry=registry)
     service = SimpleNamespace(lifecycle="lifecycle")
-    made.app = SimpleNamespace(state=SimpleNamespace(service=service))
+    state.app = SimpleNamespace(state=SimpleNamespace(service=service))
 
     def create_app(settings, loading):
-        assert made.loaded.wait(10), "nothing loads beside the application"
-        assert loading is made.loading
+        assert state.loaded.wait(10), "no model loads while the application is imported"
+        assert loading is state.loading
         assert not gc.isenabled()
-        return made.app
+        return state.app
 
-    def serve(*given):
-        made.served.append((*given, gc.isenabled()))
+    def serve(*arguments):
+        state.served.append((*arguments, gc.isenabled()))
 
-    monkeypatch.setattr(start, "find_models", lambda *_: made.loading)
+    monkeypatch.setattr(start, "find_models", lambda *_: state.loading)
     monkeypatch.setattr(main, "create_app", create_app)
     monkeypatch.setattr(draining, "serve", serve)
-    yield made
+    yield state
     gc.unfreeze()
 
 
-def test_models_load_while_the_application_is_made(fakes):
+def test_models_load_while_the_application_is_created(fakes):
     start.serve(Settings(drain_s=3), "listener")
     assert fakes.served == [(fakes.app, "listener", "lifecycle", 3, True)]
     assert gc.get_freeze_count() > 0
 
 
-def test_what_fails_in_loading_is_left_to_the_application(fakes):
+def test_an_error_in_loading_is_left_to_the_application(fakes):
     def fail():
         fakes.loaded.set()
         raise OSError("the device is gone")
@@ -52,7 +52,7 @@ def test_what_fails_in_loading_is_left_to_the_application(fakes):
     assert len(fakes.served) == 1
 
 
-def test_garbage_is_collected_again_after_a_start_that_fails(fakes, monkeypatch):
+def test_garbage_collection_resumes_after_a_failed_start(fakes, monkeypatch):
     def fail(*_):
         raise ValueError("a key file can't be read")
 

@@ -1,1 +1,1 @@
-"""Other services' protocols, a file each: a client moves here by changing its URL."""
+"""The protocols of other model servers: their clients work here after a change of the URL."""

@@ -1,4 +1,4 @@
-"""What OpenAPI says of other services' protocols: their errors and bodies, in their own shapes."""
+"""The OpenAPI descriptions of other servers' protocols: errors and bodies in their own shapes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ IMAGE_ERRORS: tuple[type[HubelError], ...] = (
     errors.ModelNotReady,
     errors.DeadlinePassed,
 )
-"""What any request that carries an image may be answered with."""
+"""The errors that any request with an image may get."""
 
 FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
 
@@ -45,11 +45,11 @@ _SCHEMAS: Mapping[Shape, Mapping[str, Any]] = {
 
 
 def error_docs(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors `kinds`, in a protocol's shape."""
+    """Return the OpenAPI description of the errors `kinds`, in a protocol's shape."""
     documented = responses(*kinds)
-    for answer in documented.values():
-        problems = answer["content"].pop(MEDIA_TYPE)["examples"]
-        answer["content"]["application/json"] = {
+    for response in documented.values():
+        problems = response["content"].pop(MEDIA_TYPE)["examples"]
+        response["content"]["application/json"] = {
             "schema": _SCHEMAS[shape],
             "examples": {
                 code: {"value": shape(Problem(**example["value"]))}
@@ -60,12 +60,12 @@ def error_docs(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[s
 
 
 def response_docs(description: str, schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
-    """What OpenAPI says of an answer in JSON."""
+    """Return the OpenAPI description of a response in JSON."""
     content = {"application/json": {"schema": schema, "example": example}}
     return {"description": description, "content": content}
 
 
 def json_body(schema: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
-    """What OpenAPI says of a request's body in JSON."""
+    """Return the OpenAPI description of a request body in JSON."""
     media = {"schema": schema, "examples": {name: {"value": v} for name, v in examples.items()}}
     return {"required": True, "content": {"application/json": media}}

@@ -1,16 +1,15 @@
 """Hugging Face's image classification: POST /hf/{model}, as InferenceClient sends it.
 
-admit -> read the body -> told from its first byte: an image, or {"inputs": base64, "parameters"}
--> answer -> [{"label", "score"}], most probable first
+admit -> read the body -> by its first byte: an image, or {"inputs": base64, "parameters"}
+-> classify -> [{"label", "score"}], most probable first
 
-The client posts to exactly the URL that it is given as `model`: without parameters the image as it
-is, maybe under no content type at all, else JSON. A string in `inputs` is base64; this service
-opens no paths and no URLs for anybody.
+The client posts to exactly the URL that it gets as `model`. Without parameters it sends the image
+itself, possibly without a content type; with parameters it sends JSON. A string in `inputs` is
+base64: this service opens no paths and no URLs.
 
-`function_to_apply`: softmax is what every answer is, calibrated. sigmoid and none are refused.
-Both start from the logits, which the model does not give out, and log probabilities are logits
-only up to a constant that differs from image to image: no sigmoid follows from them, and under
-`none` they would look like the scores of another server and compare with nothing.
+`function_to_apply`: every response is a calibrated softmax; sigmoid and none are refused. Both need
+the logits, which the model does not return. Log probabilities can't replace them: they differ from
+the logits by a constant that differs from image to image.
 """
 
 from collections.abc import Mapping
@@ -39,9 +38,9 @@ router = APIRouter(
 )
 
 _PARAMETERS_BYTES = 4096
-"""Room in a JSON body for what stands around the image."""
+"""Allowance in a JSON body for everything except the image."""
 _JSON_STARTS = b'{["'
-"""With which no image begins."""
+"""First bytes of JSON. No image begins with them."""
 
 _INPUTS = {
     "type": "object",
@@ -78,7 +77,9 @@ _SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
     "/{model}",
     summary="Classify an image",
     responses={
-        200: response_docs("Most probable first.", _SCHEMA, _EXAMPLE),
+        200: response_docs(
+            "Labels with their probabilities, most probable first.", _SCHEMA, _EXAMPLE
+        ),
         **error_docs(error_alone, *IMAGE_ERRORS),
     },
     openapi_extra={"requestBody": _BODY},
@@ -87,15 +88,17 @@ async def classify_for_hugging_face(
     request: Request,
     service: ServiceDep,
     model: str,
-    version: Annotated[int | None, Parameter(ge=1, description="Unset: what serves.")] = None,
+    version: Annotated[
+        int | None, Parameter(ge=1, description="Version of the model. Unset: the one that serves.")
+    ] = None,
 ) -> list[Score]:
-    """The image as it is, under any content type; or JSON with the image in base64."""
+    """Send the image itself, under any content type, or JSON with the image in base64."""
     served = admit(service, model, version)
     with service.buffer.hold() as held:
         body = await read_body(request, _limit(request, service.limits), service.limits, held)
         photo, query = body, Query()
         if body.lstrip()[:1] in _JSON_STARTS and body:
-            photo, query = await read_json(body, service.buffer, _understand)
+            photo, query = await read_json(body, service.buffer, _interpret)
         (classified,) = all_or_raise(
             await classify_photos(request, service, [photo], served, query)
         )
@@ -104,11 +107,11 @@ async def classify_for_hugging_face(
 
 @router.get(
     "/{model}/health",
-    summary="Does this model serve?",
+    summary="Whether the model serves",
     responses=error_docs(error_alone, errors.UnknownModel, errors.ModelNotReady),
 )
 async def health_for_hugging_face(service: ServiceDep, model: str) -> dict[str, str]:
-    """What `InferenceClient.health_check` asks for."""
+    """Return 200 if the model serves; `InferenceClient.health_check` calls this."""
     service.registry.resolve(model)
     return {"status": "ok"}
 
@@ -120,7 +123,7 @@ def _limit(request: Request, limits: BodyLimits) -> int:
     return base64_length(limits.max_image_bytes) + _PARAMETERS_BYTES
 
 
-def _understand(document: Any) -> tuple[bytes, Query]:
+def _interpret(document: Any) -> tuple[bytes, Query]:
     if not isinstance(document, Mapping) or "inputs" not in document:
         raise BadParameter('The JSON holds no image. Send {"inputs": "<base64>"}.')
     parameters = document.get("parameters")
@@ -129,13 +132,12 @@ def _understand(document: Any) -> tuple[bytes, Query]:
 
 def _query_of(parameters: Any) -> Query:
     if not isinstance(parameters, Mapping):
-        raise BadParameter('parameters is no object. Send {"top_k": 5}, or leave it out.')
+        raise BadParameter('parameters is not an object. Send {"top_k": 5}, or leave it out.')
     function = parameters.get("function_to_apply")
     if function not in (None, "softmax"):
         raise BadParameter(
-            "function_to_apply can only be softmax: this model answers with calibrated "
-            "probabilities and does not give out the logits that sigmoid and none need. "
-            "Leave it out."
+            "function_to_apply can only be softmax: the model returns calibrated "
+            "probabilities, not the logits that sigmoid and none need. Leave it out."
         )
     top_k = parameters.get("top_k")
     if top_k is None:

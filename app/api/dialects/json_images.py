@@ -1,91 +1,83 @@
-"""Images inside JSON, for the protocols that send them so.
+"""Images inside JSON, for the protocols that send them this way.
 
-body -> room for what its reading takes? -> on a thread: images in nested lists are lifted out
-(json_pixels) -> what is left must have few values -> JSON -> base64 -> bytes
+body -> memory for its reading is reserved -> on a thread: `json_numbers` parses the JSON
+-> the dialect takes the images out: base64 -> bytes
 """
 
 import asyncio
 import base64
 import binascii
-import json
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from numpy.typing import NDArray
-
-from app.api.dialects import json_pixels
+from app.api.dialects import json_numbers
 from app.api.service import Buffer
 from app.errors import BadParameter
 
 T = TypeVar("T")
 
-_TEXTS = 2
-"""Copies of a body that its reading makes: the text, and the strings in it."""
-_MAX_VALUES = 10_000
-"""In one body, beside images in lists; each costs a hundred bytes, and a turn of the lock that
-holds up everybody."""
+_COPIES = 2
+"""Copies of a body that exist while it is read: the text, and the strings in it."""
 
 
 def base64_length(size: int) -> int:
-    """How long base64 of `size` bytes is."""
+    """Return the length of `size` bytes in base64."""
     return -(-size // 3) * 4
 
 
+def _no_arrays(text: bytes) -> Iterable[json_numbers.Span]:
+    return ()
+
+
 async def read_json(
-    body: bytes, buffer: Buffer, understand: Callable[[Any], T], sides: Collection[int] = ()
+    body: bytes,
+    buffer: Buffer,
+    interpret: Callable[[Any], T],
+    *,
+    find_arrays: Callable[[bytes], Iterable[json_numbers.Span]] = _no_arrays,
+    advice: str = "Send images in base64.",
+    range_error: str = "",
 ) -> T:
-    """What `understand` makes of the JSON in `body`, on a thread.
+    """Parse the JSON in `body` on a thread and return what `interpret` makes of the document.
 
     Args:
         body: the text.
-        buffer: where the memory that reading takes is accounted for.
-        understand: is given the document; where nested lists held an image, there is its array.
-        sides: that images in nested lists may have.
+        buffer: accounts for the memory that reading takes.
+        interpret: receives the document; bytes take the place of the arrays that were found.
+        find_arrays: returns the places of the arrays of numbers in the text.
+        advice: see `json_numbers.load`.
+        range_error: see `json_numbers.load`.
 
     Raises:
-        QueueFull: all requests together hold too much.
-        BadParameter: it isn't JSON, or has too many values.
+        QueueFull: all requests together hold too much memory.
+        BadParameter: the text is not JSON, has too many values or a number out of range.
     """
+
+    def read() -> T:
+        arrays = find_arrays(body)
+        return interpret(json_numbers.load(body, arrays, advice=advice, range_error=range_error))
+
     with buffer.hold() as reading:
-        reading.grow_to(_TEXTS * len(body))
-        return await asyncio.to_thread(lambda: understand(_parse(body, sides)))
+        reading.grow_to(_COPIES * len(body))
+        return await asyncio.to_thread(read)
 
 
 def decode_base64(text: object, where: str) -> bytes:
-    """The bytes of an image in base64.
+    """Return the bytes of an image in base64.
 
     Args:
-        text: what was sent.
-        where: it stands, for the error.
+        text: the value in the JSON.
+        where: its place in the JSON, for the error.
 
     Raises:
-        BadParameter: it is something else.
+        BadParameter: the value is not base64.
     """
     try:
         if isinstance(text, str):
             return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        pass  # said below, as for what is no string
+        pass  # the same error as for a value that is not a string
     raise BadParameter(
         f"{where} is not base64. Send the image's bytes as a string in standard base64 with "
         "padding and without line breaks; paths and URLs are not read."
     )
-
-
-def _parse(body: bytes, sides: Collection[int]) -> Any:
-    rest, images = json_pixels.lift(body, sides) if sides else (body, [])
-    if sum(map(rest.count, (b",", b"[", b"{"))) > _MAX_VALUES:
-        raise BadParameter(
-            f"The JSON has more than {_MAX_VALUES} values. Send images in base64"
-            + (f", or as {json_pixels.wanted(sides)}." if sides else ".")
-        )
-    try:
-        return json.loads(rest, object_hook=partial(_put_back, images))
-    except (ValueError, RecursionError) as err:
-        raise BadParameter("The body is not JSON. See /docs for what is accepted.") from err
-
-
-def _put_back(images: list[NDArray[Any]], value: dict[str, Any]) -> Any:
-    place = value.get(json_pixels.PLACE)
-    return images[place] if type(place) is int and 0 <= place < len(images) else value

@@ -1,11 +1,11 @@
 """TorchServe's inference API: /predictions/{model}[/{version}] and /ping.
 
-admit -> read the body: the image as it is, or the one file of a multipart body -> answer
+admit -> read the body: the image itself, or the only file of a multipart body -> classify
 -> {label: probability}, most probable first
 
-POST and PUT are the same, as there: `curl -T photo.jpg`, which its documents show, is a PUT.
-Versions are written 1 or 1.0. Its management API (port 8081) is not spoken: a model is a folder
-here, see /api/v1/models; nor are /explanations, workflows and its gRPC.
+POST and PUT do the same, as in TorchServe: `curl -T photo.jpg`, which its documentation shows, is a
+PUT. Versions are written 1 or 1.0. The management API (port 8081), /explanations, workflows and
+gRPC are not supported. A model is a folder here: see /api/v1/models.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ router = APIRouter(
     responses=error_docs(torchserve, errors.Unauthenticated),
 )
 ping_router = APIRouter(tags=["torchserve"])
-"""Asks for no key."""
+"""The probe, which needs no key."""
 
 _VERSION = re.compile(r"([0-9]{1,9})(\.0)?")
 
@@ -46,7 +46,7 @@ _RESPONSES = {
 }
 _BODY = {
     "required": True,
-    "description": "The image as it is, under any content type; or a multipart body with one file.",
+    "description": "The image itself, under any content type; or a multipart body with one file.",
     "content": {
         **{kind: {"schema": FILE} for kind in ("image/*", "application/octet-stream")},
         "multipart/form-data": {"schema": {"type": "object", "properties": {"data": FILE}}},
@@ -62,7 +62,7 @@ _BODY = {
     openapi_extra={"requestBody": _BODY},
 )
 async def predictions(request: Request, service: ServiceDep, model: str) -> dict[str, float]:
-    """By the version that serves."""
+    """Classify an image by the version that serves."""
     return await _predict(request, service, model, None)
 
 
@@ -76,27 +76,29 @@ async def predictions(request: Request, service: ServiceDep, model: str) -> dict
 async def predictions_by_version(
     request: Request, service: ServiceDep, model: str, version: str
 ) -> dict[str, float]:
-    """A version is written 1 or 1.0."""
-    write_response = _VERSION.fullmatch(version)
-    if not write_response:
+    """Classify an image by one version, written 1 or 1.0."""
+    number = _VERSION.fullmatch(version)
+    if not number:
         service.registry.resolve(model)
         raise UnknownModel(f"Model {model!r} has no version {version!r}. Versions are 1, 2, …")
-    return await _predict(request, service, model, int(write_response[1]))
+    return await _predict(request, service, model, int(number[1]))
 
 
 @ping_router.head("/ping", include_in_schema=False)
 @ping_router.get(
     "/ping",
-    summary="Should requests be sent here?",
+    summary="Whether requests should be sent here",
     responses={
-        200: response_docs("They should.", _STATUS, {"status": "Healthy"}),
+        200: response_docs("Requests should be sent here.", _STATUS, {"status": "Healthy"}),
         503: response_docs(
-            "Draining, or the default model is refused.", _STATUS, {"status": "Unhealthy"}
+            "The service is draining, or the default model does not serve.",
+            _STATUS,
+            {"status": "Unhealthy"},
         ),
     },
 )
 async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
-    """As /readyz, in TorchServe's words; asks for no key."""
+    """Return what /readyz returns, in TorchServe's format. It needs no key."""
     try:
         service.registry.resolve()
         healthy = not service.lifecycle.draining
@@ -128,7 +130,7 @@ async def _read_photo(request: Request, service: Service, held: Held) -> bytes:
     files = await asyncio.to_thread(split_files, body, content_type, limits.max_files)
     if len(files) > 1:
         raise BadParameter(
-            f"The body has {len(files)} files; this protocol answers one image. Send them one by "
-            "one, or together to /api/v1/classify."
+            f"The body has {len(files)} files; this protocol classifies one image. Send them "
+            "one by one, or together to /api/v1/classify."
         )
     return files[0]

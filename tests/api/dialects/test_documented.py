@@ -1,4 +1,4 @@
-"""What OpenAPI says of the dialects: tags, examples, and errors in each one's own shape."""
+"""The OpenAPI description of the dialects: tags, examples, and errors in each protocol's shape."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def operations():
     ]
 
 
-def test_every_route_is_there(operations):
+def test_every_route_is_documented(operations):
     by_version = [f"/v1/models/{{model}}{part}" for part in ("", "/versions/{version}")]
     assert {name for name, _ in operations} == {
         "post /hf/{model}",
@@ -51,7 +51,7 @@ def test_errors_are_in_the_protocols_shape(operations):
                 assert set(example["value"]) == SHAPES[tag]
 
 
-def test_bodies_and_answers_have_examples(operations):
+def test_bodies_and_responses_have_examples(operations):
     for name, operation in operations:
         assert operation["summary"]
         if name.startswith("post"):

@@ -1,4 +1,4 @@
-"""Hugging Face: InferenceClient, unchanged; and what its users get wrong."""
+"""Hugging Face's protocol with the real InferenceClient, and with invalid requests."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ GOLDEN = ("chelsea", "rocket", "coffee", "camera")
 
 
 def hub(client, model="colours", **options):
-    """The real client, for a model of a service."""
+    """Return the real client for a model of a service."""
     return InferenceClient(model=f"{client.base_url}/hf/{model}", timeout=20, **options)
 
 
@@ -27,37 +27,37 @@ def b64(data):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_bytes_are_answered_as_by_our_own_api(imagenet_client, golden, own, name):
-    answer = hub(imagenet_client, "imagenet").image_classification(golden(name))
-    wanted = own(imagenet_client, golden(name))
-    assert list(scores(answer)) == list(wanted)
-    assert scores(answer) == pytest.approx(wanted, abs=1e-6)
+def test_predictions_equal_those_of_our_own_api(imagenet_client, golden, own, name):
+    response = hub(imagenet_client, "imagenet").image_classification(golden(name))
+    expected = own(imagenet_client, golden(name))
+    assert list(scores(response)) == list(expected)
+    assert scores(response) == pytest.approx(expected, abs=1e-6)
 
 
-def test_all_ways_to_give_an_image_are_answered_alike(client, photo, tmp_path):
+def test_bytes_and_files_get_the_same_predictions(client, photo, tmp_path):
     file = tmp_path / "blue.jpg"
     file.write_bytes(photo("blue"))
-    given = [photo("blue"), str(file), file]  # the client itself refuses Pillow's images
-    answers = [scores(hub(client).image_classification(image)) for image in given]
-    assert next(iter(answers[0])) == "blue"
-    assert all(answer == answers[0] for answer in answers)
+    images = [photo("blue"), str(file), file]  # the client itself refuses Pillow's images
+    responses = [scores(hub(client).image_classification(image)) for image in images]
+    assert next(iter(responses[0])) == "blue"
+    assert all(response == responses[0] for response in responses)
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3, 99])
 def test_top_k(client, photo, top_k):
-    answer = hub(client).image_classification(photo("red"), top_k=top_k)
-    assert len(answer) == min(top_k, 3)
-    assert answer[0].label == "red"
+    response = hub(client).image_classification(photo("red"), top_k=top_k)
+    assert len(response) == min(top_k, 3)
+    assert response[0].label == "red"
 
 
-def test_softmax_is_what_is_answered_anyway(client, photo):
+def test_softmax_is_the_default(client, photo):
     without = hub(client).image_classification(photo("red"))
     assert hub(client).image_classification(photo("red"), function_to_apply="softmax") == without
 
 
 @pytest.mark.parametrize("function", ["sigmoid", "none"])
-def test_what_needs_logits_is_refused_with_the_reason(client, photo, function):
-    with pytest.raises(HfHubHTTPError, match="does not give out the logits"):
+def test_functions_that_need_logits_are_refused_with_the_reason(client, photo, function):
+    with pytest.raises(HfHubHTTPError, match="not the logits that sigmoid and none need"):
         hub(client).image_classification(photo("red"), function_to_apply=function)
 
 
@@ -130,23 +130,23 @@ def test_the_token_is_the_key(make_bundle, serve, photo):
         with pytest.raises(HfHubHTTPError, match="key is not known") as caught:
             hub(client, token="other").image_classification(photo("red"))
         assert caught.value.response.status_code == 401
-        answer = client.post("/hf/colours", content=photo("red"))
-        assert list(answer.json()) == ["error"]
+        response = client.post("/hf/colours", content=photo("red"))
+        assert list(response.json()) == ["error"]
 
 
 @pytest.mark.parametrize(
     "content_type", ["image/jpeg", "application/json", "application/x-www-form-urlencoded", None]
 )
-def test_the_body_tells_by_itself_what_it_is(client, photo, content_type):
+def test_the_body_alone_decides_between_image_and_json(client, photo, content_type):
     headers = {"Content-Type": content_type} if content_type else {}
     document = json.dumps({"inputs": b64(photo("red"))})
     for body in (photo("red"), document, f"\n {document}"):
-        answer = client.post("/hf/colours", content=body, headers=headers)
-        assert answer.json()[0]["label"] == "red"
+        response = client.post("/hf/colours", content=body, headers=headers)
+        assert response.json()[0]["label"] == "red"
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "word"),
     [
         ({"inputs": "http://127.0.0.1/photo.jpg"}, "paths and URLs are not read"),
         ({"inputs": "photos/red.jpg"}, "paths and URLs are not read"),
@@ -160,7 +160,7 @@ def test_the_body_tells_by_itself_what_it_is(client, photo, content_type):
         ({}, "holds no image"),
         ([], "holds no image"),
         ("/9j/", "holds no image"),
-        ({"inputs": "", "parameters": 3}, "parameters is no object"),
+        ({"inputs": "", "parameters": 3}, "parameters is not an object"),
         ({"inputs": "", "parameters": {"top_k": 0}}, "top_k"),
         ({"inputs": "", "parameters": {"top_k": True}}, "top_k"),
         ({"inputs": "", "parameters": {"top_k": 2.5}}, "top_k"),
@@ -168,11 +168,11 @@ def test_the_body_tells_by_itself_what_it_is(client, photo, content_type):
     ],
     ids=str,
 )
-def test_json_that_cannot_be_used(client, document, said):
-    answer = client.post("/hf/colours", content=json.dumps(document))
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["error"]
-    assert said in answer.json()["error"]
+def test_json_that_cannot_be_used(client, document, word):
+    response = client.post("/hf/colours", content=json.dumps(document))
+    assert response.status_code == 400
+    assert list(response.json()) == ["error"]
+    assert word in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_json_that_cannot_be_used(client, document, said):
     ids=["cut", "deep", "deeper", "digits", "no UTF-8"],
 )
 def test_a_body_that_is_not_json(client, body):
-    answer = client.post("/hf/colours", content=body)
-    assert answer.status_code == 400
-    assert "JSON" in answer.json()["error"]
+    response = client.post("/hf/colours", content=body)
+    assert response.status_code == 400
+    assert "JSON" in response.json()["error"]
 
 
-def test_the_limit_is_that_of_an_image_in_base64_too(make_bundle, serve, photo):
+def test_the_size_limit_applies_to_the_image_inside_base64(make_bundle, serve, photo):
     make_bundle()
     with serve(max_image_bytes=20_000) as client:
         good = {"inputs": b64(photo("red").ljust(20_000, b"\0")), "parameters": {"top_k": 1}}
@@ -196,9 +196,9 @@ def test_the_limit_is_that_of_an_image_in_base64_too(make_bundle, serve, photo):
             {"json": {"inputs": b64(photo("red").ljust(30_000, b"\0"))}},
             {"content": photo("red").ljust(20_001, b"\0")},
         ):
-            answer = client.post("/hf/colours", **sent)
-            assert answer.status_code == 413
-            assert list(answer.json()) == ["error"]
+            response = client.post("/hf/colours", **sent)
+            assert response.status_code == 413
+            assert list(response.json()) == ["error"]
         assert client.app.state.service.buffer.held_bytes == 0
 
 
@@ -214,16 +214,18 @@ def test_the_limit_is_that_of_an_image_in_base64_too(make_bundle, serve, photo):
         ("POST", "/hf/colours?version=x", 400),
     ],
 )
-def test_other_errors_have_the_shape_too(client, method, path, status):
-    answer = client.request(method, path)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == ["error"]
+def test_other_errors_have_the_protocols_shape(client, method, path, status):
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert list(response.json()) == ["error"]
 
 
 def test_a_compressed_body_is_refused(client, photo):
-    answer = client.post("/hf/colours", content=photo("red"), headers={"Content-Encoding": "gzip"})
-    assert (answer.status_code, list(answer.json())) == (415, ["error"])
+    response = client.post(
+        "/hf/colours", content=photo("red"), headers={"Content-Encoding": "gzip"}
+    )
+    assert (response.status_code, list(response.json())) == (415, ["error"])
 
 
 json_values = st.recursive(
@@ -246,7 +248,7 @@ json_values = st.recursive(
         },
     )
 )
-def test_no_json_is_answered_with_a_500(client, document):
-    answer = client.post("/hf/colours", content=json.dumps(document))
-    assert answer.status_code in {400, 415, 422}
-    assert list(answer.json()) == ["error"]
+def test_no_json_leads_to_a_500(client, document):
+    response = client.post("/hf/colours", content=json.dumps(document))
+    assert response.status_code in {400, 415, 422}
+    assert list(response.json()) == ["error"]

@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2, judged by tritonclient: every way to ask, and what comes back."""
+"""Open Inference Protocol v2 with tritonclient: every form of request, and the responses."""
 
 import asyncio
 import base64
@@ -29,13 +29,13 @@ def speaker(client):
 
 
 def classified(client, model, photos):
-    """What /api/v1/classify says: (n, K)."""
+    """Return the probabilities of /api/v1/classify: (n, K)."""
     rows = []
     for data in photos:
-        answer = client.post(
+        response = client.post(
             "/api/v1/classify", params={"model": model, "top_k": 10**6}, content=data
         )
-        predictions = sorted(answer.json()["predictions"], key=lambda p: p["index"])
+        predictions = sorted(response.json()["predictions"], key=lambda p: p["index"])
         rows.append([p["probability"] for p in predictions])
     return np.array(rows)
 
@@ -85,21 +85,25 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_every_form_is_answered_as_classify_answers(client, speaker, photo, form, outputs):
+def test_every_form_gets_the_probabilities_of_classify(client, speaker, photo, form, outputs):
     photos = [photo("red"), photo((200, 120, 90), (600, 400))]
     spec = client.app.state.service.registry.resolve().manifest.input
-    answer = speaker.infer("colours", [form(photos, spec)], outputs=outputs, request_id="a-7")
-    probabilities = answer.as_numpy("probabilities")
+    response = speaker.infer("colours", [form(photos, spec)], outputs=outputs, request_id="a-7")
+    probabilities = response.as_numpy("probabilities")
     assert (probabilities.dtype, probabilities.shape) == (np.float32, (2, 3))
     assert np.abs(probabilities - classified(client, "colours", photos)).max() <= 1e-6
-    told = answer.get_response()
-    assert (told["model_name"], told["model_version"], told["id"]) == ("colours", "1", "a-7")
+    message = response.get_response()
+    assert (message["model_name"], message["model_version"], message["id"]) == (
+        "colours",
+        "1",
+        "a-7",
+    )
 
 
 def test_the_same_numbers_come_as_json_and_as_bytes(speaker, photo):
-    given = [tensor(encoded([photo((90, 100, 120))]))]
+    inputs = [tensor(encoded([photo((90, 100, 120))]))]
     as_json, as_bytes = (
-        speaker.infer("colours", given, outputs=[output(binary_data=binary)]).as_numpy(
+        speaker.infer("colours", inputs, outputs=[output(binary_data=binary)]).as_numpy(
             "probabilities"
         )
         for binary in (False, True)
@@ -113,9 +117,9 @@ def test_the_classification_extension_gives_score_index_and_label(
     client, speaker, photo, k, count, binary
 ):
     photos = [photo("green"), photo((20, 90, 180))]
-    wanted = [output(class_count=k, binary_data=binary)]
-    answer = speaker.infer("colours", [tensor(encoded(photos))], outputs=wanted)
-    rows = answer.as_numpy("probabilities")
+    outputs = [output(class_count=k, binary_data=binary)]
+    response = speaker.infer("colours", [tensor(encoded(photos))], outputs=outputs)
+    rows = response.as_numpy("probabilities")
     assert rows.shape == (2, count)
     for row, data in zip(rows, photos, strict=True):
         body = client.post("/api/v1/classify", params={"top_k": k}, content=data).json()
@@ -125,43 +129,43 @@ def test_the_classification_extension_gives_score_index_and_label(
         ]
 
 
-def test_labels_beyond_ascii_and_with_colons_come_whole(make_bundle, serve, photo):
+def test_labels_with_colons_and_beyond_ascii_are_complete(make_bundle, serve, photo):
     make_bundle(labels=("rot: hell", "grün", "青"))
     with serve() as client, connected(client) as speaker:
-        given = [tensor(encoded([photo("green")]))]
-        answer = speaker.infer("colours", given, outputs=[output(class_count=1)])
-        assert answer.as_numpy("probabilities")[0, 0].decode().split(":", 2)[2] == "grün"
+        inputs = [tensor(encoded([photo("green")]))]
+        response = speaker.infer("colours", inputs, outputs=[output(class_count=1)])
+        assert response.as_numpy("probabilities")[0, 0].decode().split(":", 2)[2] == "grün"
 
 
-def test_many_shared_requests_in_parallel_each_get_their_own_answer(client, photo):
+def test_parallel_requests_of_one_client_each_get_their_own_response(client, photo):
     with connected(client, concurrency=10) as speaker:
         colours = [(25 * i, 255 - 25 * i, 100) for i in range(10)]
         requests = [
             speaker.async_infer("colours", [tensor(encoded([photo(c)]))], request_id=str(i))
             for i, c in enumerate(colours)
         ]
-        answers = [request.get_result() for request in requests]
-    assert [answer.get_response()["id"] for answer in answers] == [str(i) for i in range(10)]
-    rows = np.concatenate([answer.as_numpy("probabilities") for answer in answers])
+        responses = [request.get_result() for request in requests]
+    assert [response.get_response()["id"] for response in responses] == [str(i) for i in range(10)]
+    rows = np.concatenate([response.as_numpy("probabilities") for response in responses])
     assert np.abs(rows - classified(client, "colours", [photo(c) for c in colours])).max() <= 1e-6
 
 
-def test_ten_threads_share_a_batch_of_forms(client, photo):
+def test_ten_threads_with_different_forms_share_a_batch(client, photo):
     photos = [photo(colour) for colour in COLOURS]
     spec = client.app.state.service.registry.resolve().manifest.input
-    wanted = classified(client, "colours", photos)
+    expected = classified(client, "colours", photos)
 
     def ask(number):
         form = list(FORMS.values())[number % len(FORMS)]
         with connected(client) as speaker:
-            answer = speaker.infer("colours", [form(photos, spec)])
-        return np.abs(answer.as_numpy("probabilities") - wanted).max()
+            response = speaker.infer("colours", [form(photos, spec)])
+        return np.abs(response.as_numpy("probabilities") - expected).max()
 
     with ThreadPoolExecutor(10) as callers:
         assert max(callers.map(ask, range(10))) <= 1e-6
 
 
-def test_the_async_client_is_answered_alike(client, photo):
+def test_the_async_client_gets_the_same_probabilities(client, photo):
     photos = [photo(colour) for colour in COLOURS]
 
     async def ask():
@@ -169,66 +173,64 @@ def test_the_async_client_is_answered_alike(client, photo):
         async with triton_aio.InferenceServerClient(url) as speaker:
             assert await speaker.is_server_ready()
             assert await speaker.is_model_ready("colours")
-            given = [tensor(encoded(photos))]
-            answers = await asyncio.gather(*(speaker.infer("colours", given) for _ in range(10)))
+            inputs = [tensor(encoded(photos))]
+            responses = await asyncio.gather(*(speaker.infer("colours", inputs) for _ in range(10)))
             with pytest.raises(InferenceServerException, match="There is no model 'wasps'"):
-                await speaker.infer("wasps", given)
-            return answers
+                await speaker.infer("wasps", inputs)
+            return responses
 
-    wanted = classified(client, "colours", photos)
-    for answer in asyncio.run(ask()):
-        assert np.abs(answer.as_numpy("probabilities") - wanted).max() <= 1e-6
+    expected = classified(client, "colours", photos)
+    for response in asyncio.run(ask()):
+        assert np.abs(response.as_numpy("probabilities") - expected).max() <= 1e-6
 
 
-def test_the_default_model_answers_its_golden_photos_alike_in_every_form(
-    serve, imagenet, monkeypatch
-):
+def test_golden_photos_get_the_same_probabilities_in_every_form(serve, imagenet, monkeypatch):
     monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
     files = [photo.file for photo in load(imagenet).manifest.golden.photos][:3]
     photos = [(imagenet / file).read_bytes() for file in files]
     with serve(models=None) as client, connected(client) as speaker:
-        wanted = classified(client, "imagenet", photos)
+        expected = classified(client, "imagenet", photos)
         spec = client.app.state.service.registry.resolve().manifest.input
         of_its_size = [vision.decode(data, LIMITS).is_canvas for data in photos]
         assert of_its_size == [True, False, False]
         for name, form in FORMS.items():
-            answer = speaker.infer("imagenet", [form(photos, spec)])
-            apart = np.abs(answer.as_numpy("probabilities") - wanted).max(axis=1)
-            # a canvas is rounded, which a photo of another size isn't on its way over it
+            response = speaker.infer("imagenet", [form(photos, spec)])
+            apart = np.abs(response.as_numpy("probabilities") - expected).max(axis=1)
+            # a canvas is rounded; the resize of a photo of another size has no such rounding
             rounded = 0.05 if name.startswith("canvas") else 1e-6
             assert (apart <= np.where(of_its_size, 1e-6, rounded)).all(), name
         assert speaker.get_model_metadata("imagenet")["outputs"][0]["shape"] == [-1, 1000]
 
 
-def refused(speaker, given, model="colours", **options):
+def refused(speaker, inputs, model="colours", **options):
     with pytest.raises(InferenceServerException) as caught:
-        speaker.infer(model, [given], **options)
+        speaker.infer(model, [inputs], **options)
     return int(caught.value.status()), caught.value.message()
 
 
-def test_an_unknown_model_is_told_with_those_that_are_known(speaker, photo):
+def test_an_unknown_model_is_refused_with_the_known_ones(speaker, photo):
     status, text = refused(speaker, tensor(encoded([photo("red")])), "wasps")
     assert status == 404
     assert text == "There is no model 'wasps'. Known models: colours."
 
 
-def test_one_broken_image_fails_the_request_with_its_own_sentence(client, speaker, photo):
+def test_one_broken_image_fails_the_request_with_its_error(client, speaker, photo):
     broken = photo("red")[:300]
     status, text = refused(speaker, tensor(encoded([photo("red"), broken, b"text"])))
     problem = client.post("/api/v1/classify", content=broken).json()
     assert (status, text) == (problem["status"], problem["detail"])
 
 
-def test_an_unknown_output_is_told_with_the_one_there_is(speaker, photo):
-    wanted = [triton.InferRequestedOutput("logits")]
-    status, text = refused(speaker, tensor(encoded([photo("red")])), outputs=wanted)
+def test_an_unknown_output_is_refused_with_the_known_one(speaker, photo):
+    outputs = [triton.InferRequestedOutput("logits")]
+    status, text = refused(speaker, tensor(encoded([photo("red")])), outputs=outputs)
     assert (status, text) == (
         400,
         "There is no output 'logits'. The only output is 'probabilities'.",
     )
 
 
-def test_a_full_queue_answers_429_with_the_sentence(client, speaker, photo, block):
+def test_a_full_queue_returns_429_with_its_error(client, speaker, photo, block):
     with block(client) as held:
         held.fill()
         status, text = refused(speaker, tensor(encoded([photo("red")])))
@@ -240,31 +242,31 @@ def test_a_full_queue_answers_429_with_the_sentence(client, speaker, photo, bloc
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_a_compressed_body_is_refused_with_a_sentence(speaker, photo, algorithm):
-    given = tensor(encoded([photo("red")]))
-    status, text = refused(speaker, given, request_compression_algorithm=algorithm)
+def test_a_compressed_body_is_refused(speaker, photo, algorithm):
+    inputs = tensor(encoded([photo("red")]))
+    status, text = refused(speaker, inputs, request_compression_algorithm=algorithm)
     assert status == 415
     assert algorithm in text
 
 
-def test_an_answer_may_be_asked_for_compressed_and_comes_plain(speaker, photo):
-    given = [tensor(encoded([photo("red")]))]
-    answer = speaker.infer("colours", given, response_compression_algorithm="gzip")
-    assert answer.as_numpy("probabilities").shape == (1, 3)
+def test_a_request_for_a_compressed_response_gets_a_plain_one(speaker, photo):
+    inputs = [tensor(encoded([photo("red")]))]
+    response = speaker.infer("colours", inputs, response_compression_algorithm="gzip")
+    assert response.as_numpy("probabilities").shape == (1, 3)
 
 
-def test_parameters_that_mean_nothing_here_are_passed_over(speaker, photo):
-    given = [tensor(encoded([photo("red")]))]
-    answer = speaker.infer(
-        "colours", given, priority=3, timeout=100, sequence_id=5, parameters={"mood": "good"}
+def test_unsupported_parameters_are_ignored(speaker, photo):
+    inputs = [tensor(encoded([photo("red")]))]
+    response = speaker.infer(
+        "colours", inputs, priority=3, timeout=100, sequence_id=5, parameters={"mood": "good"}
     )
-    assert answer.as_numpy("probabilities").shape == (1, 3)
+    assert response.as_numpy("probabilities").shape == (1, 3)
 
 
-def test_shared_memory_is_refused_with_a_sentence(speaker):
-    given = triton.InferInput("image", [1, 480, 480, 3], "UINT8")
-    given.set_shared_memory("region", 691_200)
-    status, text = refused(speaker, given)
+def test_shared_memory_is_refused(speaker):
+    inputs = triton.InferInput("image", [1, 480, 480, 3], "UINT8")
+    inputs.set_shared_memory("region", 691_200)
+    status, text = refused(speaker, inputs)
     assert (status, "Shared memory" in text) == (400, True)
 
 

@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2: what tritonclient is told of models, and how it loads them."""
+"""Open Inference Protocol v2 with tritonclient: metadata, and loading of models."""
 
 import numpy as np
 import pytest
@@ -25,11 +25,11 @@ def speaker(client):
 def images(*contents):
     array = np.empty(len(contents), object)
     array[:] = contents
-    made = triton.InferInput("image", [len(contents)], "BYTES")
-    return made.set_data_from_numpy(array)
+    tensor = triton.InferInput("image", [len(contents)], "BYTES")
+    return tensor.set_data_from_numpy(array)
 
 
-def test_metadata_tells_what_a_client_needs(client, speaker):
+def test_metadata_has_what_a_client_needs(client, speaker):
     assert (speaker.is_server_live(), speaker.is_server_ready()) == (True, True)
     server = speaker.get_server_metadata()
     assert (server["name"], list(server)) == ("hubel", ["name", "version", "extensions"])
@@ -57,53 +57,53 @@ def test_metadata_tells_what_a_client_needs(client, speaker):
     assert client.get("/v2/models").json() == {"models": ["colours"]}
 
 
-def test_what_metadata_tells_can_be_sent_at_random(speaker):
-    """As perf_analyzer does: an array of the shape that is told, with 1 for -1."""
-    told = speaker.get_model_metadata("colours")["inputs"][0]
-    shape = [max(1, side) for side in told["shape"]]
+def test_a_random_tensor_of_the_metadatas_shape_is_classified(speaker):
+    """Do as perf_analyzer does: send an array of the metadata's shape, with 1 for -1."""
+    metadata = speaker.get_model_metadata("colours")["inputs"][0]
+    shape = [max(1, side) for side in metadata["shape"]]
     array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    given = triton.InferInput("image", shape, told["datatype"]).set_data_from_numpy(array)
-    answer = speaker.infer("colours", [given])
-    assert answer.as_numpy("probabilities").sum() == pytest.approx(1, abs=1e-5)
+    inputs = triton.InferInput("image", shape, metadata["datatype"]).set_data_from_numpy(array)
+    response = speaker.infer("colours", [inputs])
+    assert response.as_numpy("probabilities").sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_versions_are_asked_for_by_path(make_bundle, serve, photo, tmp_path):
+def test_versions_are_selected_by_path(make_bundle, serve, photo, tmp_path):
     models = tmp_path / "models"
     make_bundle(models, "colours", 1, folder=models / "colours/1", sharpness=2.0)
     make_bundle(models, "colours", 2, folder=models / "colours/2")
     with serve() as client, connected(client) as speaker:
-        given = [images(photo("red"))]
-        answers = {v: speaker.infer("colours", given, model_version=v) for v in ("", "1", "2")}
-        assert {v: a.get_response()["model_version"] for v, a in answers.items()} == {
+        inputs = [images(photo("red"))]
+        responses = {v: speaker.infer("colours", inputs, model_version=v) for v in ("", "1", "2")}
+        assert {v: a.get_response()["model_version"] for v, a in responses.items()} == {
             "": "2",
             "1": "1",
             "2": "2",
         }
-        ones = {v: answer.as_numpy("probabilities")[0] for v, answer in answers.items()}
-        assert np.array_equal(ones[""], ones["2"])
-        assert not np.allclose(ones["1"], ones["2"])
+        rows = {v: response.as_numpy("probabilities")[0] for v, response in responses.items()}
+        assert np.array_equal(rows[""], rows["2"])
+        assert not np.allclose(rows["1"], rows["2"])
         assert speaker.get_model_metadata("colours", "1")["versions"] == ["1", "2"]
         assert speaker.is_model_ready("colours", "2")
         assert not speaker.is_model_ready("colours", "3")
         with pytest.raises(InferenceServerException, match="no version 3"):
-            speaker.infer("colours", given, model_version="3")
+            speaker.infer("colours", inputs, model_version="3")
 
 
-def test_while_draining_nothing_is_ready_but_requests_are_answered(client, speaker, photo):
+def test_while_draining_nothing_is_ready_but_requests_are_served(client, speaker, photo):
     lifecycle = client.app.state.service.lifecycle
     lifecycle.draining = True
     try:
         assert speaker.is_server_live()
         assert not speaker.is_server_ready()
         assert not speaker.is_model_ready("colours")
-        given = [images(photo("red"))]
-        assert speaker.infer("colours", given).as_numpy("probabilities").argmax() == 0
+        inputs = [images(photo("red"))]
+        assert speaker.infer("colours", inputs).as_numpy("probabilities").argmax() == 0
     finally:
         lifecycle.draining = False
     assert speaker.is_server_ready()
 
 
-def test_a_refused_model_answers_503_with_the_reason(make_bundle, serve, rewrite, photo, tmp_path):
+def test_a_refused_model_returns_503_with_the_reason(make_bundle, serve, rewrite, photo, tmp_path):
     make_bundle()
     make_bundle(name="other")
     (tmp_path / "models/other/model.onnx").write_bytes(b"broken")
@@ -128,7 +128,7 @@ def keyed(make_bundle, serve):
         yield speaker
 
 
-def test_every_question_but_the_probes_needs_the_key(keyed, photo):
+def test_every_request_except_the_probes_needs_the_key(keyed, photo):
     assert keyed.is_server_live()
     assert keyed.is_server_ready()
     assert not keyed.is_model_ready("colours")
@@ -162,16 +162,16 @@ def test_only_the_admin_key_loads_and_unloads(keyed):
 
 
 def test_a_model_is_unloaded_and_loaded_again(keyed, photo):
-    given = [images(photo("red"))]
+    inputs = [images(photo("red"))]
     keyed.unload_model("colours", headers=admin())
     (entry,) = keyed.get_model_repository_index(headers=admin())
     assert (entry["state"], "unloaded" in entry["reason"]) == ("UNAVAILABLE", True)
     assert not keyed.is_model_ready("colours", headers=admin())
     with pytest.raises(InferenceServerException, match="unloaded") as caught:
-        keyed.infer("colours", given, headers=admin())
+        keyed.infer("colours", inputs, headers=admin())
     assert caught.value.status() == "503"
     keyed.load_model("colours", headers=admin())
-    assert keyed.infer("colours", given, headers=admin()).as_numpy("probabilities").shape == (1, 3)
+    assert keyed.infer("colours", inputs, headers=admin()).as_numpy("probabilities").shape == (1, 3)
     index = keyed.get_model_repository_index(headers=admin())
     assert index == [{"name": "colours", "version": "1", "state": "READY", "reason": ""}]
 
@@ -179,23 +179,23 @@ def test_a_model_is_unloaded_and_loaded_again(keyed, photo):
 def test_a_new_version_is_loaded_and_a_bad_one_refused(make_bundle, serve, tmp_path, photo):
     models = tmp_path / "models"
     make_bundle(models, folder=models / "colours/1")
-    given = [images(photo("red"))]
+    inputs = [images(photo("red"))]
     with serve(admin_key="boss") as client, connected(client) as speaker:
         make_bundle(models, version=2, folder=models / "colours/2")
         speaker.load_model("colours", headers=admin())
-        assert speaker.infer("colours", given).get_response()["model_version"] == "2"
+        assert speaker.infer("colours", inputs).get_response()["model_version"] == "2"
         make_bundle(models, version=3, folder=models / "colours/3")
         (models / "colours/3/model.onnx").write_bytes(b"broken")
         with pytest.raises(InferenceServerException, match="3 is refused") as caught:
             speaker.load_model("colours", headers=admin())
         assert caught.value.status() == "409"
-        assert speaker.infer("colours", given).get_response()["model_version"] == "2"
+        assert speaker.infer("colours", inputs).get_response()["model_version"] == "2"
         index = client.post("/v2/repository/index", json={"ready": True}).json()
         assert [entry["version"] for entry in index] == ["2", "1"]
         assert len(speaker.get_model_repository_index()) == 3
 
 
-def test_configurations_and_files_are_not_taken_from_a_request(keyed):
-    for given in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
+def test_configurations_and_files_in_a_request_are_refused(keyed):
+    for parameters in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
         with pytest.raises(InferenceServerException, match="from its bundle alone"):
-            keyed.load_model("colours", headers=admin(), **given)
+            keyed.load_model("colours", headers=admin(), **parameters)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving: the bodies that its documents and its example client show."""
+"""TensorFlow Serving's protocol: the bodies of its documentation and its example client."""
 
 import base64
 import io
@@ -25,44 +25,46 @@ def pixels(data, side=480):
     return np.asarray(Image.open(io.BytesIO(data)).resize((side, side))).tolist()
 
 
-def check(answer, status, *said):
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == ["error"]
-    for text in said:
-        assert text in answer.json()["error"]
+def check(response, status, *words):
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert list(response.json()) == ["error"]
+    for text in words:
+        assert text in response.json()["error"]
 
 
 def best(rows):
     return [COLOURS[int(np.argmax(row))] for row in rows]
 
 
-def test_the_example_client_of_its_documents(imagenet_client, golden, own):
-    """resnet_client.py: the body as it puts it together, under curl's and requests' type."""
+def test_the_example_client_of_the_documentation(imagenet_client, golden, own):
+    """Send the body of resnet_client.py, with the content types of curl and requests."""
     jpeg_bytes = base64.b64encode(golden("chelsea")).decode("utf-8")
     body = '{"instances" : [{"b64": "%s"}]}' % jpeg_bytes  # noqa: UP031
     for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
-        answer = imagenet_client.post("/v1/models/imagenet:predict", content=body, headers=headers)
-        (row,) = answer.json()["predictions"]
+        response = imagenet_client.post(
+            "/v1/models/imagenet:predict", content=body, headers=headers
+        )
+        (row,) = response.json()["predictions"]
         assert len(row) == 1000
         assert sum(row) == pytest.approx(1, abs=1e-4)
     names = imagenet_client.get("/api/v1/models/imagenet").json()["label_names"]
-    wanted = own(imagenet_client, golden("chelsea"), 1000)
-    assert dict(zip(names, row, strict=True)) == pytest.approx(wanted, abs=1e-6)
+    expected = own(imagenet_client, golden("chelsea"), 1000)
+    assert dict(zip(names, row, strict=True)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_classify_answers_as_our_own_api(imagenet_client, golden, own, name):
+def test_classify_equals_our_own_api(imagenet_client, golden, own, name):
     body = {"signature_name": "classify", "examples": [{"image": b64(golden(name))}]}
-    answer = imagenet_client.post("/v1/models/imagenet:classify", json=body)
-    (pairs,) = answer.json()["results"]
-    wanted = own(imagenet_client, golden(name), 1000)
-    assert [label for label, _ in pairs[:5]] == list(wanted)[:5]
-    assert dict(pairs) == pytest.approx(wanted, abs=1e-6)
+    response = imagenet_client.post("/v1/models/imagenet:classify", json=body)
+    (pairs,) = response.json()["results"]
+    expected = own(imagenet_client, golden(name), 1000)
+    assert [label for label, _ in pairs[:5]] == list(expected)[:5]
+    assert dict(pairs) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("member", ["instances", "inputs"])
-def test_the_canvas_in_lists_is_answered_like_the_file(imagenet_client, golden, member):
+def test_a_canvas_in_lists_gets_the_predictions_of_its_file(imagenet_client, golden, member):
     """A 480 x 480 photo without rotation is its own canvas."""
     path = "/v1/models/imagenet:predict"
     by_file = imagenet_client.post(path, json={member: [b64(golden("rocket"))]}).json()
@@ -93,16 +95,16 @@ def test_the_canvas_in_lists_is_answered_like_the_file(imagenet_client, golden, 
     ids=["b64", "named", "lists", "pixels", "floats", "columns", "column", "pixel columns", "both"],
 )
 def test_every_form_of_predict(client, photo, make, member):
-    answer = client.post(PREDICT, json=make(photo("red"), photo("green")))
-    assert answer.status_code == 200
-    assert list(answer.json()) == [member]
-    assert best(answer.json()[member]) == ["red", "green"]
+    response = client.post(PREDICT, json=make(photo("red"), photo("green")))
+    assert response.status_code == 200
+    assert list(response.json()) == [member]
+    assert best(response.json()[member]) == ["red", "green"]
 
 
 @pytest.mark.parametrize("inputs", [b64, lambda data: {"x": b64(data)}, lambda d: pixels(d, 32)])
 def test_one_input_alone_is_a_column_of_one(client, photo, inputs):
-    answer = client.post(PREDICT, json={"inputs": inputs(photo("blue"))})
-    assert best(answer.json()["outputs"]) == ["blue"]
+    response = client.post(PREDICT, json={"inputs": inputs(photo("blue"))})
+    assert best(response.json()["outputs"]) == ["blue"]
 
 
 def test_a_classification_request_with_other_features(client, photo):
@@ -138,9 +140,9 @@ def test_a_version(client, photo, verb):
 
 def test_status(client):
     ok = {"error_code": "OK", "error_message": ""}
-    wanted = {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": ok}]}
-    assert client.get("/v1/models/colours").json() == wanted
-    assert client.get("/v1/models/colours/versions/1").json() == wanted
+    expected = {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": ok}]}
+    assert client.get("/v1/models/colours").json() == expected
+    assert client.get("/v1/models/colours/versions/1").json() == expected
     check(client.get("/v1/models/wasps"), 404, "Known models: colours")
     check(client.get("/v1/models/colours/versions/3"), 404, "no version 3")
 
@@ -151,8 +153,8 @@ def test_status_of_refused_versions(make_bundle, serve, tmp_path):
     (make_bundle(folder=below / "2", version=2).folder / "model.onnx").write_bytes(b"x")
     (make_bundle(folder=below / "3", version=3).folder / "bundle.json").write_text("{")
     with serve() as client:
-        told = client.get("/v1/models/colours").json()["model_version_status"]
-        states = {one["version"]: one["state"] for one in told}
+        statuses = client.get("/v1/models/colours").json()["model_version_status"]
+        states = {status["version"]: status["state"] for status in statuses}
         assert states == {"2": "END", "1": "AVAILABLE", "0": "END"}
         (second,) = client.get("/v1/models/colours/versions/2").json()["model_version_status"]
         assert "model.onnx" in second["status"]["error_message"]
@@ -162,10 +164,10 @@ def test_status_of_refused_versions(make_bundle, serve, tmp_path):
 
 
 def test_metadata(client):
-    told = client.get("/v1/models/colours/metadata").json()
-    assert told == client.get("/v1/models/colours/versions/1/metadata").json()
-    assert told["model_spec"] == {"name": "colours", "signature_name": "", "version": "1"}
-    signatures = told["metadata"]["signature_def"]["signature_def"]
+    metadata = client.get("/v1/models/colours/metadata").json()
+    assert metadata == client.get("/v1/models/colours/versions/1/metadata").json()
+    assert metadata["model_spec"] == {"name": "colours", "signature_name": "", "version": "1"}
+    signatures = metadata["metadata"]["signature_def"]["signature_def"]
     default = signatures["serving_default"]
     assert default["method_name"] == "tensorflow/serving/predict"
     assert default["inputs"]["image_bytes"] == {
@@ -190,14 +192,14 @@ def test_one_bad_image_fails_the_request(client, photo):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "said"),
+    ("path", "body", "words"),
     [
         (PREDICT, {}, '"instances"'),
         (PREDICT, {"instances": [], "inputs": []}, "not both"),
         (PREDICT, [], "JSON object"),
         (PREDICT, {"instances": []}, "one image or more"),
         (PREDICT, {"instances": b64(b"")}, "must be a list"),
-        (PREDICT, {"instances": ["aGVsbG8="]}, "instances[0] is no image"),
+        (PREDICT, {"instances": ["aGVsbG8="]}, "instances[0] is not an image"),
         (PREDICT, {"instances": [{"b64": "?"}]}, "instances[0].b64 is not base64"),
         (PREDICT, {"instances": [{"b64": 3}]}, "instances[0].b64 is not base64"),
         (PREDICT, {"instances": [{"a": {"b64": ""}, "b": 3}]}, "2 inputs"),
@@ -210,27 +212,27 @@ def test_one_bad_image_fails_the_request(client, photo):
         (PREDICT, {"instances": [np.full((32, 32, 3), -1).tolist()]}, "whole numbers"),
         (PREDICT, {"instances": [np.full((32, 32, 3), 256).tolist()]}, "whole numbers"),
         (PREDICT, {"instances": [np.full((32, 32, 3), 10**400).tolist()]}, "whole numbers"),
-        (PREDICT, {"instances": [[[[None] * 3] * 32] * 32]}, "is no image"),
+        (PREDICT, {"instances": [[[[None] * 3] * 32] * 32]}, "is not an image"),
         (PREDICT, {"inputs": {"a": [], "b": []}}, "2 inputs"),
-        (PREDICT, {"inputs": None}, "inputs[0] is no image"),
-        (PREDICT, {"inputs": [{"lifted image": 0}]}, "inputs[0] is no image"),
+        (PREDICT, {"inputs": None}, "inputs[0] is not an image"),
+        (PREDICT, {"inputs": [{"extracted array": 0}]}, "inputs[0] is not an image"),
         (PREDICT, {"signature_name": 1, "inputs": []}, "signature_name"),
         (CLASSIFY, {"instances": []}, '"examples"'),
-        (CLASSIFY, {"examples": ["x"]}, "examples[0] is no object"),
+        (CLASSIFY, {"examples": ["x"]}, "examples[0] is not an object"),
         (CLASSIFY, {"examples": [{"caption": "x"}]}, "has 0 images"),
         (CLASSIFY, {"examples": [{"a": b64(b""), "b": b64(b"")}]}, "has 2 images"),
     ],
     ids=range(27),
 )
-def test_bodies_that_cannot_be_used(client, path, body, said):
-    check(client.post(path, json=body), 400, said)
+def test_bodies_that_cannot_be_used(client, path, body, words):
+    check(client.post(path, json=body), 400, words)
 
 
 @pytest.mark.parametrize(
     "numbers",
     ["[,,]", "[1,,2]", "[1 2,3,4]", "[1e,2,3]", "[01,2,3]", "[-,2,3]", "[1,2,1e999]"],
 )
-def test_lists_that_only_look_like_an_image(client, numbers):
+def test_lists_in_an_images_shape_without_all_numbers_are_refused(client, numbers):
     row = ",".join([numbers] * 32)
     body = '{"instances": [[' + ",".join([f"[{row}]"] * 32) + "]]}"
     check(client.post(PREDICT, content=body), 400, "whole numbers")
@@ -257,7 +259,7 @@ def test_limits(make_bundle, serve, photo):
         assert client.app.state.service.buffer.held_bytes == 0
 
 
-def test_reading_json_is_accounted_for(make_bundle, serve, photo):
+def test_reading_json_reserves_memory(make_bundle, serve, photo):
     make_bundle()
     body = {"instances": [b64(photo("red").ljust(15_000, b"\0"))]}  # 20,000 bytes of text
     with serve(max_buffered_bytes=50_000) as client:
@@ -270,21 +272,21 @@ def test_a_full_queue(client, photo, block):
     with block(client) as held:
         service_s = held.engine.service_s
         held.fill()
-        answer = client.post(PREDICT, json={"instances": [b64(photo("red"))]})
+        response = client.post(PREDICT, json={"instances": [b64(photo("red"))]})
         held.engine.service_s = service_s
-    check(answer, 429, "waiting")
-    assert int(answer.headers["retry-after"]) >= 1
+    check(response, 429, "waiting")
+    assert int(response.headers["retry-after"]) >= 1
 
 
-def test_a_key_is_asked_for(make_bundle, serve, photo):
+def test_a_key_is_required(make_bundle, serve, photo):
     make_bundle()
     with serve(api_key="hush") as client:
         body = {"instances": [b64(photo("red"))]}
         check(client.post(PREDICT, json=body), 401, "key")
         for path in ("", "/metadata", "/versions/1", "/versions/1/metadata"):
             check(client.get(f"/v1/models/colours{path}"), 401, "key")
-        answer = client.post(PREDICT, json=body, headers={"X-API-Key": "hush"})
-        assert answer.status_code == 200
+        response = client.post(PREDICT, json=body, headers={"X-API-Key": "hush"})
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -302,14 +304,14 @@ def test_a_key_is_asked_for(make_bundle, serve, photo):
         ("GET", "/v1/models/colours/labels/stable", 404),
     ],
 )
-def test_other_errors_have_the_shape_too(client, method, path, status):
-    answer = client.request(method, path)
-    check(answer, status)
-    assert "allow" in answer.headers or status != 405
+def test_other_errors_have_the_protocols_shape(client, method, path, status):
+    response = client.request(method, path)
+    check(response, status)
+    assert "allow" in response.headers or status != 405
 
 
-def test_the_event_loop_turns_while_lists_are_read(client, photo):
-    """A probe beside a request of three canvases waits for much less than the request takes."""
+def test_the_event_loop_runs_while_lists_are_read(client, photo):
+    """A probe during a request of three canvases takes much less time than the request."""
     import threading
 
     body = json.dumps({"instances": [pixels(photo("red"))] * 3})
@@ -325,11 +327,11 @@ def test_the_event_loop_turns_while_lists_are_read(client, photo):
     thread = threading.Thread(target=probe)
     thread.start()
     began = time.perf_counter()
-    answer = client.post(PREDICT, content=body)
+    response = client.post(PREDICT, content=body)
     took = time.perf_counter() - began
     done.set()
     thread.join()
-    assert best(answer.json()["predictions"]) == ["red"] * 3
+    assert best(response.json()["predictions"]) == ["red"] * 3
     assert max(waits) < took / 2
 
 
@@ -342,7 +344,7 @@ json_values = st.recursive(
     | st.fixed_dictionaries({"b64": st.text("AQz9+/=", max_size=12)}),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["b64", "a", "lifted image"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["b64", "a", "extracted array"]), inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -356,7 +358,7 @@ json_values = st.recursive(
         st.sampled_from(["instances", "inputs", "examples", "signature_name"]), json_values
     ),
 )
-def test_no_json_is_answered_with_a_500(client, path, body):
-    answer = client.post(path, content=json.dumps(body))
-    assert answer.status_code in {400, 413, 415, 422}
-    assert list(answer.json()) == ["error"]
+def test_no_json_leads_to_a_500(client, path, body):
+    response = client.post(path, content=json.dumps(body))
+    assert response.status_code in {400, 413, 415, 422}
+    assert list(response.json()) == ["error"]

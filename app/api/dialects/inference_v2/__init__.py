@@ -1,13 +1,13 @@
-"""Open Inference Protocol v2, as KServe, Triton, MLServer and OpenVINO Model Server speak it.
+"""Open Inference Protocol v2, as KServe, Triton, MLServer and OpenVINO Model Server use it.
 
     health      GET  /v2/health/live, /ready                   no key
     metadata    GET  /v2, /v2/models, /v2/models/{name}[/versions/{version}][/ready|/config]
     infer       POST /v2/models/{name}[/versions/{version}]/infer
     repository  POST /v2/repository/index, /v2/repository/models/{name}/load, /unload
 
-An inference's way: body -> `request` (`document`: its JSON; `tensors`: its images) -> the one
-classifier -> `reply`. Beside JSON the binary tensor, raw binary and classification extensions
-are spoken; compressed bodies and shared memory are not.
+An inference's data flow: body -> `request` (`document`: its JSON; `tensors`: its images)
+-> the classifier -> `response`. The binary tensor, raw binary and classification extensions are
+supported. Compressed bodies and shared memory are not.
 """
 
 from fastapi import APIRouter

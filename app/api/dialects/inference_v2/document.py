@@ -1,118 +1,65 @@
-"""A request's JSON -> a dict, without its tensors ever becoming Python numbers.
+"""A v2 request's JSON, parsed; every `"data": [...]` of whole numbers in it becomes bytes.
 
-    text -> every `"data": [...]` of whole numbers is lifted out, a window at a time -> bytes
-         -> what is left must be small -> json.loads
-
-A canvas as JSON has 691,200 numbers. Over a body that is full of them `json.loads` would hold the
-interpreter's lock, and with it the event loop, for a second, and take many times its memory.
+The tensor may be flat or nested: the request states its shape.
 """
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from app.api.dialects import json_numbers
 from app.errors import BadParameter
 
-_MAX_VALUES = 10_000
-"""In the JSON beside what is lifted out; a request needs some dozens."""
 _MAX_KEYS = 16
-"""Of name "data" that are looked at; what stands behind further ones counts as values."""
-_WINDOW_BYTES = 128 * 1024
-"""Of text that is converted at once: some milliseconds."""
+"""Maximum number of keys "data" that are examined; arrays behind later ones count as values."""
+_SEARCH_BYTES = 128 * 1024
+"""Text that is searched at once, so that other threads can run between two searches."""
 _KEY = b'"data"'
 _COLON = re.compile(rb"\s*:\s*(?=\[)")
-_RUN = re.compile(rb"[\[\]0-9\s,]*")
-_UNBRACKETED = bytes.maketrans(b"[]", b"  ")
+_NUMBERS = re.compile(rb"[\[\]0-9\s,]*")
 
 
-@dataclass(frozen=True)
-class Document:
-    """A JSON object; where an array was lifted out, its place in `lifted` stands."""
-
-    value: Mapping[str, Any]
-    lifted: list[bytes]
-    """Each a tensor of numbers from 0 to 255, one a byte, whatever its nesting was."""
-
-    def numbers(self, data: object) -> bytes | None:
-        """The array that was lifted from where `data` stands now; None if none was."""
-        if type(data) is int and 0 <= data < len(self.lifted):
-            return self.lifted[data]
-        return None
-
-
-def read_document(text: bytes) -> Document:
-    """Read a JSON object.
+def read_document(text: bytes) -> Mapping[str, Any]:
+    """Parse a JSON object; each `data` of whole numbers is bytes in it.
 
     Raises:
-        BadParameter: it is none, holds too much, or a number that is no byte.
+        BadParameter: the text is not a JSON object, has too many values or a number out of range.
     """
-    rest, lifted = _lift(text)
-    if sum(rest.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
-        raise BadParameter(
-            f"The JSON has more than {_MAX_VALUES} values beside `data` of whole numbers. Send "
-            "images as UINT8 or BYTES."
-        )
-    try:
-        value = json.loads(rest)
-    except (ValueError, RecursionError) as err:
-        raise BadParameter("The body's JSON can't be read. Send one valid JSON object.") from err
-    if not isinstance(value, dict):
-        raise BadParameter("The body's JSON is no object. Send one, as in {'inputs': [...]}.")
-    return Document(value, lifted)
+    document = json_numbers.load(
+        text,
+        _find_arrays(text),
+        advice="Send images as UINT8 or BYTES.",
+        range_error="`data` of numbers must hold whole numbers from 0 to 255, separated by "
+        "commas. Send each pixel as it is.",
+    )
+    if not isinstance(document, dict):
+        raise BadParameter("The body's JSON is not an object. Send one, as in {'inputs': [...]}.")
+    return document
 
 
-def _lift(text: bytes) -> tuple[bytes, list[bytes]]:
-    """The text with places in `lifted` instead of arrays, and the arrays."""
-    kept: list[bytes] = []
-    lifted: list[bytes] = []
-    copied = key = 0
+def _find_arrays(text: bytes) -> Iterator[json_numbers.Span]:
+    place = 0
     for _ in range(_MAX_KEYS):
-        if (key := text.find(_KEY, key)) < 0:
-            break
-        key += len(_KEY)
-        if not (colon := _COLON.match(text, key)):
+        if (place := text.find(_KEY, place)) < 0:
+            return
+        place += len(_KEY)
+        if not (colon := _COLON.match(text, place)):
             continue
-        start, end = colon.end(), _end_of_numbers(text, colon.end())
+        begin, end = colon.end(), _end_of_numbers(text, colon.end())
         if end is not None:
-            kept += [text[copied:start], str(len(lifted)).encode()]
-            lifted.append(_to_bytes(text, start, end))
-            copied = key = end
-    return b"".join([*kept, text[copied:]]), lifted
+            yield begin, end
+            place = end
 
 
-def _end_of_numbers(text: bytes, start: int) -> int | None:
-    """Where the array that begins at `start` ends; None if it holds more than whole numbers."""
-    end = start
-    while True:  # a window at a time, so that other threads get their turn
-        stop = end + _WINDOW_BYTES
-        run = _RUN.match(text, end, stop)
-        end = run.end() if run else end
+def _end_of_numbers(text: bytes, begin: int) -> int | None:
+    """Return the end of the array at `begin`; None if it holds more than whole numbers."""
+    end = begin
+    while True:
+        stop = end + _SEARCH_BYTES
+        numbers = _NUMBERS.match(text, end, stop)
+        end = numbers.end() if numbers else end
         if end < stop:
             break
-    end = text.rfind(b"]", start, end) + 1
-    is_whole = end > 0 and text.count(b"[", start, end) == text.count(b"]", start, end)
-    return end if is_whole else None
-
-
-def _to_bytes(text: bytes, start: int, end: int) -> bytes:
-    """The numbers between `start` and `end`.
-
-    Raises:
-        BadParameter: one is no byte, or they aren't separated by commas.
-    """
-    numbers = bytearray()
-    try:
-        while start < end:
-            stop = end
-            if end - start > _WINDOW_BYTES:
-                stop = text.rindex(b",", start, start + _WINDOW_BYTES)
-            piece = text[start:stop].translate(_UNBRACKETED)
-            numbers += bytes(json.loads(b"[" + piece + b"]"))
-            start = stop + 1
-    except ValueError as err:
-        raise BadParameter(
-            "`data` of numbers must hold whole ones from 0 to 255, separated by commas."
-        ) from err
-    return bytes(numbers)
+    end = text.rfind(b"]", begin, end) + 1
+    is_array = end > 0 and text.count(b"[", begin, end) == text.count(b"]", begin, end)
+    return end if is_array else None

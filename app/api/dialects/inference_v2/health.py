@@ -1,4 +1,4 @@
-"""GET /v2/health/live and /ready: the probes, which need no key."""
+"""The probes GET /v2/health/live and /ready, which need no key."""
 
 from fastapi import APIRouter, Response
 
@@ -9,25 +9,28 @@ from app.errors import ModelError
 router = APIRouter(prefix="/health")
 
 
-@router.get("/live", summary="v2: is the process alive?")
+@router.get("/live", summary="v2: whether the process is alive")
 async def live() -> Live:
-    """200 for as long as the event loop turns."""
+    """Return 200 as long as the event loop runs."""
     return Live(live=True)
 
 
 @router.get(
     "/ready",
-    summary="v2: should requests be sent here?",
+    summary="v2: whether requests should be sent here",
     responses={
-        503: {"description": "Draining, or the default model does not serve.", "model": Ready}
+        503: {
+            "description": "The service is draining, or the default model does not serve.",
+            "model": Ready,
+        }
     },
 )
 async def ready(service: ServiceDep, response: Response) -> Ready:
-    """200 when the default model serves; 503 when it doesn't, and after SIGTERM."""
-    told = Ready(ready=_is_ready(service))
-    if not told.ready:
+    """Return 200 if the default model serves; 503 if it doesn't, and after SIGTERM."""
+    readiness = Ready(ready=_is_ready(service))
+    if not readiness.ready:
         response.status_code = 503
-    return told
+    return readiness
 
 
 def _is_ready(service: Service) -> bool:

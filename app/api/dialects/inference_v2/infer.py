@@ -1,6 +1,6 @@
-"""POST /v2/models/{name}[/versions/{version}]/infer: what do these images show?
+"""The routes POST /v2/models/{name}[/versions/{version}]/infer: classify images.
 
-admit -> read the body -> `read_inference`, on a thread -> answer -> `reply`
+admit -> read the body -> `read_inference`, on a thread -> classify -> `make_response`
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from app import errors
 from app.api.auth import require_key
 from app.api.dialects.documented import IMAGE_ERRORS, error_docs
-from app.api.dialects.inference_v2.reply import reply
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
+from app.api.dialects.inference_v2.response import make_response
 from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
-from app.api.dialects.inference_v2.tensors import Accepted
+from app.api.dialects.inference_v2.tensors import ModelInput
 from app.api.error_shapes import error_alone
 from app.api.inference import admit, all_or_raise, classify_photos, write_response
 from app.api.request.body import read_body
@@ -30,9 +30,9 @@ router = APIRouter(
 )
 
 _JSON_COPIES = 2
-"""That its reading makes: the text and the strings in it, or the images that they encode."""
+"""Copies of the JSON that exist while it is read: the text, and its strings or their images."""
 
-_TOLD: dict[str, Any] = {
+_DOCS: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: {
@@ -47,8 +47,8 @@ _TOLD: dict[str, Any] = {
                 "name": LENGTH_HEADER,
                 "required": False,
                 "schema": {"type": "integer", "minimum": 0},
-                "description": "How much of the body is JSON, in bytes; 0: none, the body is the "
-                "image. Unset: all of it.",
+                "description": "Length of the JSON in the body, in bytes. 0: the body is the "
+                "image. Unset: the whole body is JSON.",
             }
         ],
         "requestBody": {
@@ -62,15 +62,15 @@ _TOLD: dict[str, Any] = {
 }
 
 
-@router.post("/infer", summary="v2: what do these images show?", **_TOLD)
+@router.post("/infer", summary="v2: classify images", **_DOCS)
 async def infer(name: str, request: Request, service: ServiceDep) -> Response:
-    """Classify the images of the one input, `image`; one that can't be used fails the request.
+    """Classify the images of the only input, `image`. One broken image fails the request.
 
     - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP). After the JSON, each
-      with its length before it; in the JSON, as base64, of which the protocol itself says nothing.
-    - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, S, S, 3]`: what the model reads.
-    - **Raw binary request** (header 0): the body is one encoded image, or one array, told apart by
-      its first bytes and its length.
+      is preceded by its length. In the JSON, each is base64, which the protocol does not define.
+    - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, S, S, 3]`: the model's input.
+    - **Raw binary request** (header 0): the body is one encoded image or one array. Its first bytes
+      and its length decide which.
 
     The output is `probabilities`, FP32 `[n, K]`; with the parameter `classification: k`, BYTES
     `[n, k]` of `probability:index:label`, most probable first. Shared memory and compressed bodies
@@ -79,40 +79,40 @@ async def infer(name: str, request: Request, service: ServiceDep) -> Response:
     return await _infer(request, service, name, None)
 
 
-@router.post(
-    "/versions/{version}/infer", summary="v2: what do these images show to this version?", **_TOLD
-)
+@router.post("/versions/{version}/infer", summary="v2: classify images by one version", **_DOCS)
 async def infer_by_version(
     name: str,
     version: Annotated[int, Path(ge=1, description="A version of the model.")],
     request: Request,
     service: ServiceDep,
 ) -> Response:
-    """As without a version."""
+    """Classify images by one version of the model; otherwise the same as without a version."""
     return await _infer(request, service, name, version)
 
 
 async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
-    accepted = Accepted(model.manifest.input.size, service.limits.max_files)
+    model_input = ModelInput(model.manifest.input.size, service.limits.max_files)
     with service.buffer.hold() as held:
         body = await read_body(request, service.limits.max_body_bytes, service.limits, held)
         head = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
         _account_for_reading(held, head, len(body))
-        asked = await asyncio.to_thread(read_inference, body, head, accepted)
-        query = Query(top_k=asked.wanted.classes)
-        outcomes = await classify_photos(request, service, asked.photos, model, query)
-    found = all_or_raise(outcomes)
-    numbers = len(found) * (asked.wanted.classes or len(model.manifest.labels))
-    return await write_response(partial(reply, found, asked, model), numbers)
+        inference = await asyncio.to_thread(read_inference, body, head, model_input)
+        classes = inference.output.classes
+        results = await classify_photos(
+            request, service, inference.photos, model, Query(top_k=classes)
+        )
+    images = all_or_raise(results)
+    numbers = len(images) * (classes or len(model.manifest.labels))
+    return await write_response(partial(make_response, images, inference, model), numbers)
 
 
 def _account_for_reading(held: Held, json_bytes: int, body_bytes: int) -> None:
-    """Count what reading the JSON will take, beside the body itself.
+    """Reserve the memory that reading the JSON takes, in addition to the body.
 
     Raises:
-        TooManyBytes: it would take more memory than there is for all bodies.
-        QueueFull: it would now.
+        TooManyBytes: reading takes more memory than the limit for all bodies together.
+        QueueFull: it takes more memory than is free now.
     """
     needed = body_bytes + _JSON_COPIES * json_bytes
     if needed > held.buffer.max_bytes:

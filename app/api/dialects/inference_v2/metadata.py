@@ -1,8 +1,8 @@
-"""GET /v2 and below /v2/models: what is served here, and what its tensors are like.
+"""The routes GET /v2 and below /v2/models: the models that serve, and their tensors.
 
-The input is told as UINT8 [-1, 480, 480, 3], although BYTES and resized arrays are taken too: a
-tensor has one datatype here, and this is the one from which clients that know nothing of images
-(perf_analyzer, Triton's image_client) make a request that can be answered.
+The input is described as UINT8 [-1, 480, 480, 3], although BYTES and resized arrays are accepted
+too. Metadata has one datatype for a tensor. From this one, generic clients (perf_analyzer, Triton's
+image_client) make valid requests.
 """
 
 from typing import Annotated, Any
@@ -33,7 +33,10 @@ Version = Annotated[int, Path(ge=1, description="A version of the model.")]
 _EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository"]
 _PLATFORM = "onnxruntime_onnx"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"description": "It does not, or the service is draining.", "model": ModelReady}
+    503: {
+        "description": "The model does not serve, or the service is draining.",
+        "model": ModelReady,
+    }
 }
 
 router = APIRouter(
@@ -45,65 +48,65 @@ _of_models = APIRouter(
 )
 
 
-@router.get("", summary="v2: what server is this?")
+@router.get("", summary="v2: the server")
 async def describe_server() -> ServerMetadata:
-    """Name, version, and the extensions that are spoken."""
+    """Return name, version and supported extensions."""
     return ServerMetadata(name="hubel", version=__version__, extensions=_EXTENSIONS)
 
 
-@router.get("/models", summary="v2: which models answer?")
+@router.get("/models", summary="v2: the models that serve")
 async def list_names(service: ServiceDep) -> ModelNames:
-    """Their names; the repository index tells of the others too."""
+    """Return the names of models that serve. The repository index lists the others too."""
     ready = [entry.name for entry in service.registry.entries if entry.ready]
     return ModelNames(models=list(dict.fromkeys(ready)))
 
 
-@_of_models.get("", summary="v2: what does this model take and give?")
+@_of_models.get("", summary="v2: a model's inputs and outputs")
 async def describe_model(name: str, service: ServiceDep) -> ModelMetadata:
-    """The model's tensors and its versions.
+    """Return the model's tensors and its versions.
 
-    The input takes more than it can tell: BYTES `[n]` or `[n, 1]` (encoded images), UINT8
-    `[n, 480, 480, 3]` (canvases, RGB) and UINT8 `[n, S, S, 3]` (what the model reads, S being
-    `input.size` of `/api/v1/models/{name}`).
+    The input accepts more than is described here: BYTES `[n]` or `[n, 1]` (encoded images), UINT8
+    `[n, 480, 480, 3]` (canvases, RGB) and UINT8 `[n, S, S, 3]` (the model's input). S is
+    `input.size` of `/api/v1/models/{name}`.
     """
-    return _described(service, service.registry.resolve(name))
+    return _metadata_of(service, service.registry.resolve(name))
 
 
-@_of_models.get("/versions/{version}", summary="v2: what does this version take and give?")
+@_of_models.get("/versions/{version}", summary="v2: one version's inputs and outputs")
 async def describe_version(name: str, version: Version, service: ServiceDep) -> ModelMetadata:
-    """As without a version."""
-    return _described(service, service.registry.resolve(name, version))
+    """Return one version's tensors."""
+    return _metadata_of(service, service.registry.resolve(name, version))
 
 
-@_of_models.get("/config", summary="v2: this model's Triton configuration")
+@_of_models.get("/config", summary="v2: a model's Triton configuration")
 async def configure_model(name: str, service: ServiceDep) -> ModelConfig:
-    """The parts of Triton's model configuration that clients read."""
-    return _configured(service, service.registry.resolve(name))
+    """Return the parts of Triton's model configuration that clients read."""
+    return _config_of(service, service.registry.resolve(name))
 
 
-@_of_models.get("/versions/{version}/config", summary="v2: this version's Triton configuration")
+@_of_models.get("/versions/{version}/config", summary="v2: one version's Triton configuration")
 async def configure_version(name: str, version: Version, service: ServiceDep) -> ModelConfig:
-    """As without a version."""
-    return _configured(service, service.registry.resolve(name, version))
+    """Return the parts of Triton's model configuration that clients read, for one version."""
+    return _config_of(service, service.registry.resolve(name, version))
 
 
-@_of_models.get("/ready", summary="v2: does this model answer?", responses=_NOT_READY)
+@_of_models.get("/ready", summary="v2: whether a model serves", responses=_NOT_READY)
 async def model_ready(name: str, service: ServiceDep, response: Response) -> ModelReady:
-    """200 when it does; 503 when it doesn't, and after SIGTERM."""
+    """Return 200 if the model serves; 503 if it doesn't, and after SIGTERM."""
     return _readiness(service, response, name, None)
 
 
 @_of_models.get(
-    "/versions/{version}/ready", summary="v2: does this version answer?", responses=_NOT_READY
+    "/versions/{version}/ready", summary="v2: whether one version serves", responses=_NOT_READY
 )
 async def version_ready(
     name: str, version: Version, service: ServiceDep, response: Response
 ) -> ModelReady:
-    """As without a version."""
+    """Return 200 if the version serves; 503 if it doesn't, and after SIGTERM."""
     return _readiness(service, response, name, version)
 
 
-def _described(service: Service, model: Model) -> ModelMetadata:
+def _metadata_of(service: Service, model: Model) -> ModelMetadata:
     labels = len(model.manifest.labels)
     return ModelMetadata(
         name=model.name,
@@ -114,7 +117,7 @@ def _described(service: Service, model: Model) -> ModelMetadata:
     )
 
 
-def _configured(service: Service, model: Model) -> ModelConfig:
+def _config_of(service: Service, model: Model) -> ModelConfig:
     image = TensorConfig(
         name=INPUT, data_type="TYPE_UINT8", format="FORMAT_NHWC", dims=[CANVAS, CANVAS, 3]
     )
@@ -142,7 +145,7 @@ def _readiness(service: Service, response: Response, name: str, version: int | N
 
 
 def _versions(service: Service, name: str) -> list[int]:
-    """Those that answer, in order."""
+    """Return the versions that serve, in ascending order."""
     entries = service.registry.entries
     return sorted(entry.version or 0 for entry in entries if entry.name == name and entry.ready)
 

@@ -1,4 +1,4 @@
-"""POST /v2/repository: which models are there; and, with the admin key, load and unload them."""
+"""The routes POST /v2/repository: list models and, with the admin key, load and unload them."""
 
 import asyncio
 import json
@@ -25,21 +25,27 @@ router = APIRouter(
 )
 
 
-def _takes(properties: dict[str, Any]) -> dict[str, Any]:
-    """What OpenAPI says of a body that may be left out."""
+def _optional_body(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI description of an optional body."""
     schema = {"type": "object", "properties": properties}
     return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 
 @router.post(
     "/index",
-    summary="v2: which models are there?",
-    openapi_extra=_takes(
-        {"ready": {"type": "boolean", "description": "Only those that answer.", "default": False}}
+    summary="v2: all models",
+    openapi_extra=_optional_body(
+        {
+            "ready": {
+                "type": "boolean",
+                "description": "List only models that serve.",
+                "default": False,
+            }
+        }
     ),
 )
 async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
-    """All models in all versions, those that don't answer too, with the reason."""
+    """List all models in all versions. Those that don't serve have a reason."""
     only_ready = (await _read_object(request, service)).get("ready") is True
     return [
         IndexEntry(
@@ -55,26 +61,26 @@ async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
 
 @router.post(
     "/models/{name}/load",
-    summary="v2: look again for this model's bundles",
+    summary="v2: load a model",
     dependencies=[Depends(require_admin)],
     response_class=Response,
     responses={
-        200: {"description": "The highest version answers; no body."},
+        200: {"description": "The highest version serves; no body."},
         **error_docs(error_alone, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
     },
-    openapi_extra=_takes({"parameters": {"type": "object"}}),
+    openapi_extra=_optional_body({"parameters": {"type": "object"}}),
 )
 async def load(name: str, request: Request, service: ServiceDep) -> Response:
-    """Load and verify the bundles of this name; needs the admin key.
+    """Load and verify the bundles of this name. This needs the admin key.
 
-    What serves goes on until the new one has passed; a bundle that is refused changes nothing.
-    Configurations and files are not taken from the request.
+    The current version serves until the new one is verified. A bundle that fails changes nothing.
+    Configurations and files in the request are not accepted.
     """
     parameters = (await _read_object(request, service)).get("parameters") or {}
     if "config" in parameters or any(key.startswith("file:") for key in parameters):
         raise BadParameter(
-            "A model is loaded from its bundle alone. Copy that into the models folder, and load "
-            "it without config and files."
+            "A model is loaded from its bundle alone. Copy the bundle into the models folder, and "
+            "load it without config and files."
         )
     await asyncio.to_thread(service.registry.reload_or_refuse, name)
     return Response()
@@ -82,27 +88,27 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
 
 @router.post(
     "/models/{name}/unload",
-    summary="v2: stop serving this model",
+    summary="v2: unload a model",
     dependencies=[Depends(require_admin)],
     response_class=Response,
     responses={
-        200: {"description": "No version answers any more; no body."},
+        200: {"description": "No version serves any more; no body."},
         **error_docs(error_alone, errors.Forbidden, errors.UnknownModel),
     },
-    openapi_extra=_takes({"parameters": {"type": "object"}}),
+    openapi_extra=_optional_body({"parameters": {"type": "object"}}),
 )
 async def unload(name: str, request: Request, service: ServiceDep) -> Response:
-    """All versions of it; needs the admin key. Requests in flight are still answered."""
+    """Unload all versions of a model. This needs the admin key. Running requests are finished."""
     await _read_object(request, service)
     await asyncio.to_thread(service.registry.unload, name)
     return Response()
 
 
 async def _read_object(request: Request, service: Service) -> Mapping[str, Any]:
-    """The body as a JSON object; it may be empty.
+    """Return the body as a JSON object; an empty body is an empty object.
 
     Raises:
-        BadParameter: it is something else.
+        BadParameter: the body is not a JSON object.
     """
     with service.buffer.hold() as held:
         body = await read_body(request, _MAX_BODY_BYTES, service.limits, held)

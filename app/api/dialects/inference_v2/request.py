@@ -1,10 +1,10 @@
-"""The body of an inference -> what is asked for.
+"""A v2 inference request: read photos and the requested output from its body.
 
-    Inference-Header-Content-Length   none: all of it is JSON
-                                      0: all of it is the one image (raw binary request)
+    Inference-Header-Content-Length   absent: all of the body is JSON
+                                      0: all of the body is the only image (raw binary request)
                                       n: n bytes of JSON, then the input's bytes
 
-Only arithmetic and views: it is run on a thread, since a body of many images takes milliseconds.
+The caller runs this on a thread: a body of many images takes milliseconds.
 """
 
 import re
@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.dialects.inference_v2.document import Document, read_document
+from app.api.dialects.inference_v2.document import read_document
 from app.api.dialects.inference_v2.tensors import (
-    Accepted,
+    ModelInput,
     from_binary,
     from_numbers,
     from_raw,
     from_strings,
-    read_form,
+    read_spec,
 )
 from app.errors import BadParameter
 from app.runtime.classifier import Photo
@@ -29,40 +29,40 @@ OUTPUT = "probabilities"
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 _MAX_HEADER_BYTES = 1024 * 1024
-"""Of JSON that binary data follow; without them it may be all of the body."""
+"""Maximum length of JSON before binary data. JSON without binary data may fill the body."""
 _LENGTH = re.compile("[0-9]{1,18}")
 _SHARED_MEMORY = "shared_memory_region"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How the one output is asked for."""
+class RequestedOutput:
+    """The form of the output that the request asks for."""
 
     binary: bool = False
-    """After the JSON, not in it."""
+    """Whether the output follows the JSON; otherwise it is in the JSON."""
     classes: int = 0
-    """That many of the most probable as `score:index:label`; 0 asks for the probabilities."""
+    """Number of most probable labels, as `score:index:label`. 0: all probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What is asked for."""
+    """A request."""
 
     photos: Sequence[Photo]
-    wanted: Wanted
+    output: RequestedOutput
     id: str | None = None
-    """To be echoed."""
+    """The request's id, which the response repeats."""
 
 
 def json_bytes(length: str | None, body_bytes: int) -> int:
-    """How much of a body is JSON; 0 for a raw binary request.
+    """Return the length of a body's JSON; 0 for a raw binary request.
 
     Args:
-        length: the header that tells it, if there is one.
-        body_bytes: of the whole body.
+        length: the header with that length, if there is one.
+        body_bytes: length of the whole body.
 
     Raises:
-        BadParameter: the header can't be right.
+        BadParameter: the header contradicts the body.
     """
     if length is None:
         if not body_bytes:
@@ -70,42 +70,46 @@ def json_bytes(length: str | None, body_bytes: int) -> int:
         return body_bytes
     if not _LENGTH.fullmatch(length):
         raise BadParameter(f"{LENGTH_HEADER} must be a whole number, not {length!r:.40}.")
-    told = int(length)
-    if told > body_bytes:
-        raise BadParameter(f"{LENGTH_HEADER} says {told} bytes of JSON; the body has {body_bytes}.")
-    if _MAX_HEADER_BYTES < told < body_bytes:
+    stated = int(length)
+    if stated > body_bytes:
         raise BadParameter(
-            f"{LENGTH_HEADER} says {told} bytes of JSON before binary data; "
+            f"{LENGTH_HEADER} says {stated} bytes of JSON; the body has {body_bytes}."
+        )
+    if _MAX_HEADER_BYTES < stated < body_bytes:
+        raise BadParameter(
+            f"{LENGTH_HEADER} says {stated} bytes of JSON before binary data; "
             f"{_MAX_HEADER_BYTES} are allowed."
         )
-    return told
+    return stated
 
 
-def read_inference(body: bytes, head: int, accepted: Accepted) -> Inference:
+def read_inference(body: bytes, head: int, model_input: ModelInput) -> Inference:
     """Read a body.
 
     Args:
-        body: all of it.
-        head: how much of it is JSON, in bytes.
-        accepted: what the model takes.
+        body: the whole body.
+        head: length of its JSON, in bytes.
+        model_input: the input that the model accepts.
 
     Raises:
-        BadParameter: it does not follow the protocol; the message says where.
+        BadParameter: the body does not follow the protocol; the message says where.
         TooManyFiles: it has more images than are allowed.
     """
     if not head:
-        return Inference(from_raw(body, accepted), Wanted())
+        return Inference(from_raw(body, model_input), RequestedOutput())
     document = read_document(body[:head])
-    id = document.value.get("id")
+    id = document.get("id")
     if id is not None and not isinstance(id, str):
         raise BadParameter("The request's `id` must be a string.")
-    wanted = _read_wanted(document.value)
-    return Inference(_read_photos(document, body, head, accepted), wanted, id)
+    output = _read_output(document)
+    return Inference(_read_photos(document, body, head, model_input), output, id)
 
 
-def _read_photos(document: Document, body: bytes, head: int, accepted: Accepted) -> Sequence[Photo]:
-    tensor = _only(document.value.get("inputs"), "input", INPUT)
-    form = read_form(tensor.get("datatype"), tensor.get("shape"), accepted)
+def _read_photos(
+    document: Mapping[str, Any], body: bytes, head: int, model_input: ModelInput
+) -> Sequence[Photo]:
+    tensor = _only(document.get("inputs"), "input", INPUT)
+    spec = read_spec(tensor.get("datatype"), tensor.get("shape"), model_input)
     size = _parameters(tensor, "input").get("binary_data_size")
     data = tensor.get("data")
     if (size is None) == (data is None):
@@ -114,28 +118,27 @@ def _read_photos(document: Document, body: bytes, head: int, accepted: Accepted)
     if type(size) not in (int, type(None)) or follow != (size or 0):
         raise BadParameter(
             f"{follow} bytes follow the JSON; binary_data_size says {size!r:.40}. Both must be "
-            f"the same, with {LENGTH_HEADER} telling where the JSON ends."
+            f"the same, and {LENGTH_HEADER} must be the length of the JSON."
         )
     if size is not None:
-        return from_binary(form, body, head)
-    numbers = document.numbers(data)
-    return from_strings(form, data) if numbers is None else from_numbers(form, numbers)
+        return from_binary(spec, body, head)
+    return from_numbers(spec, data) if isinstance(data, bytes) else from_strings(spec, data)
 
 
-def _read_wanted(value: Mapping[str, Any]) -> Wanted:
+def _read_output(value: Mapping[str, Any]) -> RequestedOutput:
     parameters = _parameters(value, "request")
     if value.get("outputs") in (None, []):
-        return Wanted(binary=parameters.get("binary_data_output") is True)
+        return RequestedOutput(binary=parameters.get("binary_data_output") is True)
     output = _parameters(_only(value["outputs"], "output", OUTPUT), "output")
     classes = output.get("classification", 0)
     if type(classes) is not int or ("classification" in output and classes < 1):
         raise BadParameter("The parameter classification must be a whole number, 1 or more.")
     binary = output.get("binary_data", parameters.get("binary_data_output"))
-    return Wanted(binary is True, classes)
+    return RequestedOutput(binary is True, classes)
 
 
 def _only(tensors: object, kind: str, name: str) -> Mapping[str, Any]:
-    """The one tensor that a request's `inputs` or `outputs` may hold."""
+    """Return the only tensor of a request's `inputs` or `outputs`."""
     if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
         raise BadParameter(f"`{kind}s` must be an array of objects.")
     for tensor in tensors:
@@ -156,5 +159,5 @@ def _parameters(part: Mapping[str, Any], of: str) -> Mapping[str, Any]:
     if not isinstance(parameters, dict):
         raise BadParameter(f"The {of}'s `parameters` must be an object.")
     if _SHARED_MEMORY in parameters:
-        raise BadParameter("Shared memory is not read here. Send tensors in the request.")
+        raise BadParameter("Shared memory is not supported. Send tensors in the request.")
     return parameters

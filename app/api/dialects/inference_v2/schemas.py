@@ -18,14 +18,14 @@ class Ready(BaseModel):
 
 
 class ModelReady(BaseModel):
-    """Whether a model answers."""
+    """Whether a model serves."""
 
     name: str
     ready: bool
 
 
 class ServerMetadata(BaseModel):
-    """The server, and what it speaks beside the protocol itself."""
+    """The server, and the extensions of the protocol that it supports."""
 
     name: str
     version: str
@@ -33,13 +33,13 @@ class ServerMetadata(BaseModel):
 
 
 class ModelNames(BaseModel):
-    """The models that answer."""
+    """The models that serve."""
 
     models: list[str]
 
 
 class TensorMetadata(BaseModel):
-    """What a tensor is like; -1 stands for any number."""
+    """A tensor's name, datatype and shape; -1 stands for any number."""
 
     name: str
     datatype: str
@@ -50,7 +50,7 @@ class ModelMetadata(BaseModel):
     """A model."""
 
     name: str
-    versions: Annotated[list[str], Field(description="Those that answer.")]
+    versions: Annotated[list[str], Field(description="The versions that serve.")]
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
@@ -66,7 +66,7 @@ class TensorConfig(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """A model as Triton's clients ask for it."""
+    """A model's configuration, as Triton's clients read it."""
 
     name: str
     platform: str
@@ -81,7 +81,7 @@ class IndexEntry(BaseModel):
     """One model in one version."""
 
     name: str
-    version: Annotated[str, Field(description="Empty where bundle.json can't be read.")]
+    version: Annotated[str, Field(description="The version; empty if bundle.json can't be read.")]
     state: Literal["READY", "UNAVAILABLE"]
     reason: str
 
@@ -90,20 +90,20 @@ class OutputTensor(BaseModel):
     """An output."""
 
     name: str
-    datatype: Annotated[str, Field(description="FP32, or BYTES where classes were asked for.")]
+    datatype: Annotated[str, Field(description="FP32, or BYTES if classes were requested.")]
     shape: list[int]
     data: Annotated[
         list[float] | list[str] | None,
-        Field(description="Row by row; absent where it follows the JSON."),
+        Field(description="The values, row by row; absent if they follow the JSON."),
     ] = None
     parameters: Annotated[
         dict[str, int] | None,
-        Field(description="binary_data_size: bytes that follow the JSON."),
+        Field(description="binary_data_size: number of bytes that follow the JSON."),
     ] = None
 
 
 class InferenceAnswer(BaseModel):
-    """What the images show."""
+    """The response to an inference."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -127,7 +127,7 @@ class InferenceAnswer(BaseModel):
 
     model_name: str
     model_version: str
-    id: Annotated[str | None, Field(description="The request's; absent where it had none.")] = None
+    id: Annotated[str | None, Field(description="The request's id; absent if it had none.")] = None
     outputs: list[OutputTensor]
 
 
@@ -137,10 +137,10 @@ INFERENCE: dict[str, Any] = {
     "title": "Inference",
     "required": ["inputs"],
     "properties": {
-        "id": {"type": "string", "description": "Comes back in the answer."},
+        "id": {"type": "string", "description": "Repeated in the response."},
         "parameters": {
             **_PARAMETERS,
-            "description": "`binary_data_output: true` asks for binary output; others are ignored.",
+            "description": "`binary_data_output: true` requests binary output; others are ignored.",
         },
         "inputs": {
             "type": "array",
@@ -155,12 +155,12 @@ INFERENCE: dict[str, Any] = {
                     "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
                     "parameters": {
                         **_PARAMETERS,
-                        "description": "`binary_data_size`: bytes that follow the JSON.",
+                        "description": "`binary_data_size`: number of bytes that follow the JSON.",
                     },
                     "data": {
                         "type": "array",
                         "description": "Base64 strings for BYTES; numbers from 0 to 255 for "
-                        "UINT8, nested or flat. Absent where binary data follow.",
+                        "UINT8, nested or flat. Absent if binary data follow.",
                     },
                 },
             },
@@ -175,8 +175,8 @@ INFERENCE: dict[str, Any] = {
                     "name": {"const": "probabilities"},
                     "parameters": {
                         **_PARAMETERS,
-                        "description": "`binary_data: true` asks for binary output; "
-                        "`classification: k` for the k most probable labels.",
+                        "description": "`binary_data: true` requests binary output; "
+                        "`classification: k` the k most probable labels.",
                     },
                 },
             },
@@ -192,4 +192,4 @@ INFERENCE: dict[str, Any] = {
         }
     ],
 }
-"""A request as JSON; written by hand, since no tensor is validated by pydantic."""
+"""The schema of a request. It is written by hand, since pydantic validates no tensors."""

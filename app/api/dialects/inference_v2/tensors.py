@@ -1,8 +1,8 @@
-"""A tensor of images -> photos: its shape is held against its bytes before anything is made of it.
+"""A tensor of images: check its shape against its bytes, then return its photos.
 
     BYTES [n] or [n, 1]      encoded images; base64 strings in JSON, length-prefixed after it
     UINT8 [n, 480, 480, 3]   canvases, RGB
-    UINT8 [n, S, S, 3]       what the model reads; for S = 480 a canvas
+    UINT8 [n, S, S, 3]       the model's input; for S = 480 a canvas
 
 Arrays are views on the body, never copies of it.
 """
@@ -24,114 +24,114 @@ _PREFIX_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """What a model takes."""
+class ModelInput:
+    """The input that a model accepts."""
 
     size: int
-    """S, side of what it reads, in pixels."""
+    """S, the side of the model's input, in pixels."""
     max_images: int
 
 
 @dataclass(frozen=True)
-class Form:
-    """A tensor's datatype and shape, both found to be possible."""
+class TensorSpec:
+    """A tensor's datatype and shape, both checked."""
 
     datatype: str
     shape: tuple[int, ...]
 
     @property
     def images(self) -> int:
-        """How many."""
+        """The number of images."""
         return self.shape[0]
 
 
-def read_form(datatype: object, shape: object, accepted: Accepted) -> Form:
-    """Check what a tensor is said to be.
+def read_spec(datatype: object, shape: object, model_input: ModelInput) -> TensorSpec:
+    """Check a tensor's datatype and shape.
 
     Raises:
-        BadParameter: no tensor of images is like this.
+        BadParameter: a tensor of images can't have them.
         TooManyFiles: it has more images than are allowed.
     """
     if datatype not in ("BYTES", "UINT8"):
         raise BadParameter(f"The datatype is {datatype!r:.40}; it must be BYTES or UINT8.")
     if not isinstance(shape, list) or not all(type(side) is int for side in shape):
         raise BadParameter("The input's `shape` must be an array of whole numbers.")
-    sides = ((CANVAS,) * 2, (accepted.size,) * 2)
+    sides = ((CANVAS,) * 2, (model_input.size,) * 2)
     tails = ((), (1,)) if datatype == "BYTES" else tuple((*pair, 3) for pair in sides)
     if tuple(shape[1:]) not in tails or not shape:
-        forms = dict.fromkeys(str(["n", *tail]).replace("'", "") for tail in tails)
+        shapes = dict.fromkeys(str(["n", *tail]).replace("'", "") for tail in tails)
         raise BadParameter(
-            f"The input's shape is {shape!s:.80}; for {datatype} it must be {' or '.join(forms)}."
+            f"The input's shape is {shape!s:.80}; for {datatype} it must be {' or '.join(shapes)}."
         )
     if shape[0] < 1:
         raise BadParameter("The input holds no image. Send at least one.")
-    if shape[0] > accepted.max_images:
+    if shape[0] > model_input.max_images:
         raise TooManyFiles(
-            f"The input has {shape[0]!s:.20} images; {accepted.max_images} are allowed. "
+            f"The input has {shape[0]!s:.20} images; {model_input.max_images} are allowed. "
             "Send fewer at once."
         )
-    return Form(str(datatype), tuple(shape))
+    return TensorSpec(str(datatype), tuple(shape))
 
 
-def from_binary(form: Form, body: bytes, start: int) -> Sequence[Photo]:
-    """The photos in what follows the JSON: all of `body` from `start` on.
-
-    Raises:
-        BadParameter: the bytes aren't those of a tensor of this form.
-    """
-    if form.datatype == "BYTES":
-        return _split_prefixed(body, start, form.images)
-    return _arrays(form, body, start)
-
-
-def from_numbers(form: Form, numbers: bytes) -> Sequence[Photo]:
-    """The photos in a JSON array of numbers.
+def from_binary(spec: TensorSpec, body: bytes, start: int) -> Sequence[Photo]:
+    """Return the photos in the bytes after the JSON: `body` from `start` on.
 
     Raises:
-        BadParameter: there are more or fewer than the form says, or it is no form of numbers.
+        BadParameter: the bytes don't match the datatype and shape.
     """
-    if form.datatype == "BYTES":
+    if spec.datatype == "BYTES":
+        return _split_prefixed(body, start, spec.images)
+    return _arrays(spec, body, start)
+
+
+def from_numbers(spec: TensorSpec, numbers: bytes) -> Sequence[Photo]:
+    """Return the photos in a JSON array of numbers, which are bytes here.
+
+    Raises:
+        BadParameter: the shape requires another number of values, or the datatype is BYTES.
+    """
+    if spec.datatype == "BYTES":
         raise BadParameter("`data` of a BYTES input must be an array of base64 strings.")
-    return _arrays(form, numbers, 0)
+    return _arrays(spec, numbers, 0)
 
 
-def from_strings(form: Form, data: object) -> Sequence[Photo]:
-    """The photos in a JSON array of base64 strings, nested or flat.
+def from_strings(spec: TensorSpec, data: object) -> Sequence[Photo]:
+    """Return the photos in a JSON array of base64 strings, nested or flat.
 
     Raises:
-        BadParameter: it is no such array, or has more or fewer strings than the form says.
+        BadParameter: `data` is not such an array, or the shape requires another number of strings.
     """
-    if form.datatype == "UINT8":
+    if spec.datatype == "UINT8":
         raise BadParameter("`data` of a UINT8 input must be an array of whole numbers.")
     items: list[Any] = data if isinstance(data, list) else []
     flat = [part for item in items for part in (item if isinstance(item, list) else [item])]
-    if len(flat) != form.images:
+    if len(flat) != spec.images:
         raise BadParameter(
-            f"`data` of a BYTES input must be an array of {form.images} base64 strings, one an "
-            "image, as its shape says."
+            f"`data` of a BYTES input must be an array of {spec.images} base64 strings, one for "
+            "each image, as its shape says."
         )
     return [decode_base64(text, "A string in `data`") for text in flat]
 
 
-def from_raw(body: bytes, accepted: Accepted) -> Sequence[Photo]:
-    """The one photo that is all of `body`: an encoded image, else an array by its length."""
+def from_raw(body: bytes, model_input: ModelInput) -> Sequence[Photo]:
+    """Return the only photo of a raw body: an encoded image, or an array if the length matches."""
     try:
         sniff(body)
     except InputError:
-        for side in (CANVAS, accepted.size):
+        for side in (CANVAS, model_input.size):
             if len(body) == side * side * 3:
-                return _arrays(Form("UINT8", (1, side, side, 3)), body, 0)
+                return _arrays(TensorSpec("UINT8", (1, side, side, 3)), body, 0)
     return [body]
 
 
-def _arrays(form: Form, data: bytes, start: int) -> Sequence[Photo]:
-    wanted, found = prod(form.shape), len(data) - start
-    if found != wanted:
+def _arrays(spec: TensorSpec, data: bytes, start: int) -> Sequence[Photo]:
+    expected, actual = prod(spec.shape), len(data) - start
+    if actual != expected:
         raise BadParameter(
-            f"A UINT8 tensor of shape {list(form.shape)} has {wanted} elements, a byte each; "
-            f"{found} were sent."
+            f"A UINT8 tensor of shape {list(spec.shape)} has {expected} elements, a byte each; "
+            f"{actual} were sent."
         )
-    return list(np.frombuffer(data, np.uint8, wanted, start).reshape(form.shape))
+    return list(np.frombuffer(data, np.uint8, expected, start).reshape(spec.shape))
 
 
 def _split_prefixed(body: bytes, start: int, count: int) -> Sequence[Photo]:
@@ -141,14 +141,14 @@ def _split_prefixed(body: bytes, start: int, count: int) -> Sequence[Photo]:
         start += _PREFIX_BYTES
         if start + length > len(body):
             raise BadParameter(
-                f"Element {len(photos)} of the BYTES tensor is cut off. Each is its length, 4 "
-                "bytes with the lowest first, then its content."
+                f"Element {len(photos)} of the BYTES tensor is cut off. Send each as its length, "
+                "in 4 bytes with the lowest first, then its content."
             )
         photos.append(body[start : start + length])
         start += length
     if len(photos) != count or start != len(body):
         raise BadParameter(
             f"The BYTES tensor must hold {count} elements, as its shape says, and nothing "
-            "behind them."
+            "after them."
         )
     return photos

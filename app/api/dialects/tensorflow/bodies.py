@@ -1,4 +1,4 @@
-"""What TensorFlow Serving's JSON bodies hold: an object -> the images in it, in order.
+"""TensorFlow Serving's JSON bodies: take the images out of a parsed body, in order.
 
     predict    {"instances": [image, …]}                 rows
                {"instances": [{"any_name": image}, …]}
@@ -6,17 +6,16 @@
                {"inputs": {"any_name": [image, …]}}
     classify   {"examples": [{"any_name": image, …}, …]}
 
-An image is {"b64": "…"}, a file; or, for predict, an array that was lifted out of nested lists.
+An image is {"b64": "…"}, a file; or, for predict, the bytes of an image in nested lists
+(`pixel_lists`).
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from app.api.dialects import json_pixels
 from app.api.dialects.json_images import decode_base64
+from app.api.dialects.tensorflow import pixel_lists
 from app.errors import BadParameter, TooManyFiles
 from app.runtime.classifier import Photo
 
@@ -24,45 +23,45 @@ _B64 = "b64"
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Reads bodies."""
+class BodyReader:
+    """A reader of parsed bodies for one model."""
 
     max_images: int
     sides: Collection[int]
     """The sides that an image in nested lists may have."""
 
     def predict(self, document: Any) -> tuple[list[Photo], bool]:
-        """The images of a predict request, and whether they came in columns.
+        """Return the images of a predict request, and whether they came in columns.
 
         Raises:
-            BadParameter: it isn't one.
-            TooManyFiles: it holds too many.
+            BadParameter: the document is not a predict request.
+            TooManyFiles: it holds too many images.
         """
-        body = _object_of(document)
+        body = _checked_object(document)
         if ("instances" in body) == ("inputs" in body):
             raise BadParameter(
                 'The body needs "instances" (rows) or "inputs" (columns), and not both. '
                 'Send {"instances": [{"b64": "…"}]}.'
             )
         if "inputs" in body:
-            column = self._counted(_column_of(body["inputs"]), "inputs")
+            column = self._checked_list(_column(body["inputs"]), "inputs")
             return [self._image(v, f"inputs[{i}]") for i, v in enumerate(column)], True
-        rows = self._counted(body["instances"], "instances")
+        rows = self._checked_list(body["instances"], "instances")
         return [self._instance(row, f"instances[{i}]") for i, row in enumerate(rows)], False
 
     def classify(self, document: Any) -> tuple[list[Photo], bool]:
-        """The images of a classify request, which are rows always.
+        """Return the images of a classify request, which are always rows.
 
-        Features that are no images are passed over.
+        Features that are not images are ignored.
 
         Raises:
-            BadParameter: it isn't one.
-            TooManyFiles: it holds too many.
+            BadParameter: the document is not a classify request.
+            TooManyFiles: it holds too many images.
         """
-        examples = self._counted(_object_of(document).get("examples"), "examples")
+        examples = self._checked_list(_checked_object(document).get("examples"), "examples")
         return [_example(example, f"examples[{i}]") for i, example in enumerate(examples)], False
 
-    def _counted(self, images: Any, where: str) -> list[Any]:
+    def _checked_list(self, images: Any, where: str) -> list[Any]:
         if not isinstance(images, list) or not images:
             raise BadParameter(f'"{where}" must be a list with one image or more. See /docs.')
         if len(images) > self.max_images:
@@ -73,7 +72,7 @@ class Reader:
         return images
 
     def _instance(self, value: Any, where: str) -> Photo:
-        """An image by itself, or as the only input by its name."""
+        """Return an image that stands alone, or under the name of the only input."""
         if isinstance(value, Mapping) and _B64 not in value:
             if len(value) != 1:
                 raise BadParameter(
@@ -87,26 +86,26 @@ class Reader:
             return decode_base64(value[_B64], f"{where}.{_B64}")
         if isinstance(value, list) and len(value) == 1 and _is_file(value[0]):
             return decode_base64(value[0][_B64], f"{where}[0].{_B64}")
-        if isinstance(value, np.ndarray):
-            return value
-        pixels = json_pixels.wanted(self.sides)
-        raise BadParameter(f'{where} is no image. Send {{"b64": "…"}}, or {pixels}.')
+        if isinstance(value, bytes):
+            return pixel_lists.to_array(value)
+        pixels = pixel_lists.describe(self.sides)
+        raise BadParameter(f'{where} is not an image. Send {{"b64": "…"}}, or {pixels}.')
 
 
 def _is_file(value: Any) -> bool:
     return isinstance(value, Mapping) and _B64 in value
 
 
-def _object_of(document: Any) -> Mapping[str, Any]:
+def _checked_object(document: Any) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
         raise BadParameter("The body must be a JSON object. See /docs for its members.")
     if not isinstance(document.get("signature_name", ""), str):
-        raise BadParameter("signature_name must be a string. Leave it out; one signature serves.")
+        raise BadParameter("signature_name must be a string. Leave it out; there is only one.")
     return document
 
 
-def _column_of(inputs: Any) -> Any:
-    """The images of the only input, which may stand by its name; one alone is a column of one."""
+def _column(inputs: Any) -> Any:
+    """Return the images of the only input, with or without its name; one image is a column too."""
     if isinstance(inputs, Mapping) and _B64 not in inputs:
         if len(inputs) != 1:
             raise BadParameter(f'"inputs" names {len(inputs)} inputs; the model has one. Send one.')
@@ -115,14 +114,14 @@ def _column_of(inputs: Any) -> Any:
 
 
 def _example(example: Any, where: str) -> bytes:
-    """The only image among an example's features; a feature may be a list of one."""
+    """Return the only image among an example's features; a feature may be a list of one."""
     if not isinstance(example, Mapping):
-        raise BadParameter(f'{where} is no object. Send {{"image": {{"b64": "…"}}}}.')
+        raise BadParameter(f'{where} is not an object. Send {{"image": {{"b64": "…"}}}}.')
     features = [example] if _is_file(example) else list(example.values())
-    firsts = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in features]
-    files = [value for value in firsts if _is_file(value)]
+    values = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in features]
+    files = [value for value in values if _is_file(value)]
     if len(files) != 1:
         raise BadParameter(
-            f'{where} has {len(files)} images; one is wanted. Send {{"image": {{"b64": "…"}}}}.'
+            f'{where} has {len(files)} images; it must have one. Send {{"image": {{"b64": "…"}}}}.'
         )
     return decode_base64(files[0][_B64], f"{where}.{_B64}")

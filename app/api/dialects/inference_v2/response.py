@@ -1,4 +1,4 @@
-"""What was found -> the answer to an inference: JSON, and after it the output's bytes if asked."""
+"""The response to an inference: JSON, and after it the output's bytes if they were requested."""
 
 import json
 import struct
@@ -13,13 +13,20 @@ from app.runtime.classifier import Classified
 from app.runtime.loaded_model import Model
 
 
-def reply(found: Sequence[Classified], asked: Inference, model: Model) -> Response:
-    """The answer; `found` has as many predictions as `asked` wants classes."""
-    output, data = _classes(found) if asked.wanted.classes else _probabilities(found)
+def make_response(images: Sequence[Classified], inference: Inference, model: Model) -> Response:
+    """Return the response to `inference`.
+
+    Args:
+        images: the results; each has as many predictions as the output requests classes.
+        inference: the request.
+        model: the model that classified the images.
+    """
+    requested = inference.output
+    output, data = _classes(images) if requested.classes else _probabilities(images)
     head: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version)}
-    if asked.id is not None:
-        head["id"] = asked.id
-    if not asked.wanted.binary:
+    if inference.id is not None:
+        head["id"] = inference.id
+    if not requested.binary:
         output["data"] = data.tolist()
         return Response(_json({**head, "outputs": [output]}), media_type="application/json")
     tail = data.astype("<f4").tobytes() if output["datatype"] == "FP32" else _prefixed(data)
@@ -29,13 +36,13 @@ def reply(found: Sequence[Classified], asked: Inference, model: Model) -> Respon
     return Response(text + tail, headers=headers, media_type="application/octet-stream")
 
 
-def _probabilities(found: Sequence[Classified]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    rows = np.stack([one.probabilities for one in found])
+def _probabilities(images: Sequence[Classified]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    rows = np.stack([image.probabilities for image in images])
     return {"name": OUTPUT, "datatype": "FP32", "shape": list(rows.shape)}, rows.reshape(-1)
 
 
-def _classes(found: Sequence[Classified]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    rows = [[f"{p.probability:.6f}:{p.index}:{p.label}" for p in one.predictions] for one in found]
+def _classes(images: Sequence[Classified]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    rows = [[f"{p.probability:.6f}:{p.index}:{p.label}" for p in i.predictions] for i in images]
     flat = np.array([text for row in rows for text in row], dtype=object)
     return {"name": OUTPUT, "datatype": "BYTES", "shape": [len(rows), len(rows[0])]}, flat
 
@@ -46,5 +53,5 @@ def _prefixed(texts: np.ndarray[Any, Any]) -> bytes:
 
 
 def _json(value: dict[str, Any]) -> bytes:
-    # ASCII: an echoed id may hold what UTF-8 can't
+    # ASCII: an echoed id may hold characters that UTF-8 can't encode
     return json.dumps(value, separators=(",", ":")).encode("ascii")

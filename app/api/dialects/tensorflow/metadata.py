@@ -1,6 +1,6 @@
-"""What TensorFlow Serving tells of a model: GET /v1/models/{model}[/versions/{version}][/metadata].
+"""The routes GET /v1/models/{model}[/versions/{version}][/metadata]: state and signatures.
 
-The state of its versions: AVAILABLE, or END with the reason; and its signatures.
+A version's state is AVAILABLE, or END with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from app.runtime.loaded_model import Model
 from app.vision import CANVAS
 
 router = APIRouter()
-"""Below /v1/models."""
+"""The routes below /v1/models."""
 
 Version = Annotated[int, Path(ge=1)]
 
@@ -46,7 +46,7 @@ _METADATA: dict[str, Any] = {
     responses={200: response_docs("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status(service: ServiceDep, model: str) -> dict[str, Any]:
-    """AVAILABLE, or END with the reason why it does not serve."""
+    """Return AVAILABLE, or END with the reason why a version does not serve."""
     return _status(service, model, None)
 
 
@@ -56,33 +56,33 @@ async def status(service: ServiceDep, model: str) -> dict[str, Any]:
     responses={200: response_docs("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
-    """AVAILABLE, or END with the reason why it does not serve."""
+    """Return AVAILABLE, or END with the reason why a version does not serve."""
     return _status(service, model, version)
 
 
 @router.get("/{model}/metadata", summary="A model's signatures", **_METADATA)
 async def metadata(service: ServiceDep, model: str) -> dict[str, Any]:
-    """Of the version that serves: names, types and shapes of what goes in and comes out."""
+    """Return names, types and shapes of inputs and outputs, for the version that serves."""
     return metadata_of(service.registry.resolve(model))
 
 
 @router.get("/{model}/versions/{version}/metadata", summary="One version's signatures", **_METADATA)
 async def metadata_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
-    """Names, types and shapes of what goes in and comes out."""
+    """Return names, types and shapes of inputs and outputs."""
     return metadata_of(service.registry.resolve(model, version))
 
 
 def _status(service: Service, model: str, version: int | None) -> dict[str, Any]:
     if model.endswith((":predict", ":classify")):
         raise HTTPException(405, headers={"Allow": "POST"})
-    with suppress(ModelNotReady):  # its state tells why
+    with suppress(ModelNotReady):  # the version's status holds the reason
         service.registry.resolve(model, version)
-    named = [entry for entry in service.registry.entries if entry.name == model]
-    return status_of([entry for entry in named if version in (None, entry.version)])
+    entries = [entry for entry in service.registry.entries if entry.name == model]
+    return status_of([entry for entry in entries if version in (None, entry.version)])
 
 
 def status_of(entries: Sequence[Entry]) -> dict[str, Any]:
-    """One model's versions: AVAILABLE, or END with the reason.
+    """Return the status of one model's versions: AVAILABLE, or END with the reason.
 
     A folder whose version can't be read has version 0, which no model can have.
     """
@@ -99,7 +99,7 @@ def _version_status(entry: Entry) -> dict[str, Any]:
 
 
 def metadata_of(model: Model) -> dict[str, Any]:
-    """The model's signatures. Their names are for people: a body tells by itself what it holds."""
+    """Return the model's signatures. Their names are informative: a body needs no signature."""
     side, labels = model.manifest.input.size, len(model.manifest.labels)
     files = {"image_bytes": _tensor("image_bytes", "DT_STRING", -1)}
     probabilities = {"probabilities": _tensor("probabilities", "DT_FLOAT", -1, labels)}

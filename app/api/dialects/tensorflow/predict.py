@@ -1,11 +1,10 @@
-"""TensorFlow Serving's REST API: /v1/models/{model}[/versions/{version}]:predict and :classify.
+"""The routes POST /v1/models/{model}[/versions/{version}]:predict and :classify.
 
-admit -> read the body -> JSON -> images, on a thread -> answer -> JSON, on a thread
+admit -> read the body -> JSON -> images, on a thread -> classify -> JSON, on a thread
 
-predict answers with all probabilities in the order of the model's labels, which
-/api/v1/models/{model} lists; classify with [label, score] for all of them, most probable first.
-One bad image fails the request. :regress and version labels are not spoken: nothing here is a
-regression, and versions are numbers.
+predict returns all probabilities in the order of the model's labels, which
+/api/v1/models/{model} lists. classify returns [label, score] for all labels, most probable first.
+One bad image fails the request.
 """
 
 import asyncio
@@ -13,15 +12,14 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app import errors
-from app.api.auth import require_key
-from app.api.dialects import tensorflow_models
 from app.api.dialects.documented import IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.json_images import read_json
-from app.api.dialects.tensorflow_bodies import Reader
-from app.api.dialects.tensorflow_models import Version
+from app.api.dialects.tensorflow import pixel_lists
+from app.api.dialects.tensorflow.bodies import BodyReader
+from app.api.dialects.tensorflow.metadata import Version
 from app.api.error_shapes import error_alone
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
@@ -30,12 +28,8 @@ from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.loaded_model import Model
 from app.vision import CANVAS
 
-router = APIRouter(
-    prefix="/v1/models",
-    tags=["tensorflow serving"],
-    dependencies=[Depends(require_key)],
-    responses=error_docs(error_alone, errors.Unauthenticated),
-)
+router = APIRouter()
+"""The routes below /v1/models."""
 
 _OBJECT = {"type": "object"}
 _ERRORS = error_docs(error_alone, *IMAGE_ERRORS, errors.TooManyFiles)
@@ -77,12 +71,11 @@ _CLASSIFY: dict[str, Any] = {
         "requestBody": json_body(_OBJECT, {"files": {"examples": [{"image": _FILE}]}})
     },
 }
-router.include_router(tensorflow_models.router)
 
 
 @router.post("/{model}:predict", summary="Probabilities of all labels", **_PREDICT)
 async def predict(request: Request, service: ServiceDep, model: str) -> Response:
-    """By the version that serves; images as base64 or as nested lists of numbers."""
+    """Send images as base64 or as nested lists of numbers. The version that serves responds."""
     return await _predict(request, service, model, None)
 
 
@@ -94,13 +87,13 @@ async def predict(request: Request, service: ServiceDep, model: str) -> Response
 async def predict_by_version(
     request: Request, service: ServiceDep, model: str, version: Version
 ) -> Response:
-    """Images as base64 or as nested lists of numbers."""
+    """Send images as base64 or as nested lists of numbers."""
     return await _predict(request, service, model, version)
 
 
 @router.post("/{model}:classify", summary="Labels and their probabilities", **_CLASSIFY)
 async def classify(request: Request, service: ServiceDep, model: str) -> Response:
-    """By the version that serves; images as base64."""
+    """Send images as base64. The version that serves responds."""
     return await _classify(request, service, model, None)
 
 
@@ -112,55 +105,65 @@ async def classify(request: Request, service: ServiceDep, model: str) -> Respons
 async def classify_by_version(
     request: Request, service: ServiceDep, model: str, version: Version
 ) -> Response:
-    """Images as base64."""
+    """Send images as base64."""
     return await _classify(request, service, model, version)
 
 
 async def _predict(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
-    read = _reader(service, model).predict
-    classified, columns = await _classified(request, service, model, Query(1), read)
+    interpret = _body_reader(service, model).predict
+    classified, columns = await _classify_images(request, service, model, Query(1), interpret)
     member = "outputs" if columns else "predictions"
-    return await _json(lambda: {member: [one.probabilities.tolist() for one in classified]})
+    return await _json(lambda: {member: [image.probabilities.tolist() for image in classified]})
 
 
 async def _classify(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
-    read = _reader(service, model).classify
+    interpret = _body_reader(service, model).classify
     query = Query(len(model.manifest.labels))
-    classified, _ = await _classified(request, service, model, query, read)
+    classified, _ = await _classify_images(request, service, model, query, interpret)
     return await _json(
         lambda: {
-            "results": [[[p.label, p.probability] for p in one.predictions] for one in classified]
+            "results": [
+                [[p.label, p.probability] for p in image.predictions] for image in classified
+            ]
         }
     )
 
 
-def _reader(service: Service, model: Model) -> Reader:
-    return Reader(service.limits.max_files, _sides(model))
+def _body_reader(service: Service, model: Model) -> BodyReader:
+    return BodyReader(service.limits.max_files, _sides(model))
 
 
 def _sides(model: Model) -> Collection[int]:
     return {CANVAS, model.manifest.input.size}
 
 
-async def _classified(
+async def _classify_images(
     request: Request,
     service: Service,
     model: Model,
     query: Query,
-    read: Callable[[Any], tuple[list[Photo], bool]],
+    interpret: Callable[[Any], tuple[list[Photo], bool]],
 ) -> tuple[Sequence[Classified], bool]:
-    """The answers for all images of the body, and whether these came in columns."""
+    """Classify all images of the body, and return whether they came in columns."""
+    sides = _sides(model)
     limits = service.limits
     with service.buffer.hold() as held:
         body = await read_body(request, limits.max_body_bytes, limits, held)
-        photos, columns = await read_json(body, service.buffer, read, _sides(model))
-        del body  # the images are out of it
+        photos, columns = await read_json(
+            body,
+            service.buffer,
+            interpret,
+            find_arrays=lambda text: pixel_lists.find_images(text, sides),
+            advice=f"Send images in base64, or as {pixel_lists.describe(sides)}.",
+            range_error=pixel_lists.RANGE_ERROR,
+        )
+        del body  # free its memory while the images are classified
         return all_or_raise(await classify_photos(request, service, photos, model, query)), columns
 
 
 async def _json(make: Callable[[], Any]) -> Response:
-    """An answer that is made on a thread: a thousand numbers for each image."""
+    """Encode a response on a thread: it has a thousand numbers for each image."""
     text = await asyncio.to_thread(lambda: json.dumps(make(), ensure_ascii=False))
     return Response(text, media_type="application/json")

@@ -1,0 +1,238 @@
+"""`hubel classify`: formats, output files, and errors in rows."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from app.cli import parquet_output
+from app.errors import NotAnImage
+
+
+def test_classify_prints_a_line_for_each_photo(hubel, models, photos):
+    result = hubel("classify", photos, "--models", models)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    names = [photos / "a.jpg", photos / "more/b.jpg", photos / "more/c.png"]
+    for line, name, label in zip(lines, names, ("red", "green", "blue"), strict=True):
+        assert line.startswith(f"{name}  1.00 {label}, .00 ")
+
+
+def test_classify_as_json_lines(hubel, models, photos):
+    result = hubel("classify", photos, "--models", models, "--format", "jsonl", "--top-k", 1)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["path"] for row in rows] == [
+        str(photos / "a.jpg"),
+        str(photos / "more/b.jpg"),
+        str(photos / "more/c.png"),
+    ]
+    assert (rows[0]["model"], rows[0]["version"], rows[0]["decision"]) == ("colours", 1, None)
+    assert [[p["label"] for p in row["predictions"]] for row in rows] == [
+        ["red"],
+        ["green"],
+        ["blue"],
+    ]
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 5])
+def test_classify_as_csv_has_room_for_every_prediction(hubel, models, photos, top_k):
+    result = hubel("classify", photos, "--models", models, "--format", "csv", "--top-k", top_k)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["label_1"] for row in rows] == ["red", "green", "blue"]
+    assert list(rows[0]) == [
+        "path",
+        *(f"{part}_{i}" for i in range(1, top_k + 1) for part in ("label", "probability")),
+        "decision",
+        "error",
+    ]
+    assert float(rows[0]["probability_1"]) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("table", "broken_image: "),
+        ("jsonl", '"error": {"code": "broken_image", "detail": '),
+        ("csv", "broken_image: "),
+    ],
+)
+def test_a_broken_photo_has_its_error_in_its_row_and_the_exit_code_is_1(
+    hubel, models, photos, photo, form, shown, assert_error
+):
+    (photos / "aa.jpg").write_bytes(photo("red")[:300])
+    result = hubel("classify", photos, "--models", models, "--format", form)
+    assert_error(result, 1, "1 of 4 photos can't be used. Their rows hold the errors.")
+    assert shown in result.stdout
+    assert "blue" in result.stdout
+
+
+def test_classify_as_parquet_holds_what_json_lines_hold(
+    hubel, models, photos, photo, tmp_path, assert_error
+):
+    (photos / "aa.jpg").write_bytes(photo("red")[:300])
+    arguments = ("classify", photos, "--models", models, "--top-k", 2)
+    output = tmp_path / "out.parquet"
+    result = hubel(*arguments, "--format", "parquet", "--output", output)
+    assert_error(result, 1, "1 of 4 photos can't be used. Their rows hold the errors.")
+    table = pyarrow.parquet.read_table(output)
+    lines = hubel(*arguments, "--format", "jsonl").stdout.splitlines()
+    for row, line in zip(table.to_pylist(), map(json.loads, lines), strict=True):
+        assert row == {**dict.fromkeys(table.column_names), **line}
+    assert table.schema.field("path").type == pyarrow.string()
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out.parquet"]
+
+
+def test_many_rows_of_parquet_are_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_output, "ROWS", 4)
+    rows = [(Path(f"{index}.jpg"), NotAnImage("No image.")) for index in range(10)]
+    assert parquet_output.write_parquet(iter(rows), tmp_path / "out.parquet") == 10
+    file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [4, 4, 2]
+    assert file.read().column("path").to_pylist() == [f"{index}.jpg" for index in range(10)]
+
+
+def test_parquet_is_written_whole_or_not_at_all(tmp_path):
+    def broken():
+        yield Path("a.jpg"), NotAnImage("No image.")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "out.parquet").write_text("old")
+    with pytest.raises(OSError, match="No space"):
+        parquet_output.write_parquet(broken(), tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_parquet_needs_an_output_file(hubel, models, photos, assert_error):
+    result = hubel("classify", photos, "--models", models, "--format", "parquet")
+    assert_error(result, 2, "Name a file with --output.")
+
+
+def test_parquet_without_its_extra_says_what_is_missing(models, photos, tmp_path, assert_error):
+    code = "import sys; sys.modules['pyarrow'] = None; from app.cli import main; main()"
+    arguments = ("classify", photos, "--format", "parquet", "--output", tmp_path / "out.parquet")
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert_error(result, 2, "Parquet needs pyarrow. Install the `parquet` extra")
+
+
+def test_output_is_written_to_a_file(hubel, models, photos, tmp_path):
+    output = tmp_path / "out.csv"
+    output.write_text("old")
+    result = hubel("classify", photos, "--models", models, "--format", "csv", "--output", output)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert len(output.read_text().splitlines()) == 4
+    assert sorted(f.name for f in tmp_path.iterdir() if "out" in f.name) == ["out.csv"]
+
+
+def test_output_is_written_whole_or_not_at_all(
+    hubel, models, photos, tmp_path, monkeypatch, assert_error
+):
+    output = tmp_path / "out.jsonl"
+    output.write_text("old")
+    from app.cli import output as output_module
+
+    line = output_module._json_line
+
+    def fail_at_the_second(path, result):
+        if path.name == "b.jpg":
+            raise OSError(28, "No space left on device")
+        return line(path, result)
+
+    monkeypatch.setattr(output_module, "_json_line", fail_at_the_second)
+    result = hubel("classify", photos, "--models", models, "--format", "jsonl", "--output", output)
+    assert_error(result, 2, "No space left on device")
+    assert output.read_text() == "old"
+    assert [f.name for f in tmp_path.iterdir() if "out" in f.name] == ["out.jsonl"]
+
+
+def test_an_output_that_cannot_be_written_is_named(hubel, models, photos, tmp_path, assert_error):
+    output = tmp_path / "none/out.csv"
+    result = hubel("classify", photos, "--models", models, "--output", output)
+    assert_error(result, 2, str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("name", [".", "results"])
+def test_an_output_that_is_a_folder_is_refused_before_any_photo(
+    hubel, models, photos, tmp_path, monkeypatch, name, assert_error
+):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    from app.runtime import bulk
+
+    monkeypatch.setattr(bulk, "classify", lambda *_: pytest.fail("it was classified"))
+    result = hubel("classify", photos, "--models", models, "--output", name)
+    assert_error(result, 2, f"{tmp_path / name} is a folder.")
+
+
+def test_a_link_and_a_pipe_as_output_are_kept(hubel, models, photos, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    (tmp_path / "target.csv").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    for name in ("link.csv", "pipe"):
+        arguments = ("--models", models, "--format", "csv", "--output", tmp_path / name)
+        assert hubel("classify", photos, *arguments).exit_code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()
+    assert reader.communicate(timeout=20)[0] == (tmp_path / "target.csv").read_text() != "old"
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
+def test_a_file_name_that_is_not_utf8_does_not_end_the_run(hubel, models, photos, form):
+    missing = os.fsencode(photos / "caf") + b"\xe9.jpg"
+    os.symlink(b"nowhere", missing)
+    result = hubel("classify", photos, "--models", models, "--format", form)
+    assert result.exit_code == 1
+    assert "caf?.jpg can't be read" in result.stdout
+
+
+def test_a_folder_without_photos_is_refused(hubel, models, tmp_path, assert_error):
+    (tmp_path / "empty").mkdir()
+    result = hubel("classify", tmp_path / "empty", "--models", models)
+    assert_error(result, 2, f"There are no photos in {tmp_path / 'empty'}.")
+
+
+def test_a_model_is_selected_by_name(hubel, make_bundle, models, photos):
+    make_bundle(models, "french", labels=("rouge", "vert", "bleu"))
+    result = hubel("classify", photos / "a.jpg", "--models", models, "--model", "french")
+    assert "1.00 rouge" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "wasps"], "There is no model 'wasps'. Known models: colours."),
+        (["--version", "9"], "has no version 9"),
+        (["--top-k", "0"], "--top-k"),
+        (["--format", "xml"], "--format"),
+        (["--device", "tpu"], "--device"),
+        (["--models", "/nowhere"], "--models"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_of_classify_exits_with_2(hubel, models, photos, options, words, assert_error):
+    assert_error(hubel("classify", photos, "--models", models, *options), 2, words)
+
+
+def test_a_refused_model_classifies_nothing(hubel, models, photos):
+    (models / "colours/model.onnx").write_bytes(b"changed")
+    result = hubel("classify", photos, "--models", models)
+    assert result.stdout == ""
+    assert result.exit_code == 2
+    assert "Model 'colours' does not serve: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_classify_in_its_own_process_with_the_built_in_model(imagenet, process):
+    result = process("classify", imagenet / "golden/chelsea.jpg", "--top-k", 1)
+    assert result.returncode == 0, result.stderr
+    assert "Egyptian cat" in result.stdout

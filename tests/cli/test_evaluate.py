@@ -1,0 +1,67 @@
+"""`hubel evaluate`: figures, JSON, the report, and refused input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def labelled(tmp_path, photo):
+    for folder, colour in (("red", "red"), ("id-green", "green"), ("blue", "red")):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "1.jpg").write_bytes(photo(colour))
+    (tmp_path / "data/red/2.jpg").write_bytes(b"text")
+    return tmp_path / "data"
+
+
+def test_evaluate_prints_figures_and_failed_photos(hubel, models, labelled):
+    result = hubel("evaluate", models / "colours", labelled)
+    assert result.exit_code == 1
+    assert "1 photos can't be used" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "colours version 1, fp32, 3 photos"
+    assert lines[1:3] == ["top-1  66.7%", "top-5  100.0%"]
+    assert "         0.0%       1  blue" in lines
+    assert "1 photos can't be used:" in lines
+    assert lines[-1].startswith(str(labelled / "red/2.jpg"))
+
+
+def test_evaluate_as_json(hubel, models, labelled):
+    result = hubel("evaluate", models / "colours", labelled, "--json", "--precision", "fp32")
+    figures = json.loads(result.stdout)
+    assert figures["top1"] == pytest.approx(2 / 3)
+    assert (figures["precision"], figures["images"]) == ("fp32", 3)
+    assert len(figures["failed"]) == 1
+
+
+def test_evaluate_writes_a_report(hubel, models, labelled, tmp_path):
+    folder = tmp_path / "new" / "report"
+    result = hubel("evaluate", models / "colours", labelled, "--report", folder)
+    assert "top-1" in result.stdout
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    for text_part in ("Right on", "red/", "count in no figure", "data:image/webp"):
+        assert text_part in text
+    assert str(tmp_path) not in text
+
+
+def test_a_report_without_the_train_extra_says_what_is_missing(
+    models, labelled, tmp_path, assert_error
+):
+    code = "import sys; sys.modules['jinja2'] = None; from app.cli import main; main()"
+    arguments = ("evaluate", models / "colours", labelled, "--report", tmp_path / "report")
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert_error(result, 2, "A report needs jinja2. Run make setup, or install the `train` extra.")
+    assert not (tmp_path / "report").exists()
+
+
+def test_evaluate_refuses_a_precision_that_the_bundle_lacks(hubel, models, labelled, assert_error):
+    result = hubel("evaluate", models / "colours", labelled, "--precision", "int8")
+    assert_error(result, 1, "has no int8 graph; it has fp32")
+
+
+def test_evaluate_refuses_a_folder_that_is_not_a_label(hubel, models, photos, assert_error):
+    assert_error(hubel("evaluate", models / "colours", photos), 2, "'more'")

@@ -1,0 +1,32 @@
+"""`hubel serve`: wrong settings are one line and exit code 2."""
+
+import socket
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"HUBEL_PORT": "many"}, "HUBEL_PORT=many: "),
+        ({"HUBEL_DEADLINE_S": "-1"}, "HUBEL_DEADLINE_S=-1: "),
+        ({"HUBEL_API_KEY": "a", "HUBEL_API_KEY_FILE": "b"}, "api_key or api_key_file, not both"),
+        ({"HUBEL_API_KEY_FILE": "/nowhere/key"}, "The key file /nowhere/key can't be read"),
+        ({"HUBEL_DEVICE": "cuda"}, "CUDA can't be used"),
+        ({"HUBEL_MODELS": "/nowhere"}, "HUBEL_MODELS=/nowhere: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_serve_with_wrong_settings_exits_with_2(environment, words, assert_error, process):
+    if "HUBEL_DEVICE" in environment:
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            pytest.skip("CUDA is here")
+    assert_error(process("serve", **{"HUBEL_PORT": "0", **environment}), 2, words)
+
+
+def test_serve_on_a_used_address_exits_with_2(assert_error, process):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_error(process("serve", "--port", port), 2, str(port))
