@@ -17,8 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from training.importing import pooled_head
-from training.importing.pooled_head import PooledHead
+from app.runtime.inspection.onnx_graph import Graph
+from app.runtime.inspection.onnx_head import PooledHead, pooled_head
 from training.importing.source import CHANNELS, Source
 
 _RESERVED = frozenset(
@@ -69,7 +69,7 @@ def wrap(
     if prefix:
         model = compose.add_prefix(model, prefix)
     logits = prefix + (source.softmax or source.output)
-    head = None if source.half else pooled_head.find(model, logits)
+    head = None if source.half else _exact_head(model, logits)
     before = _Part()
     _prologue(before, prefix + source.input, source, normalization)
     after = _Part()
@@ -83,6 +83,12 @@ def wrap(
     wrapped = _joined(model, before, after, _outputs(head, classes), source.size)
     own = tuple(node.name for part in (before, after) for node in part.nodes)
     return Wrapped(wrapped, head, own)
+
+
+def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
+    """Return the pooled linear head of float `logits`; None where a float head would differ."""
+    head = pooled_head(Graph(model, logits), logits)
+    return head if head is not None and head.is_exact else None
 
 
 def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
@@ -132,8 +138,9 @@ def _prologue(part: _Part, target: str, source: Source, normalization: Normaliza
 
 
 def _head(part: _Part, head: PooledHead) -> None:
-    part.constant("head.weight", head.weight)
-    part.constant("head.bias", head.bias)
+    # the bundle's temperature is fitted anew, so the graph's own one goes into the weights
+    part.constant("head.weight", head.weight / np.float32(head.temperature))
+    part.constant("head.bias", head.bias / np.float32(head.temperature))
     if head.channels_last:
         part.node("Transpose", [head.activation], "activation", perm=[0, 3, 1, 2])
     else:

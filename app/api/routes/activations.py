@@ -93,7 +93,7 @@ async def activations(
         ask = (
             partial(inspector.activations, photo, served, layer, top)
             if own is None
-            else partial(inspector.own, photo, served, own)
+            else partial(inspector.apply_kernel, photo, served, own)
         )
         work = partial(_activations, ask, served, values, wants_png(request))
         outcomes = await run_each(request, service, [work], served)
@@ -130,7 +130,7 @@ def _activations(
         scale=Scale(low=round(found.scale[0], DECIMALS), high=round(found.scale[1], DECIMALS)),
         grid=GridLayout(**asdict(found.grid)),
         png=base64.b64encode(found.png).decode(),
-        image=image_info(found.prepared),
+        image=image_info(found.prepared_photo),
         values=None,
     )
     text = body.model_dump_json(exclude={"values"})

@@ -103,7 +103,7 @@ def _embed(
         version=model.version,
         normalized=normalize,
         embedding=rounded_for_json(found.vector).tolist(),
-        image=image_info(found.prepared),
+        image=image_info(found.prepared_photo),
     )
     return render_response(model, found.stages, body.model_dump_json().encode())
 

@@ -94,14 +94,14 @@ def _explain(
         bias=_maybe(found.bias),
         temperature=_maybe(found.temperature),
         box=_box(found, crop),
-        image=image_info(found.prepared),
+        image=image_info(found.prepared_photo),
     )
     return render_response(model, found.stages, body.model_dump_json().encode())
 
 
 def _box(found: Explanation, crop: float) -> Box:
     """What part of the photo the map covers: the share `crop` of its centre square."""
-    picture = found.prepared.picture
+    picture = found.prepared_photo.picture
     side = min(picture.width, picture.height) * crop
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     return Box(left=left, top=top, width=side, height=side)

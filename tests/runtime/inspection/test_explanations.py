@@ -55,9 +55,11 @@ BOXES = [
 
 
 @pytest.mark.parametrize(("file", "label", "box"), BOXES, ids=[row[0] for row in BOXES])
-def test_the_warm_region_lies_on_what_is_named(inside, default_model, imagenet, file, label, box):
+def test_the_warm_region_lies_on_what_is_named(
+    inspector, default_model, imagenet, file, label, box
+):
     photo = (imagenet / "golden" / file).read_bytes()
-    found = inside.explain(photo, default_model, label_index(default_model, label))
+    found = inspector.explain(photo, default_model, label_index(default_model, label))
     assert found.method == "class_activation_map"
     assert warm_share(found, box) > 0.9
 
@@ -75,14 +77,14 @@ def side_by_side(left: bytes, right: bytes) -> bytes:
 
 
 @pytest.mark.skipif(PHOTOS is None, reason="HUBEL_TEST_PHOTOS names no folder of photos")
-def test_two_labels_of_a_photo_of_two_animals_lie_on_their_own_animal(inside, default_model):
+def test_two_labels_of_a_photo_of_two_animals_lie_on_their_own_animal(inspector, default_model):
     cat, dog = (sorted(Path(PHOTOS, "cats-dogs", kind).iterdir())[0] for kind in ("cat", "dog"))
     labels = [
-        int(inside.explain(file.read_bytes(), default_model, None).probabilities.argmax())
+        int(inspector.explain(file.read_bytes(), default_model, None).probabilities.argmax())
         for file in (cat, dog)
     ]
     both = side_by_side(cat.read_bytes(), dog.read_bytes())
-    left, right = (inside.explain(both, default_model, label).map for label in labels)
+    left, right = (inspector.explain(both, default_model, label).map for label in labels)
     half = left.shape[1] // 2
     differs = left - right  # what speaks for the cat rather than for the dog
     assert differs[:, :half].mean() > 0 > differs[:, half:].mean()
@@ -90,23 +92,23 @@ def test_two_labels_of_a_photo_of_two_animals_lie_on_their_own_animal(inside, de
     assert right[:, half:].mean() > right[:, :half].mean()
 
 
-def test_two_labels_of_one_photo_lie_where_each_thing_is(inside, default_model, imagenet):
+def test_two_labels_of_one_photo_lie_where_each_thing_is(inspector, default_model, imagenet):
     golden = imagenet / "golden"
     cat, cup = ((golden / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg"))
     both = side_by_side(cat, cup)
     tabby, espresso = (label_index(default_model, name) for name in ("tabby", "espresso"))
-    left = inside.explain(both, default_model, tabby)
-    right = inside.explain(both, default_model, espresso)
+    left = inspector.explain(both, default_model, tabby)
+    right = inspector.explain(both, default_model, espresso)
     assert warm_share(left, (0, 0, 0.5, 1)) > 0.8
     assert warm_share(right, (0.5, 0, 1, 1)) > 0.8
 
 
-def test_a_network_with_fully_connected_layers_is_explained_by_occlusion(inside, textbook_model):
+def test_a_network_with_fully_connected_layers_is_explained_by_occlusion(inspector, textbook_model):
     picture = Image.new("RGB", (480, 480), (127, 127, 127))
     picture.paste((230, 20, 20), (240, 0, 480, 240))  # red stands at the upper right
     file = io.BytesIO()
     picture.save(file, "PNG")
-    found = inside.explain(file.getvalue(), textbook_model, 0)
+    found = inspector.explain(file.getvalue(), textbook_model, 0)
     assert (found.method, found.bias, found.temperature) == ("occlusion", None, None)
     rows, columns = np.unravel_index(found.map.argmax(), found.map.shape)
     assert (rows < 4, columns >= 4) == (True, True)

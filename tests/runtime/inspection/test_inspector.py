@@ -45,37 +45,39 @@ assert "onnx" in sys.modules
     assert done.returncode == 0, done.stderr
 
 
-def test_what_was_opened_goes_with_its_model(inside, make_bundle, textbook, photo):
+def test_what_was_opened_goes_with_its_model(inspector, make_bundle, textbook, photo):
     folder = make_bundle(name="textbook", graph=textbook).folder
     model = load_model(folder, "cpu")
-    inside.activations(photo("red"), model, "conv2", None)
-    inside.explain(photo("red"), model, None)
-    opened = weakref.ref(next(iter(inside._opened.values())).sessions)
-    assert len(inside) == 1
+    inspector.activations(photo("red"), model, "conv2", None)
+    inspector.explain(photo("red"), model, None)
+    opened = weakref.ref(next(iter(inspector._models._open.values())).sessions)
+    assert len(inspector) == 1
     del model
     gc.collect()
-    assert len(inside) == 0
+    assert len(inspector) == 0
     assert opened() is None
 
 
-def test_what_was_replaced_after_loading_is_not_read(inside, make_bundle, textbook, photo):
+def test_what_was_replaced_after_loading_is_not_read(inspector, make_bundle, textbook, photo):
     folder = make_bundle(name="textbook", graph=textbook).folder
     model = load_model(folder, "cpu")
     file = folder / "model.onnx"
     content = file.read_bytes()
     file.write_bytes(content + b"\x00")
     with pytest.raises(ModelNotReady, match=r"'textbook' was replaced or removed .* Reload"):
-        inside.activations(photo("red"), model, "conv2", None)
+        inspector.activations(photo("red"), model, "conv2", None)
     file.write_bytes(content)
-    inside.activations(photo("red"), model, "conv2", None)
+    inspector.activations(photo("red"), model, "conv2", None)
     file.unlink()
-    inside.activations(photo("red"), model, "conv2", None)  # its session is there
+    inspector.activations(photo("red"), model, "conv2", None)  # its session is there
     with pytest.raises(ModelNotReady):
-        inside.activations(photo("red"), model, "conv1", None)
+        inspector.activations(photo("red"), model, "conv1", None)
 
 
-def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(inside, textbook_model, photo):
-    maps = inside.activations(photo("green"), textbook_model, None, None)
+def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(
+    inspector, textbook_model, photo
+):
+    maps = inspector.activations(photo("green"), textbook_model, None, None)
     assert (maps.layer.name, maps.values.shape) == ("conv1", (6, 28, 28))
     assert maps.channels == tuple(range(6))
     # the mean of green, brought to -1..1; the edges of a plain photo are as its middle
@@ -83,9 +85,9 @@ def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(inside, text
     assert maps.values[0].max() == pytest.approx(0, abs=0.03)
 
 
-def test_top_gives_the_most_active_first_on_the_scale_of_all(inside, textbook_model, photo):
-    every = inside.activations(photo("green"), textbook_model, "conv1", None)
-    top = inside.activations(photo("green"), textbook_model, "conv1", 2)
+def test_top_gives_the_most_active_first_on_the_scale_of_all(inspector, textbook_model, photo):
+    every = inspector.activations(photo("green"), textbook_model, "conv1", None)
+    top = inspector.activations(photo("green"), textbook_model, "conv1", 2)
     means = every.values.mean(axis=(1, 2))
     assert top.channels == tuple(np.argsort(-means, kind="stable")[:2])
     assert top.channels[0] == 1
@@ -93,39 +95,39 @@ def test_top_gives_the_most_active_first_on_the_scale_of_all(inside, textbook_mo
     assert (top.grid.columns, top.grid.rows) == (2, 1)
 
 
-def test_an_unknown_layer_is_named(inside, textbook_model, photo):
+def test_an_unknown_layer_is_named(inspector, textbook_model, photo):
     with pytest.raises(NotInModel, match="'conv9'"):
-        inside.activations(photo("red"), textbook_model, "conv9", None)
+        inspector.activations(photo("red"), textbook_model, "conv9", None)
 
 
-def test_a_model_without_convolutions_has_no_default_layer(inside, model, photo):
+def test_a_model_without_convolutions_has_no_default_layer(inspector, model, photo):
     with pytest.raises(NotInModel, match="no convolution"):
-        inside.activations(photo("red"), model, None, None)
+        inspector.activations(photo("red"), model, None, None)
     with pytest.raises(NotInModel, match="no filters"):
-        inside.filters(model)
+        inspector.filters(model)
 
 
-def test_the_canvas_is_the_photo_as_it_was_decoded(inside, model, imagenet):
+def test_the_canvas_is_the_photo_as_it_was_decoded(inspector, model, imagenet):
     data = (imagenet / "golden/coffee.jpg").read_bytes()
-    maps = inside.activations(data, model, "canvas", None)
+    maps = inspector.activations(data, model, "canvas", None)
     shown = picture(maps.png)[..., :3]
     assert shown.shape == (480, 480, 3)
     np.testing.assert_array_equal(np.moveaxis(shown, -1, 0), maps.values)
 
 
-def test_an_embedding_is_what_the_last_layer_reads(inside, default_model, imagenet, pixels):
+def test_an_embedding_is_what_the_last_layer_reads(inspector, default_model, imagenet, pixels):
     data = (imagenet / "golden/camera.jpg").read_bytes()
-    plain = inside.embed(data, default_model, False).vector
+    plain = inspector.embed(data, default_model, False).vector
     (wanted,) = default_model.session.outputs_of(["embedding"], pixels[:1])
     np.testing.assert_array_equal(plain, wanted[0])
-    unit = inside.embed(data, default_model, True).vector
+    unit = inspector.embed(data, default_model, True).vector
     assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(unit * np.linalg.norm(plain), plain, rtol=1e-4)
 
 
-def test_a_model_without_an_embedding_says_so(inside, textbook_model, photo):
+def test_a_model_without_an_embedding_says_so(inspector, textbook_model, photo):
     with pytest.raises(NotInModel, match="no embedding"):
-        inside.embed(photo("red"), textbook_model, False)
+        inspector.embed(photo("red"), textbook_model, False)
 
 
 def loops(canvas, weights):
@@ -160,14 +162,14 @@ def test_a_filter_whose_weights_cancel_out_answers_0_where_the_photo_is_plain(le
     assert not convolve(canvas, Kernel(weights - weights.mean())).any()
 
 
-def test_a_curve_detector_answers_most_where_the_curve_is(inside, model):
+def test_a_curve_detector_answers_most_where_the_curve_is(inspector, model):
     text = ["......#", ".....##", "....##.", "...##..", "..##...", "..##...", "..##..."]
     curve = np.array([[1.0 if sign == "#" else 0.0 for sign in row] for row in text])
     canvas = np.zeros((480, 480, 3), np.uint8)
     canvas[200:207, 300:307] = (curve * 255).astype(np.uint8)[..., None]
     file = io.BytesIO()
     Image.fromarray(canvas).save(file, "PNG")
-    found = inside.own(file.getvalue(), model, Kernel(curve[None]))
+    found = inspector.apply_kernel(file.getvalue(), model, Kernel(curve[None]))
     assert found.values.shape == (1, 474, 474)
     assert np.unravel_index(found.values[0].argmax(), (474, 474)) == (200, 300)
     assert found.values.max() == pytest.approx(curve.sum(), abs=1e-4)
@@ -251,9 +253,9 @@ def test_the_scale_is_shared_and_has_zero_in_it():
 
 
 def test_filters_are_drawn_in_their_own_colours_grey_where_they_weigh_nothing(
-    inside, textbook_model
+    inspector, textbook_model
 ):
-    filters = inside.filters(textbook_model)
+    filters = inspector.filters(textbook_model)
     png, grid = filter_grid(filters)
     red = picture(png)[grid.gap + 3, grid.gap + 3]
     assert red[0] == 255

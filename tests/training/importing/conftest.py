@@ -83,8 +83,22 @@ class Build:
             return self.node("Gemm", inputs, transB=1)
         if kind == "Gemm without bias":
             return self.node("Gemm", [flat, self.weight("w", weight.T)])
+        if kind == "int8 weight":
+            return self.node("Gemm", [flat, self.int8_weight(weight), self.weight("b", bias)])
         product = self.node("MatMul", [flat, self.weight("w", weight.T)])
-        return self.node("Add", [self.weight("b", bias), product])
+        bias_name = self.weight("b", bias)
+        if kind == "MatMul, bias second":
+            return self.node("Add", [product, bias_name])
+        total = self.node("Add", [bias_name, product])
+        if kind == "MatMul, temperature":
+            return self.node("Div", [total, self.weight("t", 1.5)])
+        return total
+
+    def int8_weight(self, weight):
+        scale = np.abs(weight).max(axis=1) / 127
+        rounded = np.rint(weight / scale[:, None]).T
+        inputs = [self.weight("w", rounded, np.int8), self.weight("w.scale", scale)]
+        return self.node("DequantizeLinear", inputs, axis=1)
 
     def model(self):
         graph = helper.make_graph(

@@ -85,7 +85,9 @@ def _given(bundle, pixels, *names):
     "how",
     [
         pytest.param({}, id="gemm"),
-        pytest.param({"linear": "MatMul"}, id="matmul and add"),
+        pytest.param({"linear": "MatMul"}, id="matmul and add, bias first"),
+        pytest.param({"linear": "MatMul, bias second"}, id="matmul and add, bias second"),
+        pytest.param({"linear": "MatMul, temperature"}, id="logits divided by a temperature"),
         pytest.param({"linear": "Gemm without bias"}, id="gemm without bias"),
         pytest.param({"pool": "ReduceMean"}, id="reduce mean"),
         pytest.param({"pool": "ReduceMean", "opset": 20}, id="reduce mean, opset 20"),
@@ -165,6 +167,36 @@ def test_probabilities_of_another_making_are_taken_as_they_are(saved, made):
     assert _given(bundle, _pixels())[0] == pytest.approx(_wanted(file, _pixels()), abs=1e-5)
     outputs = Session(bundle.model_path("fp32"), "cpu", "fp32").outputs
     assert set(outputs) == {"probabilities"}  # no head that is known to be one
+
+
+def _without_head(bundle):
+    return set(Session(bundle.model_path("fp32"), "cpu", "fp32").outputs) == {"probabilities"}
+
+
+def test_a_head_with_int8_weights_is_kept_as_it_is(saved, made):
+    file = saved(linear="int8 weight")
+    bundle = made(file)  # ONNX Runtime runs it as MatMulNBits, which a float head differs from
+    assert _given(bundle, _pixels())[0] == pytest.approx(_wanted(file, _pixels()), abs=1e-5)
+    assert _without_head(bundle)
+
+
+def test_a_head_that_rounds_its_embedding_is_kept_as_it_is(saved, made):
+    def rounded(model):  # a float head in its place would give other probabilities
+        scale = numpy_helper.from_array(np.array(0.3, np.float32), "scale")
+        model.graph.initializer.append(scale)
+        index, linear = next((i, n) for i, n in enumerate(model.graph.node) if n.op_type == "Gemm")
+        model.graph.node.insert(
+            index, helper.make_node("DequantizeLinear", ["integers", "scale"], ["rounded"])
+        )
+        model.graph.node.insert(
+            index, helper.make_node("QuantizeLinear", [linear.input[0], "scale"], ["integers"])
+        )
+        linear.input[0] = "rounded"
+
+    file = saved(rounded)
+    bundle = made(file)
+    assert _given(bundle, _pixels())[0] == pytest.approx(_wanted(file, _pixels()), abs=1e-5)
+    assert _without_head(bundle)
 
 
 def test_half_precision_is_wrapped(saved, made):
