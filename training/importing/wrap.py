@@ -19,7 +19,8 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from app.runtime.inspection.onnx_graph import Graph
 from app.runtime.inspection.onnx_head import PooledHead, pooled_head
-from training.importing.source import CHANNELS, Source
+from training.importing.image_input import CHANNELS
+from training.importing.source import Source
 
 _RESERVED = frozenset(
     {

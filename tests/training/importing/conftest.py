@@ -97,7 +97,11 @@ class Build:
     def int8_weight(self, weight):
         scale = np.abs(weight).max(axis=1) / 127
         rounded = np.rint(weight / scale[:, None]).T
-        inputs = [self.weight("w", rounded, np.int8), self.weight("w.scale", scale)]
+        inputs = [
+            self.weight("w", rounded, np.int8),
+            self.weight("w.scale", scale),
+            self.weight("w.zero", np.zeros(len(scale)), np.int8),
+        ]
         return self.node("DequantizeLinear", inputs, axis=1)
 
     def model(self):
