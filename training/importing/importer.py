@@ -178,7 +178,7 @@ def _make(work: _Work) -> _Made:
         int8, told = int8_graph.quantized(
             work.folder,
             fp32,
-            wrapped.own,
+            wrapped.added_nodes,
             (calibration_set.pixels, calibration_set.examples.rows, calibration_set.truth),
             work.arguments.seed,
         )

@@ -58,8 +58,8 @@ class Wrapped:
 
     model: onnx.ModelProto
     head: PooledHead | None
-    own: tuple[str, ...]
-    """Names of the nodes that stand around the source's."""
+    added_nodes: tuple[str, ...]
+    """Names of the nodes before and after the source's."""
 
 
 def wrap(
@@ -82,8 +82,8 @@ def wrap(
     after.constant("temperature", np.array(1.0, np.float32))
     after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
     wrapped = _joined(model, before, after, _outputs(head, classes), source.size)
-    own = tuple(node.name for part in (before, after) for node in part.nodes)
-    return Wrapped(wrapped, head, own)
+    added_nodes = tuple(node.name for part in (before, after) for node in part.nodes)
+    return Wrapped(wrapped, head, added_nodes)
 
 
 def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:

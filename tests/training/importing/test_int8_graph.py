@@ -19,7 +19,7 @@ def exported(saved, tmp_path):
     found = source.read(saved(batch="N"), Answers())
     wrapped = wrap.wrap(found.model, found, PLAIN, 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")
-    return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.own
+    return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.added_nodes
 
 
 def _photos(count):
