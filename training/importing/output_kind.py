@@ -1,7 +1,7 @@
 """The output of a graph that holds the classes -> its name, and whether it holds logits.
 
-    outputs -> the only one, or the one that the command line names
-            -> logits or probabilities    from its last node, or as the command line says
+outputs -> the only one, or the one that the command line names
+        -> logits or probabilities    from its last node, or as the command line says
 """
 
 from typing import Literal

@@ -341,7 +341,12 @@ def _in_company(model):
         (_doubles, {}, [], "is uint8, and float32 or float16 is needed"),
         (None, {"classes": 4}, [], "has 4 classes and the file of labels 3. A class for the back"),
         (None, {"classes": 2}, [], "has 2 classes and the file of labels 3. Name a file"),
-        (_in_company, {"end": None}, ["--output-kind", "logits"], "change each other's answers"),
+        (
+            _in_company,
+            {"end": None},
+            ["--output-kind", "logits"],
+            "change each other's predictions",
+        ),
     ],
 )
 def test_what_cannot_be_derived_is_asked_for(saved, bring, tmp_path, bend, how, options, words):
