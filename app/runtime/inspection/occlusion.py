@@ -1,6 +1,6 @@
 """Occlusion sensitivity, for models without a pooled linear head.
 
-A grey square slides over the photo; the more it lowers the label's probability, the more the model
+A grey square slides over the photo. The more it lowers the label's probability, the more the model
 relies on the covered part (Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional
 Networks"). The map shows the fall of the label's log-odds, which doesn't saturate near
 probabilities of 0 and 1. Each cell of the map is the mean over the squares that cover it.

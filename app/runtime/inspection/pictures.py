@@ -84,8 +84,8 @@ def filter_grid(filters: Filters) -> tuple[bytes, Grid]:
     """Return a PNG of filters in their own colours, side by side in order, and their positions.
 
     All filters share one scale: a weight of 0 is grey, the largest absolute weight is 255 and its
-    opposite 0. Between them lies a cube root: folded batch normalisation leaves some filters a
-    hundred times as strong as others, and most would be plain grey on a linear scale.
+    opposite 0. The values between follow a cube root. Folded batch normalisation leaves some
+    filters a hundred times as strong as others, so most would be plain grey on a linear scale.
     """
     shares = np.cbrt(filters.weights / filters.largest)
     colours = np.rint(127.5 + 127.5 * shares).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The matcher of pooled linear heads: every form that exporters write, and what is no such head."""
+"""The matcher of pooled linear heads: the forms that it accepts, and those that it rejects."""
 
 import numpy as np
 import onnx
@@ -178,7 +178,7 @@ def test_a_pooled_linear_head_is_matched_in_every_form(convolutional, nodes, con
 
 @pytest.mark.parametrize(("nodes", "constants"), FORMS)
 def test_the_head_of_named_logits_is_the_head_of_the_probabilities(convolutional, nodes, constants):
-    """As `hubel import` asks for it: the graph may end with the logits."""
+    """The graph of an import may end with the logits."""
     model = convolutional([*nodes, SOFTMAX], constants)
     served, imported = pooled_head(Graph(model)), pooled_head(Graph(model, "l"), "l")
     np.testing.assert_array_equal(served.weight, imported.weight)

@@ -1,4 +1,4 @@
-"""Image classifiers from anywhere, small: a convolution, its mean, a linear layer."""
+"""Small image classifiers in many exporters' styles: a convolution, its mean, a linear layer."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ FLOATS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
 
 
 class Build:
-    """Puts a classifier together; each keyword is one way in which exporters differ."""
+    """A builder of a classifier; each keyword is one way in which exporters differ."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Build:
     def model(self):
         graph = helper.make_graph(
             self.nodes,
-            "anybody's",
+            "classifier",
             self.inputs,
             self.outputs,
             [numpy_helper.from_array(value, name) for name, value in self.weights.items()],
@@ -123,12 +123,12 @@ def build() -> type[Build]:
 
 @pytest.fixture
 def saved(tmp_path, build) -> Callable[..., object]:
-    """The file of a classifier; keywords as Build's, `bend` changes the model."""
+    """Saves a classifier and returns its file; keywords as Build's, `change` edits the model."""
 
-    def save(bend=None, **how):
-        model = build(**how).model()
-        if bend is not None:
-            bend(model)
+    def save(change=None, **style):
+        model = build(**style).model()
+        if change is not None:
+            change(model)
         onnx.save(model, tmp_path / "model.onnx")
         return tmp_path / "model.onnx"
 
