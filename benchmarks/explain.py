@@ -1,9 +1,10 @@
-"""What looking inside costs beside a plain answer: `python benchmarks/explain.py`.
+"""A benchmark of inspection beside classification: `python benchmarks/explain.py`.
 
-Starts `hubel serve` with the default model, posts one golden photo to each route on one connection,
-in another order in each round, since a request leaves its caches to the next. Prints medians in
-milliseconds, their ratio to a plain classify of the same rounds, and the size of the answer. Before
-that, once: the first explanation of a process, which reads the graph, and its memory.
+The script starts `hubel serve` with the default model and posts one golden photo to each route on
+one connection. The order differs in each round, since a request finds the caches of the one before.
+It prints medians in milliseconds, their ratio to a classification of the same rounds, and the size
+of the response. Before that it measures the first explanation of a process, which reads the graph,
+and its memory.
 """
 
 import random
@@ -39,23 +40,23 @@ ROUTES = {
 }
 
 
-def ask(client: httpx.Client, route: str) -> tuple[float, int]:
-    """Seconds of one request, and bytes of its answer."""
+def post(client: httpx.Client, route: str) -> tuple[float, int]:
+    """Return the seconds of one request, and the bytes of its response."""
     path, params, accept = ROUTES[route]
     began = time.perf_counter()
-    answer = client.post(
+    response = client.post(
         path, params=params, content=PHOTO.read_bytes(), headers={"Accept": accept}
     )
     seconds = time.perf_counter() - began
-    answer.raise_for_status()
-    return seconds, len(answer.content)
+    response.raise_for_status()
+    return seconds, len(response.content)
 
 
 def wait_for(client: httpx.Client) -> None:
-    """Return when the service answers."""
+    """Wait until the service responds."""
     while True:
         try:
-            ask(client, "classify")
+            post(client, "classify")
             return
         except httpx.ConnectError:
             time.sleep(0.01)
@@ -70,23 +71,23 @@ def main() -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/", timeout=30) as client:
             wait_for(client)
             before = pss_mb(server.pid)
-            first, _ = ask(client, "explain")
+            first, _ = post(client, "explain")
             print(f"first explanation {first * 1e3:.0f} ms")
             print(f"memory (PSS) before {before:.0f} MB, after {pss_mb(server.pid):.0f} MB\n")
             (model,) = client.get("models").json()["models"]
             print(f"{model['precision']}, {ROUNDS} rounds\n")
-            chance = random.Random(0)
+            generator = random.Random(0)
             times: dict[str, list[float]] = {route: [] for route in ROUTES}
             sizes: dict[str, int] = {}
             for turn in range(ROUNDS + WARM):
-                for route in chance.sample(list(ROUTES), len(ROUTES)):
-                    seconds, sizes[route] = ask(client, route)
+                for route in generator.sample(list(ROUTES), len(ROUTES)):
+                    seconds, sizes[route] = post(client, route)
                     if turn >= WARM:
                         times[route].append(seconds)
         plain = statistics.median(times["classify"])
         print("| request | ms | of a classify | kB |\n|---|---|---|---|")
-        for route, found in times.items():
-            median = statistics.median(found)
+        for route, seconds_each in times.items():
+            median = statistics.median(seconds_each)
             ratio = median / plain
             print(f"| {route} | {median * 1e3:.1f} | {ratio:.2f} | {sizes[route] / 1e3:.1f} |")
     finally:

@@ -117,7 +117,9 @@ def test_one_photo_at_a_time_or_together_is_the_same(grafted):
         assert np.concatenate([one[output] for one in alone]) == pytest.approx(values, abs=1e-5)
 
 
-def test_a_graph_without_our_head_is_refused(tmp_path, graph, grafted):
-    onnx.save(graph(), tmp_path / "model.onnx")
-    with pytest.raises(DataUnusable, match=r"has no 'head\.bias' to replace"):
+@pytest.mark.parametrize("other", ["graph", "textbook"])
+def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, grafted):
+    model = request.getfixturevalue(other)
+    onnx.save(model() if callable(model) else model, tmp_path / "model.onnx")
+    with pytest.raises(DataUnusable, match="has no head that can be replaced"):
         graft(tmp_path / "model.onnx", grafted[1], 1.0, grafted[2])

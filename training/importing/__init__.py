@@ -2,9 +2,11 @@
 
     label_file        the labels, in the formats that they come in
     source            the file: its input, output, layout, size and kind, each derived or asked for
+    image_input       its one image input: layout, size and type
+    output_kind       its output: logits or probabilities
     batch_size        a graph for one image at a time -> for any number
-    pooled_head       the pooled linear head, where there is one
-    wrap              pixels -> normalisation -> the graph -> temperature -> softmax
+    wrap              pixels -> normalisation -> the graph -> temperature -> softmax; a pooled
+                      linear head, where runtime.inspection.onnx_head finds one, is written again
     fitting           the wrapped graph, compared with the file
     labelled_photos   labelled photos -> pixels and the true classes
     int8_graph        int8, by the gates of every bundle

@@ -1,7 +1,7 @@
-"""A graph for a fixed number of pictures -> graphs for any number, likeliest first.
+"""A graph for a fixed number of pictures -> graphs for any number, the likeliest first.
 
-Often only the declared shapes are fixed; else the number also stands in the shapes that the graph
-reshapes to, where 0 means "as many as came in". Whether that is all, running two pictures tells.
+Often only the declared shapes are fixed. Otherwise the batch size is also a constant of Reshape
+nodes, where 0 means "as in the input". A run with two pictures shows which variant is right.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from training.importing.source import Source
 
 
 def variants(source: Source) -> Iterator[onnx.ModelProto]:
-    """The graph with its declared shapes freed, then with those that it reshapes to as well."""
+    """Yield the graph with a free declared batch size, then with free Reshape constants, too."""
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
     for value in (*model.graph.input, *model.graph.output):
@@ -44,5 +44,5 @@ def _free_reshapes(model: onnx.ModelProto, batch: int) -> None:
 
 
 def _keeps_zeros(node: onnx.NodeProto) -> bool:
-    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    return bool(given.get("allowzero", 0))
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return bool(attributes.get("allowzero", 0))

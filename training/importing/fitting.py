@@ -1,7 +1,7 @@
-"""A source -> a wrapped graph that is known to give what the file gives, one or many at a time.
+"""A source -> a wrapped graph with the file's predictions, for one picture or many at a time.
 
-The reference is the file itself, run on floats that NumPy normalised. What its output can't be
-(as many numbers as there are labels, probabilities, different for different pictures) is said here.
+The reference is the file itself, run on floats that NumPy normalised. Its output is checked, too:
+one number per label, probabilities where it should hold them, different for different pictures.
 """
 
 from pathlib import Path
@@ -20,40 +20,40 @@ from training.importing import batch_size, wrap
 from training.importing.source import Source
 from training.importing.wrap import Normalization, Wrapped
 
-_SUM_OFF = 1e-2
-"""From 1, that a row of probabilities may be."""
+_SUM_TOLERANCE = 1e-2
+"""The distance from 1 that the sum of a row of probabilities may have."""
 _HALF_PARITY = 2e-3
-"""A float16 graph rounds its own softmax; the bundle's is in float32."""
-_SAME = 1e-4
-"""That a probability may differ between a picture alone and in company."""
+"""The parity tolerance of a float16 graph: it rounds its softmax, the bundle's is in float32."""
+_BATCH_TOLERANCE = 1e-4
+"""The largest difference of a probability between a picture alone and in a batch."""
 
 Pixels = NDArray[np.uint8]
 
 
 def fit(
-    found: Source, normalization: Normalization, pixels: Pixels, labels: int, file: Path
+    source: Source, normalization: Normalization, pixels: Pixels, labels: int, file: Path
 ) -> tuple[Wrapped, str]:
-    """Write the fp32 graph to `file`, and hold it against the source on some photos.
+    """Write the fp32 graph to `file`, and compare it with the source on some photos.
 
     Args:
-        found: the source.
-        normalization: what it expects.
+        source: the source.
+        normalization: the normalisation that it expects.
         pixels: (N, S, S, 3) uint8 RGB, two photos at least.
-        labels: how many there are.
-        file: what is written.
+        labels: the number of labels.
+        file: the file to write.
 
     Returns:
-        The graph, and what to say of it.
+        The graph, and a summary of it for the user.
 
     Raises:
-        DataUnusable: the file can't be run, its output doesn't fit, or its batch can't be freed.
-        GateMissed: the graph gives something else.
+        DataUnusable: the file can't be run, its output doesn't fit, or its batch size is fixed.
+        GateMissed: the graph's predictions differ from the file's.
     """
-    expected = _reference(found, normalization, pixels)
-    _check_output(found, expected, labels)
+    expected = _reference(source, normalization, pixels)
+    _check_output(source, expected, labels)
     reason = ""
-    for model in batch_size.variants(found):
-        wrapped = wrap.wrap(model, found, normalization, labels)
+    for model in batch_size.variants(source):
+        wrapped = wrap.wrap(model, source, normalization, labels)
         onnx.save(wrapped.model, file)
         try:
             session = Session(file, "cpu", "fp32")
@@ -62,59 +62,61 @@ def fit(
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             reason = first_line_of(err)
             continue
-        if np.abs(together - alone).max() <= _SAME:
-            allowed = _HALF_PARITY if found.half else None
-            difference = check_parity(_probabilities(found, expected), alone, "the file", allowed)
-            return wrapped, _told(found, wrapped, difference)
-        reason = "pictures in one run change each other's answers"
+        if np.abs(together - alone).max() <= _BATCH_TOLERANCE:
+            allowed = _HALF_PARITY if source.half else None
+            difference = check_parity(_probabilities(source, expected), alone, "the file", allowed)
+            return wrapped, _summary(source, wrapped, difference)
+        reason = "pictures in one run change each other's predictions"
     raise DataUnusable(
-        f"The model takes {found.batch or 1} picture at a time, and can't be made to take "
+        f"The model takes {source.batch or 1} picture at a time, and can't be made to take "
         f"any number ({reason}). Export it with a free batch dimension."
     )
 
 
-def _told(found: Source, wrapped: Wrapped, difference: float) -> str:
+def _summary(source: Source, wrapped: Wrapped, difference: float) -> str:
     head = "a pooled linear head" if wrapped.head else "no pooled linear head, so no explanations"
-    freed = f"; its batch of {found.batch} was made free" if found.batch else ""
+    freed = f"; its batch of {source.batch} was made free" if source.batch else ""
     return (
-        f"reads {found.layout.upper()} of {found.size}x{found.size}, gives {found.kind}; {head}"
+        f"reads {source.layout.upper()} of {source.size}x{source.size}, gives {source.kind}; {head}"
         f"{freed}; parity with the file {difference:.1e}"
     )
 
 
-def _reference(found: Source, normalization: Normalization, pixels: Pixels) -> NDArray[np.float64]:
-    """What the file itself gives for each picture: (N, …), as its output has it."""
+def _reference(source: Source, normalization: Normalization, pixels: Pixels) -> NDArray[np.float64]:
+    """Return the file's own output for each picture: (N, …)."""
     model = onnx.ModelProto()
-    model.CopyFrom(found.model)
-    dummies = [v for v in model.graph.input if v.name != found.input]
-    listed = {tensor.name for tensor in model.graph.initializer}
-    for value in dummies:
-        if value.name not in listed:
+    model.CopyFrom(source.model)
+    others = [v for v in model.graph.input if v.name != source.input]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value in others:
+        if value.name not in weights:
             model.graph.input.remove(value)
     floats = normalization.applied(pixels)
-    if found.layout == "nchw":
+    if source.layout == "nchw":
         floats = floats.transpose(0, 3, 1, 2)
-    floats = np.ascontiguousarray(floats.astype(np.float16 if found.half else np.float32))
+    floats = np.ascontiguousarray(floats.astype(np.float16 if source.half else np.float32))
     try:
         session = ort.open_session(model.SerializeToString())
         rows = [
-            session.run([found.output], {found.input: np.repeat(each[None], found.batch or 1, 0)})
+            session.run(
+                [source.output], {source.input: np.repeat(each[None], source.batch or 1, 0)}
+            )
             for each in floats
         ]
     except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
         raise DataUnusable(
             f"ONNX Runtime can't run the model ({first_line_of(err)}). "
-            f"Export it again, for {found.size}x{found.size} pixels."
+            f"Export it again, for {source.size}x{source.size} pixels."
         ) from err
     return np.stack([row[0][0] for row in rows]).astype(np.float64)
 
 
-def _check_output(found: Source, expected: NDArray[np.float64], labels: int) -> None:
-    """Refuse an output that isn't a row of numbers, one for each label."""
+def _check_output(source: Source, expected: NDArray[np.float64], labels: int) -> None:
+    """Refuse an output that isn't a row of numbers, one for each label, or is the same for all."""
     shape = [size for size in expected.shape[1:] if size != 1]
     if len(shape) != 1:
         raise DataUnusable(
-            f"The output {found.output!r} is {list(expected.shape[1:])} for a picture, and a "
+            f"The output {source.output!r} is {list(expected.shape[1:])} for a picture, and a "
             "classifier gives one number for each class. Name another with --output-name."
         )
     if shape[0] != labels:
@@ -125,22 +127,22 @@ def _check_output(found: Source, expected: NDArray[np.float64], labels: int) -> 
         )
     if not np.isfinite(expected).all():
         raise DataUnusable(
-            "The model gives what is no number. Look at --mean, --std and the range."
+            "The model's output holds NaN or infinity. Check --mean, --std and --pixel-range."
         )
     if (expected == expected[0]).all():
         raise DataUnusable(
-            f"The model gives the same for every picture: its input {found.input!r} is a dummy. "
-            "Export the part that looks at pictures."
+            f"The model gives the same for every picture: its input {source.input!r} is a dummy. "
+            "Export the part that reads pictures."
         )
-    if found.kind == "probabilities":
+    if source.kind == "probabilities":
         rows = expected.reshape(len(expected), -1)
-        if rows.min() < -_SUM_OFF or np.abs(rows.sum(axis=1) - 1).max() > _SUM_OFF:
+        if rows.min() < -_SUM_TOLERANCE or np.abs(rows.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
             raise DataUnusable(
-                f"The output {found.output!r} is no probability: a row sums to "
+                f"The output {source.output!r} is no probability: a row sums to "
                 f"{rows.sum(axis=1)[0]:.3g}. Say --output-kind logits."
             )
 
 
-def _probabilities(found: Source, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+def _probabilities(source: Source, expected: NDArray[np.float64]) -> NDArray[np.float64]:
     rows = expected.reshape(len(expected), -1)
-    return rows if found.kind == "probabilities" else calibration.softmax(rows)
+    return rows if source.kind == "probabilities" else calibration.softmax(rows)

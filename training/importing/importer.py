@@ -149,7 +149,9 @@ def _export(work: _Work) -> Exported:
     int8_set = sets.get(work.arguments.int8)
     if int8_set is not None:
         photos = (int8_set.pixels, int8_set.examples.rows, int8_set.truth)
-        int8, message = int8_graph.make(work.folder, fp32, wrapped.own, photos, work.arguments.seed)
+        int8, message = int8_graph.make(
+            work.folder, fp32, wrapped.added_nodes, photos, work.arguments.seed
+        )
         work.report_progress(message)
         if int8 is not None:
             sessions["int8"] = int8

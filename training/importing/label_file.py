@@ -5,10 +5,10 @@
     {"0": "cat", "1": "dog"}             by index,
     {"cat": 0, "dog": 1}                 with their index,
     {"0": ["n02123045", "tabby"]}        or by index with an id
-    index <tab> synset <tab> name  a table with a head line; `id` is as good as `synset`
+    index <tab> synset <tab> name  a table with a header; `id` may stand for `synset`
 
-Labels that occur twice get their id, or their index, behind them: people and programs choose by
-name.
+A label that occurs twice gets its id or its index as a suffix, since people and programs select
+labels by name.
 """
 
 import csv
@@ -21,15 +21,15 @@ from typing import Any
 from app.bundle import Label
 from training.errors import DataUnusable
 
-_Named = tuple[str, str | None]
-"""A name, and an id where there is one."""
+_NamedId = tuple[str, str | None]
+"""A name, and an id; None where the file has none."""
 
 
 def read(file: Path) -> tuple[Label, ...]:
-    """The labels of `file`.
+    """Return the labels of `file`.
 
     Raises:
-        DataUnusable: it can't be read, is of no form above, or lacks a label.
+        DataUnusable: the file can't be read, has none of these forms, or lacks a label.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -53,18 +53,18 @@ def read(file: Path) -> tuple[Label, ...]:
     return _distinct(named)
 
 
-def _named(text: str) -> list[_Named]:
+def _named(text: str) -> list[_NamedId]:
     if text.lstrip()[:1] in ("[", "{"):
-        return _of_json(json.loads(text))
+        return _from_json(json.loads(text))
     lines = text.splitlines()
     if lines and "name" in lines[0].split("\t"):
-        return _of_table(lines)
+        return _from_table(lines)
     while lines and not lines[-1].strip():
         lines.pop()
     return [(line.strip(), None) for line in lines]
 
 
-def _of_json(document: Any) -> list[_Named]:
+def _from_json(document: Any) -> list[_NamedId]:
     if isinstance(document, dict):
         if all(isinstance(value, int) for value in document.values()):
             document = {index: name for name, index in document.items()}
@@ -75,7 +75,7 @@ def _of_json(document: Any) -> list[_Named]:
     return [_pair(value) for value in document]
 
 
-def _pair(value: Any) -> _Named:
+def _pair(value: Any) -> _NamedId:
     if isinstance(value, dict):
         identity = value.get("id")
         return str(value["name"]).strip(), None if identity is None else str(identity)
@@ -87,7 +87,7 @@ def _pair(value: Any) -> _Named:
     return value.strip(), None
 
 
-def _of_table(lines: Sequence[str]) -> list[_Named]:
+def _from_table(lines: Sequence[str]) -> list[_NamedId]:
     rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     if rows and "index" in rows[0]:
         rows.sort(key=lambda row: int(row["index"]))
@@ -96,14 +96,16 @@ def _of_table(lines: Sequence[str]) -> list[_Named]:
     return [(row["name"].strip(), row.get("synset") or row.get("id") or None) for row in rows]
 
 
-def _distinct(named: Sequence[_Named]) -> tuple[Label, ...]:
-    """Add what tells labels apart that are the same but for case."""
+def _distinct(named: Sequence[_NamedId]) -> tuple[Label, ...]:
+    """Return labels that differ in more than case: equal ones get a suffix."""
     counts = Counter(name.casefold() for name, _ in named)
     labels = []
     for index, (name, identity) in enumerate(named):
-        twice = counts[name.casefold()] > 1
-        labels.append(Label(name=f"{name} ({identity or index})" if twice else name, id=identity))
+        is_repeated = counts[name.casefold()] > 1
+        labels.append(
+            Label(name=f"{name} ({identity or index})" if is_repeated else name, id=identity)
+        )
     names = Counter(label.name.casefold() for label in labels)
-    if again := next((label.name for label in labels if names[label.name.casefold()] > 1), None):
-        raise DataUnusable(f"The label {again!r} occurs twice. Make the labels unique.")
+    if repeated := next((label.name for label in labels if names[label.name.casefold()] > 1), None):
+        raise DataUnusable(f"The label {repeated!r} occurs twice. Make the labels unique.")
     return tuple(labels)

@@ -1,11 +1,12 @@
 """A graph that reads normalised floats -> the self-contained graph of a bundle.
 
     image uint8 [N, S, S, 3] -> (pixel - mean) / std -> the source's layout and type
-        -> the graph, as it is
+        -> the source's graph, unchanged
         -> logits -> divided by the temperature -> softmax -> probabilities [N, K]
 
-Where the graph has a pooled linear head, that is put in again under the names that explanations
-look for: activation, embedding, head.weight, head.bias. What led to other outputs is left out.
+A pooled linear head is replaced by the same head under the bundle's names: activation, embedding,
+head.weight, head.bias. Explanations and embeddings need these names. Nodes that lead only to other
+outputs are removed.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from training.importing import pooled_head
-from training.importing.pooled_head import PooledHead
-from training.importing.source import CHANNELS, Source
+from app.runtime.inspection.onnx_graph import Graph
+from app.runtime.inspection.onnx_head import PooledHead, pooled_head
+from training.importing.image_input import CHANNELS
+from training.importing.source import Source
 
 _RESERVED = frozenset(
     {
@@ -35,58 +37,65 @@ _OLDEST_IR = 8
 
 @dataclass(frozen=True)
 class Normalization:
-    """What the graph expects of pixels: (pixel / range - mean) / std, for each channel."""
+    """The normalisation that the graph expects: (pixel / range - mean) / std, per channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     range: Literal[1, 255]
-    """The number that white is, in the terms of mean and std."""
+    """The value of white, in the scale of mean and std."""
     channels: Literal["rgb", "bgr"] = "rgb"
-    """The order of channels that the graph reads; mean and std are in it too."""
+    """The order of channels that the graph reads, and of mean and std."""
 
     def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Uint8 RGB (N, S, S, 3) as the graph reads it, channels last."""
+        """Return uint8 RGB (N, S, S, 3) as the graph reads it, channels last."""
         ordered = pixels if self.channels == "rgb" else pixels[..., ::-1]
-        whole = ordered.astype(np.float64) * (self.range / 255)
-        return np.asarray((whole - np.array(self.mean)) / np.array(self.std))
+        scaled = ordered.astype(np.float64) * (self.range / 255)
+        return np.asarray((scaled - np.array(self.mean)) / np.array(self.std))
 
 
 @dataclass(frozen=True, eq=False)
 class Wrapped:
-    """The graph of a bundle, and what it could keep."""
+    """The graph of a bundle, made of a source."""
 
     model: onnx.ModelProto
     head: PooledHead | None
-    own: tuple[str, ...]
-    """Names of the nodes that stand around the source's."""
+    """None where the source has no pooled linear head in float."""
+    added_nodes: tuple[str, ...]
+    """Names of the nodes before and after the source's."""
 
 
 def wrap(
     model: onnx.ModelProto, source: Source, normalization: Normalization, classes: int
 ) -> Wrapped:
-    """Put `model`, a form of `source`'s graph, between pixels and probabilities."""
+    """Return `model`, a variant of the graph of `source`, between pixels and probabilities."""
     prefix = _PREFIX if _RESERVED & _all_names(model) else ""
     if prefix:
         model = compose.add_prefix(model, prefix)
     logits = prefix + (source.softmax or source.output)
-    head = None if source.half else pooled_head.find(model, logits)
+    head = None if source.half else _exact_head(model, logits)
     before = _Part()
     _prologue(before, prefix + source.input, source, normalization)
     after = _Part()
     if head is not None:
         _head(after, head)
     else:
-        _plain(after, logits, source)
+        _logits(after, logits, source)
     after.node("Div", ["logits", "temperature"], "calibrated_logits")
     after.constant("temperature", np.array(1.0, np.float32))
     after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
     wrapped = _joined(model, before, after, _outputs(head, classes), source.size)
-    own = tuple(node.name for part in (before, after) for node in part.nodes)
-    return Wrapped(wrapped, head, own)
+    added_nodes = tuple(node.name for part in (before, after) for node in part.nodes)
+    return Wrapped(wrapped, head, added_nodes)
+
+
+def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
+    """Return the pooled linear head of float `logits`; None where a float head would differ."""
+    head = pooled_head(Graph(model, logits), logits)
+    return head if head is not None and head.is_exact else None
 
 
 def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
-    """Change what the logits are divided by."""
+    """Set the divisor of the logits."""
     for tensor in model.graph.initializer:
         if tensor.name == "temperature":
             value = np.array(temperature, np.float32)
@@ -94,7 +103,7 @@ def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
 
 
 class _Part:
-    """Nodes and constants that are added."""
+    """The nodes and constants of one added part."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -109,7 +118,7 @@ class _Part:
 
 
 def _prologue(part: _Part, target: str, source: Source, normalization: Normalization) -> None:
-    """Image -> `target`, the tensor that the source reads."""
+    """Add the nodes from the image to `target`, the tensor that the source reads."""
     pixels = "image"
     if normalization.channels == "bgr":
         part.constant("pixels.order", np.arange(CHANNELS)[::-1].astype(np.int64))
@@ -132,8 +141,9 @@ def _prologue(part: _Part, target: str, source: Source, normalization: Normaliza
 
 
 def _head(part: _Part, head: PooledHead) -> None:
-    part.constant("head.weight", head.weight)
-    part.constant("head.bias", head.bias)
+    # the bundle's temperature is fitted anew, so the source's one is folded into the weights
+    part.constant("head.weight", head.weight / np.float32(head.temperature))
+    part.constant("head.bias", head.bias / np.float32(head.temperature))
     if head.channels_last:
         part.node("Transpose", [head.activation], "activation", perm=[0, 3, 1, 2])
     else:
@@ -143,8 +153,8 @@ def _head(part: _Part, head: PooledHead) -> None:
     part.node("Gemm", ["embedding", "head.weight", "head.bias"], "logits", transB=1)
 
 
-def _plain(part: _Part, tensor: str, source: Source) -> None:
-    """Logits [N, K] as the source gives them, or as the logarithm of its probabilities."""
+def _logits(part: _Part, tensor: str, source: Source) -> None:
+    """Add logits [N, K]: the source's, or the logarithm of its probabilities."""
     part.node("Cast", [tensor], "given", to=TensorProto.FLOAT)
     last = "given"
     if source.kind == "probabilities" and source.softmax is None:
@@ -174,7 +184,7 @@ def _joined(
     outputs: Sequence[onnx.ValueInfoProto],
     size: int,
 ) -> onnx.ModelProto:
-    """One graph of all three, without what no output needs."""
+    """Return one graph of all three, without the nodes that no output needs."""
     nodes = [*before.nodes, *model.graph.node, *after.nodes]
     needed = {output.name for output in outputs}
     kept: list[onnx.NodeProto] = []
@@ -201,7 +211,7 @@ def _joined(
 
 
 def _names_inside(node: onnx.NodeProto) -> set[str]:
-    """What branches and loops read, of the names around them too."""
+    """Return the names that a node's branches and loops read, in the outer graph too."""
     graphs = [inner for a in node.attribute for inner in (a.g, *a.graphs)]
     inner = [each for graph in graphs for each in graph.node]
     names = {value.name for graph in graphs for value in graph.output}

@@ -3,8 +3,8 @@
     image uint8 [N, S, S, 3] -> DequantizeLinear, Transpose -> the network's layers
         -> embedding [N, D] -> head -> divided by the temperature -> softmax -> probabilities [N, K]
 
-What lies between `prologue` and `epilogue` is the network's own: onnx_graph.efficientnet_lite for
-EfficientNet-Lite, onnx_graph.small for the networks that are trained from nothing.
+The network's layers lie between `prologue` and `epilogue`: onnx_graph.efficientnet_lite adds those
+of EfficientNet-Lite, onnx_graph.small those of the networks that are trained from scratch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,32 +20,32 @@ from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 OPSET = 17
 IR_VERSION = 8
-"""ONNX 1.12's pair: read by every ONNX Runtime since 2022, and no later operator is needed."""
+"""The versions of ONNX 1.12, which every ONNX Runtime since 2022 reads; no newer is needed."""
 
 Array = npt.NDArray[Any]
 
 
 @dataclass
 class Graph:
-    """What has been built so far."""
+    """A graph under construction."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
 
     def constant(self, name: str, value: Array) -> str:
-        """Add an initializer; the answer is its name."""
+        """Add an initializer and return its name."""
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def node(
         self, op: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any
     ) -> str:
-        """Add a node called as its only output, unless `name` says otherwise."""
+        """Add a node, named after its only output unless `name` is set, and return that output."""
         self.nodes.append(helper.make_node(op, inputs, [output], name or output, **attributes))
         return output
 
     def prologue(self) -> str:
-        """uint8 [N, S, S, 3] -> (pixel - 127) / 128 as float [N, 3, S, S]."""
+        """Add uint8 [N, S, S, 3] -> (pixel - 127) / 128 as float [N, 3, S, S]."""
         scale = self.constant("pixels.scale", np.array(1 / PIXEL_SCALE, np.float32))
         offset = self.constant("pixels.offset", np.array(PIXEL_OFFSET, np.uint8))
         self.node("DequantizeLinear", ["image", scale, offset], "pixels")
@@ -63,17 +63,17 @@ class Graph:
         pads: tuple[int, int] = (0, 0),
         groups: int = 1,
     ) -> str:
-        """A square convolution with as many zeros before and after each axis.
+        """Add a square convolution with the same padding of both axes, and return its output.
 
         Args:
-            tensor: what it reads.
-            output: what it makes.
+            tensor: the input.
+            output: the name of the output.
             weight: (O, I, k, k).
             bias: (O,).
-            layer: what node and constants are called after.
+            layer: the prefix of the names of node and constants.
             stride: of both axes.
             pads: zeros before and after each axis.
-            groups: of channels that don't see one another.
+            groups: the number of groups of channels.
         """
         kernel = weight.shape[-1]
         constants = [
@@ -92,18 +92,18 @@ class Graph:
         )
 
     def pool(self) -> str:
-        """The mean over the last feature map's positions: activation -> embedding."""
+        """Add the mean over the last feature map's positions: activation -> embedding."""
         return self.node(
             "ReduceMean", ["activation"], "embedding", name="pool", axes=[2, 3], keepdims=0
         )
 
     def epilogue(self, weight: Array, bias: Array, temperature: float) -> None:
-        """The embedding [N, D] -> calibrated probabilities [N, K], all of it float.
+        """Add the embedding [N, D] -> calibrated probabilities [N, K], all in float.
 
         Args:
-            weight: of the last layer, (K, D).
+            weight: (K, D), of the last layer.
             bias: (K,).
-            temperature: that the logits are divided by.
+            temperature: the divisor of the logits.
         """
         constants = [
             self.constant("head.weight", weight.astype(np.float32)),
@@ -115,11 +115,11 @@ class Graph:
         self.node("Softmax", ["calibrated_logits"], "probabilities", name="softmax", axis=-1)
 
     def model(self, size: int, outputs: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
-        """The finished model, checked in full.
+        """Return the finished model, checked in full.
 
         Args:
             size: side of the input, in pixels.
-            outputs: by name, the shape of one image's; all float.
+            outputs: by name, the shape of the output for one image; all are float.
         """
         proto = helper.make_graph(
             self.nodes,

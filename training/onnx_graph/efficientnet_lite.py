@@ -2,9 +2,9 @@
 
     planes -> stem -> blocks -> top = activation [N, 1280, h, w] -> mean = embedding [N, 1280]
 
-The graph is built node by node instead of traced: a tensor is called what its module is called
-(`stem`, `blocks.0.depthwise`, `top`), batch normalisation is folded in float64, and SAME padding
-becomes the padding of the convolutions, exact for this input size.
+The graph is built node by node instead of traced. A tensor has its module's name (`stem`,
+`blocks.0.depthwise`, `top`). Batch normalisation is folded in float64. SAME padding becomes the
+padding of the convolutions, exact for this input size.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Array = npt.NDArray[Any]
 
 
 def export(network: EfficientNetLite, size: int, temperature: float = 1.0) -> onnx.ModelProto:
-    """The graph of `network` for inputs of `size` pixels; checked in full."""
+    """Return the graph of `network` for inputs of `size` pixels, checked in full."""
     graph = Graph()
     lower = graph.constant("relu6.min", np.array(0, np.float32))
     upper = graph.constant("relu6.max", np.array(6, np.float32))
     tensor, side = graph.prologue(), size
-    units = _Units(graph, lower, upper)
+    units = _UnitBuilder(graph, lower, upper)
     tensor, side = units.add(network.stem, "stem", tensor, side)
     for index, block in enumerate(network.blocks):
         assert isinstance(block, Block)
@@ -46,8 +46,8 @@ def export(network: EfficientNetLite, size: int, temperature: float = 1.0) -> on
 
 
 @dataclass(frozen=True)
-class _Units:
-    """Adds convolutions, with the batch normalisation folded in and the ReLU6 behind."""
+class _UnitBuilder:
+    """A builder of convolutions with folded batch normalisation, followed by ReLU6."""
 
     graph: Graph
     lower: str
@@ -56,7 +56,7 @@ class _Units:
     def add(
         self, unit: ConvUnit, name: str, tensor: str, side: int, output: str = ""
     ) -> tuple[str, int]:
-        """The name and the side in pixels of what `unit` makes of `tensor`."""
+        """Add `unit`, and return the name and the side in pixels of its output."""
         weight, bias = folded(unit.conv, unit.norm)
         result = output or name
         convolved = self.graph.convolution(
@@ -75,7 +75,9 @@ class _Units:
         return result, -(-side // unit.stride)
 
 
-def _add_block(units: _Units, block: Block, name: str, tensor: str, side: int) -> tuple[str, int]:
+def _add_block(
+    units: _UnitBuilder, block: Block, name: str, tensor: str, side: int
+) -> tuple[str, int]:
     x = tensor
     if block.expand is not None:
         x, side = units.add(block.expand, f"{name}.expand", x, side)
@@ -87,7 +89,7 @@ def _add_block(units: _Units, block: Block, name: str, tensor: str, side: int) -
 
 
 def folded(conv: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d) -> tuple[Array, Array]:
-    """Weight and bias of the convolution that does what `conv` and then `norm` do."""
+    """Return weight and bias of the one convolution that equals `conv` followed by `norm`."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     gain = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
@@ -96,5 +98,5 @@ def folded(conv: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d) -> tuple[Array, Ar
 
 
 def array(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
-    """A parameter, in float64."""
+    """Return a parameter in float64."""
     return np.asarray(tensor.detach().cpu().numpy(), np.float64)

@@ -1,60 +1,78 @@
 """A backbone's graph and a new head -> the graph of a new model.
 
     embedding -> head (new) -> divided by the temperature (new) -> softmax -> probabilities [N, K]
-    embedding -> its length brought to 1 -> times the prototypes -> the largest -> familiarity [N]
+    embedding -> scaled to length 1 -> times the prototypes -> maximum -> familiarity [N]
 
-Nothing before the embedding is touched. Familiarity is made of float operations that the int8
-quantizer passes over, so it means the same in both precisions.
+No node before the embedding changes. Familiarity is computed by float operations that the int8
+quantizer skips, so it means the same in both precisions.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from app.runtime.inspection.onnx_graph import Graph
+from app.runtime.inspection.onnx_head import pooled_head
 from training.errors import DataUnusable
 from training.last_layer import Head
+from training.onnx_graph import builder
 
-_NEEDED = ("head.weight", "head.bias", "temperature")
+_EMBEDDING = "embedding"
 
 
 def graft(
     backbone: Path, head: Head, temperature: float, prototypes: NDArray[np.float32]
 ) -> onnx.ModelProto:
-    """The graph at `backbone` with another head, checked in full.
+    """Return the graph at `backbone` with another head, checked in full.
 
     Args:
-        backbone: a graph written by onnx_graph.efficientnet_lite or int8.quantize.
+        backbone: a graph of builder.OPSET, with a pooled linear head on its output `embedding`.
         head: K classes of the embedding's D numbers.
-        temperature: that the logits are divided by.
+        temperature: the divisor of the logits.
         prototypes: (P, D) of length 1.
 
     Raises:
-        DataUnusable: the graph has no head of ours.
+        DataUnusable: the graph has no such head.
     """
     model = onnx.load(backbone)
-    present = {tensor.name: tensor for tensor in model.graph.initializer}
-    if lacking := [name for name in _NEEDED if name not in present]:
+    graph = Graph(model)
+    if not _is_replaceable(graph):
         raise DataUnusable(
-            f"{backbone} has no {lacking[0]!r} to replace. Name a graph of Hubel's own training."
+            f"{backbone} has no head that can be replaced. Name a graph of Hubel's own training."
         )
-    _put(present["head.weight"], head.weight)
-    _put(present["head.bias"], head.bias)
-    _put(present["temperature"], np.array(temperature, np.float32))
+    _remove_head(model.graph, graph)
+    epilogue = builder.Graph()
+    epilogue.epilogue(head.weight, head.bias, temperature)
+    model.graph.node.extend(epilogue.nodes)
+    model.graph.initializer.extend(epilogue.initializers)
     outputs = {output.name: output for output in model.graph.output}
     shape = outputs["probabilities"].type.tensor_type.shape
     shape.dim[1].dim_value = len(head.bias)
-    del model.graph.value_info[:]  # the int8 file tells the shapes in between, of the old head too
+    del model.graph.value_info[:]  # the int8 file declares the shapes of the old head, too
     add_familiarity(model.graph, prototypes)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _put(tensor: onnx.TensorProto, value: NDArray[Any]) -> None:
-    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), tensor.name))
+def _is_replaceable(graph: Graph) -> bool:
+    head = pooled_head(graph)
+    opsets = [each.version for each in graph.model.opset_import if each.domain in ("", "ai.onnx")]
+    return head is not None and head.embedding == _EMBEDDING and opsets == [builder.OPSET]
+
+
+def _remove_head(proto: onnx.GraphProto, graph: Graph) -> None:
+    """Remove the nodes between the embedding and the probabilities, and their constants."""
+    kept = {id(node) for node in graph.ancestors(_EMBEDDING)}
+    removed = [node for node in graph.nodes if id(node) not in kept]
+    for node in removed:
+        proto.node.remove(node)
+    still_read = {name for node in proto.node for name in node.input}
+    constants = {name for node in removed for name in node.input} - still_read
+    for tensor in [tensor for tensor in proto.initializer if tensor.name in constants]:
+        proto.initializer.remove(tensor)
 
 
 def add_familiarity(graph: onnx.GraphProto, prototypes: NDArray[np.float32]) -> None:
@@ -67,9 +85,9 @@ def add_familiarity(graph: onnx.GraphProto, prototypes: NDArray[np.float32]) -> 
     node = helper.make_node
     graph.node.extend(
         [
-            node("ReduceL2", ["embedding"], ["length"], name="length", axes=[1], keepdims=1),
+            node("ReduceL2", [_EMBEDDING], ["length"], name="length", axes=[1], keepdims=1),
             node("Max", ["length", "shortest"], ["divisor"], name="divisor"),
-            node("Div", ["embedding", "divisor"], ["direction"], name="direction"),
+            node("Div", [_EMBEDDING, "divisor"], ["direction"], name="direction"),
             node("MatMul", ["direction", "prototypes"], ["cosines"], name="cosines"),
             node("ReduceMax", ["cosines"], ["familiarity"], name="nearest", axes=[1], keepdims=0),
         ]

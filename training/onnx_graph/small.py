@@ -2,12 +2,12 @@
 
     planes -> for each unit: Conv (normalisation folded in) -> Relu -> MaxPool
     fast       the last unit's maps = activation [N, D, h, w] -> mean -> embedding [N, D]
-    textbook   the last unit's maps, one after another = embedding [N, D]; no activation, since its
-               fully connected layer weighs every position by itself
+    textbook   the last unit's maps, flattened = embedding [N, D]; no activation, since its fully
+               connected layer has a weight of its own for every position
 
-Tensors are called as the units are: `conv1` is what comes out of its ReLU, `conv1.pool` of its
-pooling. The rectified map comes before the pooled one, as the textbook has it and as ONNX Runtime
-fuses it; training does it the other way round, with the same result.
+Tensors are named after the units: `conv1` is the output of its ReLU, `conv1.pool` of its pooling.
+ReLU comes before pooling, as in textbooks and as ONNX Runtime fuses it. Training pools first, with
+the same result.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from training.onnx_graph.efficientnet_lite import array, folded
 
 
 def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onnx.ModelProto:
-    """The graph of `network` for inputs of `size` pixels; checked in full."""
+    """Return the graph of `network` for inputs of `size` pixels, checked in full."""
     graph = Graph()
     tensor, side, channels = graph.prologue(), size, 3
     last = len(network.units) - 1
@@ -45,7 +45,7 @@ def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onn
 def _add(
     graph: Graph, unit: Unit, name: str, tensor: str, side: int, output: str
 ) -> tuple[str, int]:
-    """The name and the side in pixels of what `unit` makes of `tensor`."""
+    """Add `unit`, and return the name and the side in pixels of its output."""
     if unit.norm is None:
         assert unit.conv.bias is not None
         weight, bias = array(unit.conv.weight), array(unit.conv.bias)

@@ -95,7 +95,7 @@ async def activations(
         compute = (
             partial(inspector.activations, photo, served, layer, top)
             if parsed is None
-            else partial(inspector.own, photo, served, parsed)
+            else partial(inspector.apply_kernel, photo, served, parsed)
         )
         job = partial(_activations, compute, served, values, prefers_png(request))
         results = await run_each(request, service, [job], served)
@@ -145,7 +145,7 @@ def _activations(
         scale=Scale(low=round(maps.scale[0], DECIMALS), high=round(maps.scale[1], DECIMALS)),
         grid=GridLayout(**asdict(maps.grid)),
         png=base64.b64encode(maps.png).decode(),
-        image=image_info(maps.prepared),
+        image=image_info(maps.prepared_photo),
         values=None,
     )
     text = body.model_dump_json(exclude={"values"})

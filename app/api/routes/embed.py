@@ -106,7 +106,7 @@ def _embed(
         version=model.version,
         normalized=normalize,
         embedding=rounded_for_json(embedding.vector).tolist(),
-        image=image_info(embedding.prepared),
+        image=image_info(embedding.prepared_photo),
     )
     return render_response(model, embedding.stages, body.model_dump_json().encode())
 

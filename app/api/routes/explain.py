@@ -95,14 +95,14 @@ def _explain(
         bias=_rounded(explanation.bias),
         temperature=_rounded(explanation.temperature),
         box=_box(explanation, crop),
-        image=image_info(explanation.prepared),
+        image=image_info(explanation.prepared_photo),
     )
     return render_response(model, explanation.stages, body.model_dump_json().encode())
 
 
 def _box(explanation: Explanation, crop: float) -> Box:
     """Return the part of the photo that the map covers: `crop` of the centre square's side."""
-    picture = explanation.prepared.picture
+    picture = explanation.prepared_photo.picture
     side = min(picture.width, picture.height) * crop
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     return Box(left=left, top=top, width=side, height=side)

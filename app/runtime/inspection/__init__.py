@@ -1,17 +1,22 @@
-"""Inside a model: what its layers see in a photo, and why it answers as it does.
+"""Inspection of a model: the maps of its layers, and explanations of its predictions.
 
-    graph       the ONNX file, read once: nodes, constants, shapes
-    anatomy     graph -> what is kept of it: the layers, the first layer's filters, the head
-    sessions    a layer as the output of a session of its own, cut off behind it
-    looked      photo -> canvas -> pixels, timed
-    cam         class activation maps, exact where the head is pooled and linear
-    occlusion   the same question for any other model: cover a part, and look what it costs
-    kernel      a filter of the user's own over the canvas
-    pictures    maps, filters and overlays as PNG
-    answers     what is told of each
-    inside      the door: one object that holds what was read, and drops it with its model
+    onnx_graph        an ONNX graph: producers, constants and shapes of its tensors
+    onnx_head         the matcher of a pooled linear head, for serving and training alike
+    layers            graph -> ModelStructure: the layers, the first layer's filters, the head
+    filters           the filters of the first convolution
+    layer_sessions    sessions that end with a layer, each cut off behind it
+    open_models       the structure, head and layer sessions of each loaded model
+    prepared_photo    photo -> canvas -> pixels, timed
+    class_activation  class activation maps, exact where the head is pooled and linear
+    occlusion         maps for any other model, by covering parts of the photo
+    explanation       either of the two, for one label in one photo
+    kernel            a user's own filter over the canvas
+    pictures          maps, filters and overlays as PNG
+    results           the results: embeddings, explanations, maps
+    inspector         the entry point, which the API calls
 
-`onnx` is imported here alone, on first use: it costs half a second that a start must not take.
+In the service `onnx` is imported here alone and on first use: its import takes half a second, which
+must not delay the start.
 """
 
 from app.runtime.inspection.filters import Filters

@@ -2,9 +2,9 @@
 
     logit[k] = mean over positions of (weight[k] . activation) + bias[k]
 
-What is added to all logits alike, softmax doesn't see; so the weights and biases are centred over
-the labels. A map then shows what speaks for its label *more than for the others*, and
-softmax((mean of the maps + bias) / temperature) still gives the probabilities back.
+Softmax ignores what is added to all logits alike, so the weights and biases are centred over the
+labels. A map then shows what raises its label's logit *more than the others'*, and
+softmax((mean of the maps + bias) / temperature) still equals the probabilities.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.runtime.inspection.onnx_head import PooledHead
 
 @dataclass(frozen=True, eq=False)
 class CenteredHead:
-    """A pooled linear head with what all labels share taken away."""
+    """A pooled linear head, centred over the labels."""
 
     weight: NDArray[np.float32]
     """(K, D), each column summing to 0."""
@@ -27,7 +27,7 @@ class CenteredHead:
 
 
 def centered(head: PooledHead) -> CenteredHead:
-    """`head`, with the same probabilities for every photo."""
+    """Return `head` centred over the labels; its probabilities stay the same for every photo."""
     weight = head.weight - head.weight.mean(axis=0, keepdims=True)
     return CenteredHead(weight, head.bias - head.bias.mean(), head.temperature)
 
@@ -35,6 +35,6 @@ def centered(head: PooledHead) -> CenteredHead:
 def class_map(
     head: CenteredHead, activation: NDArray[np.float32], label: int
 ) -> NDArray[np.float32]:
-    """The map (h, w) of one label, from the activation (D, h, w) of one photo."""
-    found: NDArray[np.float32] = np.tensordot(head.weight[label], activation, axes=1)
-    return found
+    """Return the map (h, w) of one label, from the activation (D, h, w) of one photo."""
+    values: NDArray[np.float32] = np.tensordot(head.weight[label], activation, axes=1)
+    return values

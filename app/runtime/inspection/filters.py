@@ -1,4 +1,4 @@
-"""The filters of the first convolution: what a network looks for in the pixels themselves."""
+"""The filters of the first convolution, which read the pixels themselves."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,18 +19,18 @@ class Filters:
     """The first layer's filters."""
 
     layer: str
-    """The convolution, as it is called among the layers."""
+    """The name of the convolution among the layers."""
     weights: NDArray[np.float32]
-    """(C, 3, kh, kw), red, green, blue; what each pixel is multiplied by."""
+    """(C, 3, kh, kw), red, green, blue: the factor of each pixel."""
 
     @property
     def largest(self) -> float:
-        """The largest absolute weight of all filters: what filters.png draws brightest."""
+        """The largest absolute weight of all filters, which filters.png draws brightest."""
         return float(np.abs(self.weights).max()) or 1.0
 
 
 def first_convolution(graph: Graph) -> "onnx.NodeProto | None":
-    """The first node that convolves something that depends on the image."""
+    """Return the first convolution of a tensor that depends on the image."""
     for node in graph.nodes:
         if node.op_type == "Conv" and graph.depends_on_image(node.input[0]):
             return node
@@ -38,7 +38,7 @@ def first_convolution(graph: Graph) -> "onnx.NodeProto | None":
 
 
 def first_filters(graph: Graph) -> Filters | None:
-    """The first convolution's filters, if they read red, green and blue."""
+    """Return the first convolution's filters; None unless they read red, green and blue."""
     node = first_convolution(graph)
     if node is None:
         return None

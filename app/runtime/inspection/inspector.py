@@ -1,139 +1,113 @@
-"""The door: questions about a photo and a model, answered on the thread that asks.
+"""The entry point of inspection: embeddings, explanations and activation maps of photos.
 
-What was read of a model, and its layers' sessions, is held for as long as its session lives: when
-a model is replaced or unloaded, it goes with it.
+    photo -> PreparedPhoto -> the model's session, or the session of one of its layers -> result
+
+Every method runs on the thread that calls it.
 """
 
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app import vision
-from app.bundle import MODEL_FILES
 from app.errors import NotInModel
-from app.runtime import host
-from app.runtime.inspection import class_activation, occlusion, pictures
+from app.runtime.inspection import explanation, pictures
 from app.runtime.inspection.filters import Filters
 from app.runtime.inspection.kernel import Kernel, convolve
-from app.runtime.inspection.layer_sessions import LayerSessions
-from app.runtime.inspection.layers import Layer, ModelStructure, read_structure
+from app.runtime.inspection.layers import Layer, ModelStructure
+from app.runtime.inspection.open_models import OpenModels
 from app.runtime.inspection.pictures import Grid
 from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_photo
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 from app.runtime.loaded_model import Model
-from app.runtime.session import Session
 
 CANVAS_LAYER = "canvas"
-"""What comes before every layer: the photo as 480 x 480 x 3 numbers."""
+"""The name of the decoded photo, 480 x 480 x 3, where a layer is named."""
 KERNEL_LAYER = "kernel"
-"""A filter of the user's own."""
+"""The name of a user's own filter in results."""
 _CANVAS = Layer(CANVAS_LAYER, "Input", (3, vision.CANVAS, vision.CANVAS), "")
 
 
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    structure: ModelStructure
-    head: class_activation.CenteredHead | None
-    sessions: LayerSessions
-
-
 class Inspector:
-    """Looks inside models.
+    """Inspection of loaded models.
 
     Args:
-        limits: what a photo may cost.
-        deadline_s: seconds after which an answer is of no use.
+        limits: the largest photo that is decoded.
+        deadline_s: seconds after which a response is too late.
     """
 
     def __init__(self, limits: vision.Limits, deadline_s: float) -> None:
         self._limits = limits
         self._deadline_s = deadline_s
-        self._opened: WeakKeyDictionary[Session, _Opened] = WeakKeyDictionary()
-        self._opening = threading.Lock()
+        self._models = OpenModels()
 
     def __len__(self) -> int:
-        """Of how many models something is held."""
-        return len(self._opened)
+        """The number of models whose graphs are held."""
+        return len(self._models)
 
     def structure(self, model: Model) -> ModelStructure:
-        """What `model` is made of; its graph is read the first time."""
-        return self._open(model).structure
+        """Return the layers, filters and head of `model`; its graph is read the first time."""
+        return self._models.get(model).structure
 
     def filters(self, model: Model) -> Filters:
-        """The first layer's filters.
+        """Return the first layer's filters.
 
         Raises:
-            NotInModel: the first layer has none that could be shown.
+            NotInModel: the first layer has no filters that can be shown.
         """
-        found = self.structure(model).filters
-        if found is None:
+        filters = self.structure(model).filters
+        if filters is None:
             raise NotInModel(
                 f"Model {model.name!r} begins with no convolution over red, green and blue, so it "
                 "has no filters to show. Ask another model."
             )
-        return found
+        return filters
 
     def embed(self, photo: bytes, model: Model, normalize: bool, queue_s: float = 0) -> Embedding:
-        """The embedding of one photo; of length 1 if `normalize`.
+        """Return the embedding of one photo; of length 1 if `normalize`.
 
         Raises:
-            InputError: the photo can't be used; the subclass says why.
-            NotInModel: the model gives none.
+            InputError: the photo can't be used; the subclass names the reason.
+            NotInModel: the model has no embedding.
         """
         require_embedding(model)
-        prepared = prepare_photo(photo, model, self._limits, queue_s)
-        (found,) = model.session.outputs_of(["embedding"], prepared.pixels[np.newaxis])
-        vector = found[0]
+        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        batch = prepared_photo.pixels[np.newaxis]
+        (embeddings,) = model.session.outputs_of(["embedding"], batch)
+        vector = embeddings[0]
         if normalize:
             length = float(np.linalg.norm(vector.astype(np.float64)))
             vector = vector / np.float32(length) if length else vector
-        return Embedding(prepared, prepared.stages(), vector)
+        return Embedding(prepared_photo, prepared_photo.stages(), vector)
 
     def explain(
         self, photo: bytes, model: Model, label: int | None, queue_s: float = 0
     ) -> Explanation:
-        """Where a label comes from, in one photo.
+        """Return a map of how much each part of one photo contributes to a label.
 
         Args:
             photo: the file.
-            model: whose answer.
+            model: the model.
             label: the label's index; None for the most probable.
             queue_s: seconds that the photo has waited.
 
         Raises:
-            InputError: the photo can't be used; the subclass says why.
+            InputError: the photo can't be used; the subclass names the reason.
             DeadlinePassed: the model is too slow for occlusion.
         """
         until = time.monotonic() + self._deadline_s - queue_s
-        prepared = prepare_photo(photo, model, self._limits, queue_s)
-        opened = self._open(model)
+        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        opened = self._models.get(model)
         if opened.head is None:
-            return self._occluded(model, prepared, label, until)
-        probabilities, activation = self._pooled(model, opened, prepared)
-        chosen = int(probabilities.argmax()) if label is None else label
-        found = class_activation.class_map(opened.head, activation, chosen)
-        return Explanation(
-            prepared=prepared,
-            stages=prepared.stages(),
-            label=chosen,
-            probabilities=probabilities,
-            method="class_activation_map",
-            map=found,
-            bias=float(opened.head.bias[chosen]),
-            temperature=opened.head.temperature,
-        )
+            return explanation.by_occlusion(model, prepared_photo, label, self._deadline_s, until)
+        return explanation.by_class_activation(model, opened, opened.head, prepared_photo, label)
 
     def layer(self, model: Model, name: str | None) -> Layer:
-        """The layer called `name`, by default the first.
+        """Return the layer called `name`, by default the first.
 
         Raises:
-            NotInModel: there is none.
+            NotInModel: there is no such layer.
         """
         structure = self.structure(model)
         if name is None:
@@ -154,100 +128,62 @@ class Inspector:
     def activations(
         self, photo: bytes, model: Model, name: str | None, top: int | None, queue_s: float = 0
     ) -> Maps:
-        """What a layer makes of one photo.
+        """Return the activation maps of one layer for one photo.
 
         Args:
             photo: the file.
-            model: whose layer.
+            model: the model.
             name: the layer's, or `canvas`; None for the first convolution after its nonlinearity.
-            top: only so many channels, those with the largest mean first; None for all, in order.
+            top: the number of channels, those with the largest mean first; None for all, in order.
             queue_s: seconds that the photo has waited.
 
         Raises:
-            InputError: the photo can't be used; the subclass says why.
+            InputError: the photo can't be used; the subclass names the reason.
             NotInModel: there is no such layer.
         """
         layer = self.layer(model, name)
-        prepared = prepare_photo(photo, model, self._limits, queue_s)
+        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
         if layer is _CANVAS:
-            return _canvas(prepared)
-        values = self._open(model).sessions.run(layer.tensor, prepared.pixels[np.newaxis])[0]
+            return _canvas_maps(prepared_photo)
+        batch = prepared_photo.pixels[np.newaxis]
+        values = self._models.get(model).sessions.run(layer.tensor, batch)[0]
         scale = pictures.scale_of(values)
         channels: Sequence[int] = range(len(values))
         if top is not None:
             means = values.reshape(len(values), -1).mean(axis=1)
             channels = np.argsort(-means, kind="stable")[:top].tolist()
             values = values[channels]
-        stages = prepared.stages()
+        stages = prepared_photo.stages()
         png, grid = pictures.map_grid(values, scale)
-        return Maps(prepared, stages, layer, tuple(channels), values, scale, png, grid)
+        return Maps(prepared_photo, stages, layer, tuple(channels), values, scale, png, grid)
 
-    def own(self, photo: bytes, model: Model, filter: Kernel, queue_s: float = 0) -> Maps:
-        """What a filter of the user's own makes of one photo's canvas.
+    def apply_kernel(self, photo: bytes, model: Model, kernel: Kernel, queue_s: float = 0) -> Maps:
+        """Return the map of a user's own filter over one photo's canvas.
 
         Raises:
-            InputError: the photo can't be used; the subclass says why.
+            InputError: the photo can't be used; the subclass names the reason.
         """
-        prepared = prepare_photo(photo, model, self._limits, queue_s)
-        found = convolve(prepared.canvas, filter)
-        stages, scale = prepared.stages(), pictures.scale_of(found)
-        layer = Layer(KERNEL_LAYER, "Conv", (1, *found.shape), "")
-        png, grid = pictures.map_picture(found, scale)
-        return Maps(prepared, stages, layer, (0,), found[np.newaxis], scale, png, grid)
-
-    def _open(self, model: Model) -> _Opened:
-        with self._opening:
-            opened = self._opened.get(model.session)
-            if opened is None:
-                # of the bundle alone: a session that is held here would never go
-                locate = partial(model.bundle.unchanged, MODEL_FILES[model.session.precision])
-                structure = read_structure(locate())
-                head = class_activation.centered(structure.head) if structure.head else None
-                opened = _Opened(structure, head, LayerSessions(locate))
-                self._opened[model.session] = opened
-                host.release_memory()  # the whole graph was read, and little of it is kept
-            return opened
-
-    def _pooled(
-        self, model: Model, opened: _Opened, prepared: PreparedPhoto
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities (K,) and what is pooled before them (D, h, w); of one run if it can be."""
-        head = opened.structure.head
-        assert head is not None
-        batch = prepared.pixels[np.newaxis]
-        if head.activation in model.session.outputs:
-            both = model.session.outputs_of(["probabilities", head.activation], batch)
-            return both[0][0], both[1][0]
-        return model.session.run(batch)[0], opened.sessions.run(head.activation, batch)[0]
-
-    def _occluded(
-        self, model: Model, prepared: PreparedPhoto, label: int | None, until: float
-    ) -> Explanation:
-        probabilities = model.session.run(prepared.pixels[np.newaxis])[0]
-        chosen = int(probabilities.argmax()) if label is None else label
-        side = occlusion.cells(model.service_s, self._deadline_s)
-        found = occlusion.occlusion_map(model.session, prepared.pixels, chosen, side, until)
-        return Explanation(
-            prepared=prepared,
-            stages=prepared.stages(),
-            label=chosen,
-            probabilities=probabilities,
-            method="occlusion",
-            map=found,
-        )
+        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        values = convolve(prepared_photo.canvas, kernel)
+        stages, scale = prepared_photo.stages(), pictures.scale_of(values)
+        layer = Layer(KERNEL_LAYER, "Conv", (1, *values.shape), "")
+        png, grid = pictures.map_picture(values, scale)
+        return Maps(prepared_photo, stages, layer, (0,), values[np.newaxis], scale, png, grid)
 
 
-def _canvas(prepared: PreparedPhoto) -> Maps:
-    png, grid = pictures.png(prepared.canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
-    values = np.moveaxis(prepared.canvas, -1, 0).astype(np.float32)
-    return Maps(prepared, prepared.stages(), _CANVAS, (0, 1, 2), values, (0.0, 255.0), png, grid)
+def _canvas_maps(prepared_photo: PreparedPhoto) -> Maps:
+    canvas = prepared_photo.canvas
+    png, grid = pictures.png(canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
+    values = np.moveaxis(canvas, -1, 0).astype(np.float32)
+    stages = prepared_photo.stages()
+    return Maps(prepared_photo, stages, _CANVAS, (0, 1, 2), values, (0.0, 255.0), png, grid)
 
 
 def require_embedding(model: Model) -> None:
-    """Refuse a model whose graph gives no embedding.
+    """Refuse a model whose graph has no output `embedding`.
 
     Raises:
-        NotInModel: it gives none.
+        NotInModel: there is none.
     """
     if "embedding" not in model.session.outputs:
         raise NotInModel(
@@ -257,7 +193,7 @@ def require_embedding(model: Model) -> None:
 
 
 def label_index(model: Model, label: str | None) -> int | None:
-    """The index of a label by its name, its id or its index; None stays None.
+    """Return the index of a label, given its name, id or index; None stays None.
 
     Raises:
         NotInModel: the model has no such label.
@@ -265,12 +201,12 @@ def label_index(model: Model, label: str | None) -> int | None:
     if label is None:
         return None
     labels = model.manifest.labels
-    for index, known in enumerate(labels):
-        if label in (known.name, known.id):
+    for index, candidate in enumerate(labels):
+        if label in (candidate.name, candidate.id):
             return index
     if label in map(str, range(len(labels))):
         return int(label)
-    folded = [known.name.casefold() for known in labels]
+    folded = [candidate.name.casefold() for candidate in labels]
     if label.casefold() in folded:
         return folded.index(label.casefold())
     raise NotInModel(

@@ -1,8 +1,9 @@
-"""A filter of the user's own: multiplied with the pixels below it, at every place, and summed.
+"""A user's own filter over the canvas.
 
     canvas (480, 480, 3) / 255 -> luminance, or red, green and blue -> map (480-h+1, 480-w+1)
 
-As convolutional layers do it: the filter isn't flipped, and never hangs over the edge.
+At every position the filter is multiplied by the pixels below it, and the products are summed. As
+in convolutional layers, the filter isn't flipped and never extends over the edge.
 """
 
 import json
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from app.errors import BadParameter
 
 LARGEST = 31
-"""Rows or columns of a filter."""
+"""The largest number of rows, and of columns."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Of red, green and blue; ITU-R BT.601, as Pillow's greyscale."""
-_NOTHING = 1e-9
-"""Of what a kernel's weights add up to: smaller answers are rounding."""
+"""Weights of red, green and blue; ITU-R BT.601, as in Pillow's greyscale."""
+_ROUNDING = 1e-9
+"""A share of the sum of a kernel's absolute weights; smaller results are rounding errors."""
 _EXAMPLE = (
     "Send rows of numbers, as in [[-1,0,1],[-2,0,2],[-1,0,1]], or three such for red, green, blue."
 )
@@ -37,7 +38,7 @@ class Kernel:
         """Read a filter from JSON.
 
         Raises:
-            BadParameter: it is none; the message says why.
+            BadParameter: the text holds no filter; the message names the reason.
         """
         try:
             weights = _array(json.loads(text))
@@ -58,7 +59,7 @@ class Kernel:
 
 
 def _array(value: Any) -> NDArray[np.float64]:
-    """A rectangular array of what JSON calls numbers."""
+    """Return a rectangular array of JSON numbers."""
     flat: list[Any] = [value]
     while any(isinstance(item, list) for item in flat):
         if len(flat) > 3 * LARGEST * LARGEST * 2:
@@ -70,10 +71,10 @@ def _array(value: Any) -> NDArray[np.float64]:
 
 
 def convolve(canvas: NDArray[np.uint8], kernel: Kernel) -> NDArray[np.float32]:
-    """The map (480-h+1, 480-w+1) of `kernel` over a canvas (480, 480, 3).
+    """Return the map (480-h+1, 480-w+1) of `kernel` over a canvas (480, 480, 3).
 
-    By Fourier transformation, since 31 rows of 31 for three colours would be 600 million
-    multiplications.
+    It is computed by Fourier transformation: directly, a 31 x 31 filter of three colours would take
+    600 million multiplications.
     """
     planes = np.moveaxis(canvas, -1, 0) / 255.0
     if len(kernel.weights) == 1:
@@ -83,6 +84,6 @@ def convolve(canvas: NDArray[np.uint8], kernel: Kernel) -> NDArray[np.float32]:
     height, width = kernel.weights.shape[1:]
     whole = np.fft.irfft2(spectrum.sum(axis=0), size)
     valid = whole[: size[0] - height + 1, : size[1] - width + 1]
-    # what rounding leaves where the sum is 0 is no answer
-    valid[np.abs(valid) < _NOTHING * np.abs(kernel.weights).sum()] = 0
+    # where the sum is 0, rounding errors would be drawn as a pattern
+    valid[np.abs(valid) < _ROUNDING * np.abs(kernel.weights).sum()] = 0
     return valid.astype(np.float32)

@@ -1,7 +1,7 @@
-"""A layer as the output of a session of its own, since a graph gives only what it declares.
+"""Sessions that end with one layer, since a graph returns only its declared outputs.
 
 The graph is cut off behind the layer, so the first layers cost next to nothing. These sessions run
-on the CPU wherever the model does: a picture to look at need not hold a device's memory.
+on the CPU even where the model runs on a GPU, so they take none of its memory.
 """
 
 import threading
@@ -16,14 +16,14 @@ from app.runtime import ort
 from app.runtime.inspection.onnx_graph import Graph
 
 MOST = 4
-"""Sessions kept for each model; the one that was asked for longest ago goes first."""
+"""The number of sessions kept for each model; the least recently used is dropped first."""
 
 
 class LayerSessions:
     """Sessions of one ONNX file, each with one tensor as its output.
 
     Args:
-        locate: tells where the file is, each time that it is read.
+        locate: returns the file's path; called each time that the file is read.
     """
 
     def __init__(self, locate: Callable[[], Path]) -> None:
@@ -32,11 +32,11 @@ class LayerSessions:
         self._changing = threading.Lock()
 
     def __len__(self) -> int:
-        """How many are held."""
+        """The number of sessions that are held."""
         return len(self._sessions)
 
     def run(self, tensor: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The value (N, ...) float32 of `tensor` for images (N, S, S, 3) uint8 RGB."""
+        """Return the value (N, ...) float32 of `tensor` for images (N, S, S, 3) uint8 RGB."""
         with self._changing:
             session = self._sessions.pop(tensor, None) or _cut(self._locate(), tensor)
             self._sessions[tensor] = session
@@ -48,19 +48,19 @@ class LayerSessions:
 
 
 def _cut(path: Path, tensor: str) -> ort.OrtSession:
-    """A session of the graph at `path` that ends with `tensor`."""
+    """Return a session of the graph at `path` that ends with `tensor`."""
     from onnx import TensorProto, helper
 
-    graph = Graph(path)
+    graph = Graph.load(path)
     kept = graph.ancestors(tensor)
-    needed = {name for node in kept for name in node.input}
+    read = {name for node in kept for name in node.input}
     proto = graph.model.graph
     cut = helper.make_graph(
         kept,
         proto.name,
         list(proto.input),
         [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)],
-        [constant for constant in proto.initializer if constant.name in needed],
+        [constant for constant in proto.initializer if constant.name in read],
     )
     model = helper.make_model(
         cut, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version

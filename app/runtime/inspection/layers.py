@@ -1,7 +1,7 @@
-"""What is kept of a graph once it has been read: its layers, its first filters, its head.
+"""The structure of a model, read from its graph: its layers, its first filters and its head.
 
-A layer is what a node makes of a photo: a feature map [N, C, h, w] or a vector [N, D]. It is called
-as its tensor is, in fp32 and int8 alike.
+A layer is a tensor that depends on the photo: a feature map [N, C, h, w] or a vector [N, D]. It has
+the name of its tensor, in fp32 and int8 alike.
 """
 
 from dataclasses import dataclass
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 NONLINEAR = frozenset(
     {"Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "HardSwish", "Gelu", "Mish", "Tanh"}
 )
-_PASSED_OVER = frozenset({"QuantizeLinear", "DequantizeLinear", "Identity", "Cast", "Dropout"})
+_SKIPPED = frozenset({"QuantizeLinear", "DequantizeLinear", "Identity", "Cast", "Dropout"})
 _MAP_RANK, _VECTOR_RANK = 3, 1
 """Of a shape without its first dimension."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One tensor on the way from the image to the probabilities."""
+    """A tensor that is computed between the image and the probabilities."""
 
     name: str
     op: str
-    """What makes it, in ONNX's words: Conv, Clip, MaxPool, Gemm…"""
+    """The ONNX operator that computes it: Conv, Clip, MaxPool, Gemm…"""
     shape: tuple[int, ...]
     """(C, h, w) of a feature map, (D,) of a vector."""
     tensor: str
-    """The graph's name for its value; in int8 the dequantised one."""
+    """The name of its value in the graph; in int8 the dequantised tensor."""
 
     @property
     def is_map(self) -> bool:
-        """Whether it has a height and a width."""
+        """True if the layer has a height and a width."""
         return len(self.shape) == _MAP_RANK
 
 
 @dataclass(frozen=True, eq=False)
 class ModelStructure:
-    """What is known of a model's inside."""
+    """The parts of a model that inspection shows and explains with."""
 
     path: Path
     layers: tuple[Layer, ...]
@@ -53,16 +53,17 @@ class ModelStructure:
     filters: Filters | None
     """None where the first convolution does not read the image's three channels."""
     head: PooledHead | None
-    """None where the head isn't pooled and linear."""
+    """None where the head isn't pooled and linear, or pools the pixels themselves."""
 
 
 def read_structure(path: Path) -> ModelStructure:
-    """Read the ONNX file at `path`."""
-    graph = Graph(path)
+    """Read the structure of the ONNX file at `path`."""
+    graph = Graph.load(path)
     layers = _layers(graph)
-    return ModelStructure(
-        path, layers, _first(graph, layers), first_filters(graph), pooled_head(graph)
-    )
+    first = _first(graph, layers)
+    has_convolution = first_convolution(graph) is not None
+    head = pooled_head(graph) if has_convolution else None
+    return ModelStructure(path, layers, first, first_filters(graph), head)
 
 
 def _layers(graph: Graph) -> tuple[Layer, ...]:
@@ -77,7 +78,7 @@ def _layers(graph: Graph) -> tuple[Layer, ...]:
             channels_last.add(node.output[0])
             if shape is None or len(shape) == _MAP_RANK:
                 continue
-        if node.op_type in _PASSED_OVER:
+        if node.op_type in _SKIPPED:
             continue
         if shape is not None and len(shape) in (_MAP_RANK, _VECTOR_RANK):
             layers.append(Layer(name, node.op_type, tuple(shape), tensor))
@@ -85,7 +86,7 @@ def _layers(graph: Graph) -> tuple[Layer, ...]:
 
 
 def _is_channels_last(node: "onnx.NodeProto", channels_last: set[str]) -> bool:
-    """Whether a node's output still lies as the image does, (N, h, w, C)."""
+    """Return whether a node's output is still laid out as the image is, (N, h, w, C)."""
     if node.op_type == "Conv":
         return False
     if node.op_type == "Transpose":
@@ -97,19 +98,20 @@ def _first(graph: Graph, layers: tuple[Layer, ...]) -> Layer | None:
     node = first_convolution(graph)
     while node is not None:
         name, _ = graph.value_of(node.output[0])
-        after = graph.consumers(node.output[0])
-        behind = _nonlinearity(after)
-        if behind is None:
+        following = _nonlinearity(graph.consumers(node.output[0]))
+        if following is None:
             return next((layer for layer in layers if layer.name == name), None)
-        node = behind
+        node = following
     return None
 
 
-def _nonlinearity(after: list["onnx.NodeProto"]) -> "onnx.NodeProto | None":
-    """The normalisation or nonlinearity that follows, if one does; x * sigmoid(x) is one, too."""
-    if len(after) == 1 and after[0].op_type in NONLINEAR | {"BatchNormalization"}:
-        return after[0]
-    kinds = {node.op_type: node for node in after}
-    if kinds.keys() == {"Sigmoid", "Mul"} and kinds["Sigmoid"].output[0] in kinds["Mul"].input:
-        return kinds["Mul"]
+def _nonlinearity(consumers: list["onnx.NodeProto"]) -> "onnx.NodeProto | None":
+    """Return the normalisation or nonlinearity among a layer's consumers, or x * sigmoid(x)."""
+    if len(consumers) == 1 and consumers[0].op_type in NONLINEAR | {"BatchNormalization"}:
+        return consumers[0]
+    by_type = {node.op_type: node for node in consumers}
+    if by_type.keys() == {"Sigmoid", "Mul"} and (
+        by_type["Sigmoid"].output[0] in by_type["Mul"].input
+    ):
+        return by_type["Mul"]
     return None

@@ -1,9 +1,9 @@
 """Occlusion sensitivity, for models without a pooled linear head.
 
-A grey square slides over the photo; where it costs the label most, there the model looked (Zeiler
-and Fergus 2014, "Visualizing and Understanding Convolutional Networks"). The cost is the fall of
-the label's log-odds, which neither a sure nor a doubtful answer flattens; each cell of the map is
-the mean over the squares that cover it.
+A grey square slides over the photo. The more it lowers the label's probability, the more the model
+relies on the covered part (Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional
+Networks"). The map shows the fall of the label's log-odds, which doesn't saturate near
+probabilities of 0 and 1. Each cell of the map is the mean over the squares that cover it.
 """
 
 import time
@@ -16,17 +16,17 @@ from app.errors import DeadlinePassed
 from app.runtime.session import Session
 
 _GRIDS = (8, 6, 4)
-"""Cells of a side; the square covers two by two of them, one cell further each time."""
+"""Cells per side of the map; the square covers two by two cells, and moves by one."""
 _BATCH = 8
 _SHARE = 0.5
-"""Of the deadline that all runs together may be expected to take."""
+"""The share of the deadline that all runs together may be expected to take."""
 _GREY = 127
 _LEAST = 1e-7
-"""What probabilities are kept away from 0 and 1 by."""
+"""The smallest distance of a probability from 0 and 1, since log-odds are infinite there."""
 
 
 def cells(run_s: float, deadline_s: float) -> int:
-    """Cells of a side: the finest grid whose runs, of `run_s` seconds each, fit the deadline."""
+    """Return the cells per side of the finest grid whose runs of `run_s` fit the deadline."""
     for side in _GRIDS:
         if (side - 1) ** 2 * run_s <= _SHARE * deadline_s:
             return side
@@ -36,17 +36,17 @@ def cells(run_s: float, deadline_s: float) -> int:
 def occlusion_map(
     session: Session, pixels: NDArray[np.uint8], label: int, side: int, until: float
 ) -> NDArray[np.float32]:
-    """What covering each part of a photo costs a label.
+    """Return how much covering each part of a photo lowers a label's log-odds.
 
     Args:
         session: the model's.
         pixels: (S, S, 3) uint8 RGB.
         label: the label's index.
-        side: cells of a side.
-        until: time.monotonic() after which to give up.
+        side: cells per side.
+        until: time.monotonic() at which the computation is given up.
 
     Returns:
-        (side, side) float32, the fall of the label's log-odds; positive where it was needed.
+        (side, side) float32, the fall of the log-odds; positive where the label needs the part.
 
     Raises:
         DeadlinePassed: the runs took too long.
@@ -63,14 +63,14 @@ def occlusion_map(
         for (row, column), fall in zip(batch, falls, strict=True):
             total[row : row + 2, column : column + 2] += fall
             count[row : row + 2, column : column + 2] += 1
-    found: NDArray[np.float32] = total / count
-    return found
+    mean_falls: NDArray[np.float32] = total / count
+    return mean_falls
 
 
 def _covered(
     pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """The photo with a square at each of `places`; grey, since colours speak for labels."""
+    """Yield the photo with a square at each of `places`; grey, since colours favour labels."""
     edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
     for row, column in places:
         copy = pixels.copy()

@@ -1,10 +1,14 @@
-"""The pooled linear head, found in the graph: what makes class activation maps exact.
+"""The matcher of a pooled linear head in an ONNX graph.
 
     activation [N, D, h, w] -> mean over h and w -> linear -> divided by the temperature -> softmax
 
-A mean and a linear map can change places, so a label's logit is the mean of a map of its own:
-weight[k] . activation, over all positions (Zhou et al. 2016, "Learning Deep Features for
-Discriminative Localization").
+Serving needs the head for class activation maps, `hubel import` to write it under the bundle's
+names, and the recipe `head` to replace it. A mean and a linear map can change places, so the logit
+of label k is the mean over all positions of weight[k] . activation (Zhou et al. 2016, "Learning
+Deep Features for Discriminative Localization").
+
+Exporters write the mean as GlobalAveragePool or ReduceMean, the flattening in five ways, and the
+linear layer as Gemm, or as MatMul and Add. Weights may be stored in int8 with a scale.
 """
 
 from dataclasses import dataclass
@@ -13,101 +17,173 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.runtime.inspection.onnx_graph import Graph, attribute
+from app.runtime.inspection.onnx_graph import QUANTIZATION, Graph, attribute
 
 if TYPE_CHECKING:
     import onnx
 
-_FLATTENING = ("Flatten", "Reshape", "Squeeze", "Identity", "Dropout")
-_MATRIX = 2
+_IDENTITIES = frozenset({"Identity", "Dropout"})
+_FLATTENING = _IDENTITIES | {"Flatten", "Reshape", "Squeeze"}
+_MATRIX_RANK = 2
+_MAP_RANK = 4
 
 
 @dataclass(frozen=True, eq=False)
 class PooledHead:
-    """How the last feature map becomes probabilities."""
+    """The head that computes probabilities from the last feature map."""
 
     activation: str
-    """The tensor [N, D, h, w] that is pooled."""
+    """The tensor that is pooled: [N, D, h, w], or [N, h, w, D] where `channels_last`."""
+    channels_last: bool
+    embedding: str
+    """The tensor that the linear layer reads, [N, D]."""
     weight: NDArray[np.float32]
     """(K, D)."""
     bias: NDArray[np.float32]
     """(K,)."""
     temperature: float
+    """The divisor of the logits; 1 where there is none."""
+    is_exact: bool
+    """False where the graph's head is int8, in part or whole: a float head differs from it.
+
+    ONNX Runtime runs even a float Gemm with int8 weights at a lower precision, as MatMulNBits.
+    """
 
 
-def pooled_head(graph: Graph) -> PooledHead | None:
-    """The head of `graph`, if it is pooled and linear; found from the probabilities upwards."""
-    node = graph.producer("probabilities")
-    if node is None or node.op_type != "Softmax":
-        return None
-    tensor, temperature = _scaled(graph, node.input[0])
-    linear = _linear(graph, tensor)
-    if linear is None:
-        return None
-    vector, weight, bias = linear
-    pooled = _unflattened(graph, vector)
-    if pooled is None or not _is_spatial_mean(graph, pooled):
-        return None
-    _, activation = graph.value_of(pooled.input[0])
-    shape = graph.shape(pooled.input[0])
-    if shape is None or len(shape) != 3 or shape[0] != weight.shape[1]:  # noqa: PLR2004
-        return None
-    return PooledHead(activation, weight.astype(np.float32), bias.astype(np.float32), temperature)
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """A linear layer: weight . vector + bias."""
+
+    vector: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
-def _scaled(graph: Graph, tensor: str) -> tuple[str, float]:
-    """What is divided by a constant, and the constant; 1 where nothing is."""
-    node = graph.producer(tensor)
-    if node is None or node.op_type not in ("Div", "Mul"):
-        return tensor, 1.0
-    factor = graph.constant(node.input[1])
-    if factor is None or factor.size != 1:
-        return tensor, 1.0
-    value = float(factor.reshape(-1)[0])
-    return node.input[0], value if node.op_type == "Div" else 1 / value
+def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
+    """Return the head of `graph`; None where it isn't pooled and linear.
 
-
-def _linear(graph: Graph, tensor: str) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-    """A vector, weight (K, D) and bias (K,) such that `tensor` is weight . vector + bias."""
-    node = graph.producer(tensor)
-    bias: NDArray[Any] | None = None
-    if node is not None and node.op_type == "Add":
-        bias = graph.constant(node.input[1])
-        node = graph.producer(node.input[0]) if bias is not None else None
-    if node is None or node.op_type not in ("Gemm", "MatMul"):
-        return None
-    weight = graph.constant(node.input[1])
-    if weight is None or weight.ndim != _MATRIX:
-        return None
-    if node.op_type == "Gemm":
-        if attribute(node, "alpha", 1.0) != 1 or attribute(node, "beta", 1.0) != 1:
+    Args:
+        graph: the graph.
+        logits: the tensor that the softmax reads; None for the softmax that makes `probabilities`.
+    """
+    if logits is None:
+        softmax = _producer_behind(graph, "probabilities", _IDENTITIES)
+        if softmax is None or softmax.op_type != "Softmax":
             return None
-        if attribute(node, "transA", 0):
-            return None
-        if len(node.input) > _MATRIX:
-            bias = graph.constant(node.input[2])
-    if not (node.op_type == "Gemm" and attribute(node, "transB", 0)):
-        weight = weight.T
-    if bias is None:
-        bias = np.zeros(len(weight), np.float32)
-    return (node.input[0], weight, bias.reshape(-1)) if bias.size == len(weight) else None
+        logits = str(softmax.input[0])
+    scaled, temperature = _unscaled(graph, logits)
+    linear = _linear(graph, scaled)
+    pool = _producer_behind(graph, linear.vector, _FLATTENING) if linear else None
+    if linear is None or pool is None:
+        return None
+    channels_last = _averages_channels_last(graph, pool)
+    activation = str(pool.input[0])
+    if channels_last is None or not _fits(graph, activation, channels_last, linear.weight.shape[1]):
+        return None
+    return PooledHead(
+        activation=activation,
+        channels_last=channels_last,
+        embedding=linear.vector,
+        weight=linear.weight,
+        bias=linear.bias,
+        temperature=temperature,
+        is_exact=not _is_quantized(graph, activation, logits),
+    )
 
 
-def _unflattened(graph: Graph, tensor: str) -> "onnx.NodeProto | None":
-    """The node behind what only changes a shape."""
+def _producer_behind(graph: Graph, tensor: str, ops: frozenset[str]) -> "onnx.NodeProto | None":
+    """Return the node that computes `tensor`, skipping nodes of the types `ops`."""
     node = graph.producer(tensor)
-    while node is not None and node.op_type in _FLATTENING:
+    while node is not None and node.op_type in ops:
         node = graph.producer(node.input[0])
     return node
 
 
-def _is_spatial_mean(graph: Graph, node: "onnx.NodeProto") -> bool:
+def _unscaled(graph: Graph, tensor: str) -> tuple[str, float]:
+    """Return the tensor that is divided by a constant, and the constant; 1 where there is none."""
+    node = _producer_behind(graph, tensor, _IDENTITIES)
+    if node is None or node.op_type not in ("Div", "Mul"):
+        return tensor, 1.0
+    if node.op_type == "Mul":
+        scaled, factor = _varying_and_constant(graph, node)
+    else:
+        scaled, factor = str(node.input[0]), graph.constant(node.input[1])
+    if factor is None or factor.size != 1 or not factor.any():
+        return tensor, 1.0
+    value = float(factor.reshape(-1)[0])
+    return scaled, value if node.op_type == "Div" else 1 / value
+
+
+def _linear(graph: Graph, tensor: str) -> _Linear | None:
+    """Return the linear layer that computes `tensor`, whichever way round its bias is added."""
+    node = _producer_behind(graph, tensor, _IDENTITIES)
+    biases: list[NDArray[Any] | None] = []
+    if node is not None and node.op_type == "Add":
+        product, bias = _varying_and_constant(graph, node)
+        biases.append(bias)
+        node = _producer_behind(graph, product, _IDENTITIES)
+    if node is None or not (node.op_type == "MatMul" or _is_plain_gemm(node)):
+        return None
+    weight = graph.constant(node.input[1])
+    if weight is None or weight.ndim != _MATRIX_RANK or weight.dtype != np.float32:
+        return None
+    biases.extend(graph.constant(name) for name in node.input[2:] if name)
+    if not attribute(node, "transB", 0):
+        weight = weight.T
+    bias = _sum(biases, len(weight))
+    if bias is None:
+        return None
+    return _Linear(str(node.input[0]), np.ascontiguousarray(weight), bias)
+
+
+def _varying_and_constant(graph: Graph, node: "onnx.NodeProto") -> tuple[str, NDArray[Any] | None]:
+    """Return the input of a commutative node that varies, and the value of the constant one."""
+    first, second = node.input
+    constant = graph.constant(second)
+    return (second, graph.constant(first)) if constant is None else (first, constant)
+
+
+def _sum(biases: list[NDArray[Any] | None], classes: int) -> NDArray[np.float32] | None:
+    """Return the sum (K,) of biases, each (K,) or a scalar; None if one is of another kind."""
+    total = np.zeros(classes, np.float32)
+    for bias in biases:
+        if bias is None or bias.size not in (1, classes):
+            return None
+        total += bias.reshape(-1).astype(np.float32)
+    return total
+
+
+def _is_plain_gemm(node: "onnx.NodeProto") -> bool:
+    """Return whether a node is a Gemm without further factors that reads its input as it is."""
+    factors = attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0)
+    return node.op_type == "Gemm" and factors == (1, 1) and not attribute(node, "transA", 0)
+
+
+def _averages_channels_last(graph: Graph, node: "onnx.NodeProto") -> bool | None:
+    """Return whether a mean over height and width reads channels last; None for another node."""
     if node.op_type == "GlobalAveragePool":
-        return True
-    if node.op_type != "ReduceMean":
         return False
+    if node.op_type != "ReduceMean":
+        return None
     axes = attribute(node, "axes")
     if axes is None and len(node.input) > 1:
-        given = graph.constant(node.input[1])
-        axes = None if given is None else given.tolist()
-    return axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
+        constant = graph.constant(node.input[1])
+        axes = None if constant is None else constant.tolist()
+    positive = frozenset(axis % _MAP_RANK for axis in axes or ())
+    return {frozenset({2, 3}): False, frozenset({1, 2}): True}.get(positive)
+
+
+def _fits(graph: Graph, activation: str, channels_last: bool, channels: int) -> bool:
+    """Return whether an activation can have that many channels; an unknown shape can."""
+    dimensions = graph.dimensions(activation)
+    if dimensions is None:
+        return True
+    place = -1 if channels_last else 1
+    return len(dimensions) == _MAP_RANK and dimensions[place] in (channels, None)
+
+
+def _is_quantized(graph: Graph, activation: str, logits: str) -> bool:
+    before = {id(node) for node in graph.ancestors(activation)}
+    return any(
+        node.op_type in QUANTIZATION and id(node) not in before for node in graph.ancestors(logits)
+    )

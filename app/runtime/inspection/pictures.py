@@ -1,8 +1,8 @@
-"""Maps, filters and overlays as pictures for people.
+"""Maps, filters and overlays as pictures.
 
-Maps of one picture share one scale, which the answer states, so that they can be compared: black is
-0 and the brightest colour the layer's largest value, or, where there are values on both sides of
-0, grey is 0, blue below and orange above.
+Maps of one picture share one scale, so that they can be compared; the response states it. Where no
+value is negative, black is 0 and the brightest colour is the layer's largest value. Otherwise grey
+is 0, blue is below and orange above.
 """
 
 import io
@@ -23,21 +23,21 @@ _SIGNED = ((20, 60, 160), (70, 130, 215), (128, 128, 128), (235, 140, 50), (180,
 _WARM = (255, 96, 0)
 _HOT = (255, 225, 60)
 _ALPHA = [round(255 * 0.8 * (heat / 255) ** 1.4) for heat in range(256)]
-"""How much of the warm colour covers the photo, by heat."""
+"""The opacity of the warm colour over the photo, by heat."""
 _DIMMED = [round(0.8 * level) for level in range(256)] * 3
 
 _SIDE_LIMIT = 2048
-"""A grid is made no wider than this, in pixels, where its maps allow it."""
+"""The largest width of a grid, in pixels, unless its unenlarged maps exceed it."""
 _TILE = 56
-"""Maps smaller than this are enlarged by whole steps, in pixels."""
+"""The side, in pixels, to which smaller maps are enlarged by a whole factor."""
 _GAP = 2
 _PERCENTILE = 99.5
-"""Of all values: what is brighter is drawn as bright, so that one spot doesn't darken the rest."""
+"""The percentile that is drawn brightest, so that one bright spot doesn't darken the rest."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the maps lie in a picture of many."""
+    """The positions of many maps in one picture."""
 
     columns: int
     rows: int
@@ -48,7 +48,7 @@ class Grid:
 
     @classmethod
     def of(cls, count: int, height: int, width: int) -> "Grid":
-        """The layout of `count` maps of `height` by `width` values, each at least `_TILE` wide."""
+        """Return the grid of `count` maps of `height` x `width` values, enlarged up to `_TILE`."""
         factor = max(1, round(_TILE / max(height, width)))
         while factor > 1 and math.isqrt(count) * (width * factor + _GAP) > _SIDE_LIMIT:
             factor -= 1
@@ -58,7 +58,7 @@ class Grid:
 
 
 def scale_of(maps: NDArray[np.float32]) -> tuple[float, float]:
-    """The values that are drawn darkest and brightest: 0 and the top, or both sides of 0 alike."""
+    """Return the values that are drawn darkest and brightest: 0 and the top, or -side and side."""
     low, high = float(maps.min(initial=0)), float(maps.max(initial=0))
     if low >= 0:
         top = float(np.percentile(maps, _PERCENTILE)) or high
@@ -68,9 +68,10 @@ def scale_of(maps: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def map_grid(maps: NDArray[np.float32], scale: tuple[float, float]) -> tuple[bytes, Grid]:
-    """PNG of maps (C, h, w), side by side in their order, and where each lies.
+    """Return a PNG of maps (C, h, w), side by side in their order, and their positions.
 
-    Of a vector (C,) each number is a square. A byte a pixel: 0 is the gap, which sees through.
+    Each number of a vector (C,) becomes a square. The PNG has a byte per pixel; 0 is the gap, which
+    is transparent.
     """
     tiles = _indexed(maps.reshape(len(maps), *(maps.shape[1:] or (1, 1))), *scale)
     grid = Grid.of(*tiles.shape)
@@ -80,11 +81,11 @@ def map_grid(maps: NDArray[np.float32], scale: tuple[float, float]) -> tuple[byt
 
 
 def filter_grid(filters: Filters) -> tuple[bytes, Grid]:
-    """PNG of filters in their own colours, side by side in their order, and where each lies.
+    """Return a PNG of filters in their own colours, side by side in order, and their positions.
 
-    One scale for all: a weight of 0 is grey, the largest of all filters is 255 and its opposite 0,
-    with a cube root between: batch normalisation, folded into the weights, leaves some filters a
-    hundred times as strong as others, and linearly most would be plain grey.
+    All filters share one scale: a weight of 0 is grey, the largest absolute weight is 255 and its
+    opposite 0. The values between follow a cube root. Folded batch normalisation leaves some
+    filters a hundred times as strong as others, so most would be plain grey on a linear scale.
     """
     shares = np.cbrt(filters.weights / filters.largest)
     colours = np.rint(127.5 + 127.5 * shares).astype(np.uint8)
@@ -94,55 +95,57 @@ def filter_grid(filters: Filters) -> tuple[bytes, Grid]:
     return _encoded(Image.fromarray(_laid_out(tiles, grid))), grid
 
 
-def map_picture(found: NDArray[np.float32], scale: tuple[float, float]) -> tuple[bytes, Grid]:
-    """PNG of one large map (h, w), a pixel for each value."""
-    image = Image.fromarray(_indexed(found, *scale))
+def map_picture(values: NDArray[np.float32], scale: tuple[float, float]) -> tuple[bytes, Grid]:
+    """Return a PNG of one large map (h, w), with a pixel for each value."""
+    image = Image.fromarray(_indexed(values, *scale))
     image.putpalette(_colours(scale).tobytes())
-    return _encoded(image), Grid(1, 1, found.shape[1], found.shape[0], 0)
+    return _encoded(image), Grid(1, 1, values.shape[1], values.shape[0], 0)
 
 
-def overlay(canvas: NDArray[np.uint8], found: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
-    """A canvas (480, 480, 3) with what speaks for a label in warm colours.
+def overlay(
+    canvas: NDArray[np.uint8], label_map: NDArray[np.float32], side: int
+) -> NDArray[np.uint8]:
+    """Return a canvas (480, 480, 3) with the positive part of a label's map in warm colours.
 
     Args:
         canvas: the photo.
-        found: the label's map (h, w); what is negative is not drawn.
+        label_map: the label's map (h, w); negative values are not drawn.
         side: side of the centre square of the canvas that the map covers, in pixels.
     """
-    shares = np.clip(found / max(float(found.max()), 1e-9), 0, 1)
+    shares = np.clip(label_map / max(float(label_map.max()), 1e-9), 0, 1)
     small = Image.fromarray(np.rint(255 * shares).astype(np.uint8))
     heat = Image.new("L", (len(canvas), len(canvas)))
     start = (len(canvas) - side) // 2
     heat.paste(small.resize((side, side), Image.Resampling.BICUBIC), (start, start))
     photo = Image.fromarray(canvas)
-    # the photo steps back, so that the warm part stands out
-    calm = Image.blend(photo.convert("L").convert("RGB"), photo, 0.7).point(_DIMMED)
+    # the photo is greyed and dimmed, so that the warm part stands out
+    dimmed = Image.blend(photo.convert("L").convert("RGB"), photo, 0.7).point(_DIMMED)
     alpha = heat.point(_ALPHA)
     heat.putpalette(_between([_WARM, _HOT], 256).tobytes())
-    return np.asarray(Image.composite(heat.convert("RGB"), calm, alpha))
+    return np.asarray(Image.composite(heat.convert("RGB"), dimmed, alpha))
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of (h, w, 3) uint8 RGB."""
+    """Return a PNG of (h, w, 3) uint8 RGB."""
     return _encoded(Image.fromarray(pixels))
 
 
 def _encoded(image: Image.Image, **options: int) -> bytes:
-    """Hardly compressed: it is looked at once, and near."""
+    """Return a PNG, hardly compressed: it is shown once, and rarely sent far."""
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1, **options)
     return file.getvalue()
 
 
 def _indexed(maps: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """Each value's place 1..255 among the colours."""
+    """Return each value's index 1..255 among the colours."""
     scaled = 1 + (maps - low) * (254 / (high - low))
     index: NDArray[np.uint8] = np.clip(np.rint(scaled), 1, 255).astype(np.uint8)
     return index
 
 
 def _laid_out(tiles: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """Tiles (C, h, w, ...) enlarged and put into their places; 0 between them."""
+    """Return one picture of tiles (C, h, w, ...), enlarged and at their positions; 0 in between."""
     step_y, step_x = grid.tile_height + grid.gap, grid.tile_width + grid.gap
     size = (grid.rows * step_y + grid.gap, grid.columns * step_x + grid.gap)
     picture = np.zeros((*size, *tiles.shape[3:]), np.uint8)
@@ -156,15 +159,15 @@ def _laid_out(tiles: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
 
 
 def _colours(scale: tuple[float, float]) -> NDArray[np.uint8]:
-    """256 colours, the first for gaps; from dark to bright, or through grey where 0 is between."""
+    """Return 256 colours, the first for gaps: from dark to bright, or with grey for 0."""
     table = np.zeros((256, 3), np.uint8)
     table[1:] = _between(_SIGNED if scale[0] < 0 else _HEAT, 255)
     return table
 
 
 def _between(steps: Sequence[tuple[int, int, int]], count: int) -> NDArray[np.uint8]:
-    """`count` colours, at even distances between those of `steps`."""
-    at = np.linspace(0, len(steps) - 1, count)
-    known = np.array(steps, np.float64)
-    channels = [np.interp(at, np.arange(len(steps)), known[:, c]) for c in range(3)]
+    """Return `count` colours, evenly interpolated between those of `steps`."""
+    positions = np.linspace(0, len(steps) - 1, count)
+    colours = np.array(steps, np.float64)
+    channels = [np.interp(positions, np.arange(len(steps)), colours[:, c]) for c in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The first half of every question about a photo: decoded and resized, as for an answer."""
+"""Preparation of a photo for inspection: decoded and resized as for classification, and timed."""
 
 import time
 from dataclasses import dataclass
@@ -22,16 +22,17 @@ class PreparedPhoto:
     decode_s: float
     resize_s: float
     began: float
+    """time.perf_counter() at the start of decoding."""
 
     @property
     def canvas(self) -> NDArray[np.uint8]:
-        """(480, 480, 3) RGB; made when it is first asked for, on the thread that asks."""
+        """The canvas (480, 480, 3) RGB, made on first use by the thread that uses it."""
         return self.picture.canvas
 
     def stages(self) -> Stages:
-        """What each stage took, the run being all since the resize."""
-        so_far = time.perf_counter() - self.began - self.decode_s - self.resize_s
-        return Stages(self.queue_s, self.decode_s, self.resize_s, so_far)
+        """Return the duration of each stage; the run is all that happened since the resize."""
+        run_s = time.perf_counter() - self.began - self.decode_s - self.resize_s
+        return Stages(self.queue_s, self.decode_s, self.resize_s, run_s)
 
 
 def prepare_photo(
@@ -40,7 +41,7 @@ def prepare_photo(
     """Decode and resize one photo.
 
     Raises:
-        InputError: the photo can't be used; the subclass says why.
+        InputError: the photo can't be used; the subclass names the reason.
     """
     began = time.perf_counter()
     picture = vision.decode(photo, limits)

@@ -1,4 +1,4 @@
-"""What can be asked about the inside, answered: numbers, and the pictures that they make."""
+"""The results of inspection: numbers, and the pictures that are drawn of them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,9 +18,9 @@ Method = Literal["class_activation_map", "occlusion"]
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """The vector that the last layer reads."""
+    """The embedding of a photo: the vector that the last layer reads."""
 
-    prepared: PreparedPhoto
+    prepared_photo: PreparedPhoto
     stages: Stages
     vector: NDArray[np.float32]
     """(D,)."""
@@ -28,9 +28,9 @@ class Embedding:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Where a label comes from."""
+    """A map of how much each part of a photo contributes to a label."""
 
-    prepared: PreparedPhoto
+    prepared_photo: PreparedPhoto
     stages: Stages
     label: int
     probabilities: NDArray[np.float32]
@@ -39,25 +39,25 @@ class Explanation:
     map: NDArray[np.float32]
     """(h, w) over the centre square of the canvas that the model reads."""
     bias: float | None = None
-    """What the label's logit has beside the mean of the map; None for occlusion."""
+    """The label's logit less the mean of the map; None for occlusion."""
     temperature: float | None = None
-    """What the logits are divided by; None for occlusion."""
+    """The divisor of the logits; None for occlusion."""
 
     def overlay(self, crop: float) -> bytes:
-        """PNG of the canvas, with the map where it speaks for the label."""
+        """Return a PNG of the canvas, overlaid with the positive part of the map."""
         side = round(crop * vision.CANVAS)
-        return pictures.png(pictures.overlay(self.prepared.canvas, self.map, side))
+        return pictures.png(pictures.overlay(self.prepared_photo.canvas, self.map, side))
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """What a layer made of a photo; the canvas and a filter of the user's own count as layers."""
+    """The maps of a layer for a photo; the canvas and a user's own filter count as layers."""
 
-    prepared: PreparedPhoto
+    prepared_photo: PreparedPhoto
     stages: Stages
     layer: Layer
     channels: tuple[int, ...]
-    """Which of the layer's; in their order, or the most active first."""
+    """The indices of the layer's channels, in order or with the most active first."""
     values: NDArray[np.float32]
     """(channels, h, w), or (channels,) of a vector."""
     scale: tuple[float, float]
@@ -65,4 +65,4 @@ class Maps:
     png: bytes
     """The picture."""
     grid: Grid
-    """Where in the picture each map lies."""
+    """The positions of the maps in the picture."""

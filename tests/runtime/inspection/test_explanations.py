@@ -1,4 +1,4 @@
-"""Explanations: that the maps give the probabilities back, and lie where they should."""
+"""Explanations: their maps add up to the probabilities, and lie on the labelled things."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from app.runtime.session import Session
 
 PHOTOS = os.environ.get("HUBEL_TEST_PHOTOS")
 HOT = 0.5
-"""Of the peak: from there on the overlay is plainly warm."""
+"""The share of the map's maximum from which the overlay is visibly warm."""
 
 
 def softmax(logits):
@@ -25,27 +25,27 @@ def softmax(logits):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_maps_of_all_labels_give_the_probabilities_back(imagenet, pixels, precision):
+def test_the_maps_of_all_labels_add_up_to_the_probabilities(imagenet, pixels, precision):
     file = imagenet / {"fp32": "model.onnx", "int8": "model.int8.onnx"}[precision]
     head = class_activation.centered(read_structure(file).head)
     session = Session(file, "cpu", precision)
     probabilities, activation = session.outputs_of(["probabilities", "activation"], pixels)
-    for told, features in zip(probabilities, activation, strict=True):
+    for expected, features in zip(probabilities, activation, strict=True):
         maps = np.stack([class_activation.class_map(head, features, k) for k in range(1000)])
         logits = maps.mean(axis=(1, 2)) + head.bias
-        assert np.abs(softmax(logits / head.temperature) - told).max() < 1e-4
+        assert np.abs(softmax(logits / head.temperature) - expected).max() < 1e-4
 
 
-def warm_share(found, box):
-    """Share of the warm places of a map that lie in a box (left, top, right, bottom), in shares."""
-    small = Image.fromarray(found.map.astype(np.float32))
+def warm_share(explanation, box):
+    """Return the share of a map's warm area in a box (left, top, right, bottom), each 0 to 1."""
+    small = Image.fromarray(explanation.map.astype(np.float32))
     large = np.asarray(small.resize((480, 480), Image.Resampling.BILINEAR))
     warm = large > HOT * large.max()
     left, top, right, bottom = (round(edge * 480) for edge in box)
     return warm[top:bottom, left:right].sum() / warm.sum()
 
 
-# Drawn by hand over the centre square; the area is what chance would give.
+# Drawn by hand over the centre square; a random map would score the area of the box.
 BOXES = [
     ("camera.jpg", "tripod", (0.40, 0.28, 0.85, 1.0)),
     ("coffee.jpg", "espresso", (0.17, 0.03, 0.81, 0.62)),
@@ -55,15 +55,17 @@ BOXES = [
 
 
 @pytest.mark.parametrize(("file", "label", "box"), BOXES, ids=[row[0] for row in BOXES])
-def test_the_warm_region_lies_on_what_is_named(inside, default_model, imagenet, file, label, box):
+def test_the_warm_region_lies_on_the_labelled_thing(
+    inspector, default_model, imagenet, file, label, box
+):
     photo = (imagenet / "golden" / file).read_bytes()
-    found = inside.explain(photo, default_model, label_index(default_model, label))
-    assert found.method == "class_activation_map"
-    assert warm_share(found, box) > 0.9
+    explanation = inspector.explain(photo, default_model, label_index(default_model, label))
+    assert explanation.method == "class_activation_map"
+    assert warm_share(explanation, box) > 0.9
 
 
 def side_by_side(left: bytes, right: bytes) -> bytes:
-    """A square photo of two: the centre half of each."""
+    """Return a square photo of the centre halves of two."""
     whole = Image.new("RGB", (480, 480))
     for place, data in enumerate((left, right)):
         with Image.open(io.BytesIO(data)) as image:
@@ -75,45 +77,49 @@ def side_by_side(left: bytes, right: bytes) -> bytes:
 
 
 @pytest.mark.skipif(PHOTOS is None, reason="HUBEL_TEST_PHOTOS names no folder of photos")
-def test_two_labels_of_a_photo_of_two_animals_lie_on_their_own_animal(inside, default_model):
+def test_two_labels_of_a_photo_of_two_animals_lie_on_their_own_animal(inspector, default_model):
     cat, dog = (sorted(Path(PHOTOS, "cats-dogs", kind).iterdir())[0] for kind in ("cat", "dog"))
     labels = [
-        int(inside.explain(file.read_bytes(), default_model, None).probabilities.argmax())
+        int(inspector.explain(file.read_bytes(), default_model, None).probabilities.argmax())
         for file in (cat, dog)
     ]
     both = side_by_side(cat.read_bytes(), dog.read_bytes())
-    left, right = (inside.explain(both, default_model, label).map for label in labels)
+    left, right = (inspector.explain(both, default_model, label).map for label in labels)
     half = left.shape[1] // 2
-    differs = left - right  # what speaks for the cat rather than for the dog
-    assert differs[:, :half].mean() > 0 > differs[:, half:].mean()
+    difference = left - right  # positive where the cat is likelier than the dog
+    assert difference[:, :half].mean() > 0 > difference[:, half:].mean()
     assert left[:, :half].mean() > left[:, half:].mean()
     assert right[:, half:].mean() > right[:, :half].mean()
 
 
-def test_two_labels_of_one_photo_lie_where_each_thing_is(inside, default_model, imagenet):
+def test_two_labels_of_one_photo_lie_where_each_thing_is(inspector, default_model, imagenet):
     golden = imagenet / "golden"
     cat, cup = ((golden / name).read_bytes() for name in ("chelsea.jpg", "coffee.jpg"))
     both = side_by_side(cat, cup)
     tabby, espresso = (label_index(default_model, name) for name in ("tabby", "espresso"))
-    left = inside.explain(both, default_model, tabby)
-    right = inside.explain(both, default_model, espresso)
+    left = inspector.explain(both, default_model, tabby)
+    right = inspector.explain(both, default_model, espresso)
     assert warm_share(left, (0, 0, 0.5, 1)) > 0.8
     assert warm_share(right, (0.5, 0, 1, 1)) > 0.8
 
 
-def test_a_network_with_fully_connected_layers_is_explained_by_occlusion(inside, textbook_model):
+def test_a_network_with_fully_connected_layers_is_explained_by_occlusion(inspector, textbook_model):
     picture = Image.new("RGB", (480, 480), (127, 127, 127))
     picture.paste((230, 20, 20), (240, 0, 480, 240))  # red stands at the upper right
     file = io.BytesIO()
     picture.save(file, "PNG")
-    found = inside.explain(file.getvalue(), textbook_model, 0)
-    assert (found.method, found.bias, found.temperature) == ("occlusion", None, None)
-    rows, columns = np.unravel_index(found.map.argmax(), found.map.shape)
+    explanation = inspector.explain(file.getvalue(), textbook_model, 0)
+    assert (explanation.method, explanation.bias, explanation.temperature) == (
+        "occlusion",
+        None,
+        None,
+    )
+    rows, columns = np.unravel_index(explanation.map.argmax(), explanation.map.shape)
     assert (rows < 4, columns >= 4) == (True, True)
-    assert abs(found.map[5:, :3]).max() < 0.1 * found.map.max()
+    assert abs(explanation.map[5:, :3]).max() < 0.1 * explanation.map.max()
 
 
-def test_occlusion_is_batched_and_gives_each_cell_its_own_fall(textbook_model):
+def test_occlusion_in_batches_gives_each_cell_the_fall_of_its_squares(textbook_model):
     pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
     later = time.monotonic() + 60
     found = occlusion.occlusion_map(textbook_model.session, pixels, 1, 4, later)
@@ -137,14 +143,14 @@ def test_occlusion_gives_up_when_the_deadline_has_passed(textbook_model):
 
 
 @pytest.mark.parametrize(
-    ("given", "index"),
+    ("label", "index"),
     [(None, None), ("green", 1), ("id-blue", 2), ("GREEN", 1), ("0", 0)],
 )
-def test_a_label_is_known_by_name_id_and_index(model, given, index):
-    assert label_index(model, given) == index
+def test_a_label_is_selected_by_name_id_or_index(model, label, index):
+    assert label_index(model, label) == index
 
 
-@pytest.mark.parametrize("given", ["purple", "3", "-1", "", "²"])
-def test_an_unknown_label_is_named(model, given):
+@pytest.mark.parametrize("label", ["purple", "3", "-1", "", "²"])
+def test_an_unknown_label_is_refused(model, label):
     with pytest.raises(NotInModel, match="has no label"):
-        label_index(model, given)
+        label_index(model, label)

@@ -1,4 +1,4 @@
-"""The door: embeddings, maps, a filter of one's own; and that nothing is held on to."""
+"""The Inspector: embeddings, maps, users' own filters, pictures; and the release of models."""
 
 import gc
 import io
@@ -19,6 +19,7 @@ from app.runtime.loaded_model import load_model
 
 
 def picture(png):
+    """Return the pixels (h, w, 4) of a PNG."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
@@ -45,91 +46,95 @@ assert "onnx" in sys.modules
     assert done.returncode == 0, done.stderr
 
 
-def test_what_was_opened_goes_with_its_model(inside, make_bundle, textbook, photo):
+def test_an_open_model_is_released_with_its_session(inspector, make_bundle, textbook, photo):
     folder = make_bundle(name="textbook", graph=textbook).folder
     model = load_model(folder, "cpu")
-    inside.activations(photo("red"), model, "conv2", None)
-    inside.explain(photo("red"), model, None)
-    opened = weakref.ref(next(iter(inside._opened.values())).sessions)
-    assert len(inside) == 1
+    inspector.activations(photo("red"), model, "conv2", None)
+    inspector.explain(photo("red"), model, None)
+    opened = weakref.ref(next(iter(inspector._models._open.values())).sessions)
+    assert len(inspector) == 1
     del model
     gc.collect()
-    assert len(inside) == 0
+    assert len(inspector) == 0
     assert opened() is None
 
 
-def test_what_was_replaced_after_loading_is_not_read(inside, make_bundle, textbook, photo):
+def test_a_file_that_was_replaced_after_loading_is_not_read(
+    inspector, make_bundle, textbook, photo
+):
     folder = make_bundle(name="textbook", graph=textbook).folder
     model = load_model(folder, "cpu")
     file = folder / "model.onnx"
     content = file.read_bytes()
     file.write_bytes(content + b"\x00")
     with pytest.raises(ModelNotReady, match=r"'textbook' was replaced or removed .* Reload"):
-        inside.activations(photo("red"), model, "conv2", None)
+        inspector.activations(photo("red"), model, "conv2", None)
     file.write_bytes(content)
-    inside.activations(photo("red"), model, "conv2", None)
+    inspector.activations(photo("red"), model, "conv2", None)
     file.unlink()
-    inside.activations(photo("red"), model, "conv2", None)  # its session is there
+    inspector.activations(photo("red"), model, "conv2", None)  # its session is there
     with pytest.raises(ModelNotReady):
-        inside.activations(photo("red"), model, "conv1", None)
+        inspector.activations(photo("red"), model, "conv1", None)
 
 
-def test_a_textbook_layer_gives_a_map_of_784_places_for_each_filter(inside, textbook_model, photo):
-    maps = inside.activations(photo("green"), textbook_model, None, None)
+def test_the_first_textbook_layer_has_a_map_of_28_x_28_for_each_filter(
+    inspector, textbook_model, photo
+):
+    maps = inspector.activations(photo("green"), textbook_model, None, None)
     assert (maps.layer.name, maps.values.shape) == ("conv1", (6, 28, 28))
     assert maps.channels == tuple(range(6))
-    # the mean of green, brought to -1..1; the edges of a plain photo are as its middle
+    # the mean of green, scaled to -1..1; all positions of a plain photo are alike
     assert maps.values[1] == pytest.approx((230 - 127) / 128, abs=0.03)
     assert maps.values[0].max() == pytest.approx(0, abs=0.03)
 
 
-def test_top_gives_the_most_active_first_on_the_scale_of_all(inside, textbook_model, photo):
-    every = inside.activations(photo("green"), textbook_model, "conv1", None)
-    top = inside.activations(photo("green"), textbook_model, "conv1", 2)
-    means = every.values.mean(axis=(1, 2))
+def test_top_selects_the_most_active_channels_on_the_scale_of_all(inspector, textbook_model, photo):
+    whole = inspector.activations(photo("green"), textbook_model, "conv1", None)
+    top = inspector.activations(photo("green"), textbook_model, "conv1", 2)
+    means = whole.values.mean(axis=(1, 2))
     assert top.channels == tuple(np.argsort(-means, kind="stable")[:2])
     assert top.channels[0] == 1
-    assert top.scale == every.scale
+    assert top.scale == whole.scale
     assert (top.grid.columns, top.grid.rows) == (2, 1)
 
 
-def test_an_unknown_layer_is_named(inside, textbook_model, photo):
+def test_an_unknown_layer_is_refused_by_name(inspector, textbook_model, photo):
     with pytest.raises(NotInModel, match="'conv9'"):
-        inside.activations(photo("red"), textbook_model, "conv9", None)
+        inspector.activations(photo("red"), textbook_model, "conv9", None)
 
 
-def test_a_model_without_convolutions_has_no_default_layer(inside, model, photo):
+def test_a_model_without_convolutions_has_no_default_layer(inspector, model, photo):
     with pytest.raises(NotInModel, match="no convolution"):
-        inside.activations(photo("red"), model, None, None)
+        inspector.activations(photo("red"), model, None, None)
     with pytest.raises(NotInModel, match="no filters"):
-        inside.filters(model)
+        inspector.filters(model)
 
 
-def test_the_canvas_is_the_photo_as_it_was_decoded(inside, model, imagenet):
+def test_the_layer_canvas_is_the_decoded_photo(inspector, model, imagenet):
     data = (imagenet / "golden/coffee.jpg").read_bytes()
-    maps = inside.activations(data, model, "canvas", None)
+    maps = inspector.activations(data, model, "canvas", None)
     shown = picture(maps.png)[..., :3]
     assert shown.shape == (480, 480, 3)
     np.testing.assert_array_equal(np.moveaxis(shown, -1, 0), maps.values)
 
 
-def test_an_embedding_is_what_the_last_layer_reads(inside, default_model, imagenet, pixels):
+def test_an_embedding_is_the_input_of_the_last_layer(inspector, default_model, imagenet, pixels):
     data = (imagenet / "golden/camera.jpg").read_bytes()
-    plain = inside.embed(data, default_model, False).vector
-    (wanted,) = default_model.session.outputs_of(["embedding"], pixels[:1])
-    np.testing.assert_array_equal(plain, wanted[0])
-    unit = inside.embed(data, default_model, True).vector
+    plain = inspector.embed(data, default_model, False).vector
+    (expected,) = default_model.session.outputs_of(["embedding"], pixels[:1])
+    np.testing.assert_array_equal(plain, expected[0])
+    unit = inspector.embed(data, default_model, True).vector
     assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(unit * np.linalg.norm(plain), plain, rtol=1e-4)
 
 
-def test_a_model_without_an_embedding_says_so(inside, textbook_model, photo):
+def test_a_model_without_an_embedding_is_refused(inspector, textbook_model, photo):
     with pytest.raises(NotInModel, match="no embedding"):
-        inside.embed(photo("red"), textbook_model, False)
+        inspector.embed(photo("red"), textbook_model, False)
 
 
-def loops(canvas, weights):
-    """The definition, place by place."""
+def convolved_by_loops(canvas, weights):
+    """Return the map of a filter by the definition, position by position."""
     planes = np.moveaxis(canvas, -1, 0) / 255
     if len(weights) == 1:
         planes = np.tensordot([0.299, 0.587, 0.114], planes, axes=1)[None]
@@ -144,30 +149,30 @@ def loops(canvas, weights):
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (3, 7, 7), (1, 2, 5), (3, 1, 1), (1, 31, 31)])
-def test_a_filter_of_ones_own_is_multiplied_and_summed_at_every_place(shape):
-    chance = np.random.default_rng(0)
-    canvas = chance.integers(0, 256, (40, 44, 3), np.uint8)
-    kernel = Kernel(chance.normal(size=shape))
+def test_a_filter_is_multiplied_and_summed_at_every_position(shape):
+    rng = np.random.default_rng(0)
+    canvas = rng.integers(0, 256, (40, 44, 3), np.uint8)
+    kernel = Kernel(rng.normal(size=shape))
     found = convolve(canvas, kernel)
-    np.testing.assert_allclose(found, loops(canvas, kernel.weights), atol=1e-5)
+    np.testing.assert_allclose(found, convolved_by_loops(canvas, kernel.weights), atol=1e-5)
 
 
 @pytest.mark.parametrize("level", [0, 77, 200, 255])
-def test_a_filter_whose_weights_cancel_out_answers_0_where_the_photo_is_plain(level):
+def test_a_filter_whose_weights_sum_to_0_is_exactly_0_on_a_plain_photo(level):
     weights = np.zeros((1, 7, 7))
     weights[0, range(7), range(7)] = 1
     canvas = np.full((480, 480, 3), level, np.uint8)
     assert not convolve(canvas, Kernel(weights - weights.mean())).any()
 
 
-def test_a_curve_detector_answers_most_where_the_curve_is(inside, model):
+def test_a_curve_detector_is_strongest_on_the_curve(inspector, model):
     text = ["......#", ".....##", "....##.", "...##..", "..##...", "..##...", "..##..."]
     curve = np.array([[1.0 if sign == "#" else 0.0 for sign in row] for row in text])
     canvas = np.zeros((480, 480, 3), np.uint8)
     canvas[200:207, 300:307] = (curve * 255).astype(np.uint8)[..., None]
     file = io.BytesIO()
     Image.fromarray(canvas).save(file, "PNG")
-    found = inside.own(file.getvalue(), model, Kernel(curve[None]))
+    found = inspector.apply_kernel(file.getvalue(), model, Kernel(curve[None]))
     assert found.values.shape == (1, 474, 474)
     assert np.unravel_index(found.values[0].argmax(), (474, 474)) == (200, 300)
     assert found.values.max() == pytest.approx(curve.sum(), abs=1e-4)
@@ -182,12 +187,12 @@ def test_a_curve_detector_answers_most_where_the_curve_is(inside, model):
         ("[[[1,2]]]", (1, 1, 2)),
     ],
 )
-def test_a_kernel_is_read(text, shape):
+def test_a_kernel_is_parsed(text, shape):
     assert Kernel.parse(text).weights.shape == shape
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("", "no JSON array"),
         ("curve", "no JSON array"),
@@ -211,12 +216,12 @@ def test_a_kernel_is_read(text, shape):
         ("[[1e300]]", "1,000,000"),
     ],
 )
-def test_what_is_no_kernel_is_refused_with_what_to_send(text, told):
-    with pytest.raises(BadParameter, match=told):
+def test_an_invalid_kernel_is_refused_with_a_reason(text, reason):
+    with pytest.raises(BadParameter, match=reason):
         Kernel.parse(text)
 
 
-def test_a_grid_holds_every_map_at_its_place_on_one_scale():
+def test_a_grid_holds_every_map_at_its_position_on_one_scale():
     maps = np.linspace(0, 1, 5, dtype=np.float32)[:, None, None] * np.ones((5, 4, 6), np.float32)
     png, grid = map_grid(maps, (0.0, 1.0))
     shown = picture(png)
@@ -232,10 +237,10 @@ def test_a_grid_holds_every_map_at_its_place_on_one_scale():
         brightness.append(int(tile[0, 0, :3].sum()))
     assert brightness == sorted(brightness)
     assert len(set(brightness)) == 5
-    assert shown[0, 0, 3] == 0  # a gap sees through
+    assert shown[0, 0, 3] == 0  # a gap is transparent
 
 
-def test_grids_of_large_layers_stay_within_a_screen():
+def test_grids_of_large_layers_are_at_most_about_2048_pixels_wide():
     for count, side in ((2048, 7), (1280, 8), (64, 112), (32, 120)):
         grid = Grid.of(count, side, side)
         assert grid.columns * (grid.tile_width + grid.gap) <= 2100
@@ -250,10 +255,8 @@ def test_the_scale_is_shared_and_has_zero_in_it():
     assert scale_of(np.zeros((2, 3), np.float32)) == (0, 1)
 
 
-def test_filters_are_drawn_in_their_own_colours_grey_where_they_weigh_nothing(
-    inside, textbook_model
-):
-    filters = inside.filters(textbook_model)
+def test_filters_are_drawn_in_their_own_colours_and_grey_for_0(inspector, textbook_model):
+    filters = inspector.filters(textbook_model)
     png, grid = filter_grid(filters)
     red = picture(png)[grid.gap + 3, grid.gap + 3]
     assert red[0] == 255
@@ -265,7 +268,7 @@ def test_an_overlay_is_warm_where_the_map_is_high_and_nowhere_else():
     canvas = np.full((480, 480, 3), 100, np.uint8)
     found = np.zeros((8, 8), np.float32)
     found[1, 6] = 5
-    found[6, 1] = -5  # what speaks against a label isn't drawn
+    found[6, 1] = -5  # negative values aren't drawn
     shown = overlay(canvas, found, 480).astype(int)
     warmth = shown[..., 0] - shown[..., 2]
     assert warmth[90, 390] > 100

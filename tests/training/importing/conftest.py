@@ -1,4 +1,4 @@
-"""Image classifiers from anywhere, small: a convolution, its mean, a linear layer."""
+"""Small image classifiers in many exporters' styles: a convolution, its mean, a linear layer."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ FLOATS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
 
 
 class Build:
-    """Puts a classifier together; each keyword is one way in which exporters differ."""
+    """A builder of a classifier; each keyword is one way in which exporters differ."""
 
     def __init__(
         self,
@@ -83,13 +83,31 @@ class Build:
             return self.node("Gemm", inputs, transB=1)
         if kind == "Gemm without bias":
             return self.node("Gemm", [flat, self.weight("w", weight.T)])
+        if kind == "int8 weight":
+            return self.node("Gemm", [flat, self.int8_weight(weight), self.weight("b", bias)])
         product = self.node("MatMul", [flat, self.weight("w", weight.T)])
-        return self.node("Add", [self.weight("b", bias), product])
+        bias_name = self.weight("b", bias)
+        if kind == "MatMul, bias second":
+            return self.node("Add", [product, bias_name])
+        total = self.node("Add", [bias_name, product])
+        if kind == "MatMul, temperature":
+            return self.node("Div", [total, self.weight("t", 1.5)])
+        return total
+
+    def int8_weight(self, weight):
+        scale = np.abs(weight).max(axis=1) / 127
+        rounded = np.rint(weight / scale[:, None]).T
+        inputs = [
+            self.weight("w", rounded, np.int8),
+            self.weight("w.scale", scale),
+            self.weight("w.zero", np.zeros(len(scale)), np.int8),
+        ]
+        return self.node("DequantizeLinear", inputs, axis=1)
 
     def model(self):
         graph = helper.make_graph(
             self.nodes,
-            "anybody's",
+            "classifier",
             self.inputs,
             self.outputs,
             [numpy_helper.from_array(value, name) for name, value in self.weights.items()],
@@ -105,12 +123,12 @@ def build() -> type[Build]:
 
 @pytest.fixture
 def saved(tmp_path, build) -> Callable[..., object]:
-    """The file of a classifier; keywords as Build's, `bend` changes the model."""
+    """Saves a classifier and returns its file; keywords as Build's, `change` edits the model."""
 
-    def save(bend=None, **how):
-        model = build(**how).model()
-        if bend is not None:
-            bend(model)
+    def save(change=None, **style):
+        model = build(**style).model()
+        if change is not None:
+            change(model)
         onnx.save(model, tmp_path / "model.onnx")
         return tmp_path / "model.onnx"
 

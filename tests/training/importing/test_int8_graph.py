@@ -20,7 +20,7 @@ def exported(saved, tmp_path):
     model = source.read(saved(batch="N"), Answers())
     wrapped = wrap.wrap(model.model, model, PLAIN, 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")
-    return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.own
+    return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.added_nodes
 
 
 def _photos(count):

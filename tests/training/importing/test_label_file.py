@@ -1,4 +1,4 @@
-"""Labels in every form that they come in."""
+"""Label files in every form that is read."""
 
 import pytest
 
@@ -49,13 +49,13 @@ def test_labels_are_read_in_order(tmp_path, text, names, ids):
         (b"crane\ncrane\ncrane (0)", "The label 'crane (0)' occurs twice"),
     ],
 )
-def test_what_is_no_list_of_labels_is_refused(tmp_path, content, words):
+def test_a_file_without_labels_is_refused(tmp_path, content, words):
     (tmp_path / "labels").write_bytes(content)
     with pytest.raises(DataUnusable, match=r".*") as err:
         label_file.read(tmp_path / "labels")
     assert words in str(err.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataUnusable, match="labels can't be read"):
         label_file.read(tmp_path / "labels")

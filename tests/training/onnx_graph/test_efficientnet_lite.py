@@ -1,4 +1,4 @@
-"""A tiny network, whose own way in PyTorch is the reference."""
+"""The graph of a tiny EfficientNet-Lite, with PyTorch as the reference."""
 
 import numpy as np
 import onnx
@@ -64,7 +64,7 @@ def _dimensions(value):
     return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
-def test_the_signature_is_that_of_every_bundle(graph):
+def test_inputs_and_outputs_are_those_of_every_bundle(graph):
     proto = onnx.load(graph).graph
     assert {value.name: _dimensions(value) for value in proto.input} == {
         "image": ["N", SIZE, SIZE, 3]
@@ -95,12 +95,12 @@ def test_the_head_is_float_and_named(graph, network):
     assert constants["temperature"] == np.float32(TEMPERATURE)
 
 
-def test_layers_are_called_as_their_modules(folder):
+def test_layers_have_the_names_of_their_modules(folder):
     names = {node.name for node in onnx.load(folder / "fp32.onnx").graph.node}
     assert {"stem.conv", "blocks.0.depthwise.conv", "blocks.1.expand.relu6", "blocks.2.add"} < names
 
 
-def test_one_image_gives_what_it_gives_in_a_batch(graph, pixels):
+def test_an_image_alone_has_the_probabilities_that_it_has_in_a_batch(graph, pixels):
     together = _run(graph, pixels)["probabilities"]
     alone = np.concatenate([_run(graph, image[None])["probabilities"] for image in pixels[:3]])
     assert together[:3] == pytest.approx(alone, abs=1e-6)
@@ -108,41 +108,41 @@ def test_one_image_gives_what_it_gives_in_a_batch(graph, pixels):
 
 
 def test_class_activation_maps_add_up_to_the_probabilities(graph, network, pixels):
-    given = _run(graph, pixels)
+    actual = _run(graph, pixels)
     weight, bias = (part.detach().numpy() for part in (network.head.weight, network.head.bias))
-    maps = np.einsum("ndhw,kd->nkhw", given["activation"], weight)
+    maps = np.einsum("ndhw,kd->nkhw", actual["activation"], weight)
     logits = maps.mean(axis=(2, 3)) + bias
-    assert softmax(logits / TEMPERATURE) == pytest.approx(given["probabilities"], abs=1e-5)
-    assert given["activation"].mean(axis=(2, 3)) == pytest.approx(given["embedding"], abs=1e-5)
+    assert softmax(logits / TEMPERATURE) == pytest.approx(actual["probabilities"], abs=1e-5)
+    assert actual["activation"].mean(axis=(2, 3)) == pytest.approx(actual["embedding"], abs=1e-5)
 
 
-def test_onnx_runtime_gives_what_pytorch_gives(network, folder, pixels):
+def test_onnx_runtime_agrees_with_pytorch(network, folder, pixels):
     expected = softmax(logits_of(network, pixels) / TEMPERATURE)
-    given = probabilities_of(Session(folder / "fp32.onnx", "cpu", "fp32"), pixels)
-    assert check_parity(expected, given) < 1e-5
+    actual = probabilities_of(Session(folder / "fp32.onnx", "cpu", "fp32"), pixels)
+    assert check_parity(expected, actual) < 1e-5
 
 
-def test_a_changed_weight_is_a_parity_miss(network, pixels, tmp_path):
+def test_a_changed_weight_misses_the_parity_gate(network, pixels, tmp_path):
     model = export(network, SIZE, TEMPERATURE)
     (bias,) = [
         tensor for tensor in model.graph.initializer if tensor.name == "blocks.0.project.bias"
     ]
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 0.5, bias.name))
     onnx.save(model, tmp_path / "broken.onnx")
-    given = probabilities_of(Session(tmp_path / "broken.onnx", "cpu", "fp32"), pixels)
+    actual = probabilities_of(Session(tmp_path / "broken.onnx", "cpu", "fp32"), pixels)
     with pytest.raises(GateMissed, match="differs from PyTorch"):
-        check_parity(softmax(logits_of(network, pixels) / TEMPERATURE), given)
+        check_parity(softmax(logits_of(network, pixels) / TEMPERATURE), actual)
 
 
-def test_a_graph_that_gives_no_number_is_a_parity_miss():
+def test_nan_misses_the_parity_gate():
     with pytest.raises(GateMissed):
         check_parity(np.ones((1, 2)), np.full((1, 2), np.nan))
 
 
 def test_int8_stays_near_fp32(folder, pixels):
-    expected, given = (_run(folder / f"{which}.onnx", pixels) for which in ("fp32", "int8"))
-    assert np.abs(expected["probabilities"] - given["probabilities"]).max() < 0.05
-    drift = (given["embedding"] - expected["embedding"]).mean()
+    expected, actual = (_run(folder / f"{which}.onnx", pixels) for which in ("fp32", "int8"))
+    assert np.abs(expected["probabilities"] - actual["probabilities"]).max() < 0.05
+    drift = (actual["embedding"] - expected["embedding"]).mean()
     assert abs(drift) < 0.01 * expected["embedding"].mean()
 
 
