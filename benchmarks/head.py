@@ -36,7 +36,7 @@ from training.data import duplicates, examples, findings, layout
 from training.data.photos import Photo, read_photos
 from training.data.split import FOLDS, deal
 from training.imagenet import labels
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.recipes.registry import BACKBONE
 
 ALIKE = (*range(151, 276), *range(281, 286))
@@ -57,7 +57,7 @@ def _embedded(data: Path) -> tuple[Floats, list[Photo], Integers]:
         doubles = duplicates.find(photos)
         used = findings.used(photos, doubles)
         rows = [photos[index].row for index in used]
-        (embeddings,) = outputs(session, ["embedding"], pixels, rows, "embedding photos")
+        (embeddings,) = run_graph(session, ["embedding"], pixels, rows, "embedding photos")
     return (
         embeddings.astype(np.float64),
         [photos[index] for index in used],
@@ -198,8 +198,8 @@ def _bundled(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> No
         threshold = made.manifest.unknown.threshold
         for precision in made.manifest.precisions:
             session = Session(made.model_path(precision), "cpu", precision)
-            (ours,) = outputs(session, ["familiarity"], pixels, tested, "known")
-            (theirs,) = outputs(session, ["familiarity"], others, rows, "unknown")
+            (ours,) = run_graph(session, ["familiarity"], pixels, tested, "known")
+            (theirs,) = run_graph(session, ["familiarity"], others, rows, "unknown")
             positive = np.concatenate([np.ones(len(ours)), np.zeros(len(theirs))])
             area = roc_auc_score(positive, np.concatenate([ours, theirs]))
             accepted, rejected = (ours >= threshold).mean(), (theirs < threshold).mean()

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from training.calibration import softmax
-from training.parallel import each
+from training.parallel import map_in_order
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
@@ -67,7 +67,7 @@ def choose(embeddings: Floats, truth: Integers, folds: Integers) -> Chosen:
         return _path(embeddings[outside], truth[outside], STRENGTHS)
 
     with threadpool_limits(1):  # a fold on each core; BLAS's own threads take ten times as long
-        by_fold = list(each(without, range(folds.max() + 1), "choosing strength"))
+        by_fold = list(map_in_order(without, range(folds.max() + 1), "choosing strength"))
     heads = dict(zip(STRENGTHS, map(list, zip(*by_fold, strict=True)), strict=True))
     logits = {strength: np.empty((len(truth), truth.max() + 1)) for strength in STRENGTHS}
     for strength, fitted in heads.items():

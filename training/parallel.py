@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(work: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
+def map_in_order(work: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
     """`work` of each item, in order; `label` stands before the bar."""
     pool = ThreadPoolExecutor(available_cores())
     try:
@@ -31,7 +31,7 @@ def each(work: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
         pool.shutdown(cancel_futures=True)
 
 
-def outputs(
+def run_graph(
     session: Session,
     names: Sequence[str],
     pixels: NDArray[np.uint8],
@@ -46,7 +46,7 @@ def outputs(
     def run(row: int) -> list[NDArray[np.float32]]:
         return session.outputs_of(names, pixels[row : row + 1])
 
-    given = list(each(run, rows, label))
+    given = list(map_in_order(run, rows, label))
     return tuple(np.concatenate(column) for column in zip(*given, strict=True))
 
 

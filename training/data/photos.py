@@ -25,7 +25,7 @@ from app.errors import InputError
 from training.data.layout import File
 from training.data.photo_files import LIMITS
 from training.errors import DataUnusable
-from training.parallel import each
+from training.parallel import map_in_order
 
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
@@ -85,7 +85,7 @@ def read_photos(
         except InputError as err:
             return Unusable(files[row], str(err).split(". ")[0].removesuffix(".") + ".")
 
-    seen = list(each(look, range(len(files)), "reading photos"))
+    seen = list(map_in_order(look, range(len(files)), "reading photos"))
     photos = [one for one in seen if isinstance(one, Photo)]
     return photos, [one for one in seen if isinstance(one, Unusable)], pixels
 

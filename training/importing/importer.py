@@ -46,7 +46,7 @@ from training.importing.source import Answers, Source
 from training.importing.wrap import Normalization, Wrapped
 from training.packaging import bundle_parts, golden, golden_selection, provenance
 from training.packaging.staging import folder_beside, require_free
-from training.parallel import outputs
+from training.parallel import run_graph
 
 _CALIBRATION_AT_LEAST = 10
 """Photos; two in each of the folds that score."""
@@ -88,7 +88,7 @@ class _Set:
     def run(self, session: Session) -> NDArray[np.float32]:
         """Probabilities (N, K)."""
         rows = self.examples.rows.tolist()
-        return outputs(
+        return run_graph(
             session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
         )[0]
 

@@ -34,7 +34,7 @@ from training.data.layout import PARTS
 from training.gates import Int8Result, check_parity
 from training.int8 import candidate
 from training.packaging import bundle_parts, golden_selection
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.report import Content
 
 
@@ -128,7 +128,7 @@ def _of_test(
 ) -> tuple[NDArray[np.float32], ...]:
     """The graph's outputs `names` of the test photos."""
     rows = training_data.examples.rows[training_data.examples.of("test")].tolist()
-    return outputs(session, names, training_data.pixels, rows, f"testing {session.precision}")
+    return run_graph(session, names, training_data.pixels, rows, f"testing {session.precision}")
 
 
 def _measured(training_data: TrainingData, probabilities: NDArray[np.float32]) -> Metrics:

@@ -32,7 +32,7 @@ from training.last_layer import Head
 from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.pretrained_weights import pretrained
 from training.onnx_graph.efficientnet_lite import export
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.recipes.network_result import augmentation_input, class_weights, network_result
 from training.torch_loop.augmentation import cut_and_coloured
 from training.torch_loop.checkpoint import Checkpoint, identity
@@ -151,7 +151,7 @@ def _first_head(network: EfficientNetLite, training_data: TrainingData, scratch:
     onnx.save(export(network, training_data.input.size), file)
     own = training_data.examples.of("train")
     rows = training_data.examples.rows[own].tolist()
-    (embeddings,) = outputs(
+    (embeddings,) = run_graph(
         Session(file, "cpu", "fp32"), ["embedding"], training_data.pixels, rows, "embedding photos"
     )
     truth = training_data.examples.truth[own]

@@ -20,7 +20,7 @@ from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
 from training.data.split import FOLDS, deal
 from training.last_layer import Head, choose, fit
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
 
 Integers = NDArray[np.intp]
@@ -84,7 +84,7 @@ def learn(training_data: TrainingData, backbone: Bundle, report_progress: Report
 def _embed(training_data: TrainingData, backbone: Bundle) -> Embeddings:
     session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     rows = training_data.examples.rows.tolist()
-    return outputs(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
+    return run_graph(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
 
 
 def _familiar(

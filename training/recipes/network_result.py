@@ -26,7 +26,7 @@ from training.last_layer import Head
 from training.networks.efficientnet_lite import logits_of
 from training.onnx_graph.efficientnet_lite import array
 from training.onnx_graph.head import add_familiarity
-from training.parallel import each, outputs
+from training.parallel import map_in_order, run_graph
 from training.report import Curve, Line
 from training.torch_loop.config import EpochResult
 
@@ -49,7 +49,7 @@ class _GraphPredictor:
 
     def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float32]:
         rows = self.training_data.examples.rows[of].tolist()
-        return outputs(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
+        return run_graph(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
 
 
 def network_result(
@@ -133,7 +133,9 @@ def _logits(
         (embedding,) = session.outputs_of(["embedding"], training_data.pixels[row : row + 1])
         return head.logits(embedding)
 
-    return np.concatenate(list(each(one, training_data.examples.rows[of].tolist(), "calibrating")))
+    return np.concatenate(
+        list(map_in_order(one, training_data.examples.rows[of].tolist(), "calibrating"))
+    )
 
 
 def _rule(
@@ -157,7 +159,7 @@ def _rule(
         )
     parts = (trained, examples.of("val"), examples.of("test"))
     embeddings, val, test = (
-        outputs(
+        run_graph(
             session, ["embedding"], training_data.pixels, examples.rows[part].tolist(), "embedding"
         )[0]
         for part in parts

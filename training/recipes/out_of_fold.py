@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.runtime.session import Session
 from training.calibration import softmax
 from training.last_layer import Head
-from training.parallel import outputs
+from training.parallel import run_graph
 
 Integers = NDArray[np.intp]
 
@@ -37,7 +37,7 @@ class OutOfFoldPredictor:
         if session.precision == "fp32":
             return self.probabilities(self.embeddings[of], of)
         rows = self.rows[of].tolist()
-        (embeddings,) = outputs(session, ["embedding"], self.pixels, rows, label)
+        (embeddings,) = run_graph(session, ["embedding"], self.pixels, rows, label)
         return self.probabilities(embeddings, of)
 
     def probabilities(self, embeddings: NDArray[np.float32], of: Integers) -> NDArray[np.float64]:
