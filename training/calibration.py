@@ -88,7 +88,7 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def rescored(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.float64]:
+def recalibrate(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.float64]:
     """Probabilities that the graph gave, as each photo's own fold would have had them.
 
     A softmax's logarithm is its logits but for a constant, so nothing is lost.

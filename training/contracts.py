@@ -98,7 +98,7 @@ class Recipe(Protocol):
         """Its options, for bundle.json."""
         ...
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,

@@ -82,7 +82,7 @@ def train(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays half-done
     with expected_errors():
         try:
-            chosen = registry.recipe(recipe, **options)
+            chosen = registry.make_recipe(recipe, **options)
             arguments = training.Arguments(
                 data, output.resolve(), chosen, checked_name(name, output), version, seed
             )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.calibration import Temperatures, cross_fit, fit_temperature, rescored, softmax
+from training.calibration import Temperatures, cross_fit, fit_temperature, recalibrate, softmax
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_rescoring_probabilities_equals_scoring_logits(sure_logits):
     temperatures = Temperatures(2.0, np.linspace(1, 3, 50))
     given = softmax(logits / 2.0).astype(np.float32)
     expected = softmax(logits / temperatures.of_photo[:, np.newaxis])
-    assert rescored(given, temperatures) == pytest.approx(expected, abs=1e-6)
+    assert recalibrate(given, temperatures) == pytest.approx(expected, abs=1e-6)
 
 
 def test_logits_too_large_for_exp_are_no_matter():

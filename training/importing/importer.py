@@ -269,7 +269,7 @@ def _metrics(made: _Made) -> dict[Precision, Metrics]:
         on += "; ECE cross-fitted"
     found: dict[Precision, Metrics] = {}
     for which, rows in made.given.items():
-        scored = calibration.rescored(rows, made.temperatures) if made.temperatures else rows
+        scored = calibration.recalibrate(rows, made.temperatures) if made.temperatures else rows
         found[which] = Metrics(
             top1=accuracy.top_k_accuracy(rows, truth, 1),
             top5=accuracy.top_k_accuracy(rows, truth, 5),

@@ -12,7 +12,7 @@ from torch import nn
 from training.networks.efficientnet_lite import BACKBONES, TOP_CHANNELS, EfficientNetLite
 
 
-def pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
+def load_pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
     """The network with its published ImageNet weights, in evaluation mode.
 
     With another number of classes than ImageNet's the head is new, to be trained.

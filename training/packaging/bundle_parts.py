@@ -86,7 +86,7 @@ _RANGED: Mapping[Precision, str] = {
 def measure(session: Session, labelled: Labelled) -> Metrics:
     """The figures of one graph; each photo's confidence by its own fold's temperature."""
     given = probabilities_of(session, labelled.pixels)
-    rescored = calibration.rescored(given, labelled.temperatures)
+    rescored = calibration.recalibrate(given, labelled.temperatures)
     return Metrics(
         top1=accuracy.top_k_accuracy(given, labelled.truth, 1),
         top5=accuracy.top_k_accuracy(given, labelled.truth, 5),

@@ -30,7 +30,7 @@ from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS, deal
 from training.last_layer import Head
 from training.networks.efficientnet_lite import EfficientNetLite
-from training.networks.pretrained_weights import pretrained
+from training.networks.pretrained_weights import load_pretrained
 from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
 from training.recipes.network_result import augmentation_input, class_weights, network_result
@@ -72,7 +72,7 @@ class FinetuneRecipe:
         """Which network, and for how long."""
         return {"backbone": self.backbone, "epochs": self.epochs}
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,
@@ -82,7 +82,7 @@ class FinetuneRecipe:
         """Fit a head, then train all of it."""
         hardware = choose(self.device)
         report_progress(f"training on {hardware}")
-        network = pretrained(self.backbone)
+        network = load_pretrained(self.backbone)
         if not self.resume:
             fitted = _first_head(network, training_data, scratch)
             network.head = _layer(fitted)

@@ -44,7 +44,7 @@ class HeadRecipe:
         """Which backbone it was."""
         return {"backbone": f"{self.backbone.manifest.name} {self.backbone.manifest.version}"}
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,

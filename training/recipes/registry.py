@@ -18,7 +18,7 @@ _OPTIONS: dict[RecipeName, frozenset[str]] = {
 }
 
 
-def recipe(name: RecipeName, **options: Any) -> Recipe:
+def make_recipe(name: RecipeName, **options: Any) -> Recipe:
     """The recipe `name`; options that are None are left to it.
 
     Raises:

