@@ -132,12 +132,12 @@ def _export(
     folder: Path, arguments: Arguments, pixels: bundle_parts.Pixels, truth: NDArray[np.intp]
 ) -> tuple[Session, NDArray[np.float32], calibration.Temperatures]:
     """Write the fp32 graph, and hold it against PyTorch on every photo."""
-    from training.networks.efficientnet_lite import logits_of
+    from training.networks.inference import predict_logits
     from training.networks.pretrained_weights import load_pretrained
     from training.onnx_graph.efficientnet_lite import export
 
     network = load_pretrained(arguments.backbone)
-    logits = logits_of(network, pixels)
+    logits = predict_logits(network, pixels)
     temperatures = calibration.cross_fit(logits, truth, arguments.seed)
     click.echo(f"temperature {temperatures.all:.3f}")
 

@@ -15,13 +15,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-
-from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 STEM_CHANNELS = 32
 TOP_CHANNELS = 1280
@@ -151,19 +147,6 @@ class EfficientNetLite(nn.Module):
         """Normalised float (N, 3, S, S) -> logits (N, num_classes)."""
         logits: Tensor = self.head(self.dropout(self.embed(images)))
         return logits
-
-
-def normalize(pixels: Tensor) -> Tensor:
-    """uint8 RGB (N, S, S, 3) -> the float (N, 3, S, S) that a network reads."""
-    return ((pixels.float() - PIXEL_OFFSET) / PIXEL_SCALE).permute(0, 3, 1, 2)
-
-
-def logits_of(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
-    with torch.inference_mode():
-        rows = [network(normalize(torch.from_numpy(image[np.newaxis]))) for image in pixels]
-    logits: NDArray[np.float32] = torch.cat(rows).numpy()
-    return logits
 
 
 def _blocks(backbone: Backbone, stages: tuple[Stage, ...]) -> list[Block]:

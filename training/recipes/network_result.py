@@ -23,7 +23,7 @@ from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
 from training.last_layer import Head
-from training.networks.efficientnet_lite import logits_of
+from training.networks.inference import predict_logits
 from training.onnx_graph.efficientnet_lite import array
 from training.onnx_graph.head import add_familiarity
 from training.parallel import map_in_order, run_graph
@@ -97,7 +97,7 @@ def network_result(
         graph=graph,
         int8=None,
         reference="PyTorch",
-        expected=calibration.softmax(logits_of(network, pixels) / temperature),
+        expected=calibration.softmax(predict_logits(network, pixels) / temperature),
         logits=of_test,
         temperature=temperature,
         fitted_on="the temperature was fitted on the val split",

@@ -21,7 +21,7 @@ from torch.optim import SGD, Optimizer
 from app.bundle import InputSpec
 from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.errors import DataUnusable
-from training.networks.efficientnet_lite import normalize
+from training.networks.inference import normalize
 from training.networks.small import SMALLEST, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
 from training.recipes.network_result import class_weights, network_result

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.networks.efficientnet_lite import normalize
+from training.networks.inference import normalize
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """uint8 (N, S', S', 3) -> normalised float (N, 3, S, S)."""

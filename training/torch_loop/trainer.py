@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training import calibration
 from training.errors import GateMissed
-from training.networks.efficientnet_lite import normalize
+from training.networks.inference import normalize
 from training.torch_loop.augmentation import mirrored, reduced
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Hardware

@@ -9,9 +9,9 @@ from training.networks.efficientnet_lite import (  # noqa: E402 - only with torc
     ConvUnit,
     EfficientNetLite,
     Stage,
-    normalize,
     same_padding,
 )
+from training.networks.inference import normalize  # noqa: E402
 from training.networks.pretrained_weights import load_pretrained  # noqa: E402
 
 TINY = (

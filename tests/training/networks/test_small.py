@@ -12,7 +12,7 @@ from app.runtime.session import Session  # noqa: E402 - only with torch
 from training.calibration import softmax  # noqa: E402
 from training.errors import DataUnusable  # noqa: E402
 from training.int8.quantize import quantize  # noqa: E402
-from training.networks.efficientnet_lite import logits_of, normalize  # noqa: E402
+from training.networks.inference import normalize, predict_logits  # noqa: E402
 from training.networks.small import SMALLEST, Fast, Textbook  # noqa: E402
 from training.onnx_graph.small import export  # noqa: E402
 from training.recipes.scratch import ScratchRecipe  # noqa: E402
@@ -72,7 +72,7 @@ def test_the_graph_gives_what_pytorch_gives(name, size, pixels, tmp_path):
     network = _network(name, size, pixels)
     onnx.save(export(network, size, 0.7), tmp_path / "model.onnx")
     given = Session(tmp_path / "model.onnx", "cpu", "fp32").run(pixels)
-    assert given == pytest.approx(softmax(logits_of(network, pixels) / 0.7), abs=1e-5)
+    assert given == pytest.approx(softmax(predict_logits(network, pixels) / 0.7), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["textbook", "fast"])

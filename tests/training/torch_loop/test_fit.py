@@ -13,7 +13,8 @@ from torch import nn  # noqa: E402 - only with torch
 
 from app.bundle import InputSpec  # noqa: E402
 from training.errors import DataUnusable, GateMissed  # noqa: E402
-from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite, normalize  # noqa: E402
+from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite  # noqa: E402
+from training.networks.inference import normalize  # noqa: E402
 from training.networks.small import Fast  # noqa: E402
 from training.recipes import finetune, scratch  # noqa: E402
 from training.recipes.network_result import class_weights  # noqa: E402
