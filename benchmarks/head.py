@@ -233,7 +233,9 @@ def main(known: Path, unknown: Path, folder: Path | None, seeds: int) -> None:
     name_of = {label.id: label.name for label in labels.read(labels.IMAGENET)}
     unknown_embeddings, unknown_photos, _ = _embed(unknown)
     is_known = np.array([index_of[photo.file.label] in CATS_AND_DOGS for photo in unknown_photos])
-    excluded = [photo.file.label for photo, hit in zip(unhitphotos, is_known, strict=True) if hit]
+    excluded = [
+        photo.file.label for photo, hit in zip(unknown_photos, is_known, strict=True) if hit
+    ]
     left_out = [name_of[label] for label in excluded]
     print(f"\nleft out of the unknown: {', '.join(left_out)}")
     _print_scores(embeddings, truth, groups, unknown_embeddings[~is_known])
