@@ -129,8 +129,8 @@ class Fast(nn.Module):
         """Set the first layer's filters so that its outputs over `images` are uncorrelated.
 
         The filters are the eigenvectors of the patches' covariance, each divided by its standard
-        deviation, and the same with the opposite sign (Coates and Ng 2012, "Learning Feature
-        Representations with K-Means"). `images` is a normalised float (N, 3, S, S).
+        deviation, and the same with the opposite sign. After Coates and Ng 2012, "Learning Feature
+        Representations with K-Means". `images` is a normalised float (N, 3, S, S).
         """
         side, width = self.PATCH, 3 * self.PATCH**2
         count, total, products = 0, torch.zeros(width).double(), torch.zeros(width, width).double()

@@ -78,9 +78,9 @@ class Trainer:
             advance(losses[-1])
         self.epoch += 1
         rate = self._config.schedule(self.epoch / self._config.epochs)
-        epoch = EpochResult(self.epoch, sum(losses) / len(losses), *self.validate(), rate=rate)
-        self.record(epoch)
-        return epoch
+        result = EpochResult(self.epoch, sum(losses) / len(losses), *self.validate(), rate=rate)
+        self.record(result)
+        return result
 
     def _step(self, batch: Tensor, done: float, generator: torch.Generator) -> float:
         """Take one step of all optimizers, and return the loss of the batch."""
@@ -90,8 +90,8 @@ class Trainer:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         total = 0.0
-        for part in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
-            loss = self._loss(part, done, generator) * (len(part) / len(batch))
+        for micro_batch in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
+            loss = self._loss(micro_batch, done, generator) * (len(micro_batch) / len(batch))
             loss.backward()
             total += loss.item()
         if not math.isfinite(total):
@@ -105,12 +105,12 @@ class Trainer:
             self._average.update_parameters(self._network)
         return total
 
-    def _loss(self, part: Tensor, done: float, generator: torch.Generator) -> Tensor:
+    def _loss(self, micro_batch: Tensor, done: float, generator: torch.Generator) -> Tensor:
         """Return the loss of a micro-batch: the mean over its photos, weighted by class."""
         torch_device = self._device.torch_device
-        flips = self._mirrored_first[part] ^ bool(self.epoch % 2)
-        pixels, truth = self._photos.train_batch(part)
-        images = self._config.augment(mirror(pixels, flips), generator)
+        mirrored = self._mirrored_first[micro_batch] ^ bool(self.epoch % 2)
+        pixels, truth = self._photos.train_batch(micro_batch)
+        images = self._config.augment(mirror(pixels, mirrored), generator)
         if self._config.side is not None:
             images = downscale(images, self._config.side(done))
         images = images.to(torch_device, memory_format=torch.channels_last)

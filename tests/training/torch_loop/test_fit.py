@@ -1,4 +1,4 @@
-"""The epochs, their checkpoints, and the augmented images."""
+"""The epochs of a training run: resuming, seeds, patience, micro-batches and devices."""
 
 import dataclasses
 import math
@@ -11,8 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402 - only with torch
 
-from app.bundle import InputSpec  # noqa: E402
-from training.errors import DataUnusable, GateMissed  # noqa: E402
+from training.errors import GateMissed  # noqa: E402
 from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite  # noqa: E402
 from training.networks.inference import normalize  # noqa: E402
 from training.networks.small import Fast  # noqa: E402
@@ -20,7 +19,6 @@ from training.recipes import finetune, scratch  # noqa: E402
 from training.torch_loop import augmentation, device, fit, trainer  # noqa: E402
 from training.torch_loop.checkpoint import Checkpoint  # noqa: E402
 from training.torch_loop.config import TrainConfig, TrainValPhotos, class_weights, cosine  # noqa: E402
-from training.torch_loop.muon import Muon  # noqa: E402
 
 SIZE = 16
 CPU = device.Device(torch.device("cpu"), bf16=False)
@@ -217,27 +215,6 @@ def test_gradients_of_micro_batches_add_up_to_the_batch(tmp_path):
     assert _largest_difference(*results) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("identity", "words"),
-    [
-        ({"--seed": 1}, r"was made with --seed 0, not 1\. Pass the same again, or leave --resume"),
-        ({"--seed": 0, "torch": "3"}, r"was made with torch None, not 3\."),
-    ],
-)
-def test_a_checkpoint_of_another_run_is_rejected(tmp_path, identity, words):
-    Checkpoint(tmp_path, {"--seed": 0}).save({"epoch": 1})
-    with pytest.raises(DataUnusable, match=words):
-        Checkpoint(tmp_path, identity).load()
-
-
-def test_a_missing_and_a_broken_checkpoint_are_errors(tmp_path):
-    with pytest.raises(DataUnusable, match=r"no checkpoint at .* Leave --resume out\."):
-        Checkpoint(tmp_path, {}).load()
-    (tmp_path / "state.pt").write_bytes(b"half")
-    with pytest.raises(DataUnusable, match=r"can't be read\. Leave --resume out to start again"):
-        Checkpoint(tmp_path, {}).load()
-
-
 def test_imbalanced_classes_with_strong_smoothing_are_still_learnt(tmp_path):
     """If the smoothing were weighted by class, the rare class would get all photos."""
     training_data = TrainingData(66)
@@ -273,21 +250,6 @@ def test_micro_batches_of_a_batch_have_even_sizes():
     assert sizes == [5, 4]
 
 
-def test_a_full_disk_is_an_error_that_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    checkpoint = Checkpoint(tmp_path, {"--seed": 0})
-    checkpoint.save({"epoch": 1})
-
-    def full(_, file):
-        file.write_bytes(b"half")
-        raise RuntimeError("file write failed")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(DataUnusable, match=r"can't be written .* Is the disk full"):
-        checkpoint.save({"epoch": 2})
-    assert checkpoint.load() == {"epoch": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
-
-
 @pytest.mark.parametrize("name", ["plain", "fast", "lite0"])
 def test_a_step_moves_all_tensors_to_the_device(monkeypatch, name):
     """On torch's `meta` device, which has shapes and no numbers, and rejects tensors of the CPU."""
@@ -307,75 +269,3 @@ def test_a_step_moves_all_tensors_to_the_device(monkeypatch, name):
     config = dataclasses.replace(CONFIG, optimizers=optimizers)
     trainer.Trainer(network, photos, config, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
     assert devices == ["meta", "meta"]
-
-
-def test_a_checkpoint_is_replaced_by_the_next_one(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "new", {"--seed": 0})
-    checkpoint.save({"epoch": 1})
-    checkpoint.save({"epoch": 2, "weights": {"a": torch.ones(2)}})
-    assert checkpoint.load()["epoch"] == 2
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["state.pt"]
-
-
-def test_unavailable_cuda_is_an_error_and_auto_falls_back_to_the_cpu():
-    if torch.cuda.is_available():
-        pytest.skip("CUDA is here")
-    with pytest.raises(DataUnusable, match=r"CUDA can't be used: this torch sees no GPU"):
-        device.select_device("cuda")
-    assert device.select_device("auto").torch_device.type == "cpu"
-
-
-def _gradient(size=6):
-    ramp = np.arange(size * size * 3, dtype=np.uint8).reshape(1, size, size, 3)
-    return torch.from_numpy(np.repeat(ramp, 200, axis=0))
-
-
-def test_a_shifted_photo_is_a_crop_of_the_photo_and_its_reflection():
-    pixels = _gradient()
-    shifted = augmentation.random_shift(pixels, torch.Generator().manual_seed(0))
-    padded = np.pad(pixels[0].numpy(), ((1, 1), (1, 1), (0, 0)), "reflect")
-    pieces = {
-        normalize(torch.from_numpy(padded[None, y : y + 6, x : x + 6])).numpy().tobytes()
-        for y in range(3)
-        for x in range(3)
-    }
-    assert {image[None].contiguous().numpy().tobytes() for image in shifted} == pieces
-
-
-def test_only_the_photos_of_the_mask_are_mirrored():
-    pixels = _gradient()[:2]
-    mirrored = augmentation.mirror(pixels, torch.tensor([True, False]))
-    assert (mirrored[0] == pixels[0].flip(1)).all()
-    assert (mirrored[1] == pixels[1]).all()
-
-
-def test_crops_stay_within_the_photo_and_keep_its_range():
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 40, 40, 3), np.uint8))
-    crops = augmentation.random_crop_and_jitter(32)(pixels, torch.Generator().manual_seed(0))
-    assert crops.shape == (64, 3, 32, 32)
-    assert -1 <= crops.min() < -0.8
-    assert 0.8 < crops.max() <= 1
-    again = augmentation.random_crop_and_jitter(32)(pixels, torch.Generator().manual_seed(0))
-    assert (crops == again).all()
-    maps = augmentation._crops(500, torch.Generator().manual_seed(0))
-    width, height = maps[:, 0, 0], maps[:, 1, 1]
-    assert ((width <= 1) & (height <= 1) & (width * height >= 0.4)).all()
-    assert (maps[:, :, 2].abs() <= 1 - torch.stack([width, height], 1) + 1e-6).all()
-
-
-def test_the_step_of_muon_is_orthogonal_and_as_long_as_its_rate():
-    torch.manual_seed(0)
-    weight = nn.Parameter(torch.randn(8, 3, 3, 3))
-    before = weight.detach() * (8**0.5 / weight.detach().norm())
-    weight.grad = torch.randn_like(weight)
-    Muon([weight], lr=0.1, momentum=0.0).step()
-    moved = (before - weight.detach()).flatten(1) / 0.1
-    values = torch.linalg.svdvals(moved)
-    assert values.min() > 0.5
-    assert values.max() < 1.3
-
-
-@pytest.mark.parametrize(("size", "expected"), [(240, 272), (470, 480)])
-def test_the_augmentation_input_is_larger_but_within_the_canvas(size, expected):
-    spec = InputSpec(size=size, crop=1.0, resample="box")
-    assert finetune.FinetuneRecipe(input=spec).augmentation_input.size == expected
