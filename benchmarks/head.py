@@ -1,21 +1,22 @@
-"""How good the recipe `head` is, cross-validated, and which score knows the unknown.
+"""Measure the recipe `head` by cross-validation, and compare out-of-distribution scores.
 
     python benchmarks/head.py --known DIR --unknown DIR [--bundle DIR]
 
---known is a data folder (a folder per class). Tables, in Markdown:
+--known is a data folder (a folder per class). The tables, in Markdown:
 
-    strengths   the likelihood, accuracy and calibration error of each strength, out of fold
-    procedure   each fifth of the photos judged by what `hubel train` would have made of the other
-                four: strength, head and temperature, over several seeds. The calibration error is
-                over all photos, since a test split is too small for one
-    bundle      (with --bundle, made of --known) its own familiarity output, in each precision: its
-                test photos against --unknown
-    unknown     scores of familiarity: AUROC of held-out known photos against --unknown, and the
-                share of the unknown that a threshold rejects which accepts 95 % of the known; mean
-                and standard deviation over the folds
+    C           likelihood, accuracy and calibration error of each C (inverse regularisation
+                strength), out of fold
+    procedure   each fifth of the photos predicted by the result of `hubel train` on the other four:
+                C, head and temperature, over several seeds. The calibration error is over all
+                photos, since a test split is too small for one
+    unknown     out-of-distribution scores: AUROC of held-out known photos against --unknown, and
+                the share of the unknown that is rejected by the threshold that accepts 95 % of the
+                known; mean and standard deviation over the folds
+    bundle      (with --bundle, trained on --known) the bundle's familiarity output, in each
+                precision: its test photos against --unknown
 
---unknown holds folders called by ImageNet synset. Those of dogs, wolves, wild dogs (indices 151 to
-275) and of domestic cats (281 to 285) show what cats-dogs knows, and are left out; they are named.
+--unknown holds folders named by ImageNet synset. Dogs, wolves and wild dogs (indices 151 to 275)
+and domestic cats (281 to 285) are known to a cats-dogs model. They are left out and listed.
 """
 
 import tempfile
@@ -37,10 +38,10 @@ from training.data import duplicates, examples, findings, layout
 from training.data.photos import Photo, read_photos
 from training.data.split import FOLDS, deal
 from training.imagenet import labels
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.recipes.registry import BACKBONE
 
-ALIKE = (*range(151, 276), *range(281, 286))
+CATS_AND_DOGS = (*range(151, 276), *range(281, 286))
 """ImageNet's indices of dogs, wolves and wild dogs, and of domestic cats."""
 
 Floats = NDArray[np.float64]
@@ -48,17 +49,17 @@ Integers = NDArray[np.intp]
 Score = Callable[[Floats, Integers, Floats], Floats]
 
 
-def _embedded(data: Path) -> tuple[Floats, list[Photo], Integers]:
-    """Embeddings (N, D), photos and groups, of what training would learn from."""
-    made = bundle.load(BACKBONE)
-    session = Session(made.model_path("fp32"), "cpu", "fp32")
+def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
+    """Return embeddings (N, D), photos and groups of the photos that training would use."""
+    backbone = bundle.load(BACKBONE)
+    session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
         files = layout.scan_folder(data).files
-        photos, _, (pixels,) = read_photos(files, [made.manifest.input], Path(folder))
+        photos, _, (pixels,) = read_photos(files, [backbone.manifest.input], Path(folder))
         doubles = duplicates.find(photos)
         used = findings.used(photos, doubles)
         rows = [photos[index].row for index in used]
-        (embeddings,) = outputs(session, ["embedding"], pixels, rows, "embedding photos")
+        (embeddings,) = run_graph(session, ["embedding"], pixels, rows, "embedding photos")
     return (
         embeddings.astype(np.float64),
         [photos[index] for index in used],
@@ -66,77 +67,79 @@ def _embedded(data: Path) -> tuple[Floats, list[Photo], Integers]:
     )
 
 
-def _strengths(embeddings: Floats, truth: Integers, groups: Integers) -> None:
+def _print_c_values(embeddings: Floats, truth: Integers, groups: Integers) -> None:
     folds = deal(truth, groups, [1.0] * FOLDS, 0)
-    print("\n| strength | likelihood | top-1 | ECE | ECE with temperature | temperature |")
+    print("\n| C | likelihood | top-1 | ECE | ECE with temperature | temperature |")
     print("|---|---|---|---|---|---|")
-    for strength in (*last_layer.STRENGTHS, 10.0):
+    for c in (*last_layer.C_VALUES, 10.0):
         logits = np.empty((len(truth), truth.max() + 1))
         for fold in range(FOLDS):
             inside = folds == fold
-            fitted = last_layer.fit(embeddings[~inside], truth[~inside], strength)
+            fitted = last_layer.fit_head(embeddings[~inside], truth[~inside], c)
             logits[inside] = fitted.logits(embeddings[inside])
         temperatures = calibration.cross_fit(logits, truth, 0)
         before = calibration.softmax(logits)
         after = calibration.softmax(logits / temperatures.of_photo[:, np.newaxis])
         loss = -np.log(before[np.arange(len(truth)), truth]).mean()
         print(
-            f"| {strength:g} | {loss:.4f} | {100 * accuracy.top_k_accuracy(before, truth, 1):.2f} "
+            f"| {c:g} | {loss:.4f} | {100 * accuracy.top_k_accuracy(before, truth, 1):.2f} "
             f"| {calibration_error(before, truth):.4f} "
             f"| {calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
         )
 
 
-def _procedure(embeddings: Floats, truth: Integers, groups: Integers, seeds: int) -> None:
-    print("\n| seed | top-1 | ECE without temperature | ECE | strengths |")
+def _print_procedure(embeddings: Floats, truth: Integers, groups: Integers, seeds: int) -> None:
+    print("\n| seed | top-1 | ECE without temperature | ECE | C |")
     print("|---|---|---|---|---|")
     for seed in range(seeds):
         outer = deal(truth, groups, [1.0] * FOLDS, seed)
         before, after = (np.empty((len(truth), truth.max() + 1)) for _ in range(2))
-        strengths = []
+        c_values = []
         for fold in range(FOLDS):
             test, own = outer == fold, outer != fold
             inner = deal(truth[own], groups[own], [1.0] * FOLDS, seed)
-            choice = last_layer.choose(embeddings[own], truth[own], inner)
+            validated = last_layer.cross_validate(embeddings[own], truth[own], inner)
             label_smoothing = calibration.label_smoothing_for(int(own.sum()))
-            temperature = calibration.fit_temperature(choice.logits, truth[own], label_smoothing)
-            logits = last_layer.fit(embeddings[own], truth[own], choice.strength).logits(
+            temperature = calibration.fit_temperature(validated.logits, truth[own], label_smoothing)
+            logits = last_layer.fit_head(embeddings[own], truth[own], validated.c).logits(
                 embeddings[test]
             )
             before[test] = calibration.softmax(logits)
             after[test] = calibration.softmax(logits / temperature)
-            strengths.append(f"{choice.strength:g}")
+            c_values.append(f"{validated.c:g}")
         print(
             f"| {seed} | {100 * accuracy.top_k_accuracy(after, truth, 1):.2f} "
             f"| {calibration_error(before, truth):.4f} "
-            f"| {calibration_error(after, truth):.4f} | {', '.join(strengths)} |"
+            f"| {calibration_error(after, truth):.4f} | {', '.join(c_values)} |"
         )
 
 
-def _unit(vectors: Floats) -> Floats:
+def _to_unit_length(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _max_probability(known: Floats, truth: Integers, photos: Floats) -> Floats:
-    return calibration.softmax(last_layer.fit(known, truth, 0.1).logits(photos)).max(axis=1)
+    return calibration.softmax(last_layer.fit_head(known, truth, 0.1).logits(photos)).max(axis=1)
 
 
 def _energy(known: Floats, truth: Integers, photos: Floats) -> Floats:
-    return np.asarray(np.logaddexp.reduce(last_layer.fit(known, truth, 0.1).logits(photos), axis=1))
+    return np.asarray(
+        np.logaddexp.reduce(last_layer.fit_head(known, truth, 0.1).logits(photos), axis=1)
+    )
 
 
 def _mahalanobis(known: Floats, truth: Integers, photos: Floats) -> Floats:
     means = np.stack([known[truth == label].mean(axis=0) for label in np.unique(truth)])
     inverse = np.linalg.inv(ledoit_wolf(known - means[truth])[0])
-    apart = [((photos - mean) @ inverse * (photos - mean)).sum(axis=1) for mean in means]
-    return np.asarray(-np.min(apart, axis=0))
+    distances = [((photos - mean) @ inverse * (photos - mean)).sum(axis=1) for mean in means]
+    return np.asarray(-np.min(distances, axis=0))
 
 
 def _neighbours(count: int, most: int | None = None) -> Score:
     def score(known: Floats, truth: Integers, photos: Floats) -> Floats:
         del truth
         selected = np.random.default_rng(0).permutation(len(known))[:most]
-        cosines = _unit(photos) @ _unit(known[selected]).T
+        cosines = _to_unit_length(photos) @ _to_unit_length(known[selected]).T
         return np.asarray(np.sort(cosines, axis=1)[:, -count:].mean(axis=1))
 
     return score
@@ -164,16 +167,16 @@ SCORES: dict[str, Score] = {
 }
 
 
-def _unknown(known: Floats, truth: Integers, groups: Integers, strange: Floats) -> None:
+def _print_scores(known: Floats, truth: Integers, groups: Integers, unknown: Floats) -> None:
     folds = deal(truth, groups, [1.0] * FOLDS, 0)
-    print(f"\n{len(known)} known, {len(strange)} unknown\n")
+    print(f"\n{len(known)} known, {len(unknown)} unknown\n")
     print("| score | AUROC | unknown rejected, % |\n|---|---|---|")
     for name, score in SCORES.items():
         areas, rejected = [], []
         for fold in range(FOLDS):
             inside = folds == fold
             own, other = (
-                score(known[~inside], truth[~inside], photos) for photos in (known[inside], strange)
+                score(known[~inside], truth[~inside], photos) for photos in (known[inside], unknown)
             )
             positive = np.concatenate([np.ones(len(own)), np.zeros(len(other))])
             areas.append(roc_auc_score(positive, np.concatenate([own, other])))
@@ -184,26 +187,30 @@ def _unknown(known: Floats, truth: Integers, groups: Integers, strange: Floats) 
         )
 
 
-def _bundled(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> None:
-    made = bundle.load(folder)
-    spec = made.manifest.input
+def _print_bundle(folder: Path, known: Path, unknown: Path, left_out: set[str]) -> None:
+    trained = bundle.load(folder)
+    spec = trained.manifest.input
     print("\n| precision | AUROC | known accepted, % | unknown rejected, % |\n|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         data = layout.scan_folder(known)
-        photos, _, (pixels,) = read_photos(data.files, [spec], Path(one))
-        own = examples.prepare(data, photos, duplicates.find(photos), made.manifest.training.seed)
-        tested = own.rows[own.of("test")].tolist()
-        strange, _, (others,) = read_photos(layout.scan_folder(unknown).files, [spec], Path(other))
-        rows = [photo.row for photo in strange if photo.file.label not in left_out]
-        assert made.manifest.unknown is not None
-        threshold = made.manifest.unknown.threshold
-        for precision in made.manifest.precisions:
-            session = Session(made.model_path(precision), "cpu", precision)
-            (ours,) = outputs(session, ["familiarity"], pixels, tested, "known")
-            (theirs,) = outputs(session, ["familiarity"], others, rows, "unknown")
-            positive = np.concatenate([np.ones(len(ours)), np.zeros(len(theirs))])
-            area = roc_auc_score(positive, np.concatenate([ours, theirs]))
-            accepted, rejected = (ours >= threshold).mean(), (theirs < threshold).mean()
+        photos, _, (pixels,) = read_photos(data.files, [spec], Path(first))
+        own = examples.prepare(
+            data, photos, duplicates.find(photos), trained.manifest.training.seed
+        )
+        test_rows = own.rows[own.of("test")].tolist()
+        unknown_photos, _, (unknown_pixels,) = read_photos(
+            layout.scan_folder(unknown).files, [spec], Path(second)
+        )
+        rows = [photo.row for photo in unknown_photos if photo.file.label not in left_out]
+        assert trained.manifest.unknown is not None
+        threshold = trained.manifest.unknown.threshold
+        for precision in trained.manifest.precisions:
+            session = Session(trained.model_path(precision), "cpu", precision)
+            (of_known,) = run_graph(session, ["familiarity"], pixels, test_rows, "known")
+            (of_unknown,) = run_graph(session, ["familiarity"], unknown_pixels, rows, "unknown")
+            positive = np.concatenate([np.ones(len(of_known)), np.zeros(len(of_unknown))])
+            area = roc_auc_score(positive, np.concatenate([of_known, of_unknown]))
+            accepted, rejected = (of_known >= threshold).mean(), (of_unknown < threshold).mean()
             print(f"| {precision} | {area:.4f} | {100 * accepted:.1f} | {100 * rejected:.1f} |")
 
 
@@ -217,22 +224,24 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--seeds", type=int, default=3, show_default=True)
 def main(known: Path, unknown: Path, folder: Path | None, seeds: int) -> None:
     """Print the tables."""
-    embeddings, photos, groups = _embedded(known)
+    embeddings, photos, groups = _embed(known)
     names = sorted({photo.file.label for photo in photos})
     truth = np.array([names.index(photo.file.label) for photo in photos], np.intp)
-    _strengths(embeddings, truth, groups)
-    _procedure(embeddings, truth, groups, seeds)
+    _print_c_values(embeddings, truth, groups)
+    _print_procedure(embeddings, truth, groups, seeds)
 
     index_of = {label.id: index for index, label in enumerate(labels.read(labels.IMAGENET))}
     name_of = {label.id: label.name for label in labels.read(labels.IMAGENET)}
-    others, seen, _ = _embedded(unknown)
-    alike = np.array([index_of[photo.file.label] in ALIKE for photo in seen])
-    left_out = [name_of[photo.file.label] for photo, out in zip(seen, alike, strict=True) if out]
+    unknown_embeddings, unknown_photos, _ = _embed(unknown)
+    is_known = np.array([index_of[photo.file.label] in CATS_AND_DOGS for photo in unknown_photos])
+    excluded = [
+        photo.file.label for photo, hit in zip(unknown_photos, is_known, strict=True) if hit
+    ]
+    left_out = [name_of[label] for label in excluded]
     print(f"\nleft out of the unknown: {', '.join(left_out)}")
-    _unknown(embeddings, truth, groups, others[~alike])
+    _print_scores(embeddings, truth, groups, unknown_embeddings[~is_known])
     if folder:
-        same = {photo.file.label for photo, out in zip(seen, alike, strict=True) if out}
-        _bundled(folder, known, unknown, same)
+        _print_bundle(folder, known, unknown, set(excluded))
 
 
 if __name__ == "__main__":

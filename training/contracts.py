@@ -102,7 +102,7 @@ class Recipe(Protocol):
         """The recipe's options, for bundle.json."""
         ...
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,

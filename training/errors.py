@@ -1,9 +1,9 @@
-"""What training expects to go wrong.
+"""The errors that training expects.
 
 HubelError
 `-- TrainingError        training can't go on
     |-- DataUnusable     photos, labels or arguments can't be used; exit code 2
-    `-- GateMissed       what was made is not good enough to be written; exit code 1
+    `-- GateMissed       the result is not good enough to be written; exit code 1
 """
 
 from app.errors import HubelError
@@ -24,7 +24,7 @@ class DataUnusable(TrainingError):
 
 
 class GateMissed(TrainingError):
-    """What was made is not good enough to be written."""
+    """The result is not good enough to be written."""
 
     code = "gate_missed"
     title = "Gate missed"

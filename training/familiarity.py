@@ -1,9 +1,9 @@
-"""Embeddings of the training's photos -> prototypes -> how familiar another photo looks.
+"""Embeddings of the training photos -> prototypes -> how familiar another photo is.
 
-familiarity = the cosine between a photo's embedding and the nearest prototype. Prototypes are
-k-means centres of each class's embeddings, all of length 1: DECISIONS.md has what other scores,
-and other numbers of prototypes, tell apart. The threshold accepts 95 % of known photos, each
-scored against prototypes that were made without its fold.
+familiarity = the cosine between a photo's embedding and the nearest prototype. Prototypes are the
+k-means centres of each class's embeddings, scaled to length 1. The out-of-distribution threshold
+accepts 95 % of known photos, each scored against prototypes that were made without its fold.
+docs/decisions/training.md compares other scores and other numbers of prototypes.
 """
 
 import warnings
@@ -19,7 +19,7 @@ Integers = NDArray[np.intp]
 
 PER_CLASS = 50
 IN_ALL = 1000
-"""More classes than this have one prototype each."""
+"""With more classes than this, each class has one prototype."""
 ACCEPTS = 0.95
 _STEPS = 20
 
@@ -27,30 +27,30 @@ _STEPS = 20
 def prototypes(
     embeddings: Floats, truth: Integers, seed: int, per_class: int = PER_CLASS
 ) -> NDArray[np.float32]:
-    """At most `per_class` of each class, and 1,000 in all; (P, D) of length 1.
+    """Return the prototypes (P, D) of length 1: up to `per_class` a class, about 1,000 in all.
 
     Args:
         embeddings: (N, D) of known photos.
         truth: (N,) class indices.
-        seed: where k-means begins.
-        per_class: how many, where there are few classes.
+        seed: fixes the start of k-means.
+        per_class: the most prototypes of a class, where there are few classes.
     """
     classes = np.unique(truth)
     count = max(1, min(per_class, IN_ALL // len(classes)))
-    unit = _of_length_1(embeddings)
+    unit = _to_unit_length(embeddings)
     centres = [_centres(unit[truth == label], count, seed) for label in classes]
-    return _of_length_1(np.concatenate(centres)).astype(np.float32)
+    return _to_unit_length(np.concatenate(centres)).astype(np.float32)
 
 
 def score(embeddings: Floats, known: Floats) -> NDArray[np.float64]:
-    """The familiarity (N,) of embeddings (N, D), by prototypes (P, D) of length 1."""
-    return np.asarray((_of_length_1(embeddings) @ known.T.astype(np.float64)).max(axis=1))
+    """Return the familiarity (N,) of embeddings (N, D) by prototypes (P, D) of length 1."""
+    return np.asarray((_to_unit_length(embeddings) @ known.T.astype(np.float64)).max(axis=1))
 
 
 def out_of_fold(
     embeddings: Floats, truth: Integers, folds: Integers, seed: int
 ) -> NDArray[np.float64]:
-    """The familiarity (N,) of each known photo, by prototypes that were made without its fold."""
+    """Return the familiarity (N,) of known photos by prototypes made without each photo's fold."""
     scores = np.empty(len(truth))
     for fold in range(folds.max() + 1):
         inside = folds == fold
@@ -60,7 +60,7 @@ def out_of_fold(
 
 
 def threshold(scores: Floats) -> float:
-    """The score that 95 % of known photos reach."""
+    """Return the score that 95 % of known photos reach."""
     return float(np.quantile(scores, 1 - ACCEPTS))
 
 
@@ -68,13 +68,13 @@ def _centres(unit: Floats, count: int, seed: int) -> Floats:
     if len(unit) <= count:
         return unit
     with warnings.catch_warnings(), threadpool_limits(1):
-        # Fewer different photos than centres, or no rest within the steps: both do no harm.
+        # Fewer distinct photos than centres, or no convergence within the steps: both are harmless.
         warnings.simplefilter("ignore", ConvergenceWarning)
         means = KMeans(count, n_init=1, max_iter=_STEPS, random_state=seed).fit(unit)
     return np.asarray(means.cluster_centers_)
 
 
-def _of_length_1(vectors: Floats) -> NDArray[np.float64]:
+def _to_unit_length(vectors: Floats) -> NDArray[np.float64]:
     doubles = vectors.astype(np.float64)
     lengths = np.linalg.norm(doubles, axis=1, keepdims=True)
     return np.asarray(doubles / np.maximum(lengths, np.finfo(np.float32).tiny))

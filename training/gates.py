@@ -1,8 +1,9 @@
-"""What must hold before anything is written.
+"""The gates that a bundle must pass before it is written.
 
-parity   ONNX Runtime gives what training's own arithmetic gives, on real photos; else nothing is
-         written
-int8     as accurate as fp32 and faster, on photos that did not calibrate it; else fp32 goes alone
+parity   ONNX Runtime gives the probabilities of training's own arithmetic on real photos; otherwise
+         nothing is written
+int8     int8 is as accurate as fp32, and faster, on photos that did not calibrate it; otherwise the
+         bundle holds fp32 alone
 """
 
 import time
@@ -17,75 +18,79 @@ from app.runtime.session import Session
 from training.errors import GateMissed
 
 PARITY = 1e-4
-"""Largest difference of any probability; what is measured is about 1e-6."""
+"""The largest difference allowed in any probability; about 1e-6 is measured."""
 INT8_MAX_DROP = 0.01
-"""Top-1 that int8 may lose against fp32."""
+"""The top-1 accuracy that int8 may lose against fp32."""
 INT8_MIN_IMAGES = 1000
 INT8_FEW_IMAGES = 300
-"""With so many labelled photos int8 may still ship, where what it loses is surely within the drop:
-the upper limit (95 %) of the share of photos that fp32 alone gets right. 300 allow none."""
+"""With this many labelled photos int8 may still pass: the upper limit (95 %) of the share of photos
+that only fp32 gets right must be within the allowed drop. 300 photos allow no such photo."""
 _CONFIDENCE = 0.95
 
 Probabilities = NDArray[np.floating[Any]]
 
 
 def probabilities_of(session: Session, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The graph's probabilities (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
+    """Return the graph's probabilities (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
     return np.concatenate([session.run(image[np.newaxis]) for image in pixels])
 
 
 def check_parity(
     expected: Probabilities,
-    given: Probabilities,
+    actual: Probabilities,
     reference: str = "PyTorch",
     allowed: float | None = None,
 ) -> float:
-    """The largest difference between the graph's probabilities and those of `reference`.
+    """Return the largest difference between the graph's probabilities and the reference's.
 
-    Up to `allowed`; unset: 1e-4.
+    Args:
+        expected: (N, K) of the reference.
+        actual: (N, K) of the graph.
+        reference: the name of the library that computed `expected`.
+        allowed: the tolerance. Unset: 1e-4.
 
     Raises:
-        GateMissed: it is over the tolerance, or no number.
+        GateMissed: the difference is over the tolerance, or not a number.
     """
-    difference = float(np.abs(expected - given).max())
-    most = PARITY if allowed is None else allowed
-    if not difference <= most:
+    difference = float(np.abs(expected - actual).max())
+    tolerance = PARITY if allowed is None else allowed
+    if not difference <= tolerance:
         raise GateMissed(
             f"The exported graph differs from {reference} by {difference:.2g} in a probability; "
-            f"{most:g} is allowed, so nothing is written. Compare their layers one by one."
+            f"{tolerance:g} is allowed, so nothing is written. Compare their layers one by one."
         )
     return difference
 
 
 @dataclass(frozen=True)
 class Int8Result:
-    """int8 against fp32 on the same photos."""
+    """The comparison of int8 with fp32 on the same photos."""
 
     images: int
     labelled: int
     top1_fp32: float
     top1_int8: float
-    """Both on the labelled photos."""
+    """Both accuracies are on the labelled photos."""
     agreement: float
-    """Share of all photos that get the same label from both."""
+    """The share of all photos that get the same label from both."""
     drop: float
-    """Top-1 that int8 loses, over all photos; see `int8_drop`."""
+    """The top-1 accuracy that int8 loses over all photos; see `int8_drop`."""
     fp32_ms: float
     int8_ms: float
-    """Medians of a run on one thread."""
+    """Both times are medians of a run on one thread."""
     speedup: float
-    """Median of the paired ratios."""
+    """The median of the paired ratios."""
     lost: int | None = None
-    """Photos that fp32 gets right and int8 doesn't, where all have a label."""
+    """The number of photos that only fp32 gets right, where all have a label."""
 
     @property
     def is_slower(self) -> bool:
-        """Whether int8 gains no time; how accurate it is doesn't matter then."""
+        """True if int8 saves no time; its accuracy doesn't matter then."""
         return not self.speedup > 1
 
     @property
     def misses(self) -> list[str]:
-        """Why int8 may not ship; empty where it may."""
+        """The reasons why int8 fails its gate; empty if it passes."""
         if self.is_slower:
             return [f"it takes {1 / self.speedup:.2f} times as long as fp32"]
         misses = []
@@ -110,7 +115,7 @@ class Int8Result:
 def compare_int8(
     fp32: Session, int8: Session, pixels: NDArray[np.uint8], truth: NDArray[np.intp]
 ) -> Int8Result:
-    """Run every photo through both graphs, in turn, and compare answers and times.
+    """Run every photo through both graphs in turn, and compare predictions and times.
 
     Args:
         fp32: the reference.
@@ -118,75 +123,75 @@ def compare_int8(
         pixels: (N, S, S, 3) uint8 RGB, none of which calibrated the candidate.
         truth: (M,) class indices of the first M photos; the others have no label.
     """
-    expected, given, seconds = in_turn(fp32, int8, pixels)
-    return int8_result(expected, given, truth, seconds)
+    by_fp32, by_int8, seconds = in_turn(fp32, int8, pixels)
+    return int8_result(by_fp32, by_int8, truth, seconds)
 
 
 def in_turn(
     fp32: Session, int8: Session, pixels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Both graphs' probabilities (N, K) of every photo, and the seconds (N, 2) of their runs."""
+    """Return both graphs' probabilities (N, K) of the photos, and the runs' seconds (N, 2)."""
     seconds = np.empty((len(pixels), 2))
     rows: tuple[list[Probabilities], list[Probabilities]] = ([], [])
     for index, image in enumerate(pixels):
-        for which in (index % 2, 1 - index % 2):  # neither is always second, with a warm cache
+        for graph in (index % 2, 1 - index % 2):  # neither is always second, with a warm cache
             began = time.perf_counter()
-            answer = (fp32, int8)[which].run(image[np.newaxis])
-            seconds[index, which] = time.perf_counter() - began
-            rows[which].append(answer[0])
+            probabilities = (fp32, int8)[graph].run(image[np.newaxis])
+            seconds[index, graph] = time.perf_counter() - began
+            rows[graph].append(probabilities[0])
     return np.stack(rows[0]), np.stack(rows[1]), seconds
 
 
 def int8_result(
-    expected: Probabilities,
-    given: Probabilities,
+    fp32: Probabilities,
+    int8: Probabilities,
     truth: NDArray[np.intp],
     seconds: NDArray[np.float64],
 ) -> Int8Result:
-    """The comparison of what fp32 and int8 gave.
+    """Compare the probabilities of fp32 and int8, and their times.
 
     Args:
-        expected: (N, K) by fp32.
-        given: (N, K) by int8.
+        fp32: (N, K).
+        int8: (N, K).
         truth: (M,) class indices of the first M photos; the others have no label.
         seconds: (T, 2) of runs of fp32 and int8 in turn.
     """
     labelled = slice(len(truth))
-    answers, others = expected.argmax(axis=1), given.argmax(axis=1)
-    lost = int(((answers[labelled] == truth) & (others[labelled] != truth)).sum())
+    by_fp32, by_int8 = fp32.argmax(axis=1), int8.argmax(axis=1)
+    lost = int(((by_fp32[labelled] == truth) & (by_int8[labelled] != truth)).sum())
     return Int8Result(
-        images=len(expected),
+        images=len(fp32),
         labelled=len(truth),
-        top1_fp32=float((answers[labelled] == truth).mean()),
-        top1_int8=float((others[labelled] == truth).mean()),
-        agreement=float((answers == others).mean()),
-        drop=int8_drop(expected, given, truth),
+        top1_fp32=float((by_fp32[labelled] == truth).mean()),
+        top1_int8=float((by_int8[labelled] == truth).mean()),
+        agreement=float((by_fp32 == by_int8).mean()),
+        drop=int8_drop(fp32, int8, truth),
         fp32_ms=float(np.median(seconds[:, 0]) * 1000),
         int8_ms=float(np.median(seconds[:, 1]) * 1000),
         speedup=float(np.median(seconds[:, 0] / seconds[:, 1])),
-        lost=lost if len(truth) == len(expected) else None,
+        lost=lost if len(truth) == len(fp32) else None,
     )
 
 
 def upper_limit(count: int, of: int) -> float:
-    """The share that `count` in `of` could be at most, with 95 % confidence.
+    """Return the upper confidence limit (95 %) of the share that `count` in `of` estimates.
 
-    Clopper and Pearson 1934: the share of which so few would be seen in 5 % of the cases.
+    Clopper and Pearson 1934: the share at which so few would be observed in 5 % of the cases.
     """
     return 1.0 if count == of else float(betaincinv(count + 1, of - count, _CONFIDENCE))
 
 
-def int8_drop(expected: Probabilities, given: Probabilities, truth: NDArray[np.intp]) -> float:
-    """The share of photos that fp32 gets right and int8 doesn't, less the other way round.
+def int8_drop(fp32: Probabilities, int8: Probabilities, truth: NDArray[np.intp]) -> float:
+    """Return the share of photos that only fp32 gets right, less those that only int8 does.
 
-    The first photos have a label in `truth`. For one without, what is lost is what fp32 itself
-    holds of the two answers: the calibrated probability of its own less that of int8's. So
-    agreement costs nothing, a flip between two equally likely breeds next to nothing, and a
-    flip away from a sure answer a whole photo; no flip can count as a gain.
+    The first photos have a label in `truth`. For a photo without one, the loss is taken from fp32's
+    calibrated probabilities: that of its own label less that of int8's label. Agreement then costs
+    nothing, a flip between two equally likely breeds almost nothing, and a flip from a certain
+    label a whole photo. No flip can count as a gain.
     """
-    rows = np.arange(len(expected))
-    answers, others = expected.argmax(axis=1), given.argmax(axis=1)
-    lost = expected[rows, answers] - expected[rows, others]
+    rows = np.arange(len(fp32))
+    by_fp32, by_int8 = fp32.argmax(axis=1), int8.argmax(axis=1)
+    lost = fp32[rows, by_fp32] - fp32[rows, by_int8]
     count = len(truth)
-    lost[:count] = (answers[:count] == truth).astype(float) - (others[:count] == truth)
+    lost[:count] = (by_fp32[:count] == truth).astype(float) - (by_int8[:count] == truth)
     return float(lost.mean())

@@ -1,9 +1,12 @@
-"""Embeddings and classes -> the last layer: multinomial logistic regression.
+"""Embeddings and classes -> the last layer: a multinomial logistic regression.
 
-Its strength is the one whose cross-validated likelihood is best: each photo is judged by a head
-that was fitted on the other folds. Those out-of-fold logits are what the temperature is fitted on,
-too; the head that ships is then fitted on all of them. Embeddings are centred and scaled by one
-number before, which weight and bias take up again, so that strengths mean the same for any network.
+    embeddings, folds -> cross_validate: the C with the best out-of-fold likelihood
+                      -> out-of-fold logits, which the temperature is fitted on
+    embeddings, C     -> fit_head: the head of the bundle, from all photos
+
+C is the inverse regularisation strength, as in scikit-learn. Embeddings are centred and scaled by
+one number before the fit, so that a C means the same for any network. Weight and bias then undo
+both.
 """
 
 from dataclasses import dataclass
@@ -14,20 +17,20 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from training.calibration import softmax
-from training.parallel import each
+from training.parallel import map_in_order
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""scikit-learn's C: the larger, the freer; DECISIONS.md has what they give."""
-_STEPS = 1000
+C_VALUES = (0.001, 0.01, 0.1, 1.0)
+"""The larger C, the weaker the regularisation; docs/decisions/training.md has the results."""
+_MAX_STEPS = 1000
 _TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The last layer."""
+    """The last layer of a network."""
 
     weight: NDArray[np.float32]
     """(K, D)."""
@@ -35,26 +38,26 @@ class Head:
     """(K,)."""
 
     def logits(self, embeddings: Floats) -> NDArray[np.float64]:
-        """(N, K) of (N, D)."""
+        """Return the logits (N, K) of embeddings (N, D)."""
         weight, bias = self.weight.astype(np.float64), self.bias.astype(np.float64)
         return np.asarray(embeddings.astype(np.float64) @ weight.T + bias)
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """A strength, and what cross-validation saw of it."""
+class CrossValidation:
+    """The selected C and the out-of-fold results that selected it."""
 
-    strength: float
+    c: float
     losses: dict[float, float]
-    """By strength, the mean negative log-likelihood out of fold."""
+    """The mean negative log-likelihood out of fold, by C."""
     logits: NDArray[np.float64]
     """(N, K), each photo's by the head that was fitted without its fold."""
     heads: list[Head]
     """By fold, the head that was fitted without it."""
 
 
-def choose(embeddings: Floats, truth: Integers, folds: Integers) -> Chosen:
-    """Cross-validate every strength.
+def cross_validate(embeddings: Floats, truth: Integers, folds: Integers) -> CrossValidation:
+    """Fit heads with every C without each fold, and select the C with the lowest loss.
 
     Args:
         embeddings: (N, D).
@@ -62,39 +65,39 @@ def choose(embeddings: Floats, truth: Integers, folds: Integers) -> Chosen:
         folds: (N,) numbers from 0.
     """
 
-    def without(fold: int) -> list[Head]:
+    def fit_without(fold: int) -> list[Head]:
         outside = folds != fold
-        return _path(embeddings[outside], truth[outside], STRENGTHS)
+        return _fit_path(embeddings[outside], truth[outside], C_VALUES)
 
     with threadpool_limits(1):  # a fold on each core; BLAS's own threads take ten times as long
-        by_fold = list(each(without, range(folds.max() + 1), "choosing strength"))
-    heads = dict(zip(STRENGTHS, map(list, zip(*by_fold, strict=True)), strict=True))
-    logits = {strength: np.empty((len(truth), truth.max() + 1)) for strength in STRENGTHS}
-    for strength, fitted in heads.items():
+        by_fold = list(map_in_order(fit_without, range(folds.max() + 1), "selecting C"))
+    heads = dict(zip(C_VALUES, map(list, zip(*by_fold, strict=True)), strict=True))
+    logits = {c: np.empty((len(truth), truth.max() + 1)) for c in C_VALUES}
+    for c, fitted in heads.items():
         for fold, head in enumerate(fitted):
-            logits[strength][folds == fold] = head.logits(embeddings[folds == fold])
-    losses = {strength: _loss(values, truth) for strength, values in logits.items()}
+            logits[c][folds == fold] = head.logits(embeddings[folds == fold])
+    losses = {c: _loss(values, truth) for c, values in logits.items()}
     best = min(losses, key=losses.__getitem__)
-    return Chosen(best, losses, logits[best], heads[best])
+    return CrossValidation(best, losses, logits[best], heads[best])
 
 
-def fit(embeddings: Floats, truth: Integers, strength: float) -> Head:
-    """The head of one strength."""
+def fit_head(embeddings: Floats, truth: Integers, c: float) -> Head:
+    """Return the head that is fitted with one C."""
     with threadpool_limits(1):
-        return _path(embeddings, truth, (strength,))[0]
+        return _fit_path(embeddings, truth, (c,))[0]
 
 
-def _path(embeddings: Floats, truth: Integers, strengths: tuple[float, ...]) -> list[Head]:
-    """The heads of rising strengths, each begun where the one before it ended."""
+def _fit_path(embeddings: Floats, truth: Integers, c_values: tuple[float, ...]) -> list[Head]:
+    """Fit a head with each of the rising `c_values`, starting from the one before."""
     mean = embeddings.mean(axis=0, dtype=np.float64)
     scale = float(embeddings.std(dtype=np.float64)) or 1.0
     inputs = (embeddings - mean) / scale
-    model = LogisticRegression(max_iter=_STEPS, tol=_TOLERANCE, warm_start=True)
+    model = LogisticRegression(max_iter=_MAX_STEPS, tol=_TOLERANCE, warm_start=True)
     heads = []
-    for strength in strengths:
-        model.set_params(C=strength).fit(inputs, truth)
+    for c in c_values:
+        model.set_params(C=c).fit(inputs, truth)
         weight, bias = model.coef_, model.intercept_
-        if len(weight) == 1:  # two classes: one logit, between them
+        if len(weight) == 1:  # two classes have one logit, the difference of theirs
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         weight = weight / scale
         heads.append(Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32)))
@@ -102,5 +105,5 @@ def _path(embeddings: Floats, truth: Integers, strengths: tuple[float, ...]) -> 
 
 
 def _loss(logits: Floats, truth: Integers) -> float:
-    right = softmax(logits)[np.arange(len(truth)), truth]
-    return float(-np.log(np.maximum(right, np.finfo(np.float64).tiny)).mean())
+    target = softmax(logits)[np.arange(len(truth)), truth]
+    return float(-np.log(np.maximum(target, np.finfo(np.float64).tiny)).mean())

@@ -1,7 +1,7 @@
-"""The same work for many photos, on all cores, with a bar on standard error.
+"""The same function for many photos on all cores, with a progress bar on standard error.
 
-Decoding and ONNX Runtime release the GIL, so threads are enough. Whatever ends the loop early, an
-error or Ctrl-C, drops the work that hasn't begun.
+Decoding and ONNX Runtime release the GIL, so threads are enough. If the loop ends early, by an
+error or Ctrl-C, work that has not begun is dropped.
 """
 
 import sys
@@ -21,33 +21,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(work: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
-    """`work` of each item, in order; `label` stands before the bar."""
+def map_in_order(function: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
+    """Yield `function` of each item, in order; `label` stands before the progress bar."""
     pool = ThreadPoolExecutor(available_cores())
     try:
-        with threadpool_limits(1, user_api="blas"):  # which would have a thread for each core, too
-            yield from _with_bar(pool.map(work, items), len(items), label)
+        # BLAS would start a thread per core in each of the pool's threads.
+        with threadpool_limits(1, user_api="blas"):
+            yield from _with_bar(pool.map(function, items), len(items), label)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def outputs(
+def run_graph(
     session: Session,
     names: Sequence[str],
     pixels: NDArray[np.uint8],
     rows: Sequence[int],
     label: str,
 ) -> tuple[NDArray[np.float32], ...]:
-    """The graph's outputs `names`, each (len(rows), ...) float32, of those rows of `pixels`.
+    """Return the graph's outputs `names` for `rows` of `pixels`, each (len(rows), ...) float32.
 
-    Images (S, S, 3) uint8 RGB run one at a time, as they do when served.
+    Images (S, S, 3) uint8 RGB run one at a time, as they do in the service.
     """
 
-    def run(row: int) -> list[NDArray[np.float32]]:
+    def run_row(row: int) -> list[NDArray[np.float32]]:
         return session.outputs_of(names, pixels[row : row + 1])
 
-    given = list(each(run, rows, label))
-    return tuple(np.concatenate(column) for column in zip(*given, strict=True))
+    by_row = list(map_in_order(run_row, rows, label))
+    return tuple(np.concatenate(output) for output in zip(*by_row, strict=True))
 
 
 def _with_bar(items: Iterable[R], length: int, label: str) -> Iterator[R]:

@@ -144,7 +144,7 @@ def _learn(
     report_progress: ReportProgress,
 ) -> TrainingResult:
     try:
-        return arguments.recipe.learn(training_data, scratch, arguments.checkpoint, report_progress)
+        return arguments.recipe.train(training_data, scratch, arguments.checkpoint, report_progress)
     except KeyboardInterrupt:
         if arguments.checkpoint.is_dir():
             report_progress(

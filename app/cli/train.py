@@ -97,7 +97,7 @@ def train(
     )  # like Ctrl-C: partial files are removed
     with expected_errors():
         try:
-            selected = registry.recipe(recipe, **options)
+            selected = registry.make_recipe(recipe, **options)
             arguments = training.Arguments(
                 data, output.resolve(), selected, checked_name(name, output), version, seed
             )

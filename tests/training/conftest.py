@@ -1,4 +1,4 @@
-"""Photos made on the spot: blobs of one hue for each class, no two alike."""
+"""Generated photos: blobs of one hue for each class, each photo different."""
 
 import io
 from collections.abc import Callable
@@ -11,6 +11,7 @@ HUES = {"red": (1.0, 0.3, 0.2), "green": (0.2, 1.0, 0.3), "blue": (0.3, 0.2, 1.0
 
 
 def blobs(hue: str, seed: int, size: int = 96) -> Image.Image:
+    """Return a photo of blobs, `size` pixels square."""
     noise = np.random.default_rng(seed).integers(40, 256, (6, 6, 1))
     pixels = (noise * np.array(HUES[hue])).astype(np.uint8)
     return Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
@@ -18,7 +19,7 @@ def blobs(hue: str, seed: int, size: int = 96) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def blob() -> Callable[..., bytes]:
-    """The bytes of a photo: blob("red", 1), blob("red", 1, "GIF", quality=...)."""
+    """Return a function that makes a photo's bytes: blob("red", 1), blob("red", 1, "GIF", ...)."""
 
     def make(hue: str, seed: int, format: str = "JPEG", size: int = 96, **options: int) -> bytes:
         file = io.BytesIO()

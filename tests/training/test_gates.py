@@ -1,3 +1,5 @@
+"""The gates: parity, int8 against fp32, and the confidence limit of few photos."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from training.gates import Int8Result, compare_int8, int8_drop, upper_limit
 
-GOOD = {
+PASSING = {
     "images": 1500,
     "labelled": 100,
     "top1_fp32": 0.9,
@@ -18,8 +20,8 @@ GOOD = {
 }
 
 
-def test_an_int8_graph_that_is_as_good_and_faster_may_ship():
-    assert Int8Result(**GOOD).misses == []
+def test_an_int8_graph_that_is_as_accurate_and_faster_passes():
+    assert Int8Result(**PASSING).misses == []
 
 
 @pytest.mark.parametrize(
@@ -30,10 +32,10 @@ def test_an_int8_graph_that_is_as_good_and_faster_may_ship():
         ({"drop": float("nan")}, "loses nan points"),
         ({"speedup": 0.8}, "1.25 times as long"),
     ],
-    ids=["too few photos", "less accurate", "no number", "slower"],
+    ids=["too few photos", "less accurate", "not a number", "slower"],
 )
-def test_an_int8_graph_is_left_out(change, reason):
-    (miss,) = Int8Result(**{**GOOD, **change}).misses
+def test_an_int8_graph_fails_with_a_reason(change, reason):
+    (miss,) = Int8Result(**{**PASSING, **change}).misses
     assert reason in miss
 
 
@@ -44,21 +46,21 @@ def test_an_int8_graph_is_left_out(change, reason):
         ({"images": 400, "lost": 1}, "loses 1 of 400 photos, which may be 1.18 %"),
         ({"images": 1500, "lost": 40, "drop": 0.02}, "loses 2.00 points"),
     ],
-    ids=["too few", "too few to be sure", "enough to count the drop"],
+    ids=["too few", "too few for the limit", "enough for the drop alone"],
 )
-def test_with_fewer_photos_the_loss_must_surely_be_small(change, reason):
-    (miss,) = Int8Result(**{**GOOD, **change}).misses
+def test_with_few_photos_the_confidence_limit_must_be_within_the_drop(change, reason):
+    (miss,) = Int8Result(**{**PASSING, **change}).misses
     assert reason in miss
 
 
 @pytest.mark.parametrize(
     "change", [{"images": 300, "lost": 0}, {"images": 500, "lost": 1}], ids=["none", "one"]
 )
-def test_hundreds_of_photos_with_hardly_a_loss_are_enough(change):
-    assert Int8Result(**{**GOOD, **change}).misses == []
+def test_hundreds_of_photos_with_hardly_a_loss_pass(change):
+    assert Int8Result(**{**PASSING, **change}).misses == []
 
 
-def test_the_upper_limit_is_that_of_the_binomial():
+def test_the_upper_limit_is_the_binomial_one():
     assert upper_limit(750, 7500) == pytest.approx(0.1059, abs=2e-4)
     assert upper_limit(5, 5) == 1
     assert upper_limit(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
@@ -66,10 +68,10 @@ def test_the_upper_limit_is_that_of_the_binomial():
 
 
 def test_labelled_photos_count_by_right_and_wrong():
-    expected = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    given = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.3, 0.7]])
+    fp32 = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    int8 = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.3, 0.7]])
     # right to right, right to wrong, right to wrong, wrong to right
-    assert int8_drop(expected, given, np.array([0, 0, 1, 1])) == 0.25
+    assert int8_drop(fp32, int8, np.array([0, 0, 1, 1])) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -79,20 +81,20 @@ def test_labelled_photos_count_by_right_and_wrong():
         ([0.51, 0.49], [0.4, 0.6], 0.02),
         ([0.95, 0.05], [0.1, 0.9], 0.9),
     ],
-    ids=["agreement costs nothing", "a near tie little", "a sure answer a lot"],
+    ids=["agreement costs nothing", "a near tie little", "a certain label a lot"],
 )
 def test_a_photo_without_label_counts_by_fp32s_own_probabilities(fp32, int8, lost):
     no_labels = np.array([], np.intp)
     assert int8_drop(np.array([fp32]), np.array([int8]), no_labels) == pytest.approx(lost)
 
 
-def test_comparing_runs_both_graphs_on_every_photo_in_turn():
+def test_a_comparison_runs_both_graphs_on_every_photo_in_turn():
     order = []
 
-    def graph(name, answer):
+    def graph(name, probabilities):
         def run(images):
             order.append(name)
-            return np.array([answer])
+            return np.array([probabilities])
 
         return SimpleNamespace(run=run)
 

@@ -1,4 +1,4 @@
-"""The last layer, what it is chosen by, the score of familiarity, and the graph that holds both."""
+"""The last layer, its cross-validation, the familiarity score, and the grafted graph."""
 
 import numpy as np
 import onnx
@@ -23,7 +23,7 @@ def _classes(count, photos=40, width=12, seed=0):
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_head_gives_scikit_learns_probabilities(count):
     embeddings, truth = _classes(count)
-    fitted = last_layer.fit(embeddings, truth, 0.1)
+    fitted = last_layer.fit_head(embeddings, truth, 0.1)
     assert fitted.weight.shape == (count, embeddings.shape[1])
     inputs = (embeddings - embeddings.mean(axis=0)) / embeddings.std()
     expected = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(inputs, truth)
@@ -32,28 +32,28 @@ def test_the_head_gives_scikit_learns_probabilities(count):
     )
 
 
-def test_a_strength_means_the_same_however_large_the_embeddings_are():
+def test_a_c_has_the_same_effect_at_any_scale_of_the_embeddings():
     embeddings, truth = _classes(3)
-    one = last_layer.fit(embeddings, truth, 0.1).logits(embeddings)
-    other = last_layer.fit(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)
-    assert softmax(other) == pytest.approx(softmax(one), abs=1e-3)
+    original = last_layer.fit_head(embeddings, truth, 0.1).logits(embeddings)
+    scaled = last_layer.fit_head(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)
+    assert softmax(scaled) == pytest.approx(softmax(original), abs=1e-3)
 
 
-def test_no_photo_has_a_say_in_its_own_out_of_fold_logits():
+def test_a_photos_label_does_not_change_its_own_out_of_fold_logits():
     embeddings, truth = _classes(2)
     folds = deal(truth, np.arange(len(truth)), [1.0] * 5, 0)
-    before = last_layer.choose(embeddings, truth, folds)
+    before = last_layer.cross_validate(embeddings, truth, folds)
     changed = truth.copy()
     changed[3] = 1 - changed[3]
-    after = last_layer.choose(embeddings, changed, folds)
-    assert after.strength == before.strength
+    after = last_layer.cross_validate(embeddings, changed, folds)
+    assert after.c == before.c
     own = folds == folds[3]
     assert after.logits[own] == pytest.approx(before.logits[own], abs=1e-9)
     assert not np.allclose(after.logits[~own], before.logits[~own])
-    assert before.losses[before.strength] == min(before.losses.values())
+    assert before.losses[before.c] == min(before.losses.values())
 
 
-def test_few_photos_without_an_error_claim_no_certainty():
+def test_few_photos_without_an_error_give_no_certainty():
     logits, truth = np.array([[3.0, 0.0], [0.0, 3.0]] * 5), np.array([0, 1] * 5)
     temperature = fit_temperature(logits, truth, label_smoothing_for(10))
     assert softmax(logits / temperature).max() == pytest.approx(1 - 1 / 12, abs=1e-6)
@@ -73,7 +73,7 @@ def test_many_classes_share_a_thousand_prototypes():
     assert len(familiarity.prototypes(embeddings, truth, 0)) == 900
 
 
-def test_the_threshold_accepts_what_it_says_and_strangers_score_lower():
+def test_the_threshold_accepts_95_percent_and_unlike_photos_score_lower():
     embeddings, truth = _classes(2, photos=200)
     folds = deal(truth, np.arange(len(truth)), [1.0] * 5, 0)
     scores = familiarity.out_of_fold(embeddings, truth, folds, 0)
@@ -86,35 +86,37 @@ def test_the_threshold_accepts_what_it_says_and_strangers_score_lower():
 @pytest.fixture(scope="module")
 def grafted(imagenet):
     rng = np.random.default_rng(0)
-    made = last_layer.Head(
+    head = last_layer.Head(
         rng.normal(size=(3, 1280)).astype(np.float32), rng.normal(size=3).astype(np.float32)
     )
     known = familiarity.prototypes(rng.random((20, 1280)), np.arange(20) % 2, 0)
     pixels = rng.integers(0, 256, (2, 240, 240, 3), np.uint8)
-    model = graft(imagenet / "model.onnx", made, 1.7, known)
-    return model, made, known, pixels
+    model = graft(imagenet / "model.onnx", head, 1.7, known)
+    return model, head, known, pixels
 
 
 def test_the_grafted_graph_gives_probabilities_and_familiarity(grafted, imagenet):
-    model, made, known, pixels = grafted
+    model, head, known, pixels = grafted
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "embedding", "familiarity"]
     probabilities, embedding, score = session.run(names, {"image": pixels})
-    assert probabilities == pytest.approx(softmax(made.logits(embedding) / 1.7), abs=1e-5)
+    assert probabilities == pytest.approx(softmax(head.logits(embedding) / 1.7), abs=1e-5)
     assert score == pytest.approx(familiarity.score(embedding, known), abs=1e-5)
     assert score.shape == (2,)
     before = ort.InferenceSession(imagenet / "model.onnx", providers=["CPUExecutionProvider"])
     assert (before.run(["embedding"], {"image": pixels})[0] == embedding).all()
 
 
-def test_one_photo_at_a_time_or_together_is_the_same(grafted):
+def test_a_batch_gives_the_results_of_single_photos(grafted):
     model, _, _, pixels = grafted
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "familiarity"]
-    together = session.run(names, {"image": pixels})
-    alone = [session.run(names, {"image": image[np.newaxis]}) for image in pixels]
-    for output, values in enumerate(together):
-        assert np.concatenate([one[output] for one in alone]) == pytest.approx(values, abs=1e-5)
+    batched = session.run(names, {"image": pixels})
+    single = [session.run(names, {"image": image[np.newaxis]}) for image in pixels]
+    for output, values in enumerate(batched):
+        assert np.concatenate([outputs[output] for outputs in single]) == pytest.approx(
+            values, abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("other", ["graph", "textbook"])

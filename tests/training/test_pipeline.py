@@ -252,7 +252,7 @@ def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(head_training, "fit", interrupted)
+    monkeypatch.setattr(head_training, "fit_head", interrupted)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 1
     assert "Aborted!" in result.stderr

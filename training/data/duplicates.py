@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.photos import Photo
-from training.parallel import each
+from training.parallel import map_in_order
 
 NEAR_BITS = 0.15
 """Largest share of differing bits, among those that are set in either hash."""
@@ -84,7 +84,7 @@ def _near_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
         return list(zip(ones[alike].tolist(), others[alike].tolist(), strict=True))
 
     starts = range(0, len(photos), _BLOCK)
-    return [pair for pairs in each(near, starts, "comparing photos") for pair in pairs]
+    return [pair for pairs in map_in_order(near, starts, "comparing photos") for pair in pairs]
 
 
 def _connected(count: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:

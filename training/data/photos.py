@@ -25,7 +25,7 @@ from app.bundle import InputSpec
 from app.errors import InputError
 from training.data.layout import File
 from training.errors import DataUnusable
-from training.parallel import each
+from training.parallel import map_in_order
 
 LIMITS = vision.Limits(max_bytes=100_000_000, max_pixels=200_000_000)
 """Limits for training photos, far above those for uploads: the files are the trainer's own."""
@@ -86,7 +86,7 @@ def read_photos(
         except InputError as err:
             return Unusable(files[row], str(err).split(". ")[0].removesuffix(".") + ".")
 
-    results = list(each(read, range(len(files)), "reading photos"))
+    results = list(map_in_order(read, range(len(files)), "reading photos"))
     photos = [result for result in results if isinstance(result, Photo)]
     return photos, [result for result in results if isinstance(result, Unusable)], pixels
 

@@ -167,12 +167,12 @@ def _export(
     report_progress: ReportProgress,
 ) -> _Exported:
     """Write the fp32 graph, and compare it with PyTorch on every photo."""
-    from training.networks.efficientnet_lite import logits_of
-    from training.networks.pretrained_weights import pretrained
+    from training.networks.inference import predict_logits
+    from training.networks.pretrained_weights import load_pretrained
     from training.onnx_graph.efficientnet_lite import export
 
-    network = pretrained(arguments.backbone)
-    logits = logits_of(network, pixels)
+    network = load_pretrained(arguments.backbone)
+    logits = predict_logits(network, pixels)
     temperatures = calibration.cross_fit(logits, truth, arguments.seed)
     report_progress(f"temperature {temperatures.all:.3f}")
 

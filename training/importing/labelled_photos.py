@@ -14,7 +14,7 @@ from training.data.examples import Examples
 from training.data.layout import File, name_below
 from training.data.photos import read_photos
 from training.errors import DataUnusable
-from training.parallel import outputs
+from training.parallel import run_graph
 
 MOST = 10_000
 """Photos that are read from one folder at most."""
@@ -36,7 +36,7 @@ class LabelledPhotos:
     def run(self, session: Session) -> NDArray[np.float32]:
         """Return probabilities (N, K)."""
         rows = self.examples.rows.tolist()
-        return outputs(
+        return run_graph(
             session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
         )[0]
 

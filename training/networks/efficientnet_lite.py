@@ -7,21 +7,17 @@
 The layers are EfficientNet's (Tan and Le 2019, arXiv:1905.11946, table 1) in the "Lite" form of
 the TensorFlow reference (tensorflow/tpu, models/official/efficientnet/lite): no
 squeeze-and-excitation, ReLU6 instead of swish, and a stem, a top and first and last stages that
-don't grow with the coefficients. Padding is TensorFlow's SAME, which puts the odd zero right and
-bottom, since the published weights were trained so.
+don't scale with the coefficients. Padding is TensorFlow's SAME, which puts the odd zero right and
+bottom: the published weights were trained with it.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-
-from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 STEM_CHANNELS = 32
 TOP_CHANNELS = 1280
@@ -29,7 +25,7 @@ TOP_CHANNELS = 1280
 
 @dataclass(frozen=True)
 class Stage:
-    """Several blocks in a row; the first has the stride."""
+    """Several blocks in a row, of which the first has the stride."""
 
     repeats: int
     kernel: int
@@ -51,7 +47,7 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """How one member of the family differs from the others."""
+    """The scaling of one member of the family."""
 
     width: float
     depth: float
@@ -70,13 +66,13 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one axis, so that ceil(size / stride) positions come out."""
+    """Return the zeros before and after one axis that give ceil(size / stride) positions."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
 class ConvUnit(nn.Module):
-    """Convolution with SAME padding, batch normalisation and, unless it projects, ReLU6."""
+    """A convolution with SAME padding, batch normalisation and optionally ReLU6."""
 
     def __init__(
         self,
@@ -93,11 +89,11 @@ class ConvUnit(nn.Module):
         self.stride = stride
         self.relu6 = relu6
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        # TensorFlow's momentum of .99 is the share that is kept; PyTorch names the other share.
+        # TensorFlow's momentum of .99 is the share that is kept; PyTorch's is the share of the new.
         self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         height, width = images.shape[-2:]
         padding = (
             *same_padding(width, self.kernel, self.stride),
@@ -108,7 +104,7 @@ class ConvUnit(nn.Module):
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: expand, filter every channel by itself, project; add the input."""
+    """An inverted bottleneck: expand, filter each channel on its own, project, add the input."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int):
         super().__init__()
@@ -119,14 +115,14 @@ class Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         x: Tensor = images if self.expand is None else self.expand(images)
         x = self.project(self.depthwise(x))
         return torch.add(images, x) if self.residual else x
 
 
 class EfficientNetLite(nn.Module):
-    """One member of the family; `stages` is smaller only in tests."""
+    """One member of the family; only tests pass other `stages`."""
 
     def __init__(
         self, backbone: Backbone, num_classes: int = 1000, stages: tuple[Stage, ...] = STAGES
@@ -139,31 +135,18 @@ class EfficientNetLite(nn.Module):
         self.head = nn.Linear(TOP_CHANNELS, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> the last feature map (N, 1280, h, w)."""
+        """Map normalised float (N, 3, S, S) to the last feature map (N, 1280, h, w)."""
         x: Tensor = self.top(self.blocks(self.stem(images)))
         return x
 
     def embed(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> the vectors that the head reads (N, 1280)."""
+        """Map normalised float (N, 3, S, S) to the embeddings that the head reads (N, 1280)."""
         return self.features(images).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> logits (N, num_classes)."""
+        """Map normalised float (N, 3, S, S) to logits (N, num_classes)."""
         logits: Tensor = self.head(self.dropout(self.embed(images)))
         return logits
-
-
-def normalize(pixels: Tensor) -> Tensor:
-    """uint8 RGB (N, S, S, 3) -> the float (N, 3, S, S) that a network reads."""
-    return ((pixels.float() - PIXEL_OFFSET) / PIXEL_SCALE).permute(0, 3, 1, 2)
-
-
-def logits_of(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits (N, K) of uint8 RGB (N, S, S, 3), one image at a time."""
-    with torch.inference_mode():
-        rows = [network(normalize(torch.from_numpy(image[np.newaxis]))) for image in pixels]
-    logits: NDArray[np.float32] = torch.cat(rows).numpy()
-    return logits
 
 
 def _blocks(backbone: Backbone, stages: tuple[Stage, ...]) -> list[Block]:
@@ -185,7 +168,7 @@ def _blocks(backbone: Backbone, stages: tuple[Stage, ...]) -> list[Block]:
 
 
 def _scaled_channels(channels: int, width: float) -> int:
-    """`channels` times `width`, to the nearest multiple of 8 that isn't 10 % too small."""
+    """Scale `channels` by `width`, to the nearest multiple of 8 that isn't over 10 % too small."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded

@@ -1,6 +1,6 @@
-"""How a network reads a pixel: (pixel - 127) / 128, as the EfficientNet-Lite reference does.
+"""The normalisation of pixels: (pixel - 127) / 128, as in the EfficientNet-Lite reference.
 
-The graph does the same as DequantizeLinear, which is exact and costs nothing in either precision.
+The graph computes it as DequantizeLinear, which is exact and costs nothing in either precision.
 """
 
 PIXEL_OFFSET = 127

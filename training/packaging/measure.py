@@ -37,7 +37,7 @@ def metrics(
     """
     scored: Floats = probabilities
     if temperatures is not None:
-        scored = calibration.rescored(probabilities, temperatures)
+        scored = calibration.recalibrate(probabilities, temperatures)
     return Metrics(
         top1=accuracy.top_k_accuracy(probabilities, truth, 1),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),

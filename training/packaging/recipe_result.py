@@ -35,7 +35,7 @@ from training.int8 import candidate
 from training.int8.candidate import Candidate, Comparison
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import golden, measure
-from training.parallel import outputs
+from training.parallel import run_graph
 from training.report import Content
 
 
@@ -181,7 +181,7 @@ def _test_outputs(
 ) -> tuple[NDArray[np.float32], ...]:
     """Return the graph's outputs `names` for the test photos."""
     rows = training_data.examples.rows[training_data.examples.of("test")].tolist()
-    return outputs(session, names, training_data.pixels, rows, f"testing {session.precision}")
+    return run_graph(session, names, training_data.pixels, rows, f"testing {session.precision}")
 
 
 def _golden(

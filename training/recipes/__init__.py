@@ -1,1 +1,1 @@
-"""The training recipes."""
+"""The training recipes: head, finetune and scratch."""

@@ -1,14 +1,14 @@
-"""The recipe `finetune`: the whole EfficientNet-Lite goes on learning, from its ImageNet weights.
+"""The recipe `finetune`: all layers of EfficientNet-Lite, trained on from its ImageNet weights.
 
-    photos -> embeddings of the published network -> a head, fitted as the recipe `head` does
-           -> that head on that network: where training begins, and the first candidate
-           -> epochs: random cuts and colours, label smoothing, warm-up and cosine, averaged weights
-           -> the best of them on val                                              loop
-           -> temperature, prototypes, threshold                                   network_outcome
+    photos -> embeddings of the pretrained network -> a head, fitted as in the recipe `head`
+           -> that head on that network: the start of training, and the first candidate
+           -> epochs: random crops and colours, label smoothing, averaged weights    torch_loop.fit
+           -> the best epoch on val
+           -> temperature, prototypes, threshold                                     network_result
 
-A fitted head first, because a random one tears at the features before it has learnt anything
-(Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
-Out-of-Distribution", arXiv:2202.10054). So on val it is never worse than where it began.
+Training starts with a fitted head, because a random one would distort the features in the first
+steps (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution", arXiv:2202.10054). So the result is never worse on val than the start.
 """
 
 import textwrap
@@ -25,28 +25,28 @@ from torch import nn
 
 from app.bundle import InputSpec
 from app.runtime.session import Session
-from training import last_layer
 from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS, deal
-from training.last_layer import Head
+from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite
-from training.networks.pretrained_weights import pretrained
+from training.networks.pretrained_weights import load_pretrained
 from training.onnx_graph.efficientnet_lite import export
-from training.parallel import outputs
-from training.recipes.network_result import augmentation_input, class_weights, network_result
-from training.torch_loop.augmentation import cut_and_coloured
+from training.parallel import run_graph
+from training.recipes.network_result import network_result
+from training.torch_loop.augmentation import random_crop_and_jitter
 from training.torch_loop.checkpoint import Checkpoint, identity
-from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine
-from training.torch_loop.device import Device, choose
+from training.torch_loop.config import TrainConfig, cosine, train_val_photos
+from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 
 INPUT = InputSpec(size=240, crop=1.0, resample="box")
-"""The default bundle's; DECISIONS.md has what others gave."""
+"""The input of the default bundle; docs/decisions/default-model.md compares others."""
 EPOCHS = 8
-_MARGIN = 2 / 15
+_CROP_MARGIN = 2 / 15
+"""The share by which the photos that crops are taken from are larger than the input."""
 _BATCH = 32
 _RATE = 3e-4
-_DECAY = 0.02
+_WEIGHT_DECAY = 0.02
 _PATIENCE = 3
 
 
@@ -56,7 +56,7 @@ class FinetuneRecipe:
 
     backbone: Literal["lite0", "lite2"] = "lite0"
     epochs: int = EPOCHS
-    device: Device = "auto"
+    device: DeviceName = "auto"
     resume: bool = False
     name: str = "finetune"
     libraries: tuple[str, ...] = ("torch", "scikit-learn")
@@ -64,41 +64,36 @@ class FinetuneRecipe:
 
     @property
     def augmentation_input(self) -> InputSpec:
-        """What is cut from."""
-        return augmentation_input(self.input, _MARGIN)
+        """The input with a margin to crop from, no larger than the canvas."""
+        size = min(self.input.canvas, round(self.input.size * (1 + _CROP_MARGIN)))
+        return self.input.model_copy(update={"size": size, "resample": "bicubic"})
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Which network, and for how long."""
+        """The backbone and the number of epochs."""
         return {"backbone": self.backbone, "epochs": self.epochs}
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
-        """Fit a head, then train all of it."""
-        hardware = choose(self.device)
-        report_progress(f"training on {hardware}")
-        network = pretrained(self.backbone)
-        if not self.resume:
-            fitted = _first_head(network, training_data, scratch)
-            network.head = _layer(fitted)
-        else:
+        """Fit a head, then train all layers."""
+        device = select_device(self.device)
+        report_progress(f"training on {device}")
+        network = load_pretrained(self.backbone)
+        if self.resume:  # its weights come from the checkpoint
             network.head = nn.Linear(network.head.in_features, len(training_data.examples.labels))
+        else:
+            network.head = _linear_layer(_fit_first_head(network, training_data, scratch))
         network, history = fit(
             network,
-            TrainValPhotos(
-                training_data,
-                training_data.examples.of("train"),
-                training_data.examples.of("val"),
-                class_weights(training_data),
-            ),
+            train_val_photos(training_data),
             self._config(),
             Checkpoint(checkpoint, identity(self, training_data)),
-            hardware,
+            device,
             seed=training_data.seed,
             resume=self.resume,
             report_progress=report_progress,
@@ -111,7 +106,7 @@ class FinetuneRecipe:
             training_data,
             history,
             scratch=scratch,
-            selected={"best_epoch": best.number, "trained_in": str(hardware)},
+            selected={"best_epoch": best.number, "trained_in": str(device)},
             card=self._card(best.number),
             report_progress=report_progress,
         )
@@ -122,58 +117,63 @@ class FinetuneRecipe:
             batch=_BATCH,
             micro_batch=_BATCH,
             label_smoothing=0.1,
-            optimizers=lambda network: [_adam(network)],
+            optimizers=lambda network: [_adamw(network)],
             schedule=cosine,
-            augment=cut_and_coloured(self.input.size),
+            augment=random_crop_and_jitter(self.input.size),
             ema_epochs=1.0,
             patience=_PATIENCE,
         )
 
-    def _card(self, best: int) -> str:
-        began = "its published ImageNet weights (Apache-2.0) and a fitted last layer"
-        if not best:
-            how = (
-                f"EfficientNet-{self.backbone.capitalize()} with {began}. Training all of it was "
-                f"tried for up to {self.epochs} epochs, and did no better on val."
+    def _card(self, best_epoch: int) -> str:
+        network = f"EfficientNet-{self.backbone.capitalize()}"
+        start = "its published ImageNet weights (Apache-2.0) and a fitted last layer"
+        if best_epoch:
+            text = (
+                f"{network}, with all layers trained from {start}: AdamW, random crops and "
+                f"colours, label smoothing 0.1, averaged weights. Epoch {best_epoch} of "
+                f"{self.epochs} was the best on val; this bundle has its weights."
             )
         else:
-            how = (
-                f"EfficientNet-{self.backbone.capitalize()}, trained whole from {began}: AdamW, "
-                f"random cuts and colours, label smoothing 0.1, weights averaged; epoch {best} of "
-                f"{self.epochs} was the best on val and is what this is."
+            text = (
+                f"{network} with {start}. Training all layers for up to {self.epochs} epochs gave "
+                "no better result on val."
             )
-        return textwrap.fill(how, 99)
+        return textwrap.fill(text, 99)
 
 
-def _first_head(network: EfficientNetLite, training_data: TrainingData, scratch: Path) -> Head:
-    """A logistic regression on the published network's embeddings of train."""
+def _fit_first_head(network: EfficientNetLite, training_data: TrainingData, scratch: Path) -> Head:
+    """Fit a logistic regression on the pretrained network's embeddings of train."""
     file = scratch / "published.onnx"
     onnx.save(export(network, training_data.input.size), file)
-    own = training_data.examples.of("train")
-    rows = training_data.examples.rows[own].tolist()
-    (embeddings,) = outputs(
-        Session(file, "cpu", "fp32"), ["embedding"], training_data.pixels, rows, "embedding photos"
+    examples = training_data.examples
+    train = examples.of("train")
+    (embeddings,) = run_graph(
+        Session(file, "cpu", "fp32"),
+        ["embedding"],
+        training_data.pixels,
+        examples.rows[train].tolist(),
+        "embedding photos",
     )
-    truth = training_data.examples.truth[own]
-    folds = deal(truth, training_data.examples.groups[own], [1.0] * FOLDS, training_data.seed)
-    return last_layer.fit(embeddings, truth, last_layer.choose(embeddings, truth, folds).strength)
+    truth = examples.truth[train]
+    folds = deal(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
+    return fit_head(embeddings, truth, cross_validate(embeddings, truth, folds).c)
 
 
-def _layer(fitted: Head) -> nn.Linear:
-    classes, width = fitted.weight.shape
+def _linear_layer(head: Head) -> nn.Linear:
+    classes, width = head.weight.shape
     layer = nn.Linear(width, classes)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(fitted.weight)))
-        layer.bias.copy_(torch.from_numpy(fitted.bias))
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(head.weight)))
+        layer.bias.copy_(torch.from_numpy(head.bias))
     return layer
 
 
-def _adam(network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation don't decay."""
+def _adamw(network: nn.Module) -> torch.optim.Optimizer:
+    """Return AdamW; biases and normalisation have no weight decay."""
     matrices = [weight for weight in network.parameters() if weight.ndim > 1]
     vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
     groups = [
-        {"params": matrices, "weight_decay": _DECAY},
+        {"params": matrices, "weight_decay": _WEIGHT_DECAY},
         {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=_RATE)

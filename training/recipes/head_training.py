@@ -1,10 +1,10 @@
-"""Photos -> everything that the recipe `head` learns from them.
+"""Photos -> the last layer of the recipe `head`, its temperature and its prototypes.
 
     pixels -> the backbone's embeddings, on all cores
-           -> folds of train and val -> strength -> temperature, threshold of familiarity
+           -> folds of train and val -> C -> temperature, out-of-distribution threshold
            -> the head and the prototypes, from all of train and val
 
-Nothing here looks at test, but to tell how much of it the threshold accepts.
+The test split is used only to report the share of it that the threshold accepts.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
 from training.data.split import FOLDS, deal
-from training.last_layer import Head, choose, fit
-from training.parallel import outputs
+from training.last_layer import CrossValidation, Head, cross_validate, fit_head
+from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
 
 Integers = NDArray[np.intp]
@@ -28,75 +28,95 @@ Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
-    """The last layer, and what cross-validation chose it by."""
+class TrainedHead:
+    """The last layer, and the results of its cross-validation."""
 
     embeddings: Embeddings
     """(N, D) of all photos."""
-    strength: float
+    c: float
+    """The inverse regularisation strength."""
     losses: Mapping[float, float]
-    """By strength, the mean negative log-likelihood out of fold."""
+    """The mean negative log-likelihood out of fold, by C."""
     head: Head
     temperature: float
     prototypes: NDArray[np.float32]
     """(P, D) of length 1."""
     unknown: UnknownRule
     predictor: OutOfFoldPredictor
-    """All photos, each with a head that did not see it."""
+    """Predicts each photo with a head that did not see it."""
 
 
-def learn(training_data: TrainingData, backbone: Bundle, report_progress: ReportProgress) -> Learnt:
-    """Learn from train and val together, on the embeddings of `backbone`."""
+def train_head(
+    training_data: TrainingData, backbone: Bundle, report_progress: ReportProgress
+) -> TrainedHead:
+    """Train on train and val together, on the embeddings of `backbone`."""
     examples = training_data.examples
     embeddings = _embed(training_data, backbone)
     own = examples.of("train", "val")
     inputs, truth = embeddings[own], examples.truth[own]
     folds = deal(truth, examples.groups[own], [1.0] * FOLDS, training_data.seed)
-    choice = choose(inputs, truth, folds)
-    right = accuracy.top_k_accuracy(choice.logits, truth, 1)
-    report_progress(f"strength {choice.strength:g}: {100 * right:.1f} % right, cross-validated")
+    validated = cross_validate(inputs, truth, folds)
+    top1 = accuracy.top_k_accuracy(validated.logits, truth, 1)
+    report_progress(f"C = {validated.c:g}: {100 * top1:.1f} % right, cross-validated")
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
-    temperature = calibration.fit_temperature(choice.logits, truth, label_smoothing)
-    prototypes, unknown = _familiar(training_data, embeddings, folds)
+    temperature = calibration.fit_temperature(validated.logits, truth, label_smoothing)
+    prototypes, unknown = _fit_prototypes(training_data, embeddings, folds)
     report_progress(
         f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity from "
         f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
     )
-    fitted = fit(inputs, truth, choice.strength)
-    head_of = np.full(len(embeddings), len(choice.heads), np.intp)
-    head_of[own] = folds
-    heads = [*choice.heads, fitted]
-    return Learnt(
+    head = fit_head(inputs, truth, validated.c)
+    return TrainedHead(
         embeddings=embeddings,
-        strength=choice.strength,
-        losses=choice.losses,
-        head=fitted,
+        c=validated.c,
+        losses=validated.losses,
+        head=head,
         temperature=temperature,
         prototypes=prototypes,
         unknown=unknown,
-        predictor=OutOfFoldPredictor(
-            training_data.pixels, examples.rows, embeddings, heads, head_of, temperature
-        ),
+        predictor=_predictor(training_data, embeddings, validated, folds, head, temperature),
     )
 
 
 def _embed(training_data: TrainingData, backbone: Bundle) -> Embeddings:
     session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     rows = training_data.examples.rows.tolist()
-    return outputs(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
+    return run_graph(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
 
 
-def _familiar(
+def _fit_prototypes(
     training_data: TrainingData, embeddings: Embeddings, folds: Integers
 ) -> tuple[NDArray[np.float32], UnknownRule]:
-    """The prototypes, and the rule whose threshold accepts 95 % of what they did not see."""
-    own, tested = training_data.examples.of("train", "val"), training_data.examples.of("test")
+    """Return the prototypes, and the threshold that accepts 95 % of photos out of fold."""
+    own, test = training_data.examples.of("train", "val"), training_data.examples.of("test")
     inputs, truth = embeddings[own], training_data.examples.truth[own]
     scores = familiarity.out_of_fold(inputs, truth, folds, training_data.seed)
     threshold = familiarity.threshold(scores)
     prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
-    accepted = familiarity.score(embeddings[tested], prototypes) >= threshold
+    accepted = familiarity.score(embeddings[test], prototypes) >= threshold
     return prototypes, UnknownRule(
         score="familiarity", threshold=threshold, accepts=float(accepted.mean())
+    )
+
+
+def _predictor(
+    training_data: TrainingData,
+    embeddings: Embeddings,
+    validated: CrossValidation,
+    folds: Integers,
+    head: Head,
+    temperature: float,
+) -> OutOfFoldPredictor:
+    """Assign each photo the head of its fold, and each test photo the final `head`."""
+    examples = training_data.examples
+    head_of = np.full(len(embeddings), len(validated.heads), np.intp)
+    head_of[examples.of("train", "val")] = folds
+    return OutOfFoldPredictor(
+        training_data.pixels,
+        examples.rows,
+        embeddings,
+        [*validated.heads, head],
+        head_of,
+        temperature,
     )

@@ -1,41 +1,41 @@
-"""A network trained in PyTorch -> what training.packaging.build needs of it.
+"""A network trained in PyTorch -> its TrainingResult, as `training.packaging.build` reads it.
 
     network -> graph without temperature -> logits of val and test, embeddings of train
             -> temperature, from val
-            -> prototypes, from train; threshold of familiarity, from val
-            -> the graph that ships
+            -> prototypes, from train; out-of-distribution threshold, from val
+            -> the graph of the bundle
 
-Photos go through ONNX Runtime, one by one on all cores, as they will when served.
+Photos go through ONNX Runtime one by one on all cores, as they will in the service.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 
-from app.bundle import InputSpec, UnknownRule
+from app.bundle import UnknownRule
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
 from training.last_layer import Head
-from training.networks.efficientnet_lite import logits_of
+from training.networks.inference import predict_logits
 from training.onnx_graph.efficientnet_lite import array
 from training.onnx_graph.head import add_familiarity
-from training.parallel import each, outputs
+from training.parallel import map_in_order, run_graph
 from training.report import Curve, Line
 from training.torch_loop.config import EpochResult
 
-_LOOKED_AT = 20_000
-"""Photos of train, at most, that prototypes are made of."""
-_WIDEST = 4096
-"""Numbers in an embedding, at most, for prototypes; textbook's over a large photo has more."""
-_COMPARED = 200
-"""Test photos, at most, on which the graph is compared with PyTorch."""
+_MAX_PROTOTYPE_PHOTOS = 20_000
+"""The most photos of train that prototypes are made of."""
+_MAX_EMBEDDING = 4096
+"""The longest embedding that prototypes are made of; textbook's of a large photo is longer."""
+_MAX_PARITY_PHOTOS = 200
+"""The most test photos on which the graph is compared with PyTorch."""
 
 Export = Callable[[float], onnx.ModelProto]
 """A temperature -> the network's graph."""
@@ -43,13 +43,13 @@ Export = Callable[[float], onnx.ModelProto]
 
 @dataclass(frozen=True, eq=False)
 class _GraphPredictor:
-    """A `training.contracts.Judge`: the graph itself, for photos that it did not learn from."""
+    """A `training.contracts.HeldOutPredictor`: the graph itself, for photos outside train."""
 
     training_data: TrainingData
 
     def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float32]:
         rows = self.training_data.examples.rows[of].tolist()
-        return outputs(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
+        return run_graph(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
 
 
 def network_result(
@@ -63,41 +63,45 @@ def network_result(
     card: str,
     report_progress: ReportProgress,
 ) -> TrainingResult:
-    """Calibrate, and describe.
+    """Calibrate a trained network, and return its graph and its results.
 
     Args:
         network: trained, on the CPU, in evaluation mode; its last layer is `head`.
         export: makes its graph.
         training_data: the photos.
         history: its epochs.
-        scratch: a folder for a file.
-        selected: for bundle.json.
-        card: how it was trained, in Markdown.
-        report_progress: gets a line.
+        scratch: a folder for a temporary file.
+        selected: values for bundle.json that training selected.
+        card: the section `Recipe` of the model card, in Markdown.
+        report_progress: receives a line.
     """
     onnx.save(export(1.0), scratch / "uncalibrated.onnx")
     session = Session(scratch / "uncalibrated.onnx", "cpu", "fp32")
-    last = network.get_submodule("head")
-    head = Head(
-        *(array(last.get_parameter(name)).astype(np.float32) for name in ("weight", "bias"))
-    )
     examples = training_data.examples
-    val, tested = examples.of("val"), examples.of("test")
-    logits = _logits(session, head, training_data, np.concatenate([val, tested]))
+    val, test = examples.of("val"), examples.of("test")
+    logits = _logits(session, _head_of(network), training_data, np.concatenate([val, test]))
     of_val, of_test = np.split(logits, [len(val)])
     label_smoothing = calibration.label_smoothing_for(len(val))
     temperature = calibration.fit_temperature(of_val, examples.truth[val], label_smoothing)
     graph = export(temperature)
-    unknown, told = _rule(
-        session, graph, training_data, of_val / temperature, of_test / temperature
-    )
-    report_progress(f"temperature {temperature:.3f}; {told}")
-    pixels = training_data.pixels[examples.rows[tested[:_COMPARED]]]
+    if _has_short_embedding(session):
+        prototypes, unknown = _familiarity_rule(session, training_data)
+        add_familiarity(graph.graph, prototypes)
+        onnx.checker.check_model(graph, full_check=True)
+        message = (
+            f"{len(prototypes)} prototypes, familiarity from {unknown.threshold:.3f} accepts "
+            f"{100 * unknown.accepts:.1f} % of the test photos"
+        )
+    else:
+        unknown = _probability_rule(of_val / temperature, of_test / temperature)
+        message = f"a probability under {unknown.threshold:.3f} is unknown"
+    report_progress(f"temperature {temperature:.3f}; {message}")
+    pixels = training_data.pixels[examples.rows[test[:_MAX_PARITY_PHOTOS]]]
     return TrainingResult(
         graph=graph,
         int8=None,
         reference="PyTorch",
-        expected=calibration.softmax(logits_of(network, pixels) / temperature),
+        expected=calibration.softmax(predict_logits(network, pixels) / temperature),
         logits=of_test,
         temperature=temperature,
         fitted_on="the temperature was fitted on the val split",
@@ -111,78 +115,71 @@ def network_result(
     )
 
 
-def augmentation_input(spec: InputSpec, share: float) -> InputSpec:
-    """`spec` at a side that is larger by `share`, as far as the canvas goes."""
-    size = min(spec.canvas, round(spec.size * (1 + share)))
-    return spec.model_copy(update={"size": size, "resample": "bicubic"})
-
-
-def class_weights(training_data: TrainingData) -> torch.Tensor:
-    """(K,) so that all classes count alike, however many photos they have; 1 in a photo's mean."""
-    truth = training_data.examples.truth[training_data.examples.of("train")]
-    counts = np.bincount(truth, minlength=len(training_data.examples.labels))
-    return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
+def _head_of(network: torch.nn.Module) -> Head:
+    layer = network.get_submodule("head")
+    return Head(
+        *(array(layer.get_parameter(name)).astype(np.float32) for name in ("weight", "bias"))
+    )
 
 
 def _logits(
     session: Session, head: Head, training_data: TrainingData, of: Integers
 ) -> NDArray[np.float64]:
-    """(M, K) of the photos `of`."""
+    """Return the logits (M, K) of the photos `of`."""
 
-    def one(row: int) -> NDArray[np.float64]:
+    def logits_of_row(row: int) -> NDArray[np.float64]:
         (embedding,) = session.outputs_of(["embedding"], training_data.pixels[row : row + 1])
         return head.logits(embedding)
 
-    return np.concatenate(list(each(one, training_data.examples.rows[of].tolist(), "calibrating")))
+    rows = training_data.examples.rows[of].tolist()
+    return np.concatenate(list(map_in_order(logits_of_row, rows, "calibrating")))
 
 
-def _rule(
-    session: Session,
-    graph: onnx.ModelProto,
-    training_data: TrainingData,
-    of_val: NDArray[np.float64],
-    of_test: NDArray[np.float64],
-) -> tuple[UnknownRule, str]:
-    """When a photo is unknown, by calibrated logits and embeddings; its score goes into `graph`."""
+def _has_short_embedding(session: Session) -> bool:
+    length = session.outputs["embedding"][1][1]
+    return isinstance(length, int) and length <= _MAX_EMBEDDING
+
+
+def _familiarity_rule(
+    session: Session, training_data: TrainingData
+) -> tuple[NDArray[np.float32], UnknownRule]:
+    """Return prototypes from train, and the familiarity that 95 % of val reach."""
     examples = training_data.examples
-    width = session.outputs["embedding"][1][1]
-    if not isinstance(width, int) or width > _WIDEST:
-        known, tested = (calibration.softmax(logits).max(axis=1) for logits in (of_val, of_test))
-        rule = _ruled("max_probability", known, tested)
-        return rule, f"a probability under {rule.threshold:.3f} is unknown"
-    trained = examples.of("train")
-    if len(trained) > _LOOKED_AT:
-        trained = np.random.default_rng(training_data.seed).choice(
-            trained, _LOOKED_AT, replace=False
-        )
-    parts = (trained, examples.of("val"), examples.of("test"))
-    embeddings, val, test = (
-        outputs(
+    train = examples.of("train")
+    if len(train) > _MAX_PROTOTYPE_PHOTOS:
+        rng = np.random.default_rng(training_data.seed)
+        train = rng.choice(train, _MAX_PROTOTYPE_PHOTOS, replace=False)
+    of_train, of_val, of_test = (
+        run_graph(
             session, ["embedding"], training_data.pixels, examples.rows[part].tolist(), "embedding"
         )[0]
-        for part in parts
+        for part in (train, examples.of("val"), examples.of("test"))
     )
-    prototypes = familiarity.prototypes(embeddings, examples.truth[trained], training_data.seed)
-    add_familiarity(graph.graph, prototypes)
-    onnx.checker.check_model(graph, full_check=True)
-    rule = _ruled("familiarity", *(familiarity.score(one, prototypes) for one in (val, test)))
-    return rule, (
-        f"{len(prototypes)} prototypes, familiarity from {rule.threshold:.3f} accepts "
-        f"{100 * rule.accepts:.1f} % of the test photos"
-    )
+    prototypes = familiarity.prototypes(of_train, examples.truth[train], training_data.seed)
+    known, test = (familiarity.score(part, prototypes) for part in (of_val, of_test))
+    return prototypes, _unknown_rule("familiarity", known, test)
 
 
-def _ruled(score: Any, known: NDArray[np.floating], tested: NDArray[np.floating]) -> UnknownRule:
+def _probability_rule(of_val: NDArray[np.float64], of_test: NDArray[np.float64]) -> UnknownRule:
+    """Return the rule by the largest probability, from the calibrated logits of val and test."""
+    known, test = (calibration.softmax(logits).max(axis=1) for logits in (of_val, of_test))
+    return _unknown_rule("max_probability", known, test)
+
+
+def _unknown_rule(
+    score: Literal["familiarity", "max_probability"],
+    known: NDArray[np.floating],
+    test: NDArray[np.floating],
+) -> UnknownRule:
     threshold = familiarity.threshold(known)
-    return UnknownRule(
-        score=score, threshold=threshold, accepts=float((tested >= threshold).mean())
-    )
+    return UnknownRule(score=score, threshold=threshold, accepts=float((test >= threshold).mean()))
 
 
 def _curves(history: Sequence[EpochResult]) -> tuple[Curve, ...]:
-    numbers = [float(epoch.number) for epoch in history]
+    """Return the curves of the report; epoch 0, before training, has no training loss or rate."""
     trained = [epoch for epoch in history if epoch.number]
-    own = [float(epoch.number) for epoch in trained]
+    all_numbers = [float(epoch.number) for epoch in history]
+    trained_numbers = [float(epoch.number) for epoch in trained]
 
     def curve(title: str, y: str, *lines: Line) -> Curve:
         return Curve(title=title, x="epoch", y=y, lines=lines)
@@ -191,13 +188,17 @@ def _curves(history: Sequence[EpochResult]) -> tuple[Curve, ...]:
         curve(
             "Loss",
             "loss",
-            Line("train", [epoch.loss for epoch in trained], own),
-            Line("val, calibrated", [epoch.val_loss for epoch in history], numbers),
+            Line("train", [epoch.loss for epoch in trained], trained_numbers),
+            Line("val, calibrated", [epoch.val_loss for epoch in history], all_numbers),
         ),
-        curve("Accuracy on val", "top-1", Line("val", [e.val_accuracy for e in history], numbers)),
+        curve(
+            "Accuracy on val",
+            "top-1",
+            Line("val", [epoch.val_accuracy for epoch in history], all_numbers),
+        ),
         curve(
             "Learning rate",
             "share of the highest",
-            Line("rate", [epoch.rate for epoch in trained], own),
+            Line("rate", [epoch.rate for epoch in trained], trained_numbers),
         ),
     )

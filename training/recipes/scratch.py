@@ -1,10 +1,11 @@
-"""The recipe `scratch`: a network from random weights, for pictures of any size.
+"""The recipe `scratch`: a small network, trained from random weights at any input size.
 
-    photos -> random weights -> epochs: shifted and mirrored photos      loop
-           -> temperature, prototypes, threshold                         network_outcome
+    photos -> random weights -> epochs: shifted and mirrored photos      torch_loop.fit
+           -> temperature, prototypes, threshold                         network_result
 
-`textbook` is trained as a textbook would (stochastic gradient descent with momentum), `fast` as
-the CIFAR-10 speed runs are: Muon for the filters, high rates for the biases, a straight way down.
+`textbook` is trained as in a textbook, by stochastic gradient descent with momentum. `fast` is
+trained as in the CIFAR-10 speed runs: Muon for the filters, high rates for the biases, and a rate
+that falls linearly.
 """
 
 import textwrap
@@ -21,29 +22,29 @@ from torch.optim import SGD, Optimizer
 from app.bundle import InputSpec
 from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.errors import DataUnusable
-from training.networks.efficientnet_lite import normalize
-from training.networks.small import SMALLEST, Fast, NetworkName, Textbook
+from training.networks.inference import normalize
+from training.networks.small import MIN_SIZE, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
-from training.recipes.network_result import class_weights, network_result
-from training.torch_loop.augmentation import shifted
+from training.recipes.network_result import network_result
+from training.torch_loop.augmentation import random_shift
 from training.torch_loop.checkpoint import Checkpoint, identity
-from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine, linear
-from training.torch_loop.device import Device, choose
+from training.torch_loop.config import TrainConfig, cosine, linear, train_val_photos
+from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 from training.torch_loop.muon import Muon
 
 EPOCHS: Mapping[NetworkName, int] = {"textbook": 16, "fast": 16}
 SIZE = 32
-_WHITENED_ON = 5000
-"""Photos that the first layer of `fast` is made from."""
-_PASS = 500
-"""Photos that go through `fast` at once, of 32 pixels; of larger ones as many fewer."""
-_STEPS_AN_EPOCH = 20
-"""At least so many, where there are photos enough for the smallest batches."""
-_SIGHT = ((0.4, 5 / 8), (0.6, 13 / 16))
-"""Until which share of training `fast` sees which share of a photo's side."""
-_SMALLEST_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
-"""Normalisation, which only `fast` has, needs more photos to tell a mean."""
+_WHITENING_PHOTOS = 5000
+"""The most photos that the first layer of `fast` is computed from."""
+_MICRO_BATCH = 500
+"""Photos of 32 pixels in a micro-batch of `fast`; larger photos, proportionally fewer."""
+_MIN_STEPS_PER_EPOCH = 20
+"""Fewer only where there are too few photos for batches of the minimum size."""
+_GROWING_SIDES = ((0.4, 5 / 8), (0.6, 13 / 16))
+"""Pairs of a share of training and the share of the side that `fast` is trained on until then."""
+_MIN_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
+"""Only `fast` has batch normalisation, which needs more photos to estimate a mean."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +54,32 @@ class ScratchRecipe:
     network: NetworkName = "textbook"
     size: int = SIZE
     epochs: int | None = None
-    device: Device = "auto"
+    device: DeviceName = "auto"
     resume: bool = False
     name: str = "scratch"
     libraries: tuple[str, ...] = ("torch",)
     augmentation_input: None = None
 
     def __post_init__(self) -> None:
-        """Refuse a size that leaves a layer nothing to see."""
-        if self.size < SMALLEST[self.network]:
+        """Reject a size at which a layer would have no output."""
+        if self.size < MIN_SIZE[self.network]:
             raise DataUnusable(
                 f"--size {self.size} is too small for {self.network}: its layers need "
-                f"{SMALLEST[self.network]} pixels at least."
+                f"{MIN_SIZE[self.network]} pixels at least."
             )
 
     @property
     def input(self) -> InputSpec:
-        """The whole canvas, each pixel the mean of those that it stands for."""
+        """The whole canvas, downscaled by averaging."""
         return InputSpec(size=self.size, crop=1.0, resample="box")
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Which network, on what, and for how long."""
+        """The network, its input size and the number of epochs."""
         epochs = self.epochs or EPOCHS[self.network]
         return {"network": self.network, "size": self.size, "epochs": epochs}
 
-    def learn(
+    def train(
         self,
         training_data: TrainingData,
         scratch: Path,
@@ -86,20 +87,17 @@ class ScratchRecipe:
         report_progress: ReportProgress,
     ) -> TrainingResult:
         """Train from random weights."""
-        hardware = choose(self.device)
-        report_progress(f"training {self.network} on {hardware}")
+        device = select_device(self.device)
+        report_progress(f"training {self.network} on {device}")
         torch.manual_seed(training_data.seed)
-        train = training_data.examples.of("train")
         network = self._network(training_data)
-        config = self._config(len(train))
+        config = self._config(len(training_data.examples.of("train")))
         network, history = fit(
             network,
-            TrainValPhotos(
-                training_data, train, training_data.examples.of("val"), class_weights(training_data)
-            ),
+            train_val_photos(training_data),
             config,
             Checkpoint(checkpoint, identity(self, training_data)),
-            hardware,
+            device,
             seed=training_data.seed,
             resume=self.resume,
             report_progress=report_progress,
@@ -110,7 +108,7 @@ class ScratchRecipe:
             training_data,
             history,
             scratch=scratch,
-            selected={"trained_in": str(hardware)},
+            selected={"trained_in": str(device)},
             card=self._card(config),
             report_progress=report_progress,
         )
@@ -121,77 +119,77 @@ class ScratchRecipe:
             return Textbook(classes, self.size)
         network = Fast(classes)
         rows = training_data.examples.rows[training_data.examples.of("train")]
-        selected = torch.randperm(len(rows))[:_WHITENED_ON].numpy()
+        selected = torch.randperm(len(rows))[:_WHITENING_PHOTOS].numpy()
         network.whiten(normalize(torch.from_numpy(training_data.pixels[rows[selected]])))
         return network
 
     def _config(self, photos: int) -> TrainConfig:
         epochs = self.epochs or EPOCHS[self.network]
-        few = min(photos, max(_SMALLEST_BATCH[self.network], photos // _STEPS_AN_EPOCH))
+        largest = min(photos, max(_MIN_BATCH[self.network], photos // _MIN_STEPS_PER_EPOCH))
         if self.network == "textbook":
-            batch = min(128, few)
+            batch = min(128, largest)
             return TrainConfig(
                 epochs=epochs,
                 batch=batch,
                 micro_batch=batch,
                 label_smoothing=0.0,
-                optimizers=partial(_for_textbook, batch=batch),
+                optimizers=partial(_textbook_optimizers, batch=batch),
                 schedule=cosine,
-                augment=shifted,
+                augment=random_shift,
                 ema_epochs=1.0,
             )
-        batch = min(1000, few)
+        batch = min(1000, largest)
         return TrainConfig(
             epochs=epochs,
             batch=batch,
             micro_batch=min(
-                batch, max(_SMALLEST_BATCH["fast"], round(_PASS * (SIZE / self.size) ** 2))
+                batch, max(_MIN_BATCH["fast"], round(_MICRO_BATCH * (SIZE / self.size) ** 2))
             ),
             label_smoothing=0.2,
-            optimizers=partial(_for_fast, batch=batch),
+            optimizers=partial(_fast_optimizers, batch=batch),
             schedule=linear,
-            augment=shifted,
-            side=partial(_growing, self.size),
+            augment=random_shift,
+            side=partial(_growing_side, self.size),
         )
 
     def _card(self, config: TrainConfig) -> str:
-        about = {
-            "textbook": "`textbook`: twice a 5x5 convolution, ReLU and pooling, then one fully "
-            "connected layer",
-            "fast": "`fast`: a whitening layer, six 3x3 convolutions with ReLU and pooling, the "
-            "mean over positions and one fully connected layer",
+        layers = {
+            "textbook": "twice a 5x5 convolution, ReLU and pooling, then one fully connected layer",
+            "fast": "a whitening layer, six 3x3 convolutions with ReLU and pooling, the mean over "
+            "positions and one fully connected layer",
         }[self.network]
-        small = ", at first small," if config.side else ""
+        growing = ", downscaled at first," if config.side else ""
         return textwrap.fill(
-            f"The network is {about}; from random weights, on {self.size}x{self.size} pixels, for "
-            f"{config.epochs} epochs of mirrored and shifted photos{small} in batches of "
-            f"{config.batch}.",
+            f"The network is `{self.network}`: {layers}. It was trained from random weights, on "
+            f"{self.size}x{self.size} pixels, for {config.epochs} epochs of mirrored and shifted "
+            f"photos{growing} in batches of {config.batch}.",
             99,
         )
 
 
-def _growing(size: int, done: float) -> int:
-    """Small pictures first, which cost less and teach coarse features as well; then whole ones.
+def _growing_side(size: int, done: float) -> int:
+    """Return the side to train on: small images first, which cost less, then the full size.
 
-    After Howard 2018, "Training ImageNet in 3 hours for $25; and CIFAR10 for $0.26".
+    Small images teach coarse features as well. After Howard 2018, "Training ImageNet in 3 hours for
+    $25; and CIFAR10 for $0.26".
     """
-    share = next((share for until, share in _SIGHT if done < until), 1.0)
-    return max(SMALLEST["fast"], round(share * size))
+    share = next((share for until, share in _GROWING_SIDES if done < until), 1.0)
+    return max(MIN_SIZE["fast"], round(share * size))
 
 
-def _for_textbook(network: nn.Module, batch: int) -> Sequence[Optimizer]:
-    """The rate grows with the batch, as Goyal et al. 2017 (arXiv:1706.02677) have it."""
+def _textbook_optimizers(network: nn.Module, batch: int) -> Sequence[Optimizer]:
+    """Return SGD with a rate proportional to the batch (Goyal et al. 2017, arXiv:1706.02677)."""
     rate = 0.05 * batch / 128
     return [SGD(network.parameters(), rate, momentum=0.9, weight_decay=5e-4, nesterov=True)]
 
 
-def _for_fast(network: nn.Module, batch: int) -> Sequence[Optimizer]:
-    """Rates and decays of airbench94_muon (github.com/KellerJordan/cifar10-airbench).
+def _fast_optimizers(network: nn.Module, batch: int) -> Sequence[Optimizer]:
+    """Return Muon and SGD with the rates of airbench94_muon (KellerJordan/cifar10-airbench).
 
-    There the loss is the sum over the batch and logits are divided by the embedding's width; here
-    it is the mean, and the head's weights are that much smaller. The head's rate is ten times
-    theirs, since it reads the mean of a map, which is a fraction of its maximum. Batches have
-    2,000 photos there; Muon's rate goes with the root of that.
+    In airbench the loss is the sum over the batch, and logits are divided by the embedding's width.
+    Here the loss is the mean, and the head's weights are smaller by that factor. The head's rate is
+    ten times that of airbench, since it reads the mean of a map, which is a fraction of its
+    maximum. Batches have 2,000 photos in airbench; Muon's rate scales with the root of the batch.
     """
     assert isinstance(network, Fast)
     rate, decay, width = 0.053 * batch, 2e-6 * batch, network.head.in_features
@@ -199,7 +197,7 @@ def _for_fast(network: nn.Module, batch: int) -> Sequence[Optimizer]:
     biases = [weight for weight in network.units.parameters() if weight.ndim == 1]
     head_rate = 6.7 * batch / width**2
     vectors = [
-        {"params": [b for b in biases if b.requires_grad], "lr": rate},
+        {"params": [bias for bias in biases if bias.requires_grad], "lr": rate},
         {"params": network.head.parameters(), "lr": head_rate},
     ]
     for group in vectors:

@@ -1,7 +1,7 @@
-"""What an interrupted run leaves, to go on from: one file, written beside and renamed.
+"""The checkpoint of a training run: one file, written beside the old one and then renamed.
 
-It belongs to one run: the same photos, recipe, options, seed and torch; anything else is refused by
-name.
+A checkpoint belongs to one run: the same photos, recipe, options, seed and version of torch. For
+any other run, the error names the difference.
 """
 
 import os
@@ -20,7 +20,7 @@ _FILE = "state.pt"
 
 
 def identity(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
-    """What must be the same for a run of `recipe` to go on."""
+    """Return the properties that must be unchanged for a run of `recipe` to resume."""
     return {
         "--recipe": recipe.name,
         **{f"--{name}": value for name, value in recipe.metadata.items()},
@@ -34,8 +34,8 @@ class Checkpoint:
     """The state of one run after its last whole epoch.
 
     Args:
-        folder: where it lies; made when first needed.
-        identity: what must be the same to go on, by name.
+        folder: the folder of the file; created when first needed.
+        identity: the properties that must be unchanged to resume, by name.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -43,10 +43,10 @@ class Checkpoint:
         self._identity = {name: str(value) for name, value in identity.items()}
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace what is there.
+        """Replace the saved state.
 
         Raises:
-            DataUnusable: it can't be written; what was there still is.
+            DataUnusable: the file can't be written; the state that was saved before is kept.
         """
         part = self._folder / f"{_FILE}.part"
         try:
@@ -58,31 +58,31 @@ class Checkpoint:
                 part.unlink()
             raise DataUnusable(
                 f"The checkpoint can't be written to {self._folder} ({err}). Is the disk full? "
-                "The same command with --resume goes on after the last epoch that was kept."
+                "The same command with --resume continues after the last epoch that was saved."
             ) from err
 
     def load(self) -> dict[str, Any]:
-        """What `save` was given last.
+        """Return the state that was saved last.
 
         Raises:
-            DataUnusable: there is none, it can't be read, or it is another run's.
+            DataUnusable: there is no checkpoint, it can't be read, or it belongs to another run.
         """
         file = self._folder / _FILE
         try:
             saved = torch.load(file, map_location="cpu", weights_only=True)
         except FileNotFoundError as err:
             raise DataUnusable(
-                f"There is no checkpoint at {self._folder} to go on from. Leave --resume out."
+                f"There is no checkpoint at {self._folder} to resume from. Leave --resume out."
             ) from err
         except Exception as err:  # a broken file fails in many ways
             raise DataUnusable(
-                f"The checkpoint {file} can't be read. Leave --resume out to begin anew."
+                f"The checkpoint {file} can't be read. Leave --resume out to start again."
             ) from err
         for name, value in self._identity.items():
-            if (was := saved["identity"].get(name)) != value:
+            if (saved_value := saved["identity"].get(name)) != value:
                 raise DataUnusable(
-                    f"The checkpoint at {self._folder} was begun with {name} {was}, not {value}. "
-                    "Give the same again, or leave --resume out to begin anew."
+                    f"The checkpoint at {self._folder} was made with {name} {saved_value}, not "
+                    f"{value}. Pass the same again, or leave --resume out to start again."
                 )
         state: dict[str, Any] = saved["state"]
         return state

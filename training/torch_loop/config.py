@@ -1,4 +1,9 @@
-"""What `training.torch_loop.fit` works with: how to train, on what, and what an epoch came to."""
+"""The inputs of `training.torch_loop.fit`, and the result of an epoch.
+
+TrainConfig       how to train: batches, optimizers, schedule, augmentation
+TrainValPhotos    the photos to train on and to validate on, and the weights of the classes
+EpochResult       loss, accuracy and rate of one epoch
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,72 +21,91 @@ from training.torch_loop.augmentation import Augment
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained."""
+    """The hyperparameters of a training run."""
 
     epochs: int
     batch: int
-    """Photos a step."""
+    """Photos per step."""
     micro_batch: int
-    """Photos that go through the network at once; their gradients add up to the batch's."""
+    """Photos per forward pass; the gradients of a batch's micro-batches add up."""
     label_smoothing: float
     optimizers: Callable[[nn.Module], Sequence[Optimizer]]
     schedule: Callable[[float], float]
-    """The share of training that is done, 0 to 1 -> what rates are multiplied by."""
+    """The share of training that is done, 0 to 1 -> the factor of the learning rates."""
     augment: Augment
     side: Callable[[float], int] | None = None
-    """The share of training that is done -> side in pixels of what the network sees; None: as
-    `augment` gives it."""
+    """The share of training that is done -> the side in pixels of the images that the network
+    reads. None: the side that `augment` gives."""
     ema_epochs: float | None = None
-    """Epochs over which weights are averaged (an exponential moving average); None: they aren't."""
+    """Epochs over which the exponential moving average of the weights reaches. None: no average."""
     patience: int | None = None
-    """Epochs without an improvement on val after which training ends, with the best weights; None:
-    all are trained, and the last weights count."""
+    """Epochs without an improvement on val after which training ends, with the best weights. None:
+    all epochs are trained, and the last weights are the result."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainValPhotos:
-    """What is learnt from, and what is judged by; pixels stay on disk until they are used."""
+    """The photos to train on and to validate on; pixels stay on disk until they are used."""
 
     training_data: TrainingData
     train: NDArray[np.intp]
-    """Indices of the photos to learn from."""
+    """Indices of the photos to train on."""
     val: NDArray[np.intp]
-    """Indices of those to judge by."""
-    weights: Tensor
-    """(K,) how much a photo of each class counts in the loss."""
+    """Indices of the photos to validate on."""
+    class_weights: Tensor
+    """(K,) the weight of each class's photos in the loss."""
 
     def train_batch(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels (M, S', S', 3) uint8 and classes (M,) of some of `train`."""
+        """Return pixels (M, S', S', 3) uint8 and classes (M,) of the positions `part` of train."""
         selected, examples = self.train[part.numpy()], self.training_data.examples
         pixels = torch.from_numpy(self.training_data.augmentation_input[examples.rows[selected]])
         return pixels, torch.from_numpy(examples.truth[selected])
 
     def val_batch(self, start: int, stop: int) -> Tensor:
-        """Pixels (M, S, S, 3) uint8 of some of `val`."""
+        """Return pixels (M, S, S, 3) uint8 of the positions `start` to `stop` of val."""
         rows = self.training_data.examples.rows[self.val[start:stop]]
         return torch.from_numpy(self.training_data.pixels[rows])
 
 
+def train_val_photos(training_data: TrainingData) -> TrainValPhotos:
+    """Return the splits train and val of `training_data`, with balanced class weights."""
+    examples = training_data.examples
+    return TrainValPhotos(
+        training_data, examples.of("train"), examples.of("val"), class_weights(training_data)
+    )
+
+
+def class_weights(training_data: TrainingData) -> Tensor:
+    """Return (K,) weights that balance the classes; their mean over the photos of train is 1."""
+    truth = training_data.examples.truth[training_data.examples.of("train")]
+    counts = np.bincount(truth, minlength=len(training_data.examples.labels))
+    return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
+
+
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch came to."""
+    """The result of one epoch."""
 
     number: int
+    """From 1; 0 is the network before training."""
     loss: float
     val_loss: float
-    """Negative log-likelihood, with the temperature that suits it best."""
+    """Negative log-likelihood, with the temperature fitted on val."""
     val_accuracy: float
     rate: float
-    """What rates were multiplied by at its end."""
+    """The factor of the learning rates at the end of the epoch."""
 
 
 def cosine(done: float, warm_up: float = 0.1) -> float:
-    """A linear rise, then half a cosine down to 0 (Loshchilov and Hutter 2017, SGDR)."""
+    """Return a factor that rises linearly, then falls by half a cosine to 0.
+
+    Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts".
+    """
     if done < warm_up:
         return done / warm_up
     return (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) / 2
 
 
 def linear(done: float) -> float:
-    """Straight down to 0."""
+    """Return a factor that falls linearly from 1 to 0."""
     return 1 - done

@@ -1,8 +1,8 @@
 """The epochs of a training run, the same for every network.
 
-for each epoch: shuffle -> batches -> steps                 run
--> loss and accuracy on val -> the best so far
--> checkpoint                               checkpoint
+for each epoch: shuffle -> batches -> steps               trainer
+                -> loss and accuracy on val -> the best so far
+                -> checkpoint                             checkpoint
 """
 
 import math
@@ -20,7 +20,7 @@ from app.runtime import host
 from training.contracts import ReportProgress
 from training.torch_loop.checkpoint import Checkpoint
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
-from training.torch_loop.device import Hardware
+from training.torch_loop.device import Device
 from training.torch_loop.trainer import Trainer
 
 N = TypeVar("N", bound=nn.Module)
@@ -31,75 +31,79 @@ def fit(
     photos: TrainValPhotos,
     config: TrainConfig,
     checkpoint: Checkpoint,
-    hardware: Hardware,
+    device: Device,
     *,
     seed: int,
     resume: bool,
     report_progress: ReportProgress,
 ) -> tuple[N, list[EpochResult]]:
-    """Train `network`; the answer is it, on the CPU in evaluation mode, and its epochs.
+    """Train `network`, and return it on the CPU in evaluation mode, with the results of its epochs.
 
     Args:
-        network: where it begins. With patience, it is the first candidate.
-        photos: to learn from, and to judge by.
-        config: how.
-        checkpoint: where each epoch's state goes.
-        hardware: where it runs.
+        network: the initial network. With patience, it is the first candidate for the best.
+        photos: the photos to train on and to validate on.
+        config: the hyperparameters.
+        checkpoint: where the state is saved after each epoch.
+        device: the device to train on.
         seed: fixes order, augmentation and dropout.
-        resume: go on from the checkpoint.
-        report_progress: gets a line an epoch where there is no terminal for a bar.
+        resume: continue from the checkpoint.
+        report_progress: receives a line per epoch where there is no terminal for a progress bar.
 
     Raises:
-        DataUnusable: there is no checkpoint to go on from.
-        GateMissed: the loss is no number any more.
+        DataUnusable: there is no checkpoint to resume from.
+        GateMissed: the loss is not a finite number.
     """
     host.keep_large_blocks()
-    torch.backends.cudnn.deterministic = True  # or a GPU gives other weights for the same seed
-    trainer = Trainer(network, photos, config, hardware, seed)
+    torch.backends.cudnn.deterministic = True  # otherwise a GPU's weights vary
+    trainer = Trainer(network, photos, config, device, seed)
     if resume:
         trainer.restore(checkpoint.load())
-        report_progress(f"going on after epoch {trainer.epoch} of {config.epochs}")
+        report_progress(f"continuing after epoch {trainer.epoch} of {config.epochs}")
     elif config.patience is not None:
-        trainer.judge(EpochResult(0, math.nan, *trainer.val(), rate=0.0))
-    with _bar(trainer, config) as advance:
-        while trainer.epoch < config.epochs and not trainer.is_over:
+        trainer.record(EpochResult(0, math.nan, *trainer.validate(), rate=0.0))
+    with _progress_bar(trainer, config) as advance:
+        while trainer.epoch < config.epochs and not trainer.is_out_of_patience:
             began = time.monotonic()
             epoch = trainer.train_epoch(advance)
             checkpoint.save(trainer.state())
             if not sys.stderr.isatty():
-                report_progress(_line(epoch, config, time.monotonic() - began))
+                report_progress(_progress_line(epoch, config, time.monotonic() - began))
     return cast(N, trainer.result()), trainer.history
 
 
-def _line(epoch: EpochResult, config: TrainConfig, seconds: float) -> str:
-    left = seconds * (config.epochs - epoch.number)
+def _progress_line(epoch: EpochResult, config: TrainConfig, seconds: float) -> str:
+    minutes_left = seconds * (config.epochs - epoch.number) / 60
     return (
         f"epoch {epoch.number} of {config.epochs}: loss {epoch.loss:.3f}, val "
-        f"{100 * epoch.val_accuracy:.1f} %, {seconds:.0f} s, {left / 60:.0f} min left at most"
+        f"{100 * epoch.val_accuracy:.1f} %, {seconds:.0f} s, {minutes_left:.0f} min left at most"
     )
 
 
 @contextmanager
-def _bar(trainer: Trainer, config: TrainConfig) -> Iterator[Callable[[float], None]]:
-    """A bar over all steps, with the newest loss and accuracy, on standard error."""
-    shown = [math.nan]
+def _progress_bar(trainer: Trainer, config: TrainConfig) -> Iterator[Callable[[float], None]]:
+    """Show a bar over all steps on standard error, with the newest loss and accuracy.
 
-    def says(_: object) -> str:
-        past = trainer.history[-1] if trainer.history else None
-        val = f", val {100 * past.val_accuracy:.1f} %" if past else ""
-        return f"epoch {min(trainer.epoch + 1, config.epochs)}, loss {shown[0]:.3f}{val}"
+    The context manager yields a function that advances the bar by a step, given its loss.
+    """
+    newest_loss = math.nan
+
+    def describe(_: object) -> str:
+        last = trainer.history[-1] if trainer.history else None
+        val = f", val {100 * last.val_accuracy:.1f} %" if last else ""
+        return f"epoch {min(trainer.epoch + 1, config.epochs)}, loss {newest_loss:.3f}{val}"
 
     with click.progressbar(
         length=config.epochs * trainer.steps,
         label=f"{'training':<18}",
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
-        item_show_func=says,
+        item_show_func=describe,
     ) as bar:
         bar.update(trainer.epoch * trainer.steps)
 
         def advance(loss: float) -> None:
-            shown[0] = loss
+            nonlocal newest_loss
+            newest_loss = loss
             bar.update(1, bar)
 
         yield advance

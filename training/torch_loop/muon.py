@@ -1,10 +1,10 @@
-"""Muon: each filter bank moves by the nearest orthogonal matrix to its momentum.
+"""Muon, an optimizer: each filter bank moves by the orthogonal matrix nearest to its momentum.
 
     gradient -> momentum (Nesterov) -> orthogonal, by Newton-Schulz -> times the rate -> weights
 
-Weights are brought to one length before each step, since batch normalisation makes their length
-say nothing. After Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
-as the CIFAR-10 speed runs use it; PyTorch's own Muon takes matrices, and no convolutions.
+Weights are scaled to one length before each step, since their length has no effect before a batch
+normalisation. After Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
+as the CIFAR-10 speed runs use it. PyTorch's own Muon accepts matrices, but no convolutions.
 """
 
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ from torch import Tensor
 
 _STEPS = 3
 _A, _B, _C = 3.4445, -4.7750, 2.0315
-"""Of the polynomial a x + b x^3 + c x^5, which moves singular values towards 1."""
+"""Coefficients of the polynomial a x + b x^3 + c x^5, which moves singular values towards 1."""
 
 
 class Muon(torch.optim.Optimizer):
-    """For convolutions (O, I, k, k) behind a batch normalisation.
+    """An optimizer for convolutions (O, I, k, k) that a batch normalisation follows.
 
     Args:
         parameters: the filters.
-        lr: length of a step, as a share of what an orthogonal filter bank has.
-        momentum: share of it that is kept.
+        lr: the length of a step, as a share of an orthogonal filter bank's length.
+        momentum: the share of the momentum that each step keeps.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float) -> None:
@@ -39,14 +39,14 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[weight]
                 momentum = state.setdefault("momentum", torch.zeros_like(weight))
                 momentum.mul_(group["momentum"]).add_(weight.grad)
-                ahead = weight.grad.add(momentum, alpha=group["momentum"])
+                nesterov = weight.grad.add(momentum, alpha=group["momentum"])
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
-                direction = _orthogonal(ahead.flatten(1)).view_as(weight)
+                direction = _orthogonalize(nesterov.flatten(1)).view_as(weight)
                 weight.add_(direction, alpha=-group["lr"])
 
 
-def _orthogonal(matrix: Tensor) -> Tensor:
-    """Roughly the orthogonal matrix that is nearest to (m, n)."""
+def _orthogonalize(matrix: Tensor) -> Tensor:
+    """Return approximately the orthogonal matrix that is nearest to `matrix` (m, n)."""
     wide = matrix.T if matrix.size(0) > matrix.size(1) else matrix
     x = wide / (wide.norm() + 1e-7)
     for _ in range(_STEPS):

@@ -1,9 +1,10 @@
-"""The moving parts of a training run: weights, their average, optimizers, the best so far.
+"""The state of a training run: weights, their average, optimizers, the best weights so far.
 
-    batch -> augment -> forward, loss, backward, in several passes -> step -> average
+    batch -> micro-batches: augment -> forward, loss, backward
+          -> optimizer step -> moving average of the weights
 
-Every epoch's chance comes from the seed and its own number, so a run that goes on from a
-checkpoint ends where an uninterrupted one does.
+The randomness of each epoch comes from the seed and the epoch's number. A run that resumes from a
+checkpoint therefore ends with the weights of an uninterrupted one.
 """
 
 import math
@@ -18,50 +19,52 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training import calibration
 from training.errors import GateMissed
-from training.networks.efficientnet_lite import normalize
-from training.torch_loop.augmentation import mirrored, reduced
+from training.networks.inference import normalize
+from training.torch_loop.augmentation import downscale, mirror
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
-from training.torch_loop.device import Hardware
+from training.torch_loop.device import Device
 
 
 class Trainer:
-    """What `training.torch_loop.fit.fit` moves on, an epoch at a time."""
+    """The trainer of one network, for `training.torch_loop.fit.fit` to call once per epoch."""
 
     def __init__(
         self,
         network: nn.Module,
         photos: TrainValPhotos,
         config: TrainConfig,
-        hardware: Hardware,
+        device: Device,
         seed: int,
     ) -> None:
-        self._photos, self._config, self._hardware, self._seed = photos, config, hardware, seed
-        self._network = network.to(hardware.device, memory_format=torch.channels_last)
+        self._photos, self._config, self._device, self._seed = photos, config, device, seed
+        self._network = network.to(device.torch_device, memory_format=torch.channels_last)
         self._optimizers = config.optimizers(self._network)
-        self._rates = [[group["lr"] for group in o.param_groups] for o in self._optimizers]
+        self._rates = [
+            [group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers
+        ]
         self.steps = max(1, len(photos.train) // config.batch)
         self._average = None
         if config.ema_epochs is not None:
             decay = 1 - 1 / max(2.0, config.ema_epochs * self.steps)
-            average = get_ema_multi_avg_fn(decay)
-            self._average = AveragedModel(self._network, multi_avg_fn=average, use_buffers=True)
-        self._coins = torch.rand(
+            ema = get_ema_multi_avg_fn(decay)
+            self._average = AveragedModel(self._network, multi_avg_fn=ema, use_buffers=True)
+        self._mirrored_first = torch.rand(
             len(photos.train), generator=torch.Generator().manual_seed(seed)
         ).lt(0.5)
         self.epoch = 0
         self.history: list[EpochResult] = []
         self._best: tuple[float, float] | None = None
         self._best_weights: dict[str, Tensor] = {}
-        self._worse = 0
+        self._epochs_without_improvement = 0
 
     @property
-    def is_over(self) -> bool:
-        """Whether patience has ended."""
+    def is_out_of_patience(self) -> bool:
+        """True if val has not improved for `patience` epochs."""
         patience = self._config.patience
-        return patience is not None and self._worse >= patience
+        return patience is not None and self._epochs_without_improvement >= patience
 
     def train_epoch(self, advance: Callable[[float], None]) -> EpochResult:
-        """One time through the photos; `advance` is told each step's loss."""
+        """Train for one epoch, then validate; `advance` receives the loss of each step."""
         epoch_seed = self._seed * 1_000_003 + self.epoch
         torch.manual_seed(epoch_seed)  # dropout
         generator = torch.Generator().manual_seed(epoch_seed)
@@ -75,19 +78,20 @@ class Trainer:
             advance(losses[-1])
         self.epoch += 1
         rate = self._config.schedule(self.epoch / self._config.epochs)
-        epoch = EpochResult(self.epoch, sum(losses) / len(losses), *self.val(), rate=rate)
-        self.judge(epoch)
-        return epoch
+        result = EpochResult(self.epoch, sum(losses) / len(losses), *self.validate(), rate=rate)
+        self.record(result)
+        return result
 
     def _step(self, batch: Tensor, done: float, generator: torch.Generator) -> float:
+        """Take one step of all optimizers, and return the loss of the batch."""
         factor = self._config.schedule(done)
         for optimizer, rates in zip(self._optimizers, self._rates, strict=True):
             optimizer.zero_grad(set_to_none=True)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         total = 0.0
-        for part in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
-            loss = self._loss(part, done, generator) * (len(part) / len(batch))
+        for micro_batch in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
+            loss = self._loss(micro_batch, done, generator) * (len(micro_batch) / len(batch))
             loss.backward()
             total += loss.item()
         if not math.isfinite(total):
@@ -101,69 +105,70 @@ class Trainer:
             self._average.update_parameters(self._network)
         return total
 
-    def _loss(self, part: Tensor, done: float, generator: torch.Generator) -> Tensor:
-        device = self._hardware.device
-        flips = self._coins[part] ^ bool(self.epoch % 2)
-        pixels, truth = self._photos.train_batch(part)
-        images = self._config.augment(mirrored(pixels, flips), generator)
+    def _loss(self, micro_batch: Tensor, done: float, generator: torch.Generator) -> Tensor:
+        """Return the loss of a micro-batch: the mean over its photos, weighted by class."""
+        torch_device = self._device.torch_device
+        mirrored = self._mirrored_first[micro_batch] ^ bool(self.epoch % 2)
+        pixels, truth = self._photos.train_batch(micro_batch)
+        images = self._config.augment(mirror(pixels, mirrored), generator)
         if self._config.side is not None:
-            images = reduced(images, self._config.side(done))
-        images = images.to(device, memory_format=torch.channels_last)
-        with self._hardware.autocast():
+            images = downscale(images, self._config.side(done))
+        images = images.to(torch_device, memory_format=torch.channels_last)
+        with self._device.autocast():
             logits = self._network(images)
-        truth = truth.to(device)
-        # PyTorch's own weights also weigh the smoothing: where one class has ten times the photos
-        # of the other, its photos would be taught to be the other's.
+        truth = truth.to(torch_device)
+        # The `weight` of cross_entropy also weights the smoothing: where one class has ten times
+        # the photos of the other, the targets of its photos would move towards the other class.
         losses = functional.cross_entropy(
             logits.float(), truth, reduction="none", label_smoothing=self._config.label_smoothing
         )
-        return (losses * self._photos.weights.to(device)[truth]).mean()
+        return (losses * self._photos.class_weights.to(torch_device)[truth]).mean()
 
-    def val(self) -> tuple[float, float]:
-        """Loss and accuracy on val of the weights that would ship."""
-        network = self._shipping.eval()
+    def validate(self) -> tuple[float, float]:
+        """Return the loss and the accuracy on val: of the averaged weights, if there are any."""
+        network = self._candidate.eval()
         truth = self._photos.training_data.examples.truth[self._photos.val]
-        rows, device = [], self._hardware.device
-        with torch.inference_mode(), self._hardware.autocast():
+        rows, torch_device = [], self._device.torch_device
+        with torch.inference_mode(), self._device.autocast():
             for start in range(0, len(truth), self._config.micro_batch):
                 pixels = self._photos.val_batch(start, start + self._config.micro_batch)
-                images = normalize(pixels).to(device, memory_format=torch.channels_last)
+                images = normalize(pixels).to(torch_device, memory_format=torch.channels_last)
                 rows.append(network(images).float().cpu().numpy())
         logits = np.concatenate(rows)
         label_smoothing = calibration.label_smoothing_for(len(truth))
         temperature = calibration.fit_temperature(logits, truth, label_smoothing)
         probabilities = calibration.softmax(logits / temperature)
-        right = probabilities[np.arange(len(truth)), truth]
-        loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
+        target = probabilities[np.arange(len(truth)), truth]
+        loss = -np.log(np.maximum(target, np.finfo(np.float32).tiny)).mean()
         return float(loss), float((logits.argmax(axis=1) == truth).mean())
 
     @property
-    def _shipping(self) -> nn.Module:
-        """Its average has the network's own tensors only once a step has been taken."""
+    def _candidate(self) -> nn.Module:
+        """The averaged network, or the network itself before the first step or without average."""
         if self._average is None or not int(self._average.n_averaged):
             return self._network
         return cast(nn.Module, self._average.module)
 
-    def judge(self, epoch: EpochResult) -> None:
-        """Note an epoch, and keep its weights if they are the best on val."""
+    def record(self, epoch: EpochResult) -> None:
+        """Add an epoch to the history, and keep its weights if they are the best on val."""
         self.history.append(epoch)
         if self._config.patience is None:
             return
-        reached = (epoch.val_accuracy, -epoch.val_loss)
-        if self._best is None or reached > self._best:
-            self._best, self._worse = reached, 0
-            self._best_weights = _copied(self._shipping.state_dict())
+        ranking = (epoch.val_accuracy, -epoch.val_loss)
+        if self._best is None or ranking > self._best:
+            self._best, self._epochs_without_improvement = ranking, 0
+            self._best_weights = _copy_to_cpu(self._candidate.state_dict())
         else:
-            self._worse += 1
+            self._epochs_without_improvement += 1
 
     def result(self) -> nn.Module:
-        """The network with the weights that ship."""
-        weights = self._best_weights or _copied(self._shipping.state_dict())
+        """Return the network with its best weights, or without patience its last ones."""
+        weights = self._best_weights or _copy_to_cpu(self._candidate.state_dict())
         self._network.load_state_dict(weights)
         return self._network.cpu().eval()
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "epoch": self.epoch,
             "network": self._network.state_dict(),
@@ -172,11 +177,11 @@ class Trainer:
             "history": [vars(epoch) for epoch in self.history],
             "best": self._best,
             "best_weights": self._best_weights,
-            "worse": self._worse,
+            "worse": self._epochs_without_improvement,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """From a checkpoint."""
+        """Continue from the state of a checkpoint."""
         self._network.load_state_dict(state["network"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
@@ -184,9 +189,9 @@ class Trainer:
             optimizer.load_state_dict(saved)
         self.epoch = state["epoch"]
         self.history = [EpochResult(**epoch) for epoch in state["history"]]
-        self._best, self._worse = state["best"], state["worse"]
-        self._best_weights = state["best_weights"]
+        self._best, self._best_weights = state["best"], state["best_weights"]
+        self._epochs_without_improvement = state["worse"]
 
 
-def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _copy_to_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}

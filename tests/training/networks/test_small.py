@@ -1,4 +1,4 @@
-"""The networks that are trained from nothing, and their graphs."""
+"""The networks that are trained from random weights, and their graphs."""
 
 import numpy as np
 import onnx
@@ -12,8 +12,8 @@ from app.runtime.session import Session  # noqa: E402 - only with torch
 from training.calibration import softmax  # noqa: E402
 from training.errors import DataUnusable  # noqa: E402
 from training.int8.quantize import quantize  # noqa: E402
-from training.networks.efficientnet_lite import logits_of, normalize  # noqa: E402
-from training.networks.small import SMALLEST, Fast, Textbook  # noqa: E402
+from training.networks.inference import normalize, predict_logits  # noqa: E402
+from training.networks.small import MIN_SIZE, Fast, Textbook  # noqa: E402
 from training.onnx_graph.small import export  # noqa: E402
 from training.recipes.scratch import ScratchRecipe  # noqa: E402
 
@@ -43,7 +43,7 @@ def _shapes(model):
     }
 
 
-def test_textbook_has_the_shapes_of_the_textbook(pixels):
+def test_textbook_has_the_shapes_of_its_docstring(pixels):
     network = _network("textbook", 32, pixels)
     shapes = _shapes(export(network, 32))
     assert shapes["planes"] == (3, 32, 32)
@@ -71,13 +71,13 @@ def test_the_graph_gives_what_pytorch_gives(name, size, pixels, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (3, size, size, 3), np.uint8)
     network = _network(name, size, pixels)
     onnx.save(export(network, size, 0.7), tmp_path / "model.onnx")
-    given = Session(tmp_path / "model.onnx", "cpu", "fp32").run(pixels)
-    assert given == pytest.approx(softmax(logits_of(network, pixels) / 0.7), abs=1e-5)
+    actual = Session(tmp_path / "model.onnx", "cpu", "fp32").run(pixels)
+    assert actual == pytest.approx(softmax(predict_logits(network, pixels) / 0.7), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["textbook", "fast"])
 def test_the_smallest_size_works_and_a_smaller_one_does_not(name):
-    smallest = SMALLEST[name]
+    smallest = MIN_SIZE[name]
     images = torch.zeros(2, 3, smallest, smallest)
     network = Textbook(CLASSES, smallest) if name == "textbook" else Fast(CLASSES)
     assert network(images).shape == (2, CLASSES)
@@ -105,24 +105,25 @@ def test_whitened_patches_do_not_correlate(pixels):
     assert (correlations - torch.eye(len(correlations))).abs().max() < 0.05
 
 
-def test_fasts_class_activation_maps_add_up_to_its_logits(pixels, tmp_path):
+def test_class_activation_maps_of_fast_average_to_its_logits(pixels, tmp_path):
     network = _network("fast", 32, pixels)
     session = ort.InferenceSession(
         export(network, 32).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    maps, given = session.run(["activation", "probabilities"], {"image": pixels})
+    maps, probabilities = session.run(["activation", "probabilities"], {"image": pixels})
     assert maps.shape == (6, 256, 3, 3)
     head = network.head.weight.detach().numpy()
     by_class = np.einsum("kd,ndhw->nkhw", head, maps)
     logits = by_class.mean(axis=(2, 3)) + network.head.bias.detach().numpy()
-    assert softmax(logits) == pytest.approx(given, abs=1e-5)
+    assert softmax(logits) == pytest.approx(probabilities, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["textbook", "fast"])
 def test_int8_stays_near_fp32(name, pixels, tmp_path):
     onnx.save(export(_network(name, 32, pixels), 32), tmp_path / "fp32.onnx")
     quantize(tmp_path / "fp32.onnx", pixels, tmp_path / "int8.onnx")
-    expected, given = (
-        Session(tmp_path / f"{which}.onnx", "cpu", which).run(pixels) for which in ("fp32", "int8")
+    fp32, int8 = (
+        Session(tmp_path / f"{precision}.onnx", "cpu", precision).run(pixels)
+        for precision in ("fp32", "int8")
     )
-    assert np.abs(expected - given).max() < 0.05
+    assert np.abs(fp32 - int8).max() < 0.05

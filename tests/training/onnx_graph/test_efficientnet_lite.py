@@ -12,7 +12,8 @@ from training.calibration import softmax  # noqa: E402
 from training.errors import GateMissed  # noqa: E402
 from training.gates import check_parity, probabilities_of  # noqa: E402
 from training.int8.quantize import quantize  # noqa: E402
-from training.networks.efficientnet_lite import Backbone, EfficientNetLite, Stage, logits_of  # noqa: E402
+from training.networks.efficientnet_lite import Backbone, EfficientNetLite, Stage  # noqa: E402
+from training.networks.inference import predict_logits  # noqa: E402
 from training.onnx_graph.efficientnet_lite import export  # noqa: E402
 
 SIZE = 33  # odd, so that every stride pads both sides
@@ -117,7 +118,7 @@ def test_class_activation_maps_add_up_to_the_probabilities(graph, network, pixel
 
 
 def test_onnx_runtime_agrees_with_pytorch(network, folder, pixels):
-    expected = softmax(logits_of(network, pixels) / TEMPERATURE)
+    expected = softmax(predict_logits(network, pixels) / TEMPERATURE)
     actual = probabilities_of(Session(folder / "fp32.onnx", "cpu", "fp32"), pixels)
     assert check_parity(expected, actual) < 1e-5
 
@@ -131,7 +132,7 @@ def test_a_changed_weight_misses_the_parity_gate(network, pixels, tmp_path):
     onnx.save(model, tmp_path / "broken.onnx")
     actual = probabilities_of(Session(tmp_path / "broken.onnx", "cpu", "fp32"), pixels)
     with pytest.raises(GateMissed, match="differs from PyTorch"):
-        check_parity(softmax(logits_of(network, pixels) / TEMPERATURE), actual)
+        check_parity(softmax(predict_logits(network, pixels) / TEMPERATURE), actual)
 
 
 def test_nan_misses_the_parity_gate():

