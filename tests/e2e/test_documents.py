@@ -23,9 +23,12 @@ from app.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = ("docs", "app", "training", "tests", "benchmarks", "deploy")
+TEMPLATES = REPOSITORY / "training" / "packaging" / "cards"
 PAGES = sorted(
-    [*REPOSITORY.glob("*.md")]
-    + [page for folder in FOLDERS for page in (REPOSITORY / folder).rglob("*.md")]
+    page
+    for pages in (REPOSITORY.glob("*.md"), *((REPOSITORY / f).rglob("*.md") for f in FOLDERS))
+    for page in pages
+    if TEMPLATES not in page.parents
 )
 LOGS = ("CHANGELOG.md", "docs/experiments.md")
 """Pages about the past: they may name files and modules that are gone."""
