@@ -180,7 +180,8 @@ def test_paths_and_modules_in_the_documents_exist(page):
     text = page.read_text(encoding="utf-8")
     paths = {path.rstrip("./") for path in REPOSITORY_PATH.findall(text)}
     assert sorted(path for path in paths if not (REPOSITORY / path).exists()) == []
-    modules = {module.rstrip(".") for module in MODULE_COMMAND.findall(text)}
+    fenced = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
+    modules = {module.rstrip(".") for module in MODULE_COMMAND.findall(fenced)}
     assert sorted(module for module in modules if find_spec(module) is None) == []
 
 
