@@ -9,7 +9,7 @@ LOCKS := requirements
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: help serve setup setup-torch test check fix bench docker lock clean
+.PHONY: help serve setup setup-torch test check fix docs bench docker lock clean
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -33,6 +33,9 @@ check: $(VENV)/.setup ## format, lint, types, import rules
 fix: $(VENV)/.setup ## format, and mend what lint can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: $(VENV)/.setup ## write the tables and help texts of docs/*.md anew
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.bench ## measure against other servers (ARGS="--photos DIR", --quick for two minutes)
 	$(BIN)/python -m benchmarks.serving $(ARGS)
