@@ -18,7 +18,7 @@ from app.cli.options import DEVICE, FOLDER, read_settings
 def serve(models: Path | None, device: str | None, host: str | None, port: int | None) -> None:
     """Serve models over HTTP.
 
-    Environment variables set these options and more: see the README.
+    Environment variables set these options and more: see docs/settings.md.
     """
     from app import logs
     from app.server import start
