@@ -62,6 +62,12 @@ def without_code(page: str) -> str:
 # Generated blocks
 
 
+def test_the_tables_and_the_help_are_generated():
+    pages = {"docs/settings.md": "settings", "docs/api.md": "errors"}
+    for page, block in pages.items():
+        assert f"<!-- generated: {block} -->" in (REPOSITORY / page).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", sorted((REPOSITORY / "docs").glob("*.md")), ids=name_of)
 def test_generated_blocks_are_up_to_date(page):
     text = page.read_text(encoding="utf-8")

@@ -57,6 +57,8 @@ class _Linear:
     vector: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    is_float32: bool
+    """Whether the graph itself holds the weights in float32."""
 
 
 def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
@@ -87,7 +89,7 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
         weight=linear.weight,
         bias=linear.bias,
         temperature=temperature,
-        is_exact=not _is_quantized(graph, activation, logits),
+        is_exact=linear.is_float32 and not _is_quantized(graph, activation, logits),
     )
 
 
@@ -125,7 +127,7 @@ def _linear(graph: Graph, tensor: str) -> _Linear | None:
     if node is None or not (node.op_type == "MatMul" or _is_plain_gemm(node)):
         return None
     weight = graph.constant(node.input[1])
-    if weight is None or weight.ndim != _MATRIX_RANK or weight.dtype != np.float32:
+    if weight is None or weight.ndim != _MATRIX_RANK or weight.dtype.kind != "f":
         return None
     biases.extend(graph.constant(name) for name in node.input[2:] if name)
     if not attribute(node, "transB", 0):
@@ -133,7 +135,8 @@ def _linear(graph: Graph, tensor: str) -> _Linear | None:
     bias = _sum(biases, len(weight))
     if bias is None:
         return None
-    return _Linear(str(node.input[0]), np.ascontiguousarray(weight), bias)
+    in_float32 = np.ascontiguousarray(weight, np.float32)
+    return _Linear(str(node.input[0]), in_float32, bias, weight.dtype == np.float32)
 
 
 def _varying_and_constant(graph: Graph, node: "onnx.NodeProto") -> tuple[str, NDArray[Any] | None]:

@@ -238,6 +238,14 @@ def test_lists_in_an_images_shape_without_all_numbers_are_refused(client, number
     check(client.post(PREDICT, content=body), 400, "whole numbers")
 
 
+def test_a_number_that_is_missing_behind_much_white_space_is_refused(client):
+    """White space beyond a window of text is read apart from the last comma before it."""
+    body = json.dumps({"instances": np.zeros((1, 32, 32, 3), int).tolist()})
+    assert body.endswith(", 0]]]]}")
+    body = body.removesuffix("0]]]]}") + " " * 200_000 + "]]]]}"
+    check(client.post(PREDICT, content=body), 400, "whole numbers")
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b'{"instances": [[[[1,2', b"[" * 9_999, b"\xff\xfe", b'{"instances": [[[1]]]]}'],

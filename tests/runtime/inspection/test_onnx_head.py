@@ -248,6 +248,18 @@ def test_any_other_end_is_no_pooled_linear_head(convolutional, nodes, constants)
     assert pooled_head(Graph(convolutional(nodes, constants))) is None
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_weights_of_another_float_type_are_matched_and_are_not_exact(convolutional, dtype):
+    model = convolutional([*POOLED, GEMM, SOFTMAX], PLAIN)
+    for tensor in model.graph.initializer:
+        if tensor.name in PLAIN:
+            value = numpy_helper.to_array(tensor).astype(dtype)
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    head = pooled_head(Graph(model))
+    assert (head.weight.dtype, head.is_exact) == (np.float32, False)
+    np.testing.assert_allclose(head.weight, WEIGHT, rtol=1e-3)
+
+
 def test_a_head_that_rounds_its_embedding_is_matched_and_is_not_exact(convolutional):
     nodes = [
         RELU,

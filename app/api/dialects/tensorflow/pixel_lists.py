@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.dialects.json_numbers import Span
+from app.errors import BadParameter
 
+CHANNELS = 3
 RANGE_ERROR = (
     "An image in lists holds other values than whole numbers from 0 to 255. Send the pixels as "
     "they are; the model scales them itself."
@@ -43,9 +45,15 @@ def find_images(text: bytes, sides: Collection[int]) -> Iterator[Span]:
 
 
 def to_array(content: bytes) -> NDArray[np.uint8]:
-    """Return an image's bytes as (S, S, 3)."""
-    side = math.isqrt(len(content) // 3)
-    return np.frombuffer(content, np.uint8).reshape(side, side, 3)
+    """Return an image's bytes as (S, S, 3).
+
+    Raises:
+        BadParameter: the bytes are not S x S x 3, as when a number between two commas is missing.
+    """
+    side = math.isqrt(len(content) // CHANNELS)
+    if len(content) != side * side * CHANNELS:
+        raise BadParameter(RANGE_ERROR)
+    return np.frombuffer(content, np.uint8).reshape(side, side, CHANNELS)
 
 
 def describe(sides: Collection[int]) -> str:
