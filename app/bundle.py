@@ -6,7 +6,7 @@
     <name>/golden/           a few small photos, and their expected probabilities
     <name>/README.md         the model card
 
-serving:   folder -> `load` (seal, schema) -> `verify_files` (bytes, sha256)
+serving:   folder -> `load` (schema, seal) -> `verify_files` (bytes, sha256)
                   -> app.runtime.verify (graph, golden photos)
 training:  folder being built -> `record_files` -> `save`, which renames the whole folder into place
 
@@ -39,7 +39,7 @@ from app.errors import BundleInvalid, BundleMismatch, ModelNotReady
 MANIFEST = "bundle.json"
 _SEAL = "sha256"
 MODEL_CARD = "README.md"
-"""For people, who may edit it; so its sha256 is not recorded."""
+"""The model card. Users may edit it, so its sha256 is not recorded."""
 
 Precision = Literal["fp32", "int8"]
 MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
@@ -57,9 +57,9 @@ class Label(_Part):
     """One class; its position in `Manifest.labels` is its index in the graph's output."""
 
     name: Annotated[str, StringConstraints(min_length=1)]
-    """For people; unique in a bundle."""
+    """The name that is displayed, unique in a bundle."""
     id: str | None = None
-    """For programs, where the data has one: ImageNet's synset."""
+    """A stable identifier, if the data has one, such as ImageNet's synset."""
 
 
 class InputSpec(_Part):
@@ -91,10 +91,12 @@ class Calibration(_Part):
 
     temperature: Annotated[float, Field(gt=0)]
     ece_before: Share
+    """ECE of the logits as they are, with a temperature of 1."""
     ece_after: Share
+    """ECE with the temperature."""
     images: PositiveInt
     on: str
-    """The photos, and how they were kept apart from those that fitted the temperature."""
+    """The photos that ECE was measured on, and how those for fitting were separated from them."""
 
 
 class UnknownRule(_Part):
@@ -118,6 +120,7 @@ class Metrics(_Part):
     ece: Share
     images: PositiveInt
     on: str
+    """The photos that the figures were measured on."""
 
 
 class GoldenPhoto(_Part):
@@ -141,7 +144,7 @@ class Golden(_Part):
 
 
 class Baseline(_Part):
-    """The confidences in training, to measure drift in production against."""
+    """The distribution of confidence on the test photos, a reference for drift in production."""
 
     images: PositiveInt
     confidence: tuple[int, ...]
@@ -174,11 +177,12 @@ class Manifest(_Part):
     metrics: Mapping[Precision, Metrics]
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
+    """The rule that decides which photos are `unknown`. None: no photo is."""
     baseline: Baseline | None = None
     training: Training
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         names = [label.name for label in self.labels]
         folded = Counter(name.casefold() for name in names)
         if twice := [name for name in names if folded[name.casefold()] > 1]:
@@ -228,7 +232,7 @@ class Bundle:
         """Return the path of the graph of one precision."""
         return self.path(MODEL_FILES[precision])
 
-    def unchanged(self, name: str) -> Path:
+    def verified_path(self, name: str) -> Path:
         """Return the path of a listed file after checking that it is still the verified one.
 
         Raises:
@@ -251,7 +255,7 @@ def load(folder: Path) -> Bundle:
     """Read `folder`/bundle.json.
 
     Raises:
-        BundleInvalid: it is missing, is no JSON, or violates the schema.
+        BundleInvalid: it is missing, is not JSON, or violates the schema.
         BundleMismatch: it was changed after it was written.
     """
     file = folder / MANIFEST
@@ -263,7 +267,7 @@ def load(folder: Path) -> Bundle:
         ) from err
     except (ValueError, RecursionError) as err:
         raise BundleInvalid(
-            f"{file} is not a valid bundle: it is no JSON ({err}). "
+            f"{file} is not a valid bundle: it is not JSON ({err}). "
             "Write the bundle again with the training program."
         ) from err
     seal = document.pop(_SEAL, None) if isinstance(document, dict) else None
@@ -273,8 +277,8 @@ def load(folder: Path) -> Bundle:
         raise _invalid(file, err) from err
     if seal != (actual := _seal(document)):
         raise BundleMismatch(
-            f"{file} was changed after it was written: its seal is {seal}, its content's "
-            f"{actual}. Copy the bundle again."
+            f"{file} was changed after it was written: the seal is {seal}, but the content "
+            f"has the sha256 {actual}. Copy the bundle again."
         )
     return Bundle(folder, manifest)
 
@@ -313,7 +317,9 @@ def verify_files(bundle: Bundle) -> None:
         try:
             size = path.stat().st_size
             if not path.is_file() or not path.resolve().is_relative_to(bundle.folder.resolve()):
-                raise BundleMismatch(f"{path} is no file of the bundle's. Copy the bundle again.")
+                raise BundleMismatch(
+                    f"{path} is not a regular file inside the bundle. Copy the bundle again."
+                )
             if size != record.bytes:
                 raise BundleMismatch(
                     f"{path} has {size} bytes, {MANIFEST} says {record.bytes}. "
@@ -339,24 +345,24 @@ def record_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
     }
 
 
-def save(manifest: Manifest, built: Path, output: Path) -> Bundle:
-    """Write bundle.json into the folder `built`, and move that folder to `output`.
+def save(manifest: Manifest, build_folder: Path, output: Path) -> Bundle:
+    """Write bundle.json into `build_folder`, and move that folder to `output`.
 
-    `built` is on the same file system as `output` and already holds every other file. An old bundle
-    at `output` is replaced; it is deleted only once the new one is in place.
+    `build_folder` is on the same file system as `output` and already holds every other file. An
+    old bundle at `output` is replaced; it is deleted only once the new one is in place.
 
     Raises:
-        BundleMismatch: `built` does not hold what the manifest lists.
+        BundleMismatch: `build_folder` does not hold what the manifest lists.
     """
-    bundle = Bundle(built, manifest)
+    bundle = Bundle(build_folder, manifest)
     verify_files(bundle)
-    write_manifest(manifest.model_dump(mode="json", exclude_none=True), built)
+    write_manifest(manifest.model_dump(mode="json", exclude_none=True), build_folder)
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         os.replace(output, old)
     try:
-        os.replace(built, output)
+        os.replace(build_folder, output)
     except OSError:
         if old.exists():
             os.replace(old, output)

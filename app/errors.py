@@ -7,7 +7,7 @@
     |   |-- BrokenImage           a known format, but corrupt or truncated
     |   |-- TooManyBytes          the body is larger than the limit
     |   |-- TooManyPixels         the header announces more pixels than the limit
-    |   |-- TooManyFiles          more files in one request than the limit
+    |   |-- TooManyFiles          more files than the limit, or than the queue can ever hold
     |   |-- BadParameter          a parameter or a field is invalid
     |   `-- BodyTooSlow           the body did not arrive in time
     |-- AccessError               the caller may not do this
@@ -17,17 +17,17 @@
     |   |-- UnknownModel          no model of that name, or no such version
     |   |-- ModelNotReady         the model exists, but was refused, unloaded or is still loading
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
-    |   `-- BundleError           a bundle that must not serve
+    |   `-- BundleError           a bundle that can't be served
     |       |-- BundleInvalid     unreadable, or it violates the schema
     |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
     |-- CapacityError             the service can't do this work now
     |   |-- QueueFull             more work is waiting than can be done in time
     |   |-- DeadlinePassed        the response would come too late
-    |   `-- ClientGone            the client disconnected before its work began
+    |   `-- ClientGone            the client disconnected before its response
     `-- DeviceUnavailable         the requested device can't be used
 
-`code` is stable and for programs. The message is for people: one or two sentences, of which the
-last says what to do.
+`code` is stable and for programs. The message is for people: one or two sentences; the last
+usually says what to do.
 """
 
 from typing import ClassVar
@@ -93,7 +93,7 @@ class TooManyPixels(InputError):
 
 
 class TooManyFiles(InputError):
-    """The request has more files than the limit."""
+    """The request has more files than the limit, or than the queue can ever hold."""
 
     code = "too_many_files"
     title = "Too many files"
@@ -163,7 +163,7 @@ class NotInModel(ModelError):
 
 
 class BundleError(ModelError):
-    """The bundle must not serve."""
+    """The bundle can't be served."""
 
     code = "bundle_error"
     title = "Bundle error"
@@ -213,7 +213,7 @@ class DeadlinePassed(CapacityError):
 
 
 class ClientGone(CapacityError):
-    """The client disconnected before its work began."""
+    """The client disconnected before its response was ready."""
 
     code = "client_gone"
     title = "Client gone"

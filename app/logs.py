@@ -16,7 +16,7 @@ def configure(level: str) -> None:
     # ("Optimization" in Python's logging HOWTO)
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    # our own lines already contain what "Started server process" and similar ones state
+    # Hubel's own lines replace those of uvicorn, such as "Started server process"
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 

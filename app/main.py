@@ -21,7 +21,7 @@ from app.api.routes import activations, classify, embed, explain, health, models
 from app.api.schemas.classification import Batch, Result
 from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.schemas.problem_details import Problem
-from app.api.service import BodyLimits, Buffer, Lifecycle, Service
+from app.api.service import BodyLimits, Lifecycle, MemoryBudget, Service
 from app.errors import ModelError
 from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
@@ -39,12 +39,12 @@ _DESCRIPTION = (
 )
 
 
-def create_service(settings: Settings, loading: Models | None = None) -> Service:
+def create_service(settings: Settings, existing: Models | None = None) -> Service:
     """Create the service; no model is loaded and no thread started here.
 
     Args:
         settings: the user's settings.
-        loading: the models, if they are already being loaded; None discovers them.
+        existing: the registry and the device, if they exist already; None creates them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
@@ -52,31 +52,29 @@ def create_service(settings: Settings, loading: Models | None = None) -> Service
         ValueError: a key file can't be read.
     """
     cores = available_cores()
-    discovered = loading or find_models(
-        settings.models, settings.device, settings.default_model, cores
-    )
-    registry, device = discovered.registry, discovered.device
+    setup = existing or find_models(settings.models, settings.device, settings.default_model, cores)
+    registry, device = setup.registry, setup.device
     threads = threads_for(device.device, cores, capped=is_capped())
     engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
-    buffer = Buffer(settings.max_buffered_bytes)
+    memory_budget = MemoryBudget(settings.max_buffered_bytes)
     return Service(
         registry=registry,
         classifier=Classifier(engine, photo_limits),
         inspector=Inspector(photo_limits, settings.deadline_s),
         device=device,
-        keys=Keys(settings.api_secret, settings.admin_secret),
+        keys=Keys(settings.api_key_value, settings.admin_key_value),
         limits=BodyLimits(
             settings.max_image_bytes,
             settings.max_body_bytes,
             settings.max_files,
             settings.body_timeout_s,
         ),
-        buffer=buffer,
+        memory_budget=memory_budget,
         metrics=Metrics(
             depth=lambda: engine.depth,
             capacity=lambda: engine.capacity,
-            held_bytes=lambda: buffer.held_bytes,
+            held_bytes=lambda: memory_budget.held_bytes,
             registry=registry,
             device=device,
         ),
@@ -84,19 +82,19 @@ def create_service(settings: Settings, loading: Models | None = None) -> Service
     )
 
 
-def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
+def create_app(settings: Settings, existing: Models | None = None) -> FastAPI:
     """Create the application, which loads its models when it starts.
 
     Args:
         settings: the user's settings.
-        loading: the models, if they are already being loaded; None discovers them.
+        existing: the registry and the device, if they exist already; None creates them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    service = create_service(settings, loading)
+    service = create_service(settings, existing)
     app = FastAPI(
         title="Hubel",
         version=__version__,
@@ -107,7 +105,9 @@ def create_app(settings: Settings, loading: Models | None = None) -> FastAPI:
     )
     app.state.service = service
     app.state.route_cache = route_cache = RouteCache()
-    app.add_middleware(RouteCacheMiddleware, route_cache=route_cache, respond=problems.respond)
+    app.add_middleware(
+        RouteCacheMiddleware, route_cache=route_cache, error_response=problems.error_response
+    )
     app.add_middleware(
         RequestContext,
         metrics=service.metrics,
@@ -141,7 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     except ModelError as err:
         log.error("Requests without a model name get 503: %s", err)
     engine = service.classifier.engine
-    # This frame lives as long as the process: a variable here would keep a model in memory.
+    # Use no local variable for a model: this frame lives as long as the process.
     engine.service_s = max(
         (entry.model.service_s for entry in service.registry.entries if entry.model),
         default=engine.service_s,

@@ -1,6 +1,7 @@
 """The service's settings: environment variables with the prefix HUBEL_, overridden by options.
 
-The command line reads them and passes them to `app.main`. Modules below these don't import them.
+The command line reads them and passes them to `app.main`. No module below `app.main` imports this
+one.
 """
 
 from functools import cached_property
@@ -14,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """The service's settings, frozen. Their descriptions are the table in the documentation."""
+    """The service's settings, frozen. docs/settings.md is made from the descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="HUBEL_", frozen=True, env_ignore_empty=True)
 
@@ -44,7 +45,9 @@ class Settings(BaseSettings):
     )
     api_key_file: Path | None = Field(None, description="File with the API key.")
     admin_key: SecretStr | None = Field(
-        None, description="Key with the admin scope (reload). Unset: no access to admin requests."
+        None,
+        description="Admin key, for reloading and unloading models. "
+        "Unset: no access to these requests.",
     )
     admin_key_file: Path | None = Field(None, description="File with the admin key.")
     max_image_bytes: Annotated[int, Field(gt=0)] = Field(
@@ -68,7 +71,8 @@ class Settings(BaseSettings):
     )
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         10.0,
-        description="Time limit for a response, in seconds. After it: 504. It sizes the queue.",
+        description="Time limit for a response, in seconds. After it: 504. "
+        "The queue's length follows from it.",
     )
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         5.0, description="Time after SIGTERM in which new requests are still accepted, in seconds."
@@ -78,15 +82,15 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         for name in ("api_key", "admin_key"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 raise ValueError(f"set {name} or {name}_file, not both")
-        _ = self.api_secret, self.admin_secret  # report broken key files at once
+        _ = self.api_key_value, self.admin_key_value  # report broken key files at once
         return self
 
     @cached_property
-    def api_secret(self) -> str | None:
+    def api_key_value(self) -> str | None:
         """The API key, from the variable or the file.
 
         Raises:
@@ -95,7 +99,7 @@ class Settings(BaseSettings):
         return _secret(self.api_key, self.api_key_file)
 
     @cached_property
-    def admin_secret(self) -> str | None:
+    def admin_key_value(self) -> str | None:
         """The admin key, from the variable or the file.
 
         Raises:

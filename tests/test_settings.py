@@ -46,7 +46,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
     monkeypatch.setenv("HUBEL_PORT", "")
     monkeypatch.setenv("HUBEL_API_KEY", "")
     assert Settings().port == 8000
-    assert Settings().api_secret is None
+    assert Settings().api_key_value is None
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_an_empty_key_file_is_refused(tmp_path, content):
     file = tmp_path / "key"
     file.write_text(content)
     with pytest.raises(ValueError, match=r"is empty. Write the key into it"):
-        _ = Settings(api_key_file=file).api_secret
+        _ = Settings(api_key_file=file).api_key_value
 
 
 def test_a_missing_key_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="can't be read"):
-        _ = Settings(admin_key_file=tmp_path / "none").admin_secret
+        _ = Settings(admin_key_file=tmp_path / "none").admin_key_value
 
 
 def test_a_key_is_not_shown():

@@ -63,22 +63,22 @@ _header = APIKeyHeader(
 )
 
 
-async def request_key(
+async def key_dependency(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> str | None:
-    """Return the key in a request's headers, or None."""
+    """Return the key in a request's headers, or None; a dependency that documents both headers."""
     return bearer.credentials if bearer else header
 
 
-def key_of(request: Request) -> str | None:
-    """Return the key in a request's headers, as `request_key` does but without dependencies."""
+def key_from_headers(request: Request) -> str | None:
+    """Return the key in a request's headers, for code that is no dependency."""
     scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
     bearer = credentials if scheme.lower() == "bearer" else None
     return bearer or request.headers.get("x-api-key")
 
 
-KeyDep = Annotated[str | None, Depends(request_key)]
+KeyDep = Annotated[str | None, Depends(key_dependency)]
 
 
 async def require_key(request: Request, key: KeyDep) -> None:

@@ -1,4 +1,4 @@
-"""The request path from an admitted request to its results, the same for every protocol.
+"""The request path from admission to results, the same for every protocol.
 
 admit (does the model exist, has the queue room?) -> the protocol reads the body
 -> classify_photos | run_each: queue -> wait, unless the client leaves -> metrics and log
@@ -25,7 +25,7 @@ from app.runtime.loaded_model import Model
 TimedT = TypeVar("TimedT", bound=TimedResult)
 
 _MAX_NUMBERS_ON_EVENT_LOOP = 200
-"""The event loop writes as many numbers in half a millisecond; more are written on a thread."""
+"""Writing this many numbers takes half a millisecond; more are written on a thread."""
 
 
 def admit(service: Service, model: str | None, version: int | None) -> Model:
@@ -48,6 +48,7 @@ async def classify_photos(
 
     Raises:
         QueueFull: the queue has no room for all photos.
+        TooManyFiles: it could not hold them even if it were empty.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
@@ -62,6 +63,7 @@ async def run_each(
 
     Raises:
         QueueFull: the queue has no room for all jobs.
+        TooManyFiles: it could not hold them even if it were empty.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
@@ -99,7 +101,7 @@ def all_or_raise(results: Sequence[Classified | BaseException]) -> Sequence[Clas
     return [result for result in results if isinstance(result, Classified)]
 
 
-def rejected_in_batch(error: BaseException, service: Service, request_id: str) -> Failure:
+def failure_in_batch(error: BaseException, service: Service, request_id: str) -> Failure:
     """Count one rejected photo of a batch and return its place in the response.
 
     Raises:

@@ -41,8 +41,8 @@ class TimedResult(Protocol):
 class Metrics:
     """The service's metrics, in a Prometheus registry of their own.
 
-    Each metric is called with its label values. The labelled children are cached, because
-    prometheus_client takes longer to look one up than to count.
+    Call an attribute with label values to get its child: `metrics.images(model, version)`. Children
+    are cached, because prometheus_client takes longer to look one up than to count.
 
     Args:
         depth: returns the number of images waiting.
@@ -61,37 +61,37 @@ class Metrics:
         registry: Registry,
         device: DeviceChoice,
     ) -> None:
-        self.registry = CollectorRegistry()
+        self._collectors = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+            collector(registry=self._collectors)
         requests = Counter(
             "hubel_requests",
             "Requests; model and version are empty if no model was used.",
             ["method", "route", "status", "model", "version"],
-            registry=self.registry,
+            registry=self._collectors,
         )
         seconds = Histogram(
             "hubel_request_seconds",
             "Seconds from a request's head to the end of its response.",
             ["route"],
             buckets=_REQUEST_BUCKETS_S,
-            registry=self.registry,
+            registry=self._collectors,
         )
         images = Counter(
             "hubel_images",
             "Images processed successfully.",
             ["model", "version"],
-            registry=self.registry,
+            registry=self._collectors,
         )
         stages = Histogram(
             "hubel_stage_seconds",
             "Seconds per image in each stage: queue, decode, resize, run.",
             ["stage", "model", "version"],
             buckets=_STAGE_BUCKETS_S,
-            registry=self.registry,
+            registry=self._collectors,
         )
         rejections = Counter(
-            "hubel_rejections", "Requests and images rejected.", ["code"], registry=self.registry
+            "hubel_rejections", "Requests and images rejected.", ["code"], registry=self._collectors
         )
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)
@@ -105,12 +105,12 @@ class Metrics:
             "hubel_device",
             "Device that models run on; `note` is the reason for a fallback.",
             ["device", "note"],
-            registry=self.registry,
+            registry=self._collectors,
         ).labels(device.device, device.note or "").set(1)
-        self.registry.register(_Models(registry))
+        self._collectors.register(_Models(registry))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        Gauge(name, text, registry=self.registry).set_function(value)
+        Gauge(name, text, registry=self._collectors).set_function(value)
 
     def observe(self, result: TimedResult) -> None:
         """Count one image that was processed, and the times of its stages."""
@@ -126,14 +126,14 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus's text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._collectors)
 
 
 class _Models(Collector):
     """The metrics of the models, read from the registry at each scrape."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self._models = registry
 
     def collect(self) -> Iterable[Metric]:
         ready = GaugeMetricFamily(
@@ -141,12 +141,14 @@ class _Models(Collector):
             "1 for a model that is ready, 0 for one that was refused or unloaded.",
             labels=["model", "version", "precision"],
         )
-        for entry in self._registry.entries:
+        for entry in self._models.entries:
             precision = entry.model.session.precision if entry.model else ""
             ready.add_metric([entry.name, str(entry.version or ""), precision], entry.ready)
         promotions = CounterMetricFamily(
-            "hubel_promotions", "Bundles promoted or refused.", labels=["model", "outcome"]
+            "hubel_promotions",
+            "Bundles loaded, by outcome: promoted or refused.",
+            labels=["model", "outcome"],
         )
-        for (model, outcome), count in self._registry.promotions.copy().items():
+        for (model, outcome), count in self._models.promotions.copy().items():
             promotions.add_metric([model, outcome], count)
         return ready, promotions

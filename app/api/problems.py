@@ -1,4 +1,4 @@
-"""The HTTP form of errors: `application/problem+json` (RFC 9457), or another protocol's shape.
+"""The HTTP form of errors: `application/problem+json` (RFC 9457), or another protocol's format.
 
 HubelError, parameters that FastAPI rejects, 404, 405 and unexpected errors become responses here.
 `STATUS` is the only table from error classes to HTTP statuses.
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app import errors
-from app.api.error_shapes import shape_of
+from app.api.error_formats import format_of
 from app.api.middleware.request_context import record_of
 from app.api.schemas.problem_details import EXAMPLE_ID, Problem
 from app.errors import HubelError, QueueFull
@@ -40,7 +40,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BundleMismatch: 409,
     errors.QueueFull: 429,
     errors.DeadlinePassed: 504,
-    errors.ClientGone: 499,  # nginx's status, for log and metrics alone: the client has left
+    errors.ClientGone: 499,  # nginx's status, for log and metrics only: the client has left
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5
@@ -48,10 +48,10 @@ NOT_READY_RETRY_S = 5
 
 def problem_of(err: HubelError, request_id: str) -> Problem:
     """Return the problem for `err`."""
-    return _problem(STATUS[type(err)], err.code, err.title, err.message, request_id)
+    return _make_problem(STATUS[type(err)], err.code, err.title, err.message, request_id)
 
 
-def _problem(status: int, code: str, title: str, detail: str, request_id: str) -> Problem:
+def _make_problem(status: int, code: str, title: str, detail: str, request_id: str) -> Problem:
     return Problem(
         type=f"urn:hubel:problem:{code}",
         title=title,
@@ -62,20 +62,20 @@ def _problem(status: int, code: str, title: str, detail: str, request_id: str) -
     )
 
 
-def _response(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
-    media_type, body = _render(request.scope, problem)
+def _problem_response(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+    media_type, body = _render_problem(request.scope, problem)
     return Response(body, problem.status, headers, media_type)
 
 
-def _render(scope: Scope, problem: Problem) -> tuple[str, bytes]:
-    """Return media type and body, in the error shape of the request's protocol."""
-    shape = shape_of(scope["path"])
-    if shape is None:
+def _render_problem(scope: Scope, problem: Problem) -> tuple[str, bytes]:
+    """Return media type and body, in the error format of the request's protocol."""
+    error_format = format_of(scope["path"])
+    if error_format is None:
         return MEDIA_TYPE, problem.model_dump_json().encode()
-    return "application/json", json.dumps(shape(problem)).encode()
+    return "application/json", json.dumps(error_format(problem)).encode()
 
 
-def respond(request: Request, err: HubelError) -> Response:
+def error_response(request: Request, err: HubelError) -> Response:
     """Return the response for `err`."""
     record = record_of(request.scope)
     record.code = err.code
@@ -86,18 +86,18 @@ def respond(request: Request, err: HubelError) -> Response:
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
     elif isinstance(err, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return _response(request, problem_of(err, record.request_id), headers)
+    return _problem_response(request, problem_of(err, record.request_id), headers)
 
 
 async def _on_hubel_error(request: Request, err: Exception) -> Response:
-    return respond(request, cast(HubelError, err))
+    return error_response(request, cast(HubelError, err))
 
 
 async def _on_bad_parameter(request: Request, err: Exception) -> Response:
     first = cast(RequestValidationError, err).errors()[0]
     parameter = " ".join(str(part) for part in first["loc"])
     text = f"The {parameter} is invalid: {first['msg']}. See /docs for the accepted values."
-    return respond(request, errors.BadParameter(text))
+    return error_response(request, errors.BadParameter(text))
 
 
 async def _on_http_error(request: Request, err: Exception) -> Response:
@@ -113,21 +113,23 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
     code, title, detail = texts.get(http.status_code, ("http_error", "Error", str(http.detail)))
     record = record_of(request.scope)
     record.code = code
-    problem = _problem(http.status_code, code, title, detail, record.request_id)
-    return _response(request, problem, dict(http.headers or {}))
+    problem = _make_problem(http.status_code, code, title, detail, record.request_id)
+    return _problem_response(request, problem, dict(http.headers or {}))
 
 
 def internal_problem(scope: Scope) -> tuple[str, bytes]:
     """Return media type and body for an unexpected error, whose traceback is in the log."""
     text = "An unexpected error occurred in the service. See its log for this request id."
     request_id = record_of(scope).request_id
-    return _render(scope, _problem(500, "internal", "Internal error", text, request_id))
+    return _render_problem(
+        scope, _make_problem(500, "internal", "Internal error", text, request_id)
+    )
 
 
-def bare_problem(status: int, code: str, title: str, text: str) -> bytes:
+def raw_http_problem(status: int, code: str, title: str, text: str) -> bytes:
     """Return a complete HTTP response, for a request that never reaches the application."""
     request_id = uuid.uuid4().hex
-    body = _problem(status, code, title, text, request_id).model_dump_json().encode()
+    body = _make_problem(status, code, title, text, request_id).model_dump_json().encode()
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
@@ -143,7 +145,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
-def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
+def openapi_responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of the errors `kinds`."""
     by_status: dict[int, list[type[HubelError]]] = {}
     for kind in kinds:
@@ -164,7 +166,7 @@ def responses(*kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
 
 def _example(kind: type[HubelError]) -> dict[str, Any]:
     status, detail = STATUS[kind], f"{_sentence(kind)}."
-    return _problem(status, kind.code, kind.title, detail, EXAMPLE_ID).model_dump()
+    return _make_problem(status, kind.code, kind.title, detail, EXAMPLE_ID).model_dump()
 
 
 def _sentence(kind: type[HubelError]) -> str:

@@ -30,56 +30,56 @@ class BodyLimits:
 
     max_image_bytes: int
     max_body_bytes: int
-    """The limit for a multipart body."""
+    """The limit for a multipart or JSON body."""
     max_files: int
     timeout_s: float
     """The time in which the whole body must arrive."""
 
 
 @dataclass
-class Buffer:
+class MemoryBudget:
     """A counter of the bytes of all request bodies in memory, with a limit."""
 
     max_bytes: int
     held_bytes: int = field(default=0, init=False)
 
     @contextmanager
-    def hold(self) -> Generator["Held", None, None]:
+    def hold(self) -> Generator["MemoryShare", None, None]:
         """Count one request's body until the `with` block ends."""
-        held = Held(self)
+        share = MemoryShare(self)
         try:
-            yield held
+            yield share
         finally:
-            self.held_bytes -= held.bytes
+            self.held_bytes -= share.bytes
 
 
 @dataclass
-class Held:
-    """The bytes of one request's body within the buffer."""
+class MemoryShare:
+    """The bytes that one request takes of the budget."""
 
-    buffer: Buffer
+    budget: MemoryBudget
     bytes: int = 0
 
     def grow_to(self, size: int) -> None:
         """Count `size` bytes in total for this request.
 
         Raises:
-            QueueFull: all requests together would hold more than the buffer's limit.
+            QueueFull: all requests together would hold more than the budget's limit.
         """
         more = max(0, size - self.bytes)
         self.check_room(more)
         self.bytes += more
-        self.buffer.held_bytes += more
+        self.budget.held_bytes += more
 
     def check_room(self, more: int) -> None:
-        """Check that the buffer has room for `more` bytes at this moment.
+        """Check that the budget has room for `more` bytes at this moment.
 
         Raises:
-            QueueFull: all requests together would hold more than the buffer's limit.
+            QueueFull: all requests together would hold more than the budget's limit.
         """
-        if self.buffer.held_bytes + more > self.buffer.max_bytes:
+        if self.budget.held_bytes + more > self.budget.max_bytes:
             raise QueueFull(
-                f"Requests in progress already hold {self.buffer.held_bytes} bytes. "
+                f"Requests in progress already hold {self.budget.held_bytes} bytes. "
                 "Try again later, or send smaller images.",
                 retry_after_s=1,
             )
@@ -95,7 +95,7 @@ class Service:
     device: DeviceChoice
     keys: Keys
     limits: BodyLimits
-    buffer: Buffer
+    memory_budget: MemoryBudget
     metrics: Metrics
     lifecycle: Lifecycle
 

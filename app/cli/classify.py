@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--format",
-    "form",
+    "row_format",
     type=click.Choice(["table", "jsonl", "csv", "parquet"]),
     default="table",
     show_default=True,
@@ -50,14 +50,14 @@ def classify(
     version: int | None,
     device: str | None,
     top_k: int,
-    form: str,
+    row_format: str,
     output: Path | None,
 ) -> None:
     """Classify photos and folders of photos on this machine, without a server.
 
     The row of a photo that can't be used holds its error; the exit code is then 1.
     """
-    write_parquet = _parquet_writer(output) if form == "parquet" else None
+    write_parquet = _parquet_writer(output) if row_format == "parquet" else None
     from app.cli.output import open_output, write_rows
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
@@ -81,7 +81,7 @@ def classify(
                 failed = write_parquet(results, output)
             else:
                 with open_output(output) as out:
-                    failed = write_rows(results, form, top_k, out)
+                    failed = write_rows(results, row_format, top_k, out)
     if failed:
         raise CheckFailed(
             f"{failed} of {len(photos)} photos can't be used. Their rows hold the errors."

@@ -1,6 +1,7 @@
 """The exit codes 1 and 2, and the errors that lead to them.
 
 BundleError                          -> CheckFailed, 1
+photos that can't be used, a gate    -> CheckFailed, 1, raised by the commands themselves
 any other HubelError, or an OSError  -> WrongUsage, 2
 a missing extra                      -> WrongUsage, 2
 """

@@ -53,7 +53,7 @@ class _Triple(click.ParamType[Any]):
 @click.option(
     "--pixel-range",
     type=click.Choice(["1", "255"]),
-    help="Value of white in the scale of --mean and --std.",
+    help="Range of the pixels that --mean and --std are for: 0 to 1, or 0 to 255.",
 )
 @click.option(
     "--layout",

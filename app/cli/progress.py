@@ -17,7 +17,8 @@ def with_progress_bar(
     Args:
         items: the items to count.
         length: the number of items.
-        rows_on_stdout: rows are printed meanwhile. No bar is shown if they go to a terminal.
+        rows_on_stdout: whether rows are written to standard output at the same time; no bar is
+            shown if that is a terminal.
     """
     hidden = not sys.stderr.isatty() or (rows_on_stdout and sys.stdout.isatty())
     with click.progressbar(

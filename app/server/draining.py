@@ -30,7 +30,7 @@ _LINGER_S = 1.0
 """Time that connections may stay open without a request after the listener has closed."""
 _BACKLOG = 2048
 _GRACE_S = 15
-"""Time limit for running requests; together with drain_s it is below Compose's 30 s."""
+"""Time limit for running requests; with the default of drain_s it is below Compose's 30 s."""
 
 
 def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: float) -> None:
@@ -60,7 +60,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server, with the shutdown in the module's docstring."""
+    """uvicorn's server with the shutdown that the module's docstring describes."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
         super().__init__(config)
@@ -108,8 +108,9 @@ class DrainingServer(uvicorn.Server):
     async def _close_listener(self, listener: socket.socket) -> None:
         """Stop listening, then serve the connections that the kernel has already accepted.
 
-        The duplicate keeps the kernel's queue open while the event loop closes the listener. No
-        await separates the last accept from closing the queue, so no connection is lost.
+        A duplicate of the listening socket keeps the kernel's queue open while the event loop
+        closes the listener. There is no await between the last accept and closing the duplicate,
+        so no connection is lost.
         """
         queue = listener.dup()
         for server in self.servers:

@@ -19,7 +19,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.api.problems import bare_problem
+from app.api.problems import raw_http_problem
 
 log = logging.getLogger("hubel")
 
@@ -29,13 +29,13 @@ HEAD_TIMEOUT_S = 20.0
 MAX_WAITING_BYTES = 512 * 1024
 """Unread body data at which reading pauses; uvicorn's limit is 64 KiB."""
 MAX_PIPELINED = 1000
-"""Requests of one connection that wait for the response before theirs; they take 4 MB."""
+"""Maximum number of requests that wait for an earlier response; 1,000 of them take 4 MB."""
 
 
 class _PipelineFlowControl(FlowControl):
     """Flow control that reads nothing while pipelined requests wait for their responses.
 
-    The body of the current request is complete then.
+    While requests wait, the body of the current one is complete: they come after it.
     """
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
@@ -48,7 +48,7 @@ class _PipelineFlowControl(FlowControl):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection with these limits."""
+    """A connection with the limits that the module's docstring lists."""
 
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
@@ -58,7 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _parts = 0
     """Number of heads that have begun and of pieces of bodies."""
     _header_bytes = 0
-    """Data since the last of these parts: headers or trailers."""
+    """Bytes of headers or trailers, received since the last head or piece of a body began."""
 
     def connection_made(self, transport: Any) -> None:
         """Start the time limit for a head."""
@@ -72,16 +72,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of headers and trailers."""
+        """Process data; reject too many bytes of headers and too many pipelined requests."""
         parts = self._parts
         super().data_received(data)
         self._header_bytes = self._header_bytes + len(data) if self._parts == parts else 0
         if self._header_bytes > MAX_HEAD_BYTES:
-            text = f"The request's head is over {MAX_HEAD_BYTES} bytes. Send fewer headers."
-            self._refuse(431, "head_too_large", "Head too large", text)
+            text = f"The headers or trailers are over {MAX_HEAD_BYTES} bytes. Send fewer."
+            self._reject(431, "head_too_large", "Head too large", text)
         elif len(self.pipeline) > MAX_PIPELINED:
             text = f"Over {MAX_PIPELINED} requests came before a response. Wait for responses."
-            self._refuse(429, "too_many_behind", "Too many requests at once", text)
+            self._reject(429, "too_many_behind", "Too many requests at once", text)
         elif self._is_idle and not self._timer and not self.timeout_keep_alive_task:
             self._expect_head(self.timeout_keep_alive)
 
@@ -109,7 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Append a part of the body. A photo of usual size arrives without a pause of reading."""
+        """Append a part of the body. Reading does not pause for photos of the usual size."""
         self._parts += 1
         if self.cycle.response_complete:
             return
@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Respond to data that are not HTTP, with 400."""
         text = f"{msg.rstrip('.')}. Send HTTP/1.1."
-        self._refuse(400, "bad_request", "Bad request", text)
+        self._reject(400, "bad_request", "Bad request", text)
 
     def _expect_head(self, timeout_s: float) -> None:
         """Start the time limit for a complete head."""
@@ -141,16 +141,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def _on_head_timeout(self) -> None:
         if self._head_has_begun:
             text = f"The request's head did not arrive within {HEAD_TIMEOUT_S:g} s. Send it faster."
-            self._refuse(408, "head_too_slow", "Head too slow", text)
+            self._reject(408, "head_too_slow", "Head too slow", text)
         else:
             self.transport.close()
 
-    def _refuse(self, status: int, code: str, title: str, text: str) -> None:
+    def _reject(self, status: int, code: str, title: str, text: str) -> None:
         """Write an error, unless a response is being written, and close the connection."""
         self._cancel_timer()
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(bare_problem(status, code, title, text))
+            self.transport.write(raw_http_problem(status, code, title, text))
         log.warning("a connection is closed: %s", text)
         self.transport.close()

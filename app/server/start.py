@@ -4,8 +4,8 @@ settings -> a bound socket -> models are loaded and verified, on a thread
                            -> meanwhile: FastAPI, the routes and their schemas are imported
          -> both are done: serve
 
-Each of the two takes half a second. Loading is mostly ONNX Runtime and hashing, which release the
-interpreter's lock for the imports.
+Loading and importing take half a second each. Loading is mostly ONNX Runtime and hashing, which
+release the interpreter's lock for the imports.
 """
 
 import gc
@@ -20,17 +20,17 @@ from app.runtime.registry import find_models
 from app.settings import Settings
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to `host`:`port`.
+def bind(address: str, port: int) -> socket.socket:
+    """Return a socket that is bound to `address`:`port`.
 
     Raises:
         OSError: the address is not available.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind((address, port))
     except OSError:
         listener.close()
         raise
@@ -48,16 +48,17 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """
     host.return_large_blocks()
     with _garbage_collection_paused():
-        loading = find_models(
+        models = find_models(
             settings.models, settings.device, settings.default_model, available_cores()
         )
         loader = ThreadPoolExecutor(1, "loader")
-        loader.submit(loading.registry.load_all)  # the application raises its errors again
+        # the application's start calls `load_all` again, which waits and raises the same errors
+        loader.submit(models.registry.load_all)
         loader.shutdown(wait=False)
         from app import main
         from app.server import draining
 
-        app = main.create_app(settings, loading)
+        app = main.create_app(settings, models)
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
 
 

@@ -7,9 +7,9 @@ The client posts to exactly the URL that it gets as `model`. Without parameters 
 itself, possibly without a content type; with parameters it sends JSON. A string in `inputs` is
 base64: this service opens no paths and no URLs.
 
-`function_to_apply`: every response is a calibrated softmax; sigmoid and none are refused. Both need
-the logits, which the model does not return. Log probabilities can't replace them: they differ from
-the logits by a constant that differs from image to image.
+`function_to_apply`: every response is a calibrated softmax. `sigmoid` and `none` are rejected: both
+need the logits, which the model does not return. Log probabilities can't replace them: they differ
+from the logits by a constant that differs from image to image.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import FILE, IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.json_images import base64_length, decode_base64, read_json
-from app.api.error_shapes import error_alone
+from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, json_body, response_docs
+from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import BodyLimits, ServiceDep
@@ -34,7 +34,7 @@ router = APIRouter(
     prefix="/hf",
     tags=["hugging face"],
     dependencies=[Depends(require_key)],
-    responses=error_docs(error_alone, errors.Unauthenticated),
+    responses=error_docs(message_only, errors.Unauthenticated),
 )
 
 _PARAMETERS_BYTES = 4096
@@ -80,7 +80,7 @@ _SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
         200: response_docs(
             "Labels with their probabilities, most probable first.", _SCHEMA, _EXAMPLE
         ),
-        **error_docs(error_alone, *IMAGE_ERRORS),
+        **error_docs(message_only, *IMAGE_ERRORS),
     },
     openapi_extra={"requestBody": _BODY},
 )
@@ -89,29 +89,29 @@ async def classify_for_hugging_face(
     service: ServiceDep,
     model: str,
     version: Annotated[
-        int | None, Parameter(ge=1, description="Version of the model. Unset: the one that serves.")
+        int | None, Parameter(ge=1, description="Version of the model. Unset: the serving version.")
     ] = None,
 ) -> list[Score]:
-    """Send the image itself, under any content type, or JSON with the image in base64."""
-    served = admit(service, model, version)
-    with service.buffer.hold() as held:
-        body = await read_body(request, _limit(request, service.limits), service.limits, held)
+    """Classify an image: the body itself, of any content type, or base64 in JSON."""
+    selected_model = admit(service, model, version)
+    with service.memory_budget.hold() as share:
+        body = await read_body(request, _limit(request, service.limits), service.limits, share)
         photo, query = body, Query()
         if body.lstrip()[:1] in _JSON_STARTS and body:
-            photo, query = await read_json(body, service.buffer, _interpret)
+            photo, query = await read_json(body, service.memory_budget, _interpret)
         (classified,) = all_or_raise(
-            await classify_photos(request, service, [photo], served, query)
+            await classify_photos(request, service, [photo], selected_model, query)
         )
     return [Score(label=p.label, score=p.probability) for p in classified.predictions]
 
 
 @router.get(
     "/{model}/health",
-    summary="Whether the model serves",
-    responses=error_docs(error_alone, errors.UnknownModel, errors.ModelNotReady),
+    summary="Whether the model is ready",
+    responses=error_docs(message_only, errors.UnknownModel, errors.ModelNotReady),
 )
 async def health_for_hugging_face(service: ServiceDep, model: str) -> dict[str, str]:
-    """Return 200 if the model serves; `InferenceClient.health_check` calls this."""
+    """Return 200 if the model is ready; `InferenceClient.health_check` calls this."""
     service.registry.resolve(model)
     return {"status": "ok"}
 
@@ -137,7 +137,7 @@ def _query_of(parameters: Any) -> Query:
     if function not in (None, "softmax"):
         raise BadParameter(
             "function_to_apply can only be softmax: the model returns calibrated "
-            "probabilities, not the logits that sigmoid and none need. Leave it out."
+            "probabilities, not the logits that 'sigmoid' and 'none' require. Leave it out."
         )
     top_k = parameters.get("top_k")
     if top_k is None:

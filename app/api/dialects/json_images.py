@@ -1,6 +1,6 @@
 """Images inside JSON, for the protocols that send them this way.
 
-body -> memory for its reading is reserved -> on a thread: `json_numbers` parses the JSON
+body -> memory for parsing is reserved -> on a thread: `json_numbers` parses the JSON
 -> the dialect takes the images out: base64 -> bytes
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from app.api.dialects import json_numbers
-from app.api.service import Buffer
+from app.api.service import MemoryBudget
 from app.errors import BadParameter
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def _no_arrays(text: bytes) -> Iterable[json_numbers.Span]:
 
 async def read_json(
     body: bytes,
-    buffer: Buffer,
+    budget: MemoryBudget,
     interpret: Callable[[Any], T],
     *,
     find_arrays: Callable[[bytes], Iterable[json_numbers.Span]] = _no_arrays,
@@ -42,8 +42,8 @@ async def read_json(
 
     Args:
         body: the text.
-        buffer: accounts for the memory that reading takes.
-        interpret: receives the document; bytes take the place of the arrays that were found.
+        budget: accounts for the memory that reading takes.
+        interpret: receives the document; the arrays that `find_arrays` found are bytes in it.
         find_arrays: returns the places of the arrays of numbers in the text.
         advice: see `json_numbers.load`.
         range_error: see `json_numbers.load`.
@@ -57,7 +57,7 @@ async def read_json(
         arrays = find_arrays(body)
         return interpret(json_numbers.load(body, arrays, advice=advice, range_error=range_error))
 
-    with buffer.hold() as reading:
+    with budget.hold() as reading:
         reading.grow_to(_COPIES * len(body))
         return await asyncio.to_thread(read)
 

@@ -1,4 +1,4 @@
-"""JSON with large arrays of numbers, read without making Python lists of them.
+"""Read JSON with large arrays of numbers without making Python lists of them.
 
     text -> the dialect finds its arrays of numbers: the places where they begin and end
          -> each array becomes bytes, a window at a time; a placeholder takes its place

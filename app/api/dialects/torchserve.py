@@ -15,12 +15,12 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import FILE, IMAGE_ERRORS, error_docs, response_docs
-from app.api.error_shapes import torchserve
+from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, response_docs
+from app.api.error_formats import torchserve
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_files
-from app.api.service import Held, Service, ServiceDep
+from app.api.service import MemoryShare, Service, ServiceDep
 from app.errors import BadParameter, ModelError, UnknownModel
 from app.runtime.classifier import Query
 
@@ -62,7 +62,7 @@ _BODY = {
     openapi_extra={"requestBody": _BODY},
 )
 async def predictions(request: Request, service: ServiceDep, model: str) -> dict[str, float]:
-    """Classify an image by the version that serves."""
+    """Classify an image with the serving version."""
     return await _predict(request, service, model, None)
 
 
@@ -91,7 +91,7 @@ async def predictions_by_version(
     responses={
         200: response_docs("Requests should be sent here.", _STATUS, {"status": "Healthy"}),
         503: response_docs(
-            "The service is draining, or the default model does not serve.",
+            "The service is draining, or the default model is not ready.",
             _STATUS,
             {"status": "Unhealthy"},
         ),
@@ -112,21 +112,21 @@ async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
 async def _predict(
     request: Request, service: Service, model: str, version: int | None
 ) -> dict[str, float]:
-    served = admit(service, model, version)
-    with service.buffer.hold() as held:
-        photo = await _read_photo(request, service, held)
+    selected_model = admit(service, model, version)
+    with service.memory_budget.hold() as share:
+        photo = await _read_photo(request, service, share)
         (classified,) = all_or_raise(
-            await classify_photos(request, service, [photo], served, Query())
+            await classify_photos(request, service, [photo], selected_model, Query())
         )
     return {prediction.label: prediction.probability for prediction in classified.predictions}
 
 
-async def _read_photo(request: Request, service: Service, held: Held) -> bytes:
+async def _read_photo(request: Request, service: Service, share: MemoryShare) -> bytes:
     limits = service.limits
     content_type = request.headers.get("content-type", "")
     if not is_multipart(content_type):
-        return await read_body(request, limits.max_image_bytes, limits, held)
-    body = await read_body(request, limits.max_body_bytes, limits, held)
+        return await read_body(request, limits.max_image_bytes, limits, share)
+    body = await read_body(request, limits.max_body_bytes, limits, share)
     files = await asyncio.to_thread(split_files, body, content_type, limits.max_files)
     if len(files) > 1:
         raise BadParameter(

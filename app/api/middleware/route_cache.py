@@ -4,7 +4,7 @@
     later requests          -> RouteCacheMiddleware: the API key -> the endpoint, same parameters
 
 Routing, five parameters and a key take FastAPI longer than all other steps of a request except
-decoding and running the model (docs/decisions/http.md).
+decoding and running the model (docs/experiments.md).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth import key_of, require_key
+from app.api.auth import key_from_headers, require_key
 from app.api.service import get_service
 from app.errors import HubelError
 
@@ -92,10 +92,17 @@ class CachedRoute(APIRoute):
             return await endpoint(**arguments)
 
         super().__init__(path, call_and_cache, **options)
-        own = self.dependant
-        if any((own.header_params, own.cookie_params, own.response_param_name, self.body_field)):
+        dependant = self.dependant
+        if any(
+            (
+                dependant.header_params,
+                dependant.cookie_params,
+                dependant.response_param_name,
+                self.body_field,
+            )
+        ):
             raise TypeError(f"{path} has parameters outside its URL. Use a plain route.")
-        _require_repeatable(path, own)
+        _require_repeatable(path, dependant)
 
 
 def _require_repeatable(path: str, dependant: Dependant) -> None:
@@ -135,7 +142,7 @@ class RouteCacheMiddleware:
     Args:
         app: the application inside.
         route_cache: the cache that `CachedRoute` fills.
-        respond: makes the response to an error.
+        error_response: makes the response to an error.
     """
 
     def __init__(
@@ -143,11 +150,11 @@ class RouteCacheMiddleware:
         app: ASGIApp,
         *,
         route_cache: RouteCache,
-        respond: Callable[[Request, HubelError], Response],
+        error_response: Callable[[Request, HubelError], Response],
     ) -> None:
         self._app = app
         self._route_cache = route_cache
-        self._respond = respond
+        self._error_response = error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond from the cached call, or pass the request on."""
@@ -159,9 +166,10 @@ class RouteCacheMiddleware:
         request = Request(scope, receive, send)
         try:
             service = await get_service(request)
-            service.keys.check(key_of(request))
+            service.keys.check(key_from_headers(request))
             response = await cached.endpoint(request=request, service=service, **cached.parameters)
         except HubelError as err:
-            response = self._respond(request, err)
-            err.__traceback__ = None  # its frames hold the body, and the error: a cycle
+            response = self._error_response(request, err)
+            # The frames of the traceback refer to the error, a cycle that keeps the body in memory
+            err.__traceback__ = None
         await response(scope, receive, send)

@@ -7,23 +7,25 @@ import asyncio
 
 from fastapi import Request
 
-from app.api.service import BodyLimits, Held
+from app.api.service import BodyLimits, MemoryShare
 from app.errors import BodyTooSlow, ClientGone, TooManyBytes, UnsupportedFormat
 
 
-async def read_body(request: Request, limit: int, limits: BodyLimits, held: Held) -> bytes:
+async def read_body(
+    request: Request, max_bytes: int, limits: BodyLimits, share: MemoryShare
+) -> bytes:
     """Read the whole body.
 
     Args:
         request: the request.
-        limit: the maximum length of the body in bytes.
+        max_bytes: the maximum length of the body in bytes.
         limits: the limits of the service; `timeout_s` applies here.
-        held: the counter of the request's bytes in memory.
+        share: the counter of the request's bytes in memory.
 
     Raises:
-        TooManyBytes: the body is longer than `limit`.
+        TooManyBytes: the body is longer than `max_bytes`.
         BodyTooSlow: the body took longer than `limits.timeout_s`.
-        QueueFull: the bodies of all requests together exceed the buffer's limit.
+        QueueFull: the bodies of all requests together exceed the memory budget.
         ClientGone: the client left before the body was complete.
         UnsupportedFormat: the body is compressed.
     """
@@ -33,13 +35,12 @@ async def read_body(request: Request, limit: int, limits: BodyLimits, held: Held
         )
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
-        _check(int(announced), limit)
-        held.check_room(
-            int(announced)
-        )  # announced bytes take no room: a client may never send them
+        _check(int(announced), max_bytes)
+        # only checked, not reserved: a client may never send what it announced
+        share.check_room(int(announced))
     try:
         async with asyncio.timeout(limits.timeout_s):
-            return await _read(request, limit, held)
+            return await _read(request, max_bytes, share)
     except TimeoutError as err:
         raise BodyTooSlow(
             f"The body did not arrive within {limits.timeout_s:g} s. "
@@ -47,7 +48,7 @@ async def read_body(request: Request, limit: int, limits: BodyLimits, held: Held
         ) from err
 
 
-async def _read(request: Request, limit: int, held: Held) -> bytes:
+async def _read(request: Request, max_bytes: int, share: MemoryShare) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -56,15 +57,15 @@ async def _read(request: Request, limit: int, held: Held) -> bytes:
             raise ClientGone("The client left before its body was complete.")
         if chunk := message.get("body", b""):
             size += len(chunk)
-            _check(size, limit)
-            held.grow_to(size)
+            _check(size, max_bytes)
+            share.grow_to(size)
             chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _check(size: int, limit: int) -> None:
-    if size > limit:
+def _check(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
         raise TooManyBytes(
-            f"The body has {size} bytes or more; {limit} are allowed. Send a smaller image."
+            f"The body has {size} bytes or more; {max_bytes} are allowed. Send a smaller image."
         )

@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.errors import BadParameter, TooManyFiles
 
 _MAX_FIELDS = 32
-"""The maximum number of parts that are no files."""
+"""The maximum number of parts that are not files."""
 _MAX_FIELD_BYTES = 65536
 
 
@@ -133,7 +133,7 @@ def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
 
 
 def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """Return the bytes of a part; adjacent spans are copied at once."""
+    """Return the bytes of a part; adjacent spans are copied in one slice."""
     if not spans:
         return b""
     if all(stop == start for (_, stop), (start, _) in pairwise(spans)):
@@ -142,6 +142,6 @@ def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _text(body: bytes, part: _Part) -> str:
-    """Return the text of a field, cut to 64 KiB: photos are sent as files."""
+    """Return the text of a field, at most 64 KiB: no field needs more, since photos are files."""
     content = _content(body, part.spans)
     return content[:_MAX_FIELD_BYTES].decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_form
-from app.api.service import Held, Service
+from app.api.service import MemoryShare, Service
 from app.errors import TooManyFiles
 
 _FILE = {"type": "string", "format": "binary"}
@@ -26,17 +26,17 @@ class Photos:
     """The other fields of a form."""
 
     @property
-    def several(self) -> bool:
+    def has_several(self) -> bool:
         """True if there is more than one photo."""
         return len(self.files) > 1
 
-    def only(self) -> bytes:
+    def single_photo(self) -> bytes:
         """Return the only photo.
 
         Raises:
             TooManyFiles: the request has several photos.
         """
-        if self.several:
+        if self.has_several:
             raise TooManyFiles(
                 f"The body has {len(self.files)} files, but this route accepts one photo. "
                 "Send one at a time."
@@ -44,19 +44,19 @@ class Photos:
         return self.files[0]
 
 
-async def read_photos(request: Request, service: Service, held: Held) -> Photos:
+async def read_photos(request: Request, service: Service, share: MemoryShare) -> Photos:
     """Read the photos from the request's body.
 
     Raises:
         InputError: the body is too large, too slow, or not what its content type says.
-        QueueFull: the bodies of all requests together exceed the buffer's limit.
+        QueueFull: the bodies of all requests together exceed the memory budget.
         ClientGone: the client left before the body was complete.
     """
     limits = service.limits
     content_type = request.headers.get("content-type", "")
     if not is_multipart(content_type):
-        return Photos([await read_body(request, limits.max_image_bytes, limits, held)])
-    body = await read_body(request, limits.max_body_bytes, limits, held)
+        return Photos([await read_body(request, limits.max_image_bytes, limits, share)])
+    body = await read_body(request, limits.max_body_bytes, limits, share)
     form = await asyncio.to_thread(split_form, body, content_type, limits.max_files)
     return Photos(form.files, form.fields)
 

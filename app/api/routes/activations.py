@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from app import errors
 from app.api.auth import require_key
 from app.api.inference import admit, run_each
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import ModelName, Version
 from app.api.request.photos import Photos, photo_body, read_photos
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
     image_info,
+    make_rendered_response,
     prefers_png,
-    render_response,
     response_docs,
     rounded_for_json,
     single_response,
@@ -42,7 +42,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
 )
 
 _MAX_VALUES = 250_000
@@ -87,18 +87,18 @@ async def activations(
     With `kernel`, as a query parameter or as a form field, the maps come from your own filter
     instead of a layer.
     """
-    served = admit(service, model, version)
-    with service.buffer.hold() as held:
-        photos = await read_photos(request, service, held)
+    selected_model = admit(service, model, version)
+    with service.memory_budget.hold() as share:
+        photos = await read_photos(request, service, share)
         parsed = _parse_kernel(kernel, photos, layer, top)
-        inspector, photo = service.inspector, photos.only()
+        inspector, photo = service.inspector, photos.single_photo()
         compute = (
-            partial(inspector.activations, photo, served, layer, top)
+            partial(inspector.activations, photo, selected_model, layer, top)
             if parsed is None
-            else partial(inspector.apply_kernel, photo, served, parsed)
+            else partial(inspector.apply_kernel, photo, selected_model, parsed)
         )
-        job = partial(_activations, compute, served, values, prefers_png(request))
-        results = await run_each(request, service, [job], served)
+        job = partial(_activations, compute, selected_model, values, prefers_png(request))
+        results = await run_each(request, service, [job], selected_model)
     return single_response(results[0])
 
 
@@ -134,7 +134,7 @@ def _activations(
 ) -> RenderedResponse:
     maps = compute(queue_s)
     if as_png:
-        return render_response(model, maps.stages, maps.png, PNG)
+        return make_rendered_response(model, maps.stages, maps.png, PNG)
     body = Activations(
         model=model.name,
         version=model.version,
@@ -150,7 +150,7 @@ def _activations(
     )
     text = body.model_dump_json(exclude={"values"})
     values = _json_values(maps.values) if include_values or not maps.layer.is_map else "null"
-    return render_response(model, maps.stages, f'{text[:-1]},"values":{values}}}'.encode())
+    return make_rendered_response(model, maps.stages, f'{text[:-1]},"values":{values}}}'.encode())
 
 
 def _channels(maps: Maps) -> list[Channel]:

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, classify_photos, rejected_in_batch, write_response
+from app.api.inference import admit, classify_photos, failure_in_batch, write_response
 from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import AlwaysBatch, ModelName, Version
 from app.api.request.photos import photo_body, read_photos
 from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Result, result_of
@@ -26,7 +26,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["classify"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
     route_class=CachedRoute,
 )
 
@@ -50,7 +50,7 @@ router = APIRouter(
                 }
             },
         },
-        **responses(
+        **openapi_responses(
             errors.NotAnImage,
             errors.BadParameter,
             errors.UnknownModel,
@@ -81,15 +81,16 @@ async def classify(
     """Classify one image or several.
 
     The response for one image is a `Result`, or a problem if the image can't be used. The response
-    for several is a `Batch` in the order of the request; a bad file fails alone.
+    for several is a `Batch` in the order of the request; an error of one
+    file does not affect the others.
     """
-    served = admit(service, model, version)
+    selected_model = admit(service, model, version)
     query = classifier.Query(top_k, min_probability)
-    with service.buffer.hold() as held:
-        photos = await read_photos(request, service, held)
-        results = await classify_photos(request, service, photos.files, served, query)
+    with service.memory_budget.hold() as share:
+        photos = await read_photos(request, service, share)
+        results = await classify_photos(request, service, photos.files, selected_model, query)
     request_id = record_of(request.scope).request_id
-    is_batch = batch or photos.several
+    is_batch = batch or photos.has_several
     numbers = sum(len(r.predictions) for r in results if isinstance(r, Classified))
     return await write_response(partial(_response, results, is_batch, service, request_id), numbers)
 
@@ -104,7 +105,7 @@ def _response(
         return _json(
             Batch(
                 results=[
-                    rejected_in_batch(result, service, request_id)
+                    failure_in_batch(result, service, request_id)
                     if isinstance(result, BaseException)
                     else result_of(result)
                     for result in results

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, rejected_in_batch, run_each
+from app.api.inference import admit, failure_in_batch, run_each
 from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import AlwaysBatch, ModelName, Version
 from app.api.request.photos import photo_body, read_photos
 from app.api.routes.rendered_response import (
     INSPECTION_ERRORS,
     RenderedResponse,
     image_info,
-    render_response,
+    make_rendered_response,
     rounded_for_json,
     single_response,
 )
@@ -34,7 +34,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
     route_class=CachedRoute,
 )
 
@@ -59,7 +59,7 @@ router = APIRouter(
                 }
             },
         },
-        **responses(*INSPECTION_ERRORS),
+        **openapi_responses(*INSPECTION_ERRORS),
     },
     openapi_extra={"requestBody": photo_body(several=True)},
 )
@@ -82,15 +82,16 @@ async def embed(
     The response for one image that can't be used is a problem. The response for several is in the
     order of the request; a bad file fails alone.
     """
-    served = admit(service, model, version)
-    require_embedding(served)
-    with service.buffer.hold() as held:
-        photos = await read_photos(request, service, held)
+    selected_model = admit(service, model, version)
+    require_embedding(selected_model)
+    with service.memory_budget.hold() as share:
+        photos = await read_photos(request, service, share)
         jobs = [
-            partial(_embed, service.inspector, photo, served, normalize) for photo in photos.files
+            partial(_embed, service.inspector, photo, selected_model, normalize)
+            for photo in photos.files
         ]
-        results = await run_each(request, service, jobs, served)
-    if batch or photos.several:
+        results = await run_each(request, service, jobs, selected_model)
+    if batch or photos.has_several:
         request_id = record_of(request.scope).request_id
         items = [_batch_item(result, service, request_id) for result in results]
         return Response(b'{"results":[' + b",".join(items) + b"]}", media_type="application/json")
@@ -108,7 +109,7 @@ def _embed(
         embedding=rounded_for_json(embedding.vector).tolist(),
         image=image_info(embedding.prepared_photo),
     )
-    return render_response(model, embedding.stages, body.model_dump_json().encode())
+    return make_rendered_response(model, embedding.stages, body.model_dump_json().encode())
 
 
 def _batch_item(
@@ -116,5 +117,5 @@ def _batch_item(
 ) -> bytes:
     """Return the JSON of one result in a batch, or of its error."""
     if isinstance(result, BaseException):
-        return rejected_in_batch(result, service, request_id).model_dump_json().encode()
+        return failure_in_batch(result, service, request_id).model_dump_json().encode()
     return result.body

@@ -12,15 +12,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app import errors
 from app.api.auth import require_key
 from app.api.inference import admit, run_each
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import ModelName, Version
 from app.api.request.photos import photo_body, read_photos
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
     image_info,
+    make_rendered_response,
     prefers_png,
-    render_response,
     response_docs,
     rounded_for_json,
     single_response,
@@ -35,7 +35,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
 )
 
 
@@ -61,14 +61,19 @@ async def explain(
     If the model's head is not pooled and linear, the map is computed by occlusion. The field
     `method` names the method.
     """
-    served = admit(service, model, version)
-    index = label_index(served, label)
-    with service.buffer.hold() as held:
-        photos = await read_photos(request, service, held)
+    selected_model = admit(service, model, version)
+    index = label_index(selected_model, label)
+    with service.memory_budget.hold() as share:
+        photos = await read_photos(request, service, share)
         job = partial(
-            _explain, service.inspector, photos.only(), served, index, prefers_png(request)
+            _explain,
+            service.inspector,
+            photos.single_photo(),
+            selected_model,
+            index,
+            prefers_png(request),
         )
-        results = await run_each(request, service, [job], served)
+        results = await run_each(request, service, [job], selected_model)
     return single_response(results[0])
 
 
@@ -83,7 +88,7 @@ def _explain(
     explanation = inspector.explain(photo, model, label, queue_s)
     crop = model.manifest.input.crop
     if as_png:
-        return render_response(model, explanation.stages, explanation.overlay(crop), PNG)
+        return make_rendered_response(model, explanation.stages, explanation.overlay(crop), PNG)
     body = Explained(
         model=model.name,
         version=model.version,
@@ -97,7 +102,7 @@ def _explain(
         box=_box(explanation, crop),
         image=image_info(explanation.prepared_photo),
     )
-    return render_response(model, explanation.stages, body.model_dump_json().encode())
+    return make_rendered_response(model, explanation.stages, body.model_dump_json().encode())
 
 
 def _box(explanation: Explanation, crop: float) -> Box:

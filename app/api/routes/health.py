@@ -24,7 +24,7 @@ async def livez() -> dict[str, str]:
     summary="Check that the service is ready for requests",
     responses={
         503: {
-            "description": "The service is draining, or its default model is refused.",
+            "description": "The service is draining, or its default model is not ready.",
             "model": Readiness,
         }
     },

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import ModelDetails, ModelList, details_of, list_of
 from app.api.service import ServiceDep
@@ -18,7 +18,7 @@ router = APIRouter(
     prefix="/api/v1/models",
     tags=["models"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
 )
 
 
@@ -31,7 +31,7 @@ async def list_models(service: ServiceDep) -> ModelList:
 @router.get(
     "/{name}",
     summary="Describe a model",
-    responses=responses(errors.BadParameter, errors.UnknownModel, errors.ModelNotReady),
+    responses=openapi_responses(errors.BadParameter, errors.UnknownModel, errors.ModelNotReady),
 )
 async def describe_model(name: str, service: ServiceDep, version: Version = None) -> ModelDetails:
     """Return a model's labels, input, layers, metrics and training metadata."""
@@ -50,7 +50,7 @@ async def describe_model(name: str, service: ServiceDep, version: Version = None
             "GET /api/v1/models/{name} returns the scale as `filters`.",
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
         },
-        **responses(
+        **openapi_responses(
             errors.BadParameter, errors.UnknownModel, errors.NotInModel, errors.ModelNotReady
         ),
     },
@@ -66,7 +66,7 @@ async def draw_filters(name: str, service: ServiceDep, version: Version = None) 
     "/{name}/reload",
     summary="Load a model's bundles again",
     dependencies=[Depends(require_admin)],
-    responses=responses(
+    responses=openapi_responses(
         errors.BadParameter, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
     ),
 )
@@ -95,7 +95,7 @@ async def reload_model(
     "/{name}/unload",
     summary="Stop serving a model and free its memory",
     dependencies=[Depends(require_admin)],
-    responses=responses(errors.Forbidden, errors.UnknownModel),
+    responses=openapi_responses(errors.Forbidden, errors.UnknownModel),
 )
 async def unload_model(name: str, service: ServiceDep) -> ModelList:
     """Unload all versions of this model. Requires the admin key.

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from app import errors
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.schemas.classification import DECIMALS, Image
 from app.runtime.classifier import Stages
 from app.runtime.inspection import PreparedPhoto
@@ -49,10 +49,10 @@ class RenderedResponse:
         return Response(self.body, media_type=self.media_type, headers={"Vary": "Accept"})
 
 
-def render_response(
+def make_rendered_response(
     model: Model, stages: Stages, body: bytes, media_type: str = JSON
 ) -> RenderedResponse:
-    """Return `body` with the model that it comes from."""
+    """Return the response with its body, model and stage times."""
     return RenderedResponse(model.name, model.version, stages, body, media_type)
 
 
@@ -77,7 +77,7 @@ def response_docs(
                 PNG: {"schema": {"type": "string", "format": "binary"}},
             },
         },
-        **responses(*INSPECTION_ERRORS),
+        **openapi_responses(*INSPECTION_ERRORS),
     }
 
 

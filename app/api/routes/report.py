@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 
 from app import errors
 from app.api.auth import require_key
-from app.api.problems import responses
+from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import REPORT
 from app.api.service import ServiceDep
@@ -19,7 +19,7 @@ router = APIRouter(
     prefix="/api/v1/models",
     tags=["models"],
     dependencies=[Depends(require_key)],
-    responses=responses(errors.Unauthenticated),
+    responses=openapi_responses(errors.Unauthenticated),
 )
 
 _FOLDER, _INDEX = REPORT.split("/")
@@ -34,7 +34,9 @@ _REPORT = {
         "description": "The report's page.",
         "content": {"text/html": {"schema": {"type": "string"}}},
     },
-    **responses(errors.BadParameter, errors.UnknownModel, errors.NotInModel, errors.ModelNotReady),
+    **openapi_responses(
+        errors.BadParameter, errors.UnknownModel, errors.NotInModel, errors.ModelNotReady
+    ),
 }
 
 
@@ -70,4 +72,4 @@ def _file(model: Model, path: str) -> FileResponse:
             f"Model {model.name!r} has no {name}. `hubel train` writes a report into the bundle."
         )
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return FileResponse(model.bundle.unchanged(name), media_type=kind, headers=_HEADERS)
+    return FileResponse(model.bundle.verified_path(name), media_type=kind, headers=_HEADERS)

@@ -34,9 +34,15 @@ class ModelSummary(BaseModel):
     device: str | None
     labels: Annotated[int | None, Field(description="Number of labels.")]
     reason: Annotated[
-        str | None, Field(description="Reason why the folder's present content is refused.")
+        str | None,
+        Field(
+            description="Reason why the bundle in the folder is refused. An older one may still be "
+            "ready."
+        ),
     ]
-    notes: Annotated[list[str], Field(description="Notes for operators.")]
+    notes: Annotated[
+        list[str], Field(description="Notes from loading, such as why int8 is not used.")
+    ]
     report: Annotated[bool, Field(description="Whether the bundle has a training report.")]
 
 

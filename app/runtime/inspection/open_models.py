@@ -50,7 +50,7 @@ class OpenModels:
             opened = self._open.get(model.session)
             if opened is None:
                 # bound to the bundle alone: a reference to the session would keep it alive
-                locate = partial(model.bundle.unchanged, MODEL_FILES[model.session.precision])
+                locate = partial(model.bundle.verified_path, MODEL_FILES[model.session.precision])
                 structure = read_structure(locate())
                 head = centered(structure.head) if structure.head else None
                 opened = OpenModel(structure, head, LayerSessions(locate))

@@ -199,7 +199,7 @@ def test_the_size_limit_applies_to_the_image_inside_base64(make_bundle, serve, p
             response = client.post("/hf/colours", **sent)
             assert response.status_code == 413
             assert list(response.json()) == ["error"]
-        assert client.app.state.service.buffer.held_bytes == 0
+        assert client.app.state.service.memory_budget.held_bytes == 0
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ def test_a_repository_request_has_a_size_limit(client):
 )
 def test_no_memory_is_reserved_after_a_failed_request(client, value, until):
     post(client, value)
-    until(lambda: client.app.state.service.buffer.held_bytes == 0)
+    until(lambda: client.app.state.service.memory_budget.held_bytes == 0)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_json_reserves_the_memory_that_reading_it_takes(make_bundle, serve, phot
     tail = prefixed(photo("red").ljust(30_000, b"\0"))
     text = json.dumps(request([base64.b64encode(tail[4:]).decode()]))
     with serve(max_buffered_bytes=100_000, max_body_bytes=90_000) as client:
-        buffer = client.app.state.service.buffer
+        buffer = client.app.state.service.memory_budget
         assert "binary data" in error(post(client, text.encode()), 413)
         assert top_index(post(client, request(size=len(tail)), tail)) == 0
         buffer.max_bytes = 3 * len(text)

@@ -264,7 +264,7 @@ def test_limits(make_bundle, serve, photo):
         long = [b64(data.ljust(20_001, b"\0"))]
         check(client.post(PREDICT, json={"instances": long}), 413, "20,000")
         check(client.post(PREDICT, content=bytes(40_001)), 413, "40000")
-        assert client.app.state.service.buffer.held_bytes == 0
+        assert client.app.state.service.memory_budget.held_bytes == 0
 
 
 def test_reading_json_reserves_memory(make_bundle, serve, photo):

@@ -133,7 +133,7 @@ def test_limits(make_bundle, serve, photo):
         check(client.post("/predictions/colours", files={"data": long}), 413, "too_many_bytes")
         longer = photo("red").ljust(30_000, b"\0")
         check(client.post("/predictions/colours", files={"data": longer}), 413, "too_many_bytes")
-        assert client.app.state.service.buffer.held_bytes == 0
+        assert client.app.state.service.memory_budget.held_bytes == 0
 
 
 def test_a_full_queue(client, photo, block):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Request, Respon
 from fastapi.testclient import TestClient
 
 from app.api import auth
-from app.api.auth import key_of, require_admin
+from app.api.auth import key_from_headers, require_admin
 from app.api.middleware.route_cache import MAX_URLS, CachedRoute, RouteCache
 from app.api.service import ServiceDep
 
@@ -195,7 +195,7 @@ def test_a_dependency_added_by_the_application_is_rejected_before_the_endpoint_r
 
 def test_a_key_is_read_from_either_header():
     def key(*headers):
-        return key_of(Request({"type": "http", "headers": headers}))
+        return key_from_headers(Request({"type": "http", "headers": headers}))
 
     assert key() is None
     assert key((b"x-api-key", b"a")) == "a"

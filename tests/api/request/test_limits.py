@@ -6,7 +6,7 @@ CLASSIFY = "/api/v1/classify"
 
 
 def buffer_of(client):
-    return client.app.state.service.buffer
+    return client.app.state.service.memory_budget
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A v2 request's JSON, parsed; every `"data": [...]` of whole numbers in it becomes bytes.
+"""Parse a v2 request's JSON; each `"data": [...]` of whole numbers in it becomes bytes.
 
 The tensor may be flat or nested: the request states its shape.
 """

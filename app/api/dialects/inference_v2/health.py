@@ -20,13 +20,13 @@ async def live() -> Live:
     summary="v2: whether requests should be sent here",
     responses={
         503: {
-            "description": "The service is draining, or the default model does not serve.",
+            "description": "The service is draining, or the default model is not ready.",
             "model": Ready,
         }
     },
 )
 async def ready(service: ServiceDep, response: Response) -> Ready:
-    """Return 200 if the default model serves; 503 if it doesn't, and after SIGTERM."""
+    """Return 200 if the default model is ready; 503 if it isn't, and after SIGTERM."""
     readiness = Ready(ready=_is_ready(service))
     if not readiness.ready:
         response.status_code = 503

@@ -11,22 +11,22 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import IMAGE_ERRORS, error_docs
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
 from app.api.dialects.inference_v2.response import make_response
-from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
+from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceResponse
 from app.api.dialects.inference_v2.tensors import ModelInput
-from app.api.error_shapes import error_alone
+from app.api.dialects.openapi import IMAGE_ERRORS, error_docs
+from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos, write_response
 from app.api.request.body import read_body
-from app.api.service import Held, Service, ServiceDep
+from app.api.service import MemoryShare, Service, ServiceDep
 from app.errors import TooManyBytes
 from app.runtime.classifier import Query
 
 router = APIRouter(
     prefix="/models/{name}",
     dependencies=[Depends(require_key)],
-    responses=error_docs(error_alone, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
+    responses=error_docs(message_only, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
 )
 
 _JSON_COPIES = 2
@@ -37,7 +37,7 @@ _DOCS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The output; `application/octet-stream` where it follows the JSON.",
-            "model": InferenceAnswer,
+            "model": InferenceResponse,
         }
     },
     "openapi_extra": {
@@ -74,7 +74,7 @@ async def infer(name: str, request: Request, service: ServiceDep) -> Response:
 
     The output is `probabilities`, FP32 `[n, K]`; with the parameter `classification: k`, BYTES
     `[n, k]` of `probability:index:label`, most probable first. Shared memory and compressed bodies
-    are refused.
+    are rejected.
     """
     return await _infer(request, service, name, None)
 
@@ -93,11 +93,11 @@ async def infer_by_version(
 async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
     model_input = ModelInput(model.manifest.input.size, service.limits.max_files)
-    with service.buffer.hold() as held:
-        body = await read_body(request, service.limits.max_body_bytes, service.limits, held)
-        head = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
-        _account_for_reading(held, head, len(body))
-        inference = await asyncio.to_thread(read_inference, body, head, model_input)
+    with service.memory_budget.hold() as share:
+        body = await read_body(request, service.limits.max_body_bytes, service.limits, share)
+        json_length = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
+        _account_for_reading(share, json_length, len(body))
+        inference = await asyncio.to_thread(read_inference, body, json_length, model_input)
         classes = inference.output.classes
         results = await classify_photos(
             request, service, inference.photos, model, Query(top_k=classes)
@@ -107,17 +107,17 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
     return await write_response(partial(make_response, images, inference, model), numbers)
 
 
-def _account_for_reading(held: Held, json_bytes: int, body_bytes: int) -> None:
+def _account_for_reading(share: MemoryShare, json_length: int, body_bytes: int) -> None:
     """Reserve the memory that reading the JSON takes, in addition to the body.
 
     Raises:
         TooManyBytes: reading takes more memory than the limit for all bodies together.
         QueueFull: it takes more memory than is free now.
     """
-    needed = body_bytes + _JSON_COPIES * json_bytes
-    if needed > held.buffer.max_bytes:
+    needed = body_bytes + _JSON_COPIES * json_length
+    if needed > share.budget.max_bytes:
         raise TooManyBytes(
-            f"Reading {json_bytes} bytes of JSON takes {needed} bytes of memory; "
-            f"{held.buffer.max_bytes} are allowed. Send fewer images at once, or binary data."
+            f"Reading {json_length} bytes of JSON takes {needed} bytes of memory; "
+            f"{share.budget.max_bytes} are allowed. Send fewer images at once, or binary data."
         )
-    held.grow_to(needed)
+    share.grow_to(needed)

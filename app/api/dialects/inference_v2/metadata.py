@@ -1,8 +1,8 @@
-"""The routes GET /v2 and below /v2/models: the models that serve, and their tensors.
+"""The routes GET /v2 and below /v2/models: the models that are ready, and their tensors.
 
 The input is described as UINT8 [-1, 480, 480, 3], although BYTES and resized arrays are accepted
-too. Metadata has one datatype for a tensor. From this one, generic clients (perf_analyzer, Triton's
-image_client) make valid requests.
+too. The protocol allows one datatype per tensor. With UINT8, generic clients (perf_analyzer,
+Triton's image_client) make valid requests.
 """
 
 from typing import Annotated, Any
@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from app import __version__, errors
 from app.api.auth import require_key
-from app.api.dialects.documented import error_docs
 from app.api.dialects.inference_v2.request import INPUT, OUTPUT
 from app.api.dialects.inference_v2.schemas import (
     ModelConfig,
@@ -22,7 +21,8 @@ from app.api.dialects.inference_v2.schemas import (
     TensorConfig,
     TensorMetadata,
 )
-from app.api.error_shapes import error_alone
+from app.api.dialects.openapi import error_docs
+from app.api.error_formats import message_only
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
 from app.runtime.loaded_model import Model
@@ -34,17 +34,17 @@ _EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "m
 _PLATFORM = "onnxruntime_onnx"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {
-        "description": "The model does not serve, or the service is draining.",
+        "description": "The model is not ready, or the service is draining.",
         "model": ModelReady,
     }
 }
 
 router = APIRouter(
-    dependencies=[Depends(require_key)], responses=error_docs(error_alone, errors.Unauthenticated)
+    dependencies=[Depends(require_key)], responses=error_docs(message_only, errors.Unauthenticated)
 )
-_of_models = APIRouter(
+_models_router = APIRouter(
     prefix="/models/{name}",
-    responses=error_docs(error_alone, errors.UnknownModel, errors.ModelNotReady),
+    responses=error_docs(message_only, errors.UnknownModel, errors.ModelNotReady),
 )
 
 
@@ -54,14 +54,14 @@ async def describe_server() -> ServerMetadata:
     return ServerMetadata(name="hubel", version=__version__, extensions=_EXTENSIONS)
 
 
-@router.get("/models", summary="v2: the models that serve")
+@router.get("/models", summary="v2: the models that are ready")
 async def list_names(service: ServiceDep) -> ModelNames:
-    """Return the names of models that serve. The repository index lists the others too."""
+    """Return the names of the models that are ready. The repository index lists the others too."""
     ready = [entry.name for entry in service.registry.entries if entry.ready]
     return ModelNames(models=list(dict.fromkeys(ready)))
 
 
-@_of_models.get("", summary="v2: a model's inputs and outputs")
+@_models_router.get("", summary="v2: a model's inputs and outputs")
 async def describe_model(name: str, service: ServiceDep) -> ModelMetadata:
     """Return the model's tensors and its versions.
 
@@ -72,37 +72,37 @@ async def describe_model(name: str, service: ServiceDep) -> ModelMetadata:
     return _metadata_of(service, service.registry.resolve(name))
 
 
-@_of_models.get("/versions/{version}", summary="v2: one version's inputs and outputs")
+@_models_router.get("/versions/{version}", summary="v2: one version's inputs and outputs")
 async def describe_version(name: str, version: Version, service: ServiceDep) -> ModelMetadata:
     """Return one version's tensors."""
     return _metadata_of(service, service.registry.resolve(name, version))
 
 
-@_of_models.get("/config", summary="v2: a model's Triton configuration")
-async def configure_model(name: str, service: ServiceDep) -> ModelConfig:
+@_models_router.get("/config", summary="v2: a model's Triton configuration")
+async def get_model_config(name: str, service: ServiceDep) -> ModelConfig:
     """Return the parts of Triton's model configuration that clients read."""
     return _config_of(service, service.registry.resolve(name))
 
 
-@_of_models.get("/versions/{version}/config", summary="v2: one version's Triton configuration")
-async def configure_version(name: str, version: Version, service: ServiceDep) -> ModelConfig:
+@_models_router.get("/versions/{version}/config", summary="v2: one version's Triton configuration")
+async def get_version_config(name: str, version: Version, service: ServiceDep) -> ModelConfig:
     """Return the parts of Triton's model configuration that clients read, for one version."""
     return _config_of(service, service.registry.resolve(name, version))
 
 
-@_of_models.get("/ready", summary="v2: whether a model serves", responses=_NOT_READY)
+@_models_router.get("/ready", summary="v2: whether a model is ready", responses=_NOT_READY)
 async def model_ready(name: str, service: ServiceDep, response: Response) -> ModelReady:
-    """Return 200 if the model serves; 503 if it doesn't, and after SIGTERM."""
+    """Return 200 if the model is ready; 503 if it isn't, and after SIGTERM."""
     return _readiness(service, response, name, None)
 
 
-@_of_models.get(
-    "/versions/{version}/ready", summary="v2: whether one version serves", responses=_NOT_READY
+@_models_router.get(
+    "/versions/{version}/ready", summary="v2: whether one version is ready", responses=_NOT_READY
 )
 async def version_ready(
     name: str, version: Version, service: ServiceDep, response: Response
 ) -> ModelReady:
-    """Return 200 if the version serves; 503 if it doesn't, and after SIGTERM."""
+    """Return 200 if the version is ready; 503 if it isn't, and after SIGTERM."""
     return _readiness(service, response, name, version)
 
 
@@ -145,9 +145,9 @@ def _readiness(service: Service, response: Response, name: str, version: int | N
 
 
 def _versions(service: Service, name: str) -> list[int]:
-    """Return the versions that serve, in ascending order."""
+    """Return the versions that are ready, in ascending order."""
     entries = service.registry.entries
     return sorted(entry.version or 0 for entry in entries if entry.name == name and entry.ready)
 
 
-router.include_router(_of_models)
+router.include_router(_models_router)

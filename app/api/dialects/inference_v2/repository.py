@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
 from app.api.auth import require_admin, require_key
-from app.api.dialects.documented import error_docs
 from app.api.dialects.inference_v2.schemas import IndexEntry
-from app.api.error_shapes import error_alone
+from app.api.dialects.openapi import error_docs
+from app.api.error_formats import message_only
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.errors import BadParameter
@@ -21,7 +21,7 @@ _MAX_BODY_BYTES = 64 * 1024
 router = APIRouter(
     prefix="/repository",
     dependencies=[Depends(require_key)],
-    responses=error_docs(error_alone, errors.Unauthenticated, errors.BadParameter),
+    responses=error_docs(message_only, errors.Unauthenticated, errors.BadParameter),
 )
 
 
@@ -38,14 +38,14 @@ def _optional_body(properties: dict[str, Any]) -> dict[str, Any]:
         {
             "ready": {
                 "type": "boolean",
-                "description": "List only models that serve.",
+                "description": "List only models that are ready.",
                 "default": False,
             }
         }
     ),
 )
 async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
-    """List all models in all versions. Those that don't serve have a reason."""
+    """List all models in all versions. Those that are not ready have a reason."""
     only_ready = (await _read_object(request, service)).get("ready") is True
     return [
         IndexEntry(
@@ -65,8 +65,8 @@ async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
     dependencies=[Depends(require_admin)],
     response_class=Response,
     responses={
-        200: {"description": "The highest version serves; no body."},
-        **error_docs(error_alone, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
+        200: {"description": "The highest version is ready; no body."},
+        **error_docs(message_only, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
     },
     openapi_extra=_optional_body({"parameters": {"type": "object"}}),
 )
@@ -92,8 +92,8 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
     dependencies=[Depends(require_admin)],
     response_class=Response,
     responses={
-        200: {"description": "No version serves any more; no body."},
-        **error_docs(error_alone, errors.Forbidden, errors.UnknownModel),
+        200: {"description": "No version is ready any more; no body."},
+        **error_docs(message_only, errors.Forbidden, errors.UnknownModel),
     },
     openapi_extra=_optional_body({"parameters": {"type": "object"}}),
 )
@@ -110,8 +110,8 @@ async def _read_object(request: Request, service: Service) -> Mapping[str, Any]:
     Raises:
         BadParameter: the body is not a JSON object.
     """
-    with service.buffer.hold() as held:
-        body = await read_body(request, _MAX_BODY_BYTES, service.limits, held)
+    with service.memory_budget.hold() as share:
+        body = await read_body(request, _MAX_BODY_BYTES, service.limits, share)
     try:
         value = json.loads(body or b"{}")
     except (ValueError, RecursionError) as err:

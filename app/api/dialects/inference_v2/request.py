@@ -45,8 +45,8 @@ class RequestedOutput:
 
 
 @dataclass(frozen=True, eq=False)
-class Inference:
-    """A request."""
+class InferenceRequest:
+    """The photos and the requested output of an inference request."""
 
     photos: Sequence[Photo]
     output: RequestedOutput
@@ -83,30 +83,30 @@ def json_bytes(length: str | None, body_bytes: int) -> int:
     return stated
 
 
-def read_inference(body: bytes, head: int, model_input: ModelInput) -> Inference:
-    """Read a body.
+def read_inference(body: bytes, json_length: int, model_input: ModelInput) -> InferenceRequest:
+    """Read the body of an inference request.
 
     Args:
         body: the whole body.
-        head: length of its JSON, in bytes.
+        json_length: length of its JSON, in bytes.
         model_input: the input that the model accepts.
 
     Raises:
         BadParameter: the body does not follow the protocol; the message says where.
         TooManyFiles: it has more images than are allowed.
     """
-    if not head:
-        return Inference(from_raw(body, model_input), RequestedOutput())
-    document = read_document(body[:head])
+    if not json_length:
+        return InferenceRequest(from_raw(body, model_input), RequestedOutput())
+    document = read_document(body[:json_length])
     id = document.get("id")
     if id is not None and not isinstance(id, str):
         raise BadParameter("The request's `id` must be a string.")
     output = _read_output(document)
-    return Inference(_read_photos(document, body, head, model_input), output, id)
+    return InferenceRequest(_read_photos(document, body, json_length, model_input), output, id)
 
 
 def _read_photos(
-    document: Mapping[str, Any], body: bytes, head: int, model_input: ModelInput
+    document: Mapping[str, Any], body: bytes, json_length: int, model_input: ModelInput
 ) -> Sequence[Photo]:
     tensor = _only(document.get("inputs"), "input", INPUT)
     spec = read_spec(tensor.get("datatype"), tensor.get("shape"), model_input)
@@ -114,14 +114,14 @@ def _read_photos(
     data = tensor.get("data")
     if (size is None) == (data is None):
         raise BadParameter("The input must have either `data` or the parameter binary_data_size.")
-    follow = len(body) - head
-    if type(size) not in (int, type(None)) or follow != (size or 0):
+    trailing_bytes = len(body) - json_length
+    if type(size) not in (int, type(None)) or trailing_bytes != (size or 0):
         raise BadParameter(
-            f"{follow} bytes follow the JSON; binary_data_size says {size!r:.40}. Both must be "
-            f"the same, and {LENGTH_HEADER} must be the length of the JSON."
+            f"{trailing_bytes} bytes follow the JSON; binary_data_size says {size!r:.40}. "
+            f"Both must be the same, and {LENGTH_HEADER} must be the length of the JSON."
         )
     if size is not None:
-        return from_binary(spec, body, head)
+        return from_binary(spec, body, json_length)
     return from_numbers(spec, data) if isinstance(data, bytes) else from_strings(spec, data)
 
 

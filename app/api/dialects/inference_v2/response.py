@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from fastapi import Response
 
-from app.api.dialects.inference_v2.request import LENGTH_HEADER, OUTPUT, Inference
+from app.api.dialects.inference_v2.request import LENGTH_HEADER, OUTPUT, InferenceRequest
 from app.runtime.classifier import Classified
 from app.runtime.loaded_model import Model
 
 
-def make_response(images: Sequence[Classified], inference: Inference, model: Model) -> Response:
+def make_response(
+    images: Sequence[Classified], inference: InferenceRequest, model: Model
+) -> Response:
     """Return the response to `inference`.
 
     Args:

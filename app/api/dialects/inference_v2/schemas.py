@@ -6,19 +6,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Live(BaseModel):
-    """Whether the process is alive."""
+    """The liveness of the process."""
 
     live: bool
 
 
 class Ready(BaseModel):
-    """Whether requests should be sent here."""
+    """The readiness of the service for requests."""
 
     ready: bool
 
 
 class ModelReady(BaseModel):
-    """Whether a model serves."""
+    """The readiness of a model."""
 
     name: str
     ready: bool
@@ -33,7 +33,7 @@ class ServerMetadata(BaseModel):
 
 
 class ModelNames(BaseModel):
-    """The models that serve."""
+    """The names of the models that are ready."""
 
     models: list[str]
 
@@ -47,10 +47,10 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """A model."""
+    """The metadata of a model: its versions, inputs and outputs."""
 
     name: str
-    versions: Annotated[list[str], Field(description="The versions that serve.")]
+    versions: Annotated[list[str], Field(description="The versions that are ready.")]
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
@@ -87,7 +87,7 @@ class IndexEntry(BaseModel):
 
 
 class OutputTensor(BaseModel):
-    """An output."""
+    """An output tensor: its datatype, shape and values."""
 
     name: str
     datatype: Annotated[str, Field(description="FP32, or BYTES if classes were requested.")]
@@ -102,7 +102,7 @@ class OutputTensor(BaseModel):
     ] = None
 
 
-class InferenceAnswer(BaseModel):
+class InferenceResponse(BaseModel):
     """The response to an inference."""
 
     model_config = ConfigDict(

@@ -12,16 +12,16 @@ from fastapi import APIRouter, Depends
 
 from app import errors
 from app.api.auth import require_key
-from app.api.dialects.documented import error_docs
+from app.api.dialects.openapi import error_docs
 from app.api.dialects.tensorflow.metadata import router as _metadata
 from app.api.dialects.tensorflow.predict import router as _predict
-from app.api.error_shapes import error_alone
+from app.api.error_formats import message_only
 
 router = APIRouter(
     prefix="/v1/models",
     tags=["tensorflow serving"],
     dependencies=[Depends(require_key)],
-    responses=error_docs(error_alone, errors.Unauthenticated),
+    responses=error_docs(message_only, errors.Unauthenticated),
 )
 for _part in (_metadata, _predict):
     router.include_router(_part)

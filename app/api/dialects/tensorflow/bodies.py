@@ -6,8 +6,8 @@
                {"inputs": {"any_name": [image, …]}}
     classify   {"examples": [{"any_name": image, …}, …]}
 
-An image is {"b64": "…"}, a file; or, for predict, the bytes of an image in nested lists
-(`pixel_lists`).
+An image is {"b64": "…"}, a file; or, for predict, the bytes that replaced an
+image in nested lists (`pixel_lists`).
 """
 
 from collections.abc import Collection, Mapping

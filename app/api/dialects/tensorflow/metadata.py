@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 
 from app import errors
-from app.api.dialects.documented import error_docs, response_docs
-from app.api.error_shapes import error_alone
+from app.api.dialects.openapi import error_docs, response_docs
+from app.api.error_formats import message_only
 from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
 from app.runtime.catalogue import Entry
@@ -32,10 +32,10 @@ _STATUS: Mapping[str, Any] = {
         }
     ]
 }
-_UNKNOWN = error_docs(error_alone, errors.BadParameter, errors.UnknownModel)
+_UNKNOWN = error_docs(message_only, errors.BadParameter, errors.UnknownModel)
 _METADATA: dict[str, Any] = {
     "responses": error_docs(
-        error_alone, errors.BadParameter, errors.UnknownModel, errors.ModelNotReady
+        message_only, errors.BadParameter, errors.UnknownModel, errors.ModelNotReady
     )
 }
 
@@ -46,7 +46,7 @@ _METADATA: dict[str, Any] = {
     responses={200: response_docs("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status(service: ServiceDep, model: str) -> dict[str, Any]:
-    """Return AVAILABLE, or END with the reason why a version does not serve."""
+    """Return AVAILABLE, or END with the reason why a version is not ready."""
     return _status(service, model, None)
 
 
@@ -56,13 +56,13 @@ async def status(service: ServiceDep, model: str) -> dict[str, Any]:
     responses={200: response_docs("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
 async def status_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
-    """Return AVAILABLE, or END with the reason why a version does not serve."""
+    """Return AVAILABLE, or END with the reason why a version is not ready."""
     return _status(service, model, version)
 
 
 @router.get("/{model}/metadata", summary="A model's signatures", **_METADATA)
 async def metadata(service: ServiceDep, model: str) -> dict[str, Any]:
-    """Return names, types and shapes of inputs and outputs, for the version that serves."""
+    """Return names, types and shapes of inputs and outputs, for the serving version."""
     return metadata_of(service.registry.resolve(model))
 
 

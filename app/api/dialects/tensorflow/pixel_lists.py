@@ -1,6 +1,7 @@
 """Images as nested lists in JSON: find those of shape S x S x 3, and make arrays of their bytes.
 
-text -> `[[[` … `]]]` -> without its digits, is it S x S x 3? -> `json_numbers` -> uint8 (S, S, 3)
+text -> `[[[` … `]]]` -> are its brackets and commas those of S x S x 3?
+     -> `json_numbers` -> uint8 (S, S, 3)
 
 TensorFlow Serving's bodies state no shape, so the brackets and commas must match an image's.
 """

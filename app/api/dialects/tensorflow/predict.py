@@ -15,12 +15,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app import errors
-from app.api.dialects.documented import IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.json_images import read_json
+from app.api.dialects.openapi import IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.dialects.tensorflow import pixel_lists
 from app.api.dialects.tensorflow.bodies import BodyReader
 from app.api.dialects.tensorflow.metadata import Version
-from app.api.error_shapes import error_alone
+from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
@@ -32,7 +32,7 @@ router = APIRouter()
 """The routes below /v1/models."""
 
 _OBJECT = {"type": "object"}
-_ERRORS = error_docs(error_alone, *IMAGE_ERRORS, errors.TooManyFiles)
+_ERRORS = error_docs(message_only, *IMAGE_ERRORS, errors.TooManyFiles)
 _FILE = {"b64": "/9j/4AAQSkZJRgABAQ…"}
 _PREDICT: dict[str, Any] = {
     "response_class": Response,
@@ -75,7 +75,7 @@ _CLASSIFY: dict[str, Any] = {
 
 @router.post("/{model}:predict", summary="Probabilities of all labels", **_PREDICT)
 async def predict(request: Request, service: ServiceDep, model: str) -> Response:
-    """Send images as base64 or as nested lists of numbers. The version that serves responds."""
+    """Return all probabilities of images in base64 or in nested lists, by the serving version."""
     return await _predict(request, service, model, None)
 
 
@@ -87,13 +87,13 @@ async def predict(request: Request, service: ServiceDep, model: str) -> Response
 async def predict_by_version(
     request: Request, service: ServiceDep, model: str, version: Version
 ) -> Response:
-    """Send images as base64 or as nested lists of numbers."""
+    """Return all probabilities of images in base64 or in nested lists, by one version."""
     return await _predict(request, service, model, version)
 
 
 @router.post("/{model}:classify", summary="Labels and their probabilities", **_CLASSIFY)
 async def classify(request: Request, service: ServiceDep, model: str) -> Response:
-    """Send images as base64. The version that serves responds."""
+    """Return the labels of images in base64 with their probabilities, by the serving version."""
     return await _classify(request, service, model, None)
 
 
@@ -105,7 +105,7 @@ async def classify(request: Request, service: ServiceDep, model: str) -> Respons
 async def classify_by_version(
     request: Request, service: ServiceDep, model: str, version: Version
 ) -> Response:
-    """Send images as base64."""
+    """Return the labels of images in base64 with their probabilities, by one version."""
     return await _classify(request, service, model, version)
 
 
@@ -149,11 +149,11 @@ async def _classify_images(
     """Classify all images of the body, and return whether they came in columns."""
     sides = _sides(model)
     limits = service.limits
-    with service.buffer.hold() as held:
-        body = await read_body(request, limits.max_body_bytes, limits, held)
+    with service.memory_budget.hold() as share:
+        body = await read_body(request, limits.max_body_bytes, limits, share)
         photos, columns = await read_json(
             body,
-            service.buffer,
+            service.memory_budget,
             interpret,
             find_arrays=lambda text: pixel_lists.find_images(text, sides),
             advice=f"Send images in base64, or as {pixel_lists.describe(sides)}.",
@@ -164,6 +164,6 @@ async def _classify_images(
 
 
 async def _json(make: Callable[[], Any]) -> Response:
-    """Encode a response on a thread: it has a thousand numbers for each image."""
+    """Encode a response on a thread: it has a number for each label of each image."""
     text = await asyncio.to_thread(lambda: json.dumps(make(), ensure_ascii=False))
     return Response(text, media_type="application/json")

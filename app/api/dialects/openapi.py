@@ -1,11 +1,11 @@
-"""The OpenAPI descriptions of other servers' protocols: errors and bodies in their own shapes."""
+"""The OpenAPI descriptions of other servers' protocols: errors and bodies in their own formats."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from app import errors
-from app.api.error_shapes import Shape, error_alone, torchserve
-from app.api.problems import MEDIA_TYPE, responses
+from app.api.error_formats import ErrorFormat, message_only, torchserve
+from app.api.problems import MEDIA_TYPE, openapi_responses
 from app.api.schemas.problem_details import Problem
 from app.errors import HubelError
 
@@ -26,8 +26,8 @@ IMAGE_ERRORS: tuple[type[HubelError], ...] = (
 
 FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
 
-_SCHEMAS: Mapping[Shape, Mapping[str, Any]] = {
-    error_alone: {
+_SCHEMAS: Mapping[ErrorFormat, Mapping[str, Any]] = {
+    message_only: {
         "type": "object",
         "properties": {"error": {"type": "string"}},
         "required": ["error"],
@@ -44,15 +44,17 @@ _SCHEMAS: Mapping[Shape, Mapping[str, Any]] = {
 }
 
 
-def error_docs(shape: Shape, *kinds: type[HubelError]) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI description of the errors `kinds`, in a protocol's shape."""
-    documented = responses(*kinds)
+def error_docs(
+    error_format: ErrorFormat, *kinds: type[HubelError]
+) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of the errors `kinds`, in a protocol's format."""
+    documented = openapi_responses(*kinds)
     for response in documented.values():
         problems = response["content"].pop(MEDIA_TYPE)["examples"]
         response["content"]["application/json"] = {
-            "schema": _SCHEMAS[shape],
+            "schema": _SCHEMAS[error_format],
             "examples": {
-                code: {"value": shape(Problem(**example["value"]))}
+                code: {"value": error_format(Problem(**example["value"]))}
                 for code, example in problems.items()
             },
         }

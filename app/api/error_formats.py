@@ -1,14 +1,16 @@
-"""The shape of errors in each protocol, selected by the request's path."""
+"""The format of errors in each protocol, selected by the request's path."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.api.schemas.problem_details import Problem
 
-Shape = Callable[[Problem], Mapping[str, Any]]
+ErrorFormat = Callable[[Problem], Mapping[str, Any]]
+
+"""A function that returns the JSON of an error."""
 
 
-def error_alone(problem: Problem) -> Mapping[str, Any]:
+def message_only(problem: Problem) -> Mapping[str, Any]:
     """Return the error for Open Inference Protocol, Hugging Face and TensorFlow Serving."""
     return {"error": problem.detail}
 
@@ -18,16 +20,16 @@ def torchserve(problem: Problem) -> Mapping[str, Any]:
     return {"code": problem.status, "type": problem.code, "message": problem.detail}
 
 
-_SHAPES: Mapping[str, Shape] = {
-    "/v2": error_alone,
-    "/hf": error_alone,
-    "/v1": error_alone,
+_FORMATS: Mapping[str, ErrorFormat] = {
+    "/v2": message_only,
+    "/hf": message_only,
+    "/v1": message_only,
     "/predictions": torchserve,
     "/ping": torchserve,
 }
 
 
-def shape_of(path: str) -> Shape | None:
-    """Return the shape of errors below `path`, or None for problem details (RFC 9457)."""
+def format_of(path: str) -> ErrorFormat | None:
+    """Return the format of errors below `path`, or None for problem details (RFC 9457)."""
     first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
-    return _SHAPES.get(first)
+    return _FORMATS.get(first)
