@@ -1,4 +1,4 @@
-"""Settings: the environment, keys from files, and refused values."""
+"""Settings: the environment, keys from files, and rejected values."""
 
 from pathlib import Path
 
@@ -63,35 +63,35 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
         ("log_level", "loud"),
     ],
 )
-def test_a_wrong_value_is_refused(name, value):
+def test_a_wrong_value_is_rejected(name, value):
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})
 
 
 @pytest.mark.parametrize("kind", ["api", "admin"])
 def test_a_key_comes_from_its_variable_or_its_file(tmp_path, kind):
-    assert getattr(Settings(**{f"{kind}_key": "abc"}), f"{kind}_secret") == "abc"
+    assert getattr(Settings(**{f"{kind}_key": "abc"}), f"{kind}_key_value") == "abc"
     file = tmp_path / "key"
     file.write_text("from a file\n")
-    assert getattr(Settings(**{f"{kind}_key_file": file}), f"{kind}_secret") == "from a file"
-    assert getattr(Settings(), f"{kind}_secret") is None
+    assert getattr(Settings(**{f"{kind}_key_file": file}), f"{kind}_key_value") == "from a file"
+    assert getattr(Settings(), f"{kind}_key_value") is None
 
 
 @pytest.mark.parametrize("kind", ["api", "admin"])
-def test_a_key_and_a_key_file_together_are_refused(tmp_path, kind):
+def test_a_key_and_a_key_file_together_are_rejected(tmp_path, kind):
     with pytest.raises(ValidationError, match=f"set {kind}_key or {kind}_key_file, not both"):
         Settings(**{f"{kind}_key": "abc", f"{kind}_key_file": tmp_path / "key"})
 
 
 @pytest.mark.parametrize("content", ["", " \n"])
-def test_an_empty_key_file_is_refused(tmp_path, content):
+def test_an_empty_key_file_is_rejected(tmp_path, content):
     file = tmp_path / "key"
     file.write_text(content)
     with pytest.raises(ValueError, match=r"is empty. Write the key into it"):
         _ = Settings(api_key_file=file).api_key_value
 
 
-def test_a_missing_key_file_is_refused(tmp_path):
+def test_a_missing_key_file_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="can't be read"):
         _ = Settings(admin_key_file=tmp_path / "none").admin_key_value
 
@@ -113,7 +113,7 @@ def test_times_are_finite(monkeypatch, name, value):
         Settings()
 
 
-def test_a_key_that_is_not_ascii_is_refused(monkeypatch):
+def test_a_key_that_is_not_ascii_is_rejected(monkeypatch):
     monkeypatch.setenv("HUBEL_API_KEY", "schlüssel")
     with pytest.raises(ValidationError, match="ASCII"):
         Settings()

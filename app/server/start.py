@@ -52,7 +52,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             settings.models, settings.device, settings.default_model, available_cores()
         )
         loader = ThreadPoolExecutor(1, "loader")
-        # the application's start calls `load_all` again, which waits and raises the same errors
+        # the application's start calls `load_all` too: it waits, or raises this call's error
         loader.submit(models.registry.load_all)
         loader.shutdown(wait=False)
         from app import main

@@ -161,7 +161,7 @@ def test_an_output_that_cannot_be_written_is_named(hubel, models, photos, tmp_pa
 
 
 @pytest.mark.parametrize("name", [".", "results"])
-def test_an_output_that_is_a_folder_is_refused_before_any_photo(
+def test_an_output_that_is_a_folder_is_rejected_before_any_photo(
     hubel, models, photos, tmp_path, monkeypatch, name, assert_error
 ):
     (tmp_path / "results").mkdir()
@@ -195,7 +195,7 @@ def test_a_file_name_that_is_not_utf8_does_not_end_the_run(hubel, models, photos
     assert "caf?.jpg can't be read" in result.stdout
 
 
-def test_a_folder_without_photos_is_refused(hubel, models, tmp_path, assert_error):
+def test_a_folder_without_photos_is_rejected(hubel, models, tmp_path, assert_error):
     (tmp_path / "empty").mkdir()
     result = hubel("classify", tmp_path / "empty", "--models", models)
     assert_error(result, 2, f"There are no photos in {tmp_path / 'empty'}.")

@@ -1,4 +1,4 @@
-"""`hubel evaluate`: figures, JSON, the report, and refused input."""
+"""`hubel evaluate`: figures, JSON, the report, and rejected input."""
 
 import json
 import subprocess
@@ -58,10 +58,10 @@ def test_a_report_without_the_train_extra_says_what_is_missing(
     assert not (tmp_path / "report").exists()
 
 
-def test_evaluate_refuses_a_precision_that_the_bundle_lacks(hubel, models, labelled, assert_error):
+def test_evaluate_rejects_a_precision_that_the_bundle_lacks(hubel, models, labelled, assert_error):
     result = hubel("evaluate", models / "colours", labelled, "--precision", "int8")
     assert_error(result, 1, "has no int8 graph; it has fp32")
 
 
-def test_evaluate_refuses_a_folder_that_is_not_a_label(hubel, models, photos, assert_error):
+def test_evaluate_rejects_a_folder_that_is_not_a_label(hubel, models, photos, assert_error):
     assert_error(hubel("evaluate", models / "colours", photos), 2, "'more'")

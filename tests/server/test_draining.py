@@ -112,7 +112,7 @@ def sending(*pieces, pause_s=0.0):
                     if b"\r\n\r\n" in received and b"hello" in received:
                         break
             except ConnectionResetError:
-                pass  # data after the refusal were not read
+                pass  # data after the rejection were not read
             return received
 
     return client
@@ -127,8 +127,8 @@ def problem(response):
     return int(head.split(b" ")[1]), fields["code"]
 
 
-def test_an_endless_head_is_refused():
-    # a pause lets the refusal arrive before the next piece
+def test_an_endless_head_is_rejected():
+    # a pause lets the rejection arrive before the next piece
     pieces = [b"GET / HTTP/1.1\r\nX-Long: ", *[b"a" * 16_384] * 12]
     assert problem(run_with(sending(*pieces, pause_s=0.02))) == (431, "head_too_large")
 
@@ -138,7 +138,7 @@ def test_a_head_in_many_pieces_is_read():
     assert b"200 OK" in run_with(sending(*pieces))
 
 
-def test_a_slow_head_is_refused(monkeypatch):
+def test_a_slow_head_is_rejected(monkeypatch):
     monkeypatch.setattr("app.server.http_protocol.HEAD_TIMEOUT_S", 0.2)
     assert problem(run_with(sending(b"GET / HTTP/1.1\r\n"))) == (408, "head_too_slow")
 
@@ -220,7 +220,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5
 @pytest.mark.parametrize(
     "piece", [b"a:\r\n" * 4096, b"a" * 16_384], ids=["many headers", "one header"]
 )
-def test_endless_trailers_are_refused(respond, piece):
+def test_endless_trailers_are_rejected(respond, piece):
     def client(server, loop, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             connection.sendall(CHUNKED)

@@ -9,8 +9,8 @@ Version = Annotated[
     int | None,
     Query(
         ge=1,
-        description="Model version. Unset: the serving version, which is the highest unless another "
-        "is pinned.",
+        description="Model version. Unset: the serving version, which is the highest unless "
+        "another is pinned.",
     ),
 ]
 AlwaysBatch = Annotated[bool, Query(description="Return a batch for one image too.")]

@@ -56,8 +56,8 @@ def test_softmax_is_the_default(client, photo):
 
 
 @pytest.mark.parametrize("function", ["sigmoid", "none"])
-def test_functions_that_need_logits_are_refused_with_the_reason(client, photo, function):
-    with pytest.raises(HfHubHTTPError, match="not the logits that sigmoid and none need"):
+def test_functions_that_need_logits_are_rejected_with_the_reason(client, photo, function):
+    with pytest.raises(HfHubHTTPError, match="not the logits that 'sigmoid' and 'none' require"):
         hub(client).image_classification(photo("red"), function_to_apply=function)
 
 
@@ -221,7 +221,7 @@ def test_other_errors_have_the_protocols_shape(client, method, path, status):
     assert list(response.json()) == ["error"]
 
 
-def test_a_compressed_body_is_refused(client, photo):
+def test_a_compressed_body_is_rejected(client, photo):
     response = client.post(
         "/hf/colours", content=photo("red"), headers={"Content-Encoding": "gzip"}
     )

@@ -202,28 +202,28 @@ def test_golden_photos_get_the_same_probabilities_in_every_form(serve, imagenet,
         assert speaker.get_model_metadata("imagenet")["outputs"][0]["shape"] == [-1, 1000]
 
 
-def refused(speaker, inputs, model="colours", **options):
+def rejection(speaker, inputs, model="colours", **options):
     with pytest.raises(InferenceServerException) as caught:
         speaker.infer(model, [inputs], **options)
     return int(caught.value.status()), caught.value.message()
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(speaker, photo):
-    status, text = refused(speaker, tensor(encoded([photo("red")])), "wasps")
+    status, text = rejection(speaker, tensor(encoded([photo("red")])), "wasps")
     assert status == 404
     assert text == "There is no model 'wasps'. Known models: colours."
 
 
 def test_one_broken_image_fails_the_request_with_its_error(client, speaker, photo):
     broken = photo("red")[:300]
-    status, text = refused(speaker, tensor(encoded([photo("red"), broken, b"text"])))
+    status, text = rejection(speaker, tensor(encoded([photo("red"), broken, b"text"])))
     problem = client.post("/api/v1/classify", content=broken).json()
     assert (status, text) == (problem["status"], problem["detail"])
 
 
-def test_an_unknown_output_is_refused_with_the_known_one(speaker, photo):
+def test_an_unknown_output_is_rejected_with_the_known_one(speaker, photo):
     outputs = [triton.InferRequestedOutput("logits")]
-    status, text = refused(speaker, tensor(encoded([photo("red")])), outputs=outputs)
+    status, text = rejection(speaker, tensor(encoded([photo("red")])), outputs=outputs)
     assert (status, text) == (
         400,
         "There is no output 'logits'. The only output is 'probabilities'.",
@@ -233,7 +233,7 @@ def test_an_unknown_output_is_refused_with_the_known_one(speaker, photo):
 def test_a_full_queue_returns_429_with_its_error(client, speaker, photo, block):
     with block(client) as held:
         held.fill()
-        status, text = refused(speaker, tensor(encoded([photo("red")])))
+        status, text = rejection(speaker, tensor(encoded([photo("red")])))
         raw = client.post("/v2/models/colours/infer", content=b"{}")
     assert status == raw.status_code == 429
     assert "Try again later" in text
@@ -242,9 +242,9 @@ def test_a_full_queue_returns_429_with_its_error(client, speaker, photo, block):
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_a_compressed_body_is_refused(speaker, photo, algorithm):
+def test_a_compressed_body_is_rejected(speaker, photo, algorithm):
     inputs = tensor(encoded([photo("red")]))
-    status, text = refused(speaker, inputs, request_compression_algorithm=algorithm)
+    status, text = rejection(speaker, inputs, request_compression_algorithm=algorithm)
     assert status == 415
     assert algorithm in text
 
@@ -263,10 +263,10 @@ def test_unsupported_parameters_are_ignored(speaker, photo):
     assert response.as_numpy("probabilities").shape == (1, 3)
 
 
-def test_shared_memory_is_refused(speaker):
+def test_shared_memory_is_rejected(speaker):
     inputs = triton.InferInput("image", [1, 480, 480, 3], "UINT8")
     inputs.set_shared_memory("region", 691_200)
-    status, text = refused(speaker, inputs)
+    status, text = rejection(speaker, inputs)
     assert (status, "Shared memory" in text) == (400, True)
 
 
@@ -279,13 +279,13 @@ def test_the_log_names_model_version_and_images(client, speaker, photo, caplog):
     assert fields["run_ms"] > 0
 
 
-def test_more_images_than_are_allowed_are_refused(client, speaker, photo):
+def test_more_images_than_are_allowed_are_rejected(client, speaker, photo):
     state = client.app.state
     before = state.service
     limits = dataclasses.replace(before.limits, max_files=2)
     state.service = dataclasses.replace(before, limits=limits)
     try:
-        status, text = refused(speaker, tensor(encoded([photo("red")] * 3)))
+        status, text = rejection(speaker, tensor(encoded([photo("red")] * 3)))
     finally:
         state.service = before
     assert (status, text) == (413, "The input has 3 images; 2 are allowed. Send fewer at once.")

@@ -195,7 +195,7 @@ def test_a_new_version_is_loaded_and_a_bad_one_refused(make_bundle, serve, tmp_p
         assert len(speaker.get_model_repository_index()) == 3
 
 
-def test_configurations_and_files_in_a_request_are_refused(keyed):
+def test_configurations_and_files_in_a_request_are_rejected(keyed):
     for parameters in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
         with pytest.raises(InferenceServerException, match="from its bundle alone"):
             keyed.load_model("colours", headers=admin(), **parameters)

@@ -76,7 +76,7 @@ def test_a_raw_image_that_is_as_long_as_an_array_is_still_an_image(client, photo
 
 
 @pytest.mark.parametrize("body", [b"", b"text", bytes(480 * 480 * 3 + 1)], ids=len)
-def test_a_raw_body_that_is_neither_is_refused(client, body):
+def test_a_raw_body_that_is_neither_is_rejected(client, body):
     error(post(client, body, length=0), 400)
 
 
@@ -201,7 +201,7 @@ def test_an_invalid_request_gets_an_error_that_names_the_reason(client, value, w
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "", "many", "²", "9" * 30, "10000"])
-def test_an_invalid_length_header_is_refused(client, length):
+def test_an_invalid_length_header_is_rejected(client, length):
     headers = {LENGTH: length.encode("latin-1")}
     assert LENGTH in error(client.post(INFER, content=b"{}", headers=headers), 400)
 
@@ -226,7 +226,7 @@ def test_json_before_binary_data_has_a_size_limit(client):
     ],
     ids=str,
 )
-def test_binary_elements_that_contradict_the_json_are_refused(client, tail, size):
+def test_binary_elements_that_contradict_the_json_are_rejected(client, tail, size):
     error(post(client, request(size=size), tail), 400)
 
 
@@ -239,12 +239,12 @@ def test_a_binary_array_must_have_the_length_of_its_shape(client, missing):
 
 @pytest.mark.parametrize("images", [65, 10**6, 2**31, 2**63, 10**40])
 @pytest.mark.parametrize("tensor_form", [("BYTES", []), ("UINT8", [480, 480, 3])], ids=str)
-def test_too_many_images_are_refused_by_the_stated_shape(client, images, tensor_form):
+def test_too_many_images_are_rejected_by_the_stated_shape(client, images, tensor_form):
     value = request(size=0, datatype=tensor_form[0], shape=[images, *tensor_form[1]])
     assert "64 are allowed" in error(post(client, value), 413)
 
 
-def test_a_body_is_refused_by_its_content_length_before_it_arrives(client, connect):
+def test_a_body_is_rejected_by_its_content_length_before_it_arrives(client, connect):
     raw = connect(client)
     raw.send(f"POST {INFER} HTTP/1.1", f"Content-Length: {10**12}")
     status, _, body = raw.read_response()
@@ -280,7 +280,7 @@ def test_every_error_has_the_protocols_shape(client, method, path, status):
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"parameters": 1}', b"[" * 50_000], ids=len)
-def test_a_repository_request_that_is_not_an_object_is_refused(client, body):
+def test_a_repository_request_that_is_not_an_object_is_rejected(client, body):
     error(client.post("/v2/repository/index", content=body), 400)
 
 
@@ -393,7 +393,7 @@ def test_only_arrays_of_whole_numbers_become_bytes():
     ],
     ids=lambda text: text[:20],
 )
-def test_invalid_json_around_numbers_is_refused(text):
+def test_invalid_json_around_numbers_is_rejected(text):
     with pytest.raises(HubelError):
         read_document(text)
 

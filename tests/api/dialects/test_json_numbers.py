@@ -35,7 +35,7 @@ def test_a_long_array_is_read_in_windows_without_loss(kind):
 
 
 @pytest.mark.parametrize("number", ["256", "-1", "0.5", "1e999", "1" * 400, "1 2", ""])
-def test_other_numbers_are_refused(number):
+def test_other_numbers_are_rejected(number):
     with pytest.raises(BadParameter, match=r"Out of range\."):
         load(f'{{"data": [1, {number}, 2]}}')
 
@@ -44,7 +44,7 @@ def test_a_placeholder_in_the_request_is_kept():
     assert load('{"extracted array": 0}') == {"extracted array": 0}
 
 
-def test_too_many_values_are_refused_with_the_advice():
+def test_too_many_values_are_rejected_with_the_advice():
     text = json.dumps({"values": dict.fromkeys(map(str, range(json_numbers.MAX_VALUES + 2)), 1)})
     with pytest.raises(BadParameter, match=r"more than 10000 values\. Send less\."):
         load(text)

@@ -232,13 +232,13 @@ def test_bodies_that_cannot_be_used(client, path, body, words):
     "numbers",
     ["[,,]", "[1,,2]", "[1 2,3,4]", "[1e,2,3]", "[01,2,3]", "[-,2,3]", "[1,2,1e999]"],
 )
-def test_lists_in_an_images_shape_without_all_numbers_are_refused(client, numbers):
+def test_lists_in_an_images_shape_without_all_numbers_are_rejected(client, numbers):
     row = ",".join([numbers] * 32)
     body = '{"instances": [[' + ",".join([f"[{row}]"] * 32) + "]]}"
     check(client.post(PREDICT, content=body), 400, "whole numbers")
 
 
-def test_a_number_that_is_missing_behind_much_white_space_is_refused(client):
+def test_a_number_that_is_missing_behind_much_white_space_is_rejected(client):
     """White space beyond a window of text is read apart from the last comma before it."""
     body = json.dumps({"instances": np.zeros((1, 32, 32, 3), int).tolist()})
     assert body.endswith(", 0]]]]}")

@@ -66,7 +66,7 @@ def test_a_file_of_any_name(client, photo, field):
     assert sum(response.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_several_files_are_refused(client, photo):
+def test_several_files_are_rejected(client, photo):
     content_type, body = curl_form(photo("red"), photo("blue"))
     response = client.post(
         "/predictions/colours", content=body, headers={"Content-Type": content_type}

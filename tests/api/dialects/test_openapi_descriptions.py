@@ -1,14 +1,14 @@
-"""The OpenAPI description of the dialects: tags, examples, and errors in each protocol's shape."""
+"""The OpenAPI description of the dialects: tags, examples, and errors in each protocol's format."""
 
 import pytest
 
 from app.main import create_app
 from app.settings import Settings
 
-ALONE = {"error"}
-SHAPES = {
-    "hugging face": ALONE,
-    "tensorflow serving": ALONE,
+MESSAGE_ONLY = {"error"}
+FORMATS = {
+    "hugging face": MESSAGE_ONLY,
+    "tensorflow serving": MESSAGE_ONLY,
     "torchserve": {"code", "type", "message"},
 }
 
@@ -20,7 +20,7 @@ def operations():
         (f"{method} {path}", operation)
         for path, item in paths.items()
         for method, operation in item.items()
-        if SHAPES.keys() & set(operation.get("tags", ()))
+        if FORMATS.keys() & set(operation.get("tags", ()))
     ]
 
 
@@ -42,13 +42,13 @@ def test_errors_are_in_the_protocols_shape(operations):
         (tag,) = operation["tags"]
         statuses = {s for s in operation["responses"] if s[0] in "45"}
         if name.startswith("post"):
-            refused = {"400", "401", "404", "408", "413", "415", "422", "429", "503", "504"}
-            assert statuses == refused, name
+            rejected = {"400", "401", "404", "408", "413", "415", "422", "429", "503", "504"}
+            assert statuses == rejected, name
         for status in statuses - ({"503"} if name == "get /ping" else set()):
             content = operation["responses"][status]["content"]["application/json"]
-            assert set(content["schema"]["required"]) == SHAPES[tag]
+            assert set(content["schema"]["required"]) == FORMATS[tag]
             for example in content["examples"].values():
-                assert set(example["value"]) == SHAPES[tag]
+                assert set(example["value"]) == FORMATS[tag]
 
 
 def test_bodies_and_responses_have_examples(operations):
