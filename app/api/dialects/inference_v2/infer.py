@@ -13,7 +13,7 @@ from app import errors
 from app.api.auth import require_key
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
 from app.api.dialects.inference_v2.response import make_response
-from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceResponse
+from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
 from app.api.dialects.inference_v2.tensors import ModelInput
 from app.api.dialects.openapi import IMAGE_ERRORS, error_docs
 from app.api.error_formats import message_only
@@ -37,7 +37,7 @@ _DOCS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The output; `application/octet-stream` where it follows the JSON.",
-            "model": InferenceResponse,
+            "model": InferenceAnswer,
         }
     },
     "openapi_extra": {

@@ -79,13 +79,13 @@ async def describe_version(name: str, version: Version, service: ServiceDep) -> 
 
 
 @_models_router.get("/config", summary="v2: a model's Triton configuration")
-async def get_model_config(name: str, service: ServiceDep) -> ModelConfig:
+async def configure_model(name: str, service: ServiceDep) -> ModelConfig:
     """Return the parts of Triton's model configuration that clients read."""
     return _config_of(service, service.registry.resolve(name))
 
 
 @_models_router.get("/versions/{version}/config", summary="v2: one version's Triton configuration")
-async def get_version_config(name: str, version: Version, service: ServiceDep) -> ModelConfig:
+async def configure_version(name: str, version: Version, service: ServiceDep) -> ModelConfig:
     """Return the parts of Triton's model configuration that clients read, for one version."""
     return _config_of(service, service.registry.resolve(name, version))
 

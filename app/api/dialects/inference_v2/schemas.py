@@ -102,7 +102,7 @@ class OutputTensor(BaseModel):
     ] = None
 
 
-class InferenceResponse(BaseModel):
+class InferenceAnswer(BaseModel):
     """The response to an inference."""
 
     model_config = ConfigDict(
