@@ -125,8 +125,9 @@ def golden_probabilities(photo: str, precision: bundle.Precision) -> tuple[np.nd
     return rows[row], golden.photos[row].tolerance[precision]
 
 
-def test_the_commands_of_the_documents_run():
-    for line in block(text_of("docs/cli.md"), "Without a server:").splitlines():
+@pytest.mark.parametrize("after", ["without a server:", "lists the checks):"])
+def test_the_commands_of_the_documents_run(after):
+    for line in block(text_of("docs/cli.md"), after).splitlines():
         program, *arguments = shlex.split(line)
         command = [str(Path(sys.executable).with_name(program)), *arguments]
         done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
