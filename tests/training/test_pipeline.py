@@ -26,7 +26,7 @@ from training.int8 import candidate
 from training.int8.candidate import Candidate
 from training.recipes import head_training
 from training.recipes.out_of_fold import OutOfFoldPredictor
-from training.recipes.registry import BACKBONE
+from training.recipes.registry import BACKBONE_BUNDLE
 
 
 def _train(*arguments):
@@ -181,19 +181,19 @@ def _weights(folder):
 
 
 def _timed(speedup):
-    """Return `gates.in_turn` with times that don't depend on this processor."""
-    measured = gates.in_turn
+    """Return `gates.run_alternately` with times that don't depend on this processor."""
+    measured = gates.run_alternately
 
-    def in_turn(fp32, int8, pixels):
+    def run_alternately(fp32, int8, pixels):
         *probabilities, seconds = measured(fp32, int8, pixels)
         return *probabilities, np.ones_like(seconds) * [speedup, 1.0]
 
-    return in_turn
+    return run_alternately
 
 
 def test_a_slower_int8_graph_is_not_compared_further(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(0.8))
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
+    monkeypatch.setattr(gates, "run_alternately", _timed(0.8))
     monkeypatch.setattr(OutOfFoldPredictor, "predict", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -206,9 +206,9 @@ def test_a_slower_int8_graph_is_not_compared_further(data, tmp_path, monkeypatch
 
 
 def test_an_int8_graph_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "run_alternately", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     bundle = load(tmp_path / "out")
@@ -237,7 +237,7 @@ def test_a_given_split_is_used(data, tmp_path):
 
 
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
-    spec = load(BACKBONE).manifest.input
+    spec = load(BACKBONE_BUNDLE).manifest.input
     other = spec.model_copy(update={"size": 32})
     photos, _, (pixels, small) = read_photos(
         layout.scan_folder(data).files, [spec, other], tmp_path
@@ -337,9 +337,9 @@ def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tm
 def test_a_rejected_int8_graph_of_the_recipe_is_replaced_by_a_calibrated_one(
     data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "run_alternately", _timed(2.0))
     judged = []
 
     def judge(file, fp32, int8, comparison):
@@ -347,7 +347,7 @@ def test_a_rejected_int8_graph_of_the_recipe_is_replaced_by_a_calibrated_one(
         result = passing_judge(file, fp32, int8, comparison)
         return result if len(judged) > 1 else Candidate(None, result.result)
 
-    passing_judge = candidate.judge
+    passing_judge = candidate.keep_if_it_passes
     monkeypatch.setattr(candidate, "judge", judge)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
 from training import gates
-from training.gates import INT8_FEW_IMAGES, Int8Result
+from training.gates import INT8_MIN_LABELLED, Int8Result
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.intp]
 Predict = Callable[[Session], NDArray[np.floating]]
 
-TOO_FEW = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
+TOO_FEW = f"there are fewer than {INT8_MIN_LABELLED} photos to compare it on"
 MAX_HOLDOUT = 2000
 """Photos at most; the gate needs half of them."""
-_TIMED = 60
+_TIMED_PHOTOS = 60
 
 
 class QuantizationFailed(Exception):
@@ -61,8 +61,8 @@ class Comparison:
         if self.predict is None:
             pixels = np.concatenate([self.pixels[self.rows], *self.unlabelled])
             return gates.compare_int8(fp32, int8, pixels, self.truth)
-        few = slice(_TIMED)
-        expected, actual, seconds = gates.in_turn(fp32, int8, self.pixels[self.rows[few]])
+        few = slice(_TIMED_PHOTOS)
+        expected, actual, seconds = gates.run_alternately(fp32, int8, self.pixels[self.rows[few]])
         timed = gates.int8_result(expected, actual, self.truth[few], seconds)
         if timed.is_slower:
             return timed
@@ -85,7 +85,7 @@ class Candidate:
         """The result as one line for the terminal and the report, without a full stop."""
         if self.result is None:
             return f"int8 is left out: {TOO_FEW}"
-        misses = "; ".join(self.result.misses)
+        misses = "; ".join(self.result.failures)
         if self.is_timed_only:
             return f"int8 is left out: {misses}"
         verdict = f"; it is left out: {misses}" if misses else ""
@@ -95,7 +95,7 @@ class Candidate:
         )
 
 
-def draw(photos: Integers, most: int, seed: int) -> Integers:
+def sample(photos: Integers, most: int, seed: int) -> Integers:
     """Return at most `most` of the photos, drawn at random, sorted."""
     return np.sort(np.random.default_rng(seed).permutation(photos)[:most])
 
@@ -143,13 +143,15 @@ def make(
     except Exception as err:  # the quantizer's exceptions have no common base
         file.unlink(missing_ok=True)
         raise QuantizationFailed(err) from err
-    return judge(file, fp32, int8, comparison)
+    return keep_if_it_passes(file, fp32, int8, comparison)
 
 
-def judge(file: Path, fp32: Session, int8: Session, comparison: Comparison) -> Candidate:
+def keep_if_it_passes(
+    file: Path, fp32: Session, int8: Session, comparison: Comparison
+) -> Candidate:
     """Compare the int8 graph in `file` with fp32, and remove the file where it misses a gate."""
     result = comparison.run(fp32, int8)
-    if not result.misses:
+    if not result.failures:
         return Candidate(int8, result)
     file.unlink()
     return Candidate(None, result, comparison.predict is not None and result.is_slower)

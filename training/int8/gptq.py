@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 64
+MAX_INTEGER = 64
 _DAMPING = 0.01
 """Share of the mean variance that is added to each variance, as published."""
 _NOISE = 1e-5
@@ -121,7 +121,7 @@ def _scales(rows: Floats, variance: Floats) -> Floats:
     Each weight is rounded by itself; `variance` (G, K) is that of its input.
     """
     largest = np.abs(rows).max(axis=2)
-    whole = np.where(largest > 0, largest, 1) / LARGEST  # a dead channel stays zero
+    whole = np.where(largest > 0, largest, 1) / MAX_INTEGER  # a dead channel stays zero
     best, least = whole, np.full(whole.shape, np.inf)
     for scale in (whole * step for step in _STEPS[::-1]):
         error = rows - _nearest(rows / scale[..., np.newaxis]) * scale[..., np.newaxis]
@@ -132,7 +132,7 @@ def _scales(rows: Floats, variance: Floats) -> Floats:
 
 
 def _nearest(rows: Floats) -> Floats:
-    return np.clip(np.rint(rows), -LARGEST, LARGEST)
+    return np.clip(np.rint(rows), -MAX_INTEGER, MAX_INTEGER)
 
 
 def _compensated(rows: Floats, covariance: Floats, noise: Floats) -> Floats:

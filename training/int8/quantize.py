@@ -28,15 +28,15 @@ from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
 """Photos whose activations give the ranges; docs/decisions/int8.md compares other numbers."""
-_RANK = 4
-_WITHOUT_BIAS = 2
+_CONV_WEIGHT_RANK = 4
+_INPUTS_WITHOUT_BIAS = 2
 _OPERATORS = ("Conv", "Clip", "Relu", "MaxPool", "Add", "Concat")
 
 
 def quantize(
     fp32: Path,
     pixels: NDArray[np.uint8],
-    int8: Path,
+    int8_file: Path,
     *,
     prepare: bool = False,
     in_float: Collection[str] = (),
@@ -46,7 +46,7 @@ def quantize(
     Args:
         fp32: a graph of training.onnx_graph.builder, or any other with `prepare`.
         pixels: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings are taken from.
-        int8: the file to write.
+        int8_file: the file to write.
         prepare: fold batch normalisation and infer shapes first; for graphs by other programs.
         in_float: names of nodes that stay float.
     """
@@ -56,17 +56,17 @@ def quantize(
             from onnxruntime.quantization.shape_inference import quant_pre_process
 
             quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
-            _quantize_prepared(prepared, pixels, int8, {}, in_float)
+            _quantize_prepared(prepared, pixels, int8_file, {}, in_float)
             return
         onnx.save(_marked_as_prepared(onnx.load(fp32)), prepared)
-        _quantize_prepared(prepared, pixels, int8, {"planes": [_input_range()]}, in_float)
-    onnx.checker.check_model(onnx.load(int8), full_check=True)
+        _quantize_prepared(prepared, pixels, int8_file, {"planes": [_input_range()]}, in_float)
+    onnx.checker.check_model(onnx.load(int8_file), full_check=True)
 
 
 def _quantize_prepared(
     prepared: Path,
     pixels: NDArray[np.uint8],
-    int8: Path,
+    int8_file: Path,
     ranges: Mapping[str, Any],
     in_float: Collection[str],
 ) -> None:
@@ -82,7 +82,7 @@ def _quantize_prepared(
     onnx.save(model, prepared)
     ortq.quantize_static(
         prepared,
-        int8,
+        int8_file,
         _reader(pixels),
         quant_format=ortq.QuantFormat.QDQ,
         op_types_to_quantize=list(_OPERATORS),
@@ -129,7 +129,7 @@ def _convolutions(
         if node.op_type == "Conv"
         and node.name not in in_float
         and all(uses[name] == 1 and name in tensors for name in node.input[1:])
-        and len(tensors[node.input[1]].dims) == _RANK
+        and len(tensors[node.input[1]].dims) == _CONV_WEIGHT_RANK
     }
 
 
@@ -138,12 +138,12 @@ def _add_to_bias(
 ) -> None:
     """Add the mean error (O,) of the rounded weights of `conv` to its bias."""
     before: Any = 0
-    if len(conv.input) > _WITHOUT_BIAS:
+    if len(conv.input) > _INPUTS_WITHOUT_BIAS:
         (tensor,) = (known for known in model.graph.initializer if known.name == conv.input[2])
         before = numpy_helper.to_array(tensor)
     else:
         tensor = model.graph.initializer.add()
-        conv.input.append(f"{conv.input[1]}.lost")
+        conv.input.append(f"{conv.input[1]}.bias")
     value = (before + mean_error).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(value, conv.input[2]))
 

@@ -23,7 +23,7 @@ from training.onnx_graph import builder
 _EMBEDDING = "embedding"
 
 
-def graft(
+def replace_head(
     backbone: Path, head: Head, temperature: float, prototypes: NDArray[np.float32]
 ) -> onnx.ModelProto:
     """Return the graph at `backbone` with another head, checked in full.
@@ -44,10 +44,10 @@ def graft(
             f"{backbone} has no head that can be replaced. Name a graph of Hubel's own training."
         )
     _remove_head(model.graph, graph)
-    epilogue = builder.Graph()
-    epilogue.epilogue(head.weight, head.bias, temperature)
-    model.graph.node.extend(epilogue.nodes)
-    model.graph.initializer.extend(epilogue.initializers)
+    head_builder = builder.GraphBuilder()
+    head_builder.add_head(head.weight, head.bias, temperature)
+    model.graph.node.extend(head_builder.nodes)
+    model.graph.initializer.extend(head_builder.initializers)
     outputs = {output.name: output for output in model.graph.output}
     shape = outputs["probabilities"].type.tensor_type.shape
     shape.dim[1].dim_value = len(head.bias)

@@ -79,7 +79,7 @@ def find(folder: Path) -> list[Path]:
     return photos
 
 
-def make(folder: Path) -> None:
+def write_originals(folder: Path) -> None:
     """Write all golden photos into `folder`, from the packages that ship the originals."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, origin in ORIGINS.items():
@@ -105,4 +105,4 @@ def _write(original: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    write_originals(Path(sys.argv[1]))

@@ -26,8 +26,8 @@ from training.gates import probabilities_of
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
 """Largest difference of a golden photo's probability on another machine; docs/decisions/int8.md
 has the reason."""
-_MOST = 6
-_LESS_CONFIDENT = 0.9
+_MAX_PHOTOS = 6
+_LESS_CONFIDENT_TARGET = 0.9
 _QUALITY = 88
 
 
@@ -38,16 +38,16 @@ def select(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]
         examples: with a test split.
         probabilities: (T, K) of the test split.
     """
-    tested = examples.of("test")
+    tested = examples.indices_of("test")
     classes = np.unique(examples.truth[tested])
-    classes = classes[np.linspace(0, len(classes) - 1, min(_MOST, len(classes))).astype(int)]
+    classes = classes[np.linspace(0, len(classes) - 1, min(_MAX_PHOTOS, len(classes))).astype(int)]
     selected: list[int] = []
     for label in classes:
         of_class = examples.truth[tested] == label
-        own, confidence = tested[of_class], probabilities[of_class, label]
-        selected.append(int(own[confidence.argmax()]))
-        less_confident = int(own[np.abs(confidence - _LESS_CONFIDENT).argmin()])
-        if 2 * len(classes) <= _MOST and less_confident not in selected:
+        indices, confidence = tested[of_class], probabilities[of_class, label]
+        selected.append(int(indices[confidence.argmax()]))
+        less_confident = int(indices[np.abs(confidence - _LESS_CONFIDENT_TARGET).argmin()])
+        if 2 * len(classes) <= _MAX_PHOTOS and less_confident not in selected:
             selected.append(less_confident)
     return selected
 
@@ -61,7 +61,7 @@ def write(examples: Examples, selected: Sequence[int], folder: Path) -> dict[str
         canvas = vision.decode(file.path.read_bytes(), LIMITS).canvas
         name = f"{number}.jpg"
         Image.fromarray(canvas).save(folder / name, "JPEG", quality=_QUALITY, optimize=True)
-        sources[name] = f"{examples.data}/{file.name}, its centre square at 480x480"
+        sources[name] = f"{examples.data_name}/{file.name}, its centre square at 480x480"
     return sources
 
 

@@ -128,7 +128,7 @@ def _int8_of_trained(int8: Candidate) -> str:
         return f"This bundle has no int8 graph: {TOO_FEW}."
     if int8.is_timed_only:
         return textwrap.fill(
-            f"This bundle has no int8 graph: {'; '.join(result.misses)}, on one thread of the "
+            f"This bundle has no int8 graph: {'; '.join(result.failures)}, on one thread of the "
             "machine that made it.",
             _WIDTH,
         )
@@ -144,8 +144,8 @@ def _int8_of_trained(int8: Candidate) -> str:
 
 
 def _verdict(result: Int8Result) -> str:
-    if result.misses:
-        return f"This bundle has no int8 graph: {'; '.join(result.misses)}."
+    if result.failures:
+        return f"This bundle has no int8 graph: {'; '.join(result.failures)}."
     return "int8, whose weights have seven bits, passed its gates."
 
 

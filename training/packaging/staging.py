@@ -16,7 +16,7 @@ from pathlib import Path
 from app import bundle as bundles
 from training.errors import DataUnusable
 
-_KIND = ".building"
+_SUFFIX = ".building"
 
 
 def require_free(output: Path, *inputs: Path) -> None:
@@ -48,7 +48,7 @@ def folder_beside(output: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with _locked(output.parent):  # or another run could remove the folder before it is locked
             _clear(output)
-            folder = Path(tempfile.mkdtemp(_KIND, f".{output.name}.", output.parent))
+            folder = Path(tempfile.mkdtemp(_SUFFIX, f".{output.name}.", output.parent))
             stack.enter_context(_locked(folder))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
@@ -56,7 +56,7 @@ def folder_beside(output: Path) -> Iterator[Path]:
 
 
 def _clear(output: Path) -> None:
-    for leftover in output.parent.glob(f".{glob.escape(output.name)}.*{_KIND}"):
+    for leftover in output.parent.glob(f".{glob.escape(output.name)}.*{_SUFFIX}"):
         with _locked(leftover, wait=False) as is_ours:
             if is_ours:
                 shutil.rmtree(leftover, ignore_errors=True)

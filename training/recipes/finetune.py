@@ -26,7 +26,7 @@ from torch import nn
 from app.bundle import InputSpec
 from app.runtime.session import Session
 from training.contracts import ReportProgress, TrainingData, TrainingResult
-from training.data.split import FOLDS, deal
+from training.data.split import FOLDS, split_by_groups
 from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.pretrained_weights import load_pretrained
@@ -34,7 +34,7 @@ from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
 from training.recipes.network_result import network_result
 from training.torch_loop.augmentation import random_crop_and_jitter
-from training.torch_loop.checkpoint import Checkpoint, identity
+from training.torch_loop.checkpoint import Checkpoint, run_properties
 from training.torch_loop.config import TrainConfig, cosine, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
@@ -76,7 +76,7 @@ class FinetuneRecipe:
     def train(
         self,
         training_data: TrainingData,
-        scratch: Path,
+        temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
@@ -87,12 +87,12 @@ class FinetuneRecipe:
         if self.resume:  # its weights come from the checkpoint
             network.head = nn.Linear(network.head.in_features, len(training_data.examples.labels))
         else:
-            network.head = _linear_layer(_fit_first_head(network, training_data, scratch))
+            network.head = _linear_layer(_fit_first_head(network, training_data, temporary))
         network, history = fit(
             network,
             train_val_photos(training_data),
             self._config(),
-            Checkpoint(checkpoint, identity(self, training_data)),
+            Checkpoint(checkpoint, run_properties(self, training_data)),
             device,
             seed=training_data.seed,
             resume=self.resume,
@@ -105,8 +105,8 @@ class FinetuneRecipe:
             partial(export, network, self.input.size),
             training_data,
             history,
-            scratch=scratch,
-            selected={"best_epoch": best.number, "trained_in": str(device)},
+            temporary=temporary,
+            metadata={"best_epoch": best.number, "trained_in": str(device)},
             card=self._card(best.number),
             report_progress=report_progress,
         )
@@ -141,12 +141,14 @@ class FinetuneRecipe:
         return textwrap.fill(text, 99)
 
 
-def _fit_first_head(network: EfficientNetLite, training_data: TrainingData, scratch: Path) -> Head:
+def _fit_first_head(
+    network: EfficientNetLite, training_data: TrainingData, temporary: Path
+) -> Head:
     """Fit a logistic regression on the pretrained network's embeddings of train."""
-    file = scratch / "published.onnx"
+    file = temporary / "published.onnx"
     onnx.save(export(network, training_data.input.size), file)
     examples = training_data.examples
-    train = examples.of("train")
+    train = examples.indices_of("train")
     (embeddings,) = run_graph(
         Session(file, "cpu", "fp32"),
         ["embedding"],
@@ -155,7 +157,7 @@ def _fit_first_head(network: EfficientNetLite, training_data: TrainingData, scra
         "embedding photos",
     )
     truth = examples.truth[train]
-    folds = deal(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
+    folds = split_by_groups(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
     return fit_head(embeddings, truth, cross_validate(embeddings, truth, folds).c)
 
 

@@ -18,7 +18,7 @@ from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
-from training.data.split import FOLDS, deal
+from training.data.split import FOLDS, split_by_groups
 from training.last_layer import CrossValidation, Head, cross_validate, fit_head
 from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
@@ -52,9 +52,9 @@ def train_head(
     """Train on train and val together, on the embeddings of `backbone`."""
     examples = training_data.examples
     embeddings = _embed(training_data, backbone)
-    own = examples.of("train", "val")
-    inputs, truth = embeddings[own], examples.truth[own]
-    folds = deal(truth, examples.groups[own], [1.0] * FOLDS, training_data.seed)
+    train_val = examples.indices_of("train", "val")
+    inputs, truth = embeddings[train_val], examples.truth[train_val]
+    folds = split_by_groups(truth, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
     validated = cross_validate(inputs, truth, folds)
     top1 = accuracy.top_k_accuracy(validated.logits, truth, 1)
     report_progress(f"C = {validated.c:g}: {100 * top1:.1f} % right, cross-validated")
@@ -89,8 +89,11 @@ def _fit_prototypes(
     training_data: TrainingData, embeddings: Embeddings, folds: Integers
 ) -> tuple[NDArray[np.float32], UnknownRule]:
     """Return the prototypes, and the threshold that accepts 95 % of photos out of fold."""
-    own, test = training_data.examples.of("train", "val"), training_data.examples.of("test")
-    inputs, truth = embeddings[own], training_data.examples.truth[own]
+    train_val, test = (
+        training_data.examples.indices_of("train", "val"),
+        training_data.examples.indices_of("test"),
+    )
+    inputs, truth = embeddings[train_val], training_data.examples.truth[train_val]
     scores = familiarity.out_of_fold(inputs, truth, folds, training_data.seed)
     threshold = familiarity.threshold(scores)
     prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
@@ -111,7 +114,7 @@ def _predictor(
     """Assign each photo the head of its fold, and each test photo the final `head`."""
     examples = training_data.examples
     head_of = np.full(len(embeddings), len(validated.heads), np.intp)
-    head_of[examples.of("train", "val")] = folds
+    head_of[examples.indices_of("train", "val")] = folds
     return OutOfFoldPredictor(
         training_data.pixels,
         examples.rows,

@@ -60,10 +60,12 @@ def examples(content: Content) -> list[list[Picture]]:
     each = min(PER_CLASS, EXAMPLES // max(1, len(shown)))
     rows = []
     for label in shown.tolist():
-        own = np.flatnonzero(content.truth == label)
-        own = own[np.argsort(-probabilities[own, label], kind="stable")]
-        picked = np.unique(np.linspace(0, len(own) - 1, min(each, len(own))).round().astype(int))
-        rows.append([_picture(content, index) for index in own[picked].tolist()])
+        of_class = np.flatnonzero(content.truth == label)
+        of_class = of_class[np.argsort(-probabilities[of_class, label], kind="stable")]
+        picked = np.unique(
+            np.linspace(0, len(of_class) - 1, min(each, len(of_class))).round().astype(int)
+        )
+        rows.append([_picture(content, index) for index in of_class[picked].tolist()])
     return rows
 
 
@@ -114,7 +116,7 @@ class Heat:
     """The number of classes of a cell, on each side."""
 
 
-def heat(counts: Indices) -> Heat:
+def confusion_picture(counts: Indices) -> Heat:
     """Draw counts (K, K) as a PNG, with a pixel for each cell: its opacity is the share of its row.
 
     Where more than 240 classes occur, a cell shows the largest of several shares.

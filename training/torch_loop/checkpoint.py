@@ -19,7 +19,7 @@ from training.errors import DataUnusable
 _FILE = "state.pt"
 
 
-def identity(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
+def run_properties(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
     """Return the properties that must be unchanged for a run of `recipe` to resume."""
     return {
         "--recipe": recipe.name,

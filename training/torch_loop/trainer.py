@@ -111,8 +111,8 @@ class Trainer:
         mirrored = self._mirrored_first[micro_batch] ^ bool(self.epoch % 2)
         pixels, truth = self._photos.train_batch(micro_batch)
         images = self._config.augment(mirror(pixels, mirrored), generator)
-        if self._config.side is not None:
-            images = downscale(images, self._config.side(done))
+        if self._config.image_side is not None:
+            images = downscale(images, self._config.image_side(done))
         images = images.to(torch_device, memory_format=torch.channels_last)
         with self._device.autocast():
             logits = self._network(images)

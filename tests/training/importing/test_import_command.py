@@ -20,7 +20,7 @@ from app.runtime.loaded_model import load_model
 from app.runtime.ort import open_session
 from app.runtime.session import Session
 from training.data.photos import LIMITS
-from training.recipes.registry import BACKBONE
+from training.recipes.registry import BACKBONE_BUNDLE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
@@ -526,7 +526,7 @@ def test_normalisation_is_a_small_share_of_a_run(
     tmp_path, imagenet_labels, imagenet, layout, channels
 ):
     file = tmp_path / "lite0.onnx"
-    _cut(BACKBONE / "model.onnx", file)
+    _cut(BACKBONE_BUNDLE / "model.onnx", file)
     if layout == "nhwc":
         _read_pixels_last(file)
     command = ["import", file, "--labels", imagenet_labels, "--channels", channels]
@@ -549,7 +549,7 @@ def test_normalisation_is_a_small_share_of_a_run(
 def test_the_default_model_without_its_ends_is_imported_with_the_same_outputs(
     tmp_path, imagenet_labels, imagenet
 ):
-    _cut(BACKBONE / "model.onnx", tmp_path / "lite0.onnx")
+    _cut(BACKBONE_BUNDLE / "model.onnx", tmp_path / "lite0.onnx")
     command = ["import", tmp_path / "lite0.onnx", "--labels", imagenet_labels]
     command += ["--mean", "127", "--std", "128", "--pixel-range", "255", "--size", "240"]
     command += ["--output-kind", "logits", "--output", tmp_path / "again"]
