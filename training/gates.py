@@ -58,7 +58,8 @@ def check_parity(
     if not difference <= tolerance:
         raise GateMissed(
             f"The exported graph differs from {reference} by {difference:.2g} in a probability; "
-            f"{tolerance:g} is allowed, so nothing is written. This is a bug of Hubel: please report it."
+            f"{tolerance:g} is allowed, so nothing is written. "
+            "This is a bug of Hubel: please report it."
         )
     return difference
 
@@ -183,11 +184,11 @@ def upper_limit(count: int, of: int) -> float:
 
 
 def int8_drop(fp32: Probabilities, int8: Probabilities, truth: NDArray[np.intp]) -> float:
-    """Return the share of photos that only fp32 gets right, minus the share that only int8 gets right.
+    """Return the share that only fp32 gets right, minus the share that only int8 gets right.
 
-    The first photos have a label in `truth`. For a photo without one, the loss is estimated from fp32's
-    calibrated probabilities: the probability of fp32's label minus that of int8's label. It is 0
-    where both agree, near 0 for two labels that are equally likely, and near 1 where fp32 is
+    The first photos have a label in `truth`. For a photo without one, the loss is estimated from
+    fp32's calibrated probabilities: the probability of fp32's label minus that of int8's label. It
+    is 0 where both agree, near 0 for two labels that are equally likely, and near 1 where fp32 is
     certain. It is never negative.
     """
     rows = np.arange(len(fp32))

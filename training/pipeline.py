@@ -8,9 +8,9 @@
          -> report, model card, bundle.json              packaging.build
 
 Pixels lie in a folder beside the output while training runs, and so does the unfinished bundle.
-Ctrl-C removes both. It keeps the checkpoint `.NAME.checkpoint` beside the output, which finetune and
-scratch write after each epoch. A killed run also leaves its hidden folders; the next run removes
-them.
+Ctrl-C removes both. It keeps the checkpoint `.NAME.checkpoint` beside the output, which finetune
+and scratch write after each epoch. A killed run also leaves its hidden folders; the next run
+removes them.
 """
 
 import shutil
@@ -114,7 +114,8 @@ def _read_data(
     data, recipe = layout.scan_folder(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
-            f"{arguments.data} has no class folders with files. Make one folder of photos for each class."
+            f"{arguments.data} has no class folders with files. "
+            "Make one folder of photos for each class."
         )
     specs = (
         [recipe.input]

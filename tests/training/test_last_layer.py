@@ -32,7 +32,7 @@ def test_the_head_gives_scikit_learns_probabilities(count):
     )
 
 
-def test_a_c_has_the_same_effect_at_any_scale_of_the_embeddings():
+def test_c_has_the_same_effect_at_any_scale_of_the_embeddings():
     embeddings, truth = _classes(3)
     original = last_layer.fit_head(embeddings, truth, 0.1).logits(embeddings)
     scaled = last_layer.fit_head(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)

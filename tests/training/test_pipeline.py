@@ -34,7 +34,7 @@ def _train(*arguments):
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory, blob):
+def unusual_data(tmp_path_factory, blob):
     """Make a folder with everything that goes wrong in practice."""
     data = tmp_path_factory.mktemp("odd") / "photos of blobs"
     for start, (hue, folder) in enumerate({"red": "κόκκινο", "green": "dark green"}.items()):
@@ -56,9 +56,9 @@ def odd(tmp_path_factory, blob):
 
 
 @pytest.fixture(scope="module")
-def trained(odd):
-    output = odd.parent / "bundles" / "blobs"
-    result = _train(odd, "--output", output)
+def trained(unusual_data):
+    output = unusual_data.parent / "bundles" / "blobs"
+    result = _train(unusual_data, "--output", output)
     assert result.exit_code == 0, result.output
     return output, result.output
 
@@ -151,7 +151,7 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
     assert "dark_green/broken.jpg (No image format" in text
 
 
-def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):
+def test_the_bundle_recognises_its_classes_and_rejects_others(trained, blob):
     model = load_model(trained[0], "cpu")
     for hue, label in (("red", "κόκκινο"), ("green", "dark green")):
         result = classify(blob(hue, 900), model, Query(), LIMITS)
@@ -161,9 +161,9 @@ def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):
     assert classify(stripes, model, Query(), LIMITS).decision == "unknown"
 
 
-def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
+def test_the_same_seed_makes_the_same_bundle(trained, unusual_data, tmp_path):
     again = tmp_path / "again"
-    command = [sys.executable, "-m", "training", odd, "--output", again, "--name", "blobs"]
+    command = [sys.executable, "-m", "training", unusual_data, "--output", again, "--name", "blobs"]
     subprocess.run(command, check=True, capture_output=True)
     first, second = load(trained[0]).manifest, load(again).manifest
     of_the_run = {"training", "files"}
@@ -248,7 +248,7 @@ def test_pixels_are_those_that_serving_reads(data, tmp_path):
         assert (small[photo.row] == vision.resize(picture, other)).all()
 
 
-def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):
+def test_ctrl_c_of_the_recipe_head_leaves_nothing_behind(data, tmp_path, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
@@ -322,11 +322,9 @@ def test_the_output_may_be_the_working_directory(data, tmp_path, monkeypatch):
 def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    _check_rejected(
-        _train(data, "--output", tmp_path / "mine"), "is there already and is no bundle"
-    )
+    _check_rejected(_train(data, "--output", tmp_path / "mine"), "exists and is not a bundle")
     assert (tmp_path / "mine" / "thesis.txt").exists()
-    _check_rejected(_train(data, "--output", data / "out"), "lie in one another")
+    _check_rejected(_train(data, "--output", data / "out"), "must not contain each other")
     _check_rejected(
         _train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name"
     )

@@ -116,7 +116,7 @@ def read_pixels(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
 
 
 def fingerprint(photos: Sequence[Photo]) -> str:
-    """Return a sha256 over the names and contents of photos, independent of where the folder lies."""
+    """Return a sha256 over names and contents of photos, independent of where the folder lies."""
     digest = hashlib.sha256()
     for photo in sorted(photos, key=lambda photo: photo.file.name):
         digest.update(photo.file.name.encode() + b"\0")
@@ -138,8 +138,8 @@ def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDAr
         return [_mapped(folder / f"pixels.{spec.size}.npy", count, spec.size) for spec in specs]
     except OSError as err:
         raise DataUnusable(
-            f"The pixels of {count} photos take {_format_bytes(needed)} beside the output while "
-            f"training runs, where {_format_bytes(free)} are free ({err.strerror}). Make room, or name "
+            f"The pixels of {count} photos take {_format_bytes(needed)} beside the output "
+            f"while training runs, where {_format_bytes(free)} are free ({err.strerror}). Make room, or name "
             "an --output on a larger disk."
         ) from err
 

@@ -1,7 +1,7 @@
 """`hubel import`: turn an ONNX image classifier into a bundle.
 
     label_file        the labels, in the formats that they come in
-    source            the file: its input, output, layout, size and kind, each from the file or an option
+    source            input, output, layout, size and kind, each from the file or an option
     image_input       its one image input: layout, size and type
     output_kind       its output: logits or probabilities
     batch_size        a graph for one image at a time -> for any number

@@ -46,8 +46,8 @@ def output_kind(
     The tensor is None if no Softmax ends the graph.
 
     Raises:
-        DataUnusable: the kind can't be seen in the graph, or contradicts `stated`, or its classes don't
-            exclude one another.
+        DataUnusable: the kind can't be seen in the graph, or contradicts `stated`, or the classes
+            don't exclude one another.
     """
     producers = {name: node for node in model.graph.node for name in node.output}
     last = producers.get(output)

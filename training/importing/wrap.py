@@ -93,7 +93,7 @@ def wrap(
 
 
 def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
-    """Return the pooled linear head of float `logits`; None if there is none or part of it is int8."""
+    """Return the pooled linear head of `logits`; None without one, or if part of it is int8."""
     head = pooled_head(Graph(model, logits), logits)
     return head if head is not None and head.is_exact else None
 
@@ -164,7 +164,7 @@ def _add_input(part: _Subgraph, target: str, source: Source, normalization: Norm
 
 
 def _head(part: _Subgraph, head: PooledHead) -> None:
-    # the bundle's temperature is fitted anew, so the source's temperature is folded into the weights
+    # The bundle's temperature is fitted anew, so the source's is folded into the weights.
     part.constant("head.weight", head.weight / np.float32(head.temperature))
     part.constant("head.bias", head.bias / np.float32(head.temperature))
     if head.channels_last:

@@ -1,4 +1,4 @@
-"""Sum up the input patches of a graph's convolutions on real photos.
+"""Compute the first and second moments of the input patches of each convolution on photos.
 
     photos -> the graph, with each convolution's input as an output
            -> patches at random places -> moments
@@ -22,7 +22,7 @@ from training.int8.gptq import Moments
 Integers = NDArray[np.intp]
 
 _FEWEST_PLACES, _MOST_PLACES = 10, 50
-"""Places in each photo for a convolution; it has more places if an output has more weights."""
+"""Places in each photo for a convolution; convolutions with larger filters get more."""
 _PARALLEL_PHOTOS = 2
 """Photos in parallel: a fixed number, so that the sums are the same on any number of cores."""
 

@@ -1,10 +1,10 @@
-"""Make the int8 graph of a bundle, and keep it only where it passes its gates.
+"""Make the int8 graph of a bundle, and keep it only if it passes its gate.
 
     fp32 graph, calibration photos -> int8 graph            quantize
     both graphs, holdout photos    -> Int8Result            gates
     a missed gate                  -> the file is removed, and fp32 ships alone
 
-The callers choose the photos and how they are compared; the steps and the gates are the same for
+The callers choose the photos and how they are compared; the steps and the gate are the same for
 `hubel train`, `hubel import` and the default model.
 """
 
@@ -27,8 +27,9 @@ Predict = Callable[[Session], NDArray[np.floating]]
 
 TOO_FEW = f"there are fewer than {INT8_MIN_LABELLED} photos to compare it on"
 MAX_HOLDOUT = 2000
-"""Photos at most; the gate needs half of them."""
+"""The largest number of holdout photos; twice what the gate needs."""
 _TIMED_PHOTOS = 60
+"""Photos on which both graphs are timed before `Comparison.predict` runs."""
 
 
 class QuantizationFailed(Exception):
@@ -53,7 +54,7 @@ class Comparison:
     """More photos (N, S, S, 3), without a label; only where `predict` is None."""
     predict: Predict | None = None
     """Returns probabilities (M, K) of the holdout photos by a model that did not learn from them.
-    It takes long, so both graphs are timed on a few photos first, and a slower int8 is left out
+    Since this is slow, both graphs are timed on a few photos first, and a slower int8 is left out
     at once. None: all photos run through both graphs in turn."""
 
     def run(self, fp32: Session, int8: Session) -> Int8Result:
@@ -71,7 +72,10 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An int8 graph that passed its gates, or the reason why there is none."""
+    """The outcome: a graph that was kept, a comparison that it failed, or neither.
+
+    There is neither if there were too few photos to compare on.
+    """
 
     session: Session | None
     """None, and no file, where it is left out."""
@@ -118,14 +122,14 @@ def make(
     prepare: bool = False,
     in_float: Collection[str] = (),
 ) -> Candidate:
-    """Quantise the fp32 graph in `folder` and keep the result where it passes its gates.
+    """Quantise the fp32 graph in `folder` and keep the result if it passes its gate.
 
     Args:
         folder: holds the fp32 graph and receives the int8 graph.
         fp32: the session of the fp32 graph.
         calibration_set: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings come from.
         comparison: the photos that the two graphs are compared on.
-        min_holdout: with fewer labelled photos in `comparison` nothing is made.
+        min_holdout: no graph is made if `comparison` has fewer labelled photos.
         prepare: whether ONNX Runtime must fold and infer shapes first, as for an imported graph.
         in_float: names of nodes that stay float.
 
@@ -149,7 +153,7 @@ def make(
 def keep_if_it_passes(
     file: Path, fp32: Session, int8: Session, comparison: Comparison
 ) -> Candidate:
-    """Compare the int8 graph in `file` with fp32, and remove the file where it misses a gate."""
+    """Compare the int8 graph in `file` with fp32, and remove the file if it misses its gate."""
     result = comparison.run(fp32, int8)
     if not result.failures:
         return Candidate(int8, result)

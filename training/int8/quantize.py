@@ -5,9 +5,10 @@
               their mean error
            -> ranges of the activations, and the int8 graph             ONNX Runtime's quantizer
 
-Convolutions and additions become integer. Pooling, head and softmax stay float, so a class
-activation map adds up to the logits exactly in the int8 graph too. ReLU6 disappears into the
-rounding of the convolution before it: its range, 0..6, is the whole of uint8. The input is
+Convolutions, additions, max pooling and concatenations become integer. Mean pooling, head and
+softmax stay float, so a class activation map adds up to the logits exactly in the int8 graph too.
+ReLU6 needs no node of its own: its range, 0..6, is the whole of the uint8 output of the convolution
+before it. The input is
 (pixel - 127) / 128 of a uint8 pixel and needs no rounding: the first convolution reads the pixels.
 """
 
@@ -27,7 +28,7 @@ from training.int8.gptq import Rounded, round_weights
 from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
-"""Photos whose activations give the ranges; docs/decisions/int8.md compares other numbers."""
+"""Photos whose activations give the ranges; docs/experiments.md (2026-11-22) compares other numbers."""
 _CONV_WEIGHT_RANK = 4
 _INPUTS_WITHOUT_BIAS = 2
 _OPERATORS = ("Conv", "Clip", "Relu", "MaxPool", "Add", "Concat")
@@ -169,7 +170,7 @@ def _reader(pixels: NDArray[np.uint8]) -> Any:
 
 
 def _input_range() -> dict[str, Any]:
-    """Return the scale of the input, which leaves ONNX Runtime nothing to round there."""
+    """Return the scale of the input, with which the pixels are represented exactly."""
     return {
         "scale": np.array(1 / PIXEL_SCALE, np.float32),
         "zero_point": np.array(PIXEL_OFFSET, np.uint8),
@@ -177,6 +178,6 @@ def _input_range() -> dict[str, Any]:
 
 
 def _marked_as_prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Mark the model as folded and inferred, or the quantizer warns."""
+    """Mark the model as preprocessed, since the quantizer warns otherwise; infer its shapes."""
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)

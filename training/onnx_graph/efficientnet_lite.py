@@ -2,9 +2,9 @@
 
     planes -> stem -> blocks -> top = activation [N, 1280, h, w] -> mean = embedding [N, 1280]
 
-The graph is built node by node instead of traced. A tensor has its module's name (`stem`,
+The graph is built node by node instead of being traced. A tensor has its module's name (`stem`,
 `blocks.0.depthwise`, `top`). Batch normalisation is folded in float64. SAME padding becomes the
-padding of the convolutions, exact for this input size.
+padding of the convolutions, computed for this input size.
 """
 
 from dataclasses import dataclass

@@ -29,8 +29,8 @@ def replace_head(
     """Return the graph at `backbone` with another head, checked in full.
 
     Args:
-        backbone: a graph of builder.OPSET, with a pooled linear head on its output `embedding`.
-        head: K classes of the embedding's D numbers.
+        backbone: a graph of builder.OPSET, whose pooled linear head reads the output `embedding`.
+        head: weights (K, D) and bias (K,).
         temperature: the divisor of the logits.
         prototypes: (P, D) of length 1.
 
@@ -41,7 +41,7 @@ def replace_head(
     graph = Graph(model)
     if not _is_replaceable(graph):
         raise DataUnusable(
-            f"{backbone} has no head that can be replaced. Name a graph of Hubel's own training."
+            f"{backbone} has no head that can be replaced. Use a bundle made by `hubel train` or `training.imagenet`."
         )
     _remove_head(model.graph, graph)
     head_builder = builder.GraphBuilder()

@@ -45,7 +45,7 @@ class TrainingOrigin:
     libraries: Sequence[str]
     """Distributions that the result depends on, besides the usual ones."""
     began: float
-    """When the run began, by time.monotonic()."""
+    """time.monotonic() at the start of the run."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,11 @@
-"""The golden photos of the default model: their sources, licences and making.
+"""The golden photos of the default model: their sources and licences, and how they were made.
 
     scikit-image's pictures -> model/imagenet/golden/*.jpg
     model/imagenet/golden   -> the golden photos of a bundle
 
-An imported model without photos of its own has them too. The files were made once, by
+An imported model without photos gets these golden photos too. The files were made once, by
 `python -m training.packaging.default_golden DIR`, and are committed, because another version of
-Pillow writes other bytes. Each covers a case of the pixels: one needs no resize, others are wide or
+Pillow writes other bytes. Each covers another case of preprocessing: one needs no resize, others are wide or
 tall, one is greyscale, and one has an EXIF orientation.
 """
 

@@ -1,11 +1,11 @@
 """Select, write and record the golden photos of a bundle.
 
-    photos of the test split -> at most six that are classified correctly -> JPEGs of the canvas
+    photos of the test split -> at most six of up to six classes -> JPEGs of the canvas
     golden photos, sessions  -> golden/ in the bundle, with the probabilities of each graph
 
-The most confident photo of each class is selected, up to six classes. Where there are few classes,
-a less confident photo joins it, because a confident prediction hardly moves when the arithmetic is
-wrong.
+For up to six classes, the photo with the highest probability of its true class is selected, right
+or wrong. Where there are few classes, a less confident one is added, because a confident prediction
+hardly changes with a wrong kernel or resize.
 """
 
 import shutil
@@ -24,10 +24,11 @@ from training.data.photos import LIMITS, read_pixels
 from training.gates import probabilities_of
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
-"""Largest difference of a golden photo's probability on another machine; docs/decisions/int8.md
-has the reason."""
+"""Largest difference of a golden photo's probability on another machine; docs/decisions/calibration.md has
+the reason."""
 _MAX_PHOTOS = 6
 _LESS_CONFIDENT_TARGET = 0.9
+"""The probability that the less confident photo of a class should be nearest to."""
 _QUALITY = 88
 
 

@@ -33,7 +33,7 @@ def metrics(
         truth: (N,) class indices.
         photos: a description of the photos, in words.
         temperatures: where the temperature was cross-fitted on these photos; the calibration error
-            then uses the temperature of each photo's own fold.
+            then uses for each photo the temperature fitted without the photo's fold.
     """
     scored: Floats = probabilities
     if temperatures is not None:
@@ -59,15 +59,15 @@ def cross_fitted(
 ) -> Calibration:
     """Return the gain of a temperature that was cross-fitted on these photos (N, K)."""
     photos = (
-        f"{name}, cross-fitted: {calibration.FOLDS} folds, each scored with the "
-        "temperature of the others"
+        f"{name}, cross-fitted: {calibration.FOLDS} folds, each scored with a "
+        f"temperature fitted on the other {calibration.FOLDS - 1}"
     )
     divisors = temperatures.of_photo[:, np.newaxis]
     return _calibration(logits, truth, temperatures.of_all_photos, divisors, photos)
 
 
 def baseline(probabilities: NDArray[np.float32]) -> Baseline:
-    """Return the histogram of the model's confidence on photos like those of the training."""
+    """Return the histogram of the model's confidence on the photos it was measured on."""
     confidence = probabilities.max(axis=1)
     counts, _ = np.histogram(confidence, BASELINE_BINS, (0, 1))
     return Baseline(images=len(confidence), confidence=tuple(counts.tolist()))

@@ -4,7 +4,7 @@
           -> model.int8.onnx                                             left out on a missed gate
           -> predictions on the test split: figures, golden photos, baseline, report
 
-Every recipe ends here, and only here the test split is used.
+Every recipe ends here. Nothing was fitted on the test split.
 """
 
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ def make_int8(
     """Keep the recipe's backbone_candidate int8 graph, or one calibrated on its photos, or none.
 
     The two precisions are compared by predictions of models that did not learn from the photos
-    (`HeldOutPredictor`), so no prediction is more confident than for a new photo.
+    (`HeldOutPredictor`), so predictions are as uncertain as for new photos.
     """
     minimum = gates.INT8_MIN_LABELLED
     backbone_candidate = Candidate(None, None)

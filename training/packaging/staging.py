@@ -1,6 +1,6 @@
-"""Build a bundle in a hidden folder next to its output, and protect what is at the output.
+"""Build a bundle in a hidden folder next to its output, and replace nothing but a bundle.
 
-A run locks its folders while it lives. The next run for the same output removes the unlocked
+A running process holds a lock on its folders. The next run for the same output removes the unlocked
 folders, which a killed run left behind, and keeps those of a run that is still building.
 """
 
@@ -27,14 +27,13 @@ def require_free(output: Path, *inputs: Path) -> None:
     """
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not (output / bundles.MANIFEST).is_file():
-        raise DataUnusable(
-            f"{output} is there already and is no bundle. Name a new folder for --output."
-        )
+        raise DataUnusable(f"{output} exists and is not a bundle. Name a new folder for --output.")
     for folder in inputs:
         target, source = output.resolve(), folder.resolve()
         if target.is_relative_to(source) or source.is_relative_to(target):
             raise DataUnusable(
-                f"{output} and {folder} lie in one another. Name an --output outside the photos."
+                f"{output} and {folder} must not contain each other. "
+                "Name an --output outside the photos."
             )
 
 
@@ -66,8 +65,8 @@ def _clear(output: Path) -> None:
 def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Lock `folder` until the end of the block or of this process, and yield whether it is locked.
 
-    It is not where another process holds the lock and `wait` is false, nor on a file system without
-    locks.
+    False is yielded if another process holds the lock and `wait` is false, or if the file system
+    has no locks.
     """
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""The recipe `finetune`: all layers of EfficientNet-Lite, trained on from its ImageNet weights.
+"""The recipe `finetune`: all layers of EfficientNet-Lite, fine-tuned from its ImageNet weights.
 
     photos -> embeddings of the pretrained network -> a head, fitted as in the recipe `head`
            -> that head on that network: the start of training, and the first candidate
@@ -8,7 +8,8 @@
 
 Training starts with a fitted head, because a random one would distort the features in the first
 steps (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
-Out-of-Distribution", arXiv:2202.10054). So the result is never worse on val than the start.
+Out-of-Distribution", arXiv:2202.10054). The start is also the first candidate, so the result is
+never worse on val than the start.
 """
 
 import textwrap
@@ -40,10 +41,10 @@ from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 
 INPUT = InputSpec(size=240, crop=1.0, resample="box")
-"""The input of the default bundle; docs/decisions/default-model.md compares others."""
+"""The input of the default bundle; docs/experiments.md (2026-11-22) compares others."""
 EPOCHS = 8
 _CROP_MARGIN = 2 / 15
-"""The share by which the photos that crops are taken from are larger than the input."""
+"""Margin of the augmentation input: its side is 1 + this times the side of the input."""
 _BATCH = 32
 _RATE = 3e-4
 _WEIGHT_DECAY = 0.02
@@ -52,7 +53,7 @@ _PATIENCE = 3
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `finetune`, with its options."""
 
     backbone: Literal["lite0", "lite2"] = "lite0"
     epochs: int = EPOCHS
@@ -145,7 +146,7 @@ def _fit_first_head(
     network: EfficientNetLite, training_data: TrainingData, temporary: Path
 ) -> Head:
     """Fit a logistic regression on the pretrained network's embeddings of train."""
-    file = temporary / "published.onnx"
+    file = temporary / "pretrained.onnx"
     onnx.save(export(network, training_data.input.size), file)
     examples = training_data.examples
     train = examples.indices_of("train")

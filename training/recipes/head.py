@@ -1,10 +1,10 @@
 """The recipe `head`: an unchanged backbone with a new last layer.
 
     photos -> head, temperature, prototypes, threshold             head_training
-           -> grafted onto the backbone's graphs, fp32 and int8    onnx_graph.head
+           -> put onto the backbone's graphs, fp32 and int8    onnx_graph.head
 
-Cross-validation over train and val together selects C, so that every photo is used. The test split
-is evaluated only at the end (training.packaging.build).
+Cross-validation over train and val together selects C, so that every photo is used. Nothing is
+fitted on the test split; packaging.recipe_result measures on it.
 """
 
 import textwrap
@@ -26,7 +26,7 @@ from training.report import Curve, Line
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `head`, with its backbone."""
 
     backbone: Bundle
     """The bundle whose graph is used up to its embedding."""
@@ -51,8 +51,8 @@ class HeadRecipe:
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
-        """Fit the head, and replace_head it onto the backbone."""
-        del temporary, checkpoint  # it takes seconds
+        """Fit the head, and put it onto the backbone."""
+        del temporary, checkpoint  # no temporary files and no checkpoint are needed
         trained = train_head(training_data, self.backbone, report_progress)
         test = training_data.examples.indices_of("test")
         return TrainingResult(
@@ -62,8 +62,8 @@ class HeadRecipe:
             expected=trained.predictor.probabilities(trained.embeddings[test], test),
             logits=trained.head.logits(trained.embeddings[test]),
             temperature=trained.temperature,
-            temperature_photos="the temperature was fitted on the others, each by a head that did not see "
-            "it",
+            temperature_photos="the temperature was fitted on out-of-fold predictions of "
+            "train and val",
             unknown=trained.unknown,
             predictor=trained.predictor,
             calibration_set=training_data.examples.indices_of("train", "val"),

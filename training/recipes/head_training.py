@@ -4,7 +4,7 @@
            -> folds of train and val -> C -> temperature, out-of-distribution threshold
            -> the head and the prototypes, from all of train and val
 
-The test split is used only to report the share of it that the threshold accepts.
+Nothing is fitted on the test split.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class TrainedHead:
     """(P, D) of length 1."""
     unknown: UnknownRule
     predictor: OutOfFoldPredictor
-    """Predicts each photo with a head that did not see it."""
+    """Predicts each photo with a head that was not fitted on it."""
 
 
 def train_head(
@@ -57,14 +57,14 @@ def train_head(
     folds = split_by_groups(truth, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
     validated = cross_validate(inputs, truth, folds)
     top1 = accuracy.top_k_accuracy(validated.logits, truth, 1)
-    report_progress(f"C = {validated.c:g}: {100 * top1:.1f} % right, cross-validated")
+    report_progress(f"selected C = {validated.c:g} (cross-validated accuracy {100 * top1:.1f} %)")
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
     temperature = calibration.fit_temperature(validated.logits, truth, label_smoothing)
     prototypes, unknown = _fit_prototypes(training_data, embeddings, folds)
     report_progress(
-        f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity from "
-        f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
+        f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity threshold "
+        f"{unknown.threshold:.3f}, reached by {100 * unknown.accepts:.1f} % of the test photos"
     )
     head = fit_head(inputs, truth, validated.c)
     return TrainedHead(
@@ -111,7 +111,7 @@ def _predictor(
     head: Head,
     temperature: float,
 ) -> OutOfFoldPredictor:
-    """Assign each photo the head of its fold, and each test photo the final `head`."""
+    """Assign each photo the head fitted without its fold, and each test photo the final `head`."""
     examples = training_data.examples
     head_of = np.full(len(embeddings), len(validated.heads), np.intp)
     head_of[examples.indices_of("train", "val")] = folds

@@ -1,4 +1,4 @@
-"""A network trained in PyTorch -> its TrainingResult, as `training.packaging.build` reads it.
+"""A network trained in PyTorch -> its TrainingResult, as `training.packaging.recipe_result` reads it.
 
     network -> graph without temperature -> logits of val and test, embeddings of train
             -> temperature, from val
@@ -33,7 +33,7 @@ from training.torch_loop.config import EpochResult
 _MAX_PROTOTYPE_PHOTOS = 20_000
 """The most photos of train that prototypes are made of."""
 _MAX_EMBEDDING = 4096
-"""The longest embedding that prototypes are made of; textbook's of a large photo is longer."""
+"""The longest embedding that prototypes are made of; that of `textbook` on large photos is longer."""
 _MAX_PARITY_PHOTOS = 200
 """The most test photos on which the graph is compared with PyTorch."""
 
@@ -73,9 +73,9 @@ def network_result(
         network: trained, on the CPU, in evaluation mode; its last layer is `head`.
         export: makes its graph.
         training_data: the photos.
-        history: its epochs.
+        history: the results of the epochs.
         temporary: a folder for a temporary file.
-        selected: values for bundle.json that training selected.
+        metadata: values found during training, for bundle.json.
         card: the section `Recipe` of the model card, in Markdown.
         report_progress: receives a line.
     """
@@ -93,12 +93,12 @@ def network_result(
         add_familiarity(graph.graph, prototypes)
         onnx.checker.check_model(graph, full_check=True)
         message = (
-            f"{len(prototypes)} prototypes, familiarity from {unknown.threshold:.3f} accepts "
-            f"{100 * unknown.accepts:.1f} % of the test photos"
+            f"{len(prototypes)} prototypes, familiarity threshold {unknown.threshold:.3f}, "
+            f"reached by {100 * unknown.accepts:.1f} % of the test photos"
         )
     else:
         unknown = _probability_rule(of_val / temperature, of_test / temperature)
-        message = f"a probability under {unknown.threshold:.3f} is unknown"
+        message = f"a photo whose highest probability is below {unknown.threshold:.3f} is `unknown`"
     report_progress(f"temperature {temperature:.3f}; {message}")
     pixels = training_data.pixels[examples.rows[test[:_MAX_PARITY_PHOTOS]]]
     return TrainingResult(
@@ -129,14 +129,14 @@ def _head_of(network: torch.nn.Module) -> Head:
 def _logits(
     session: Session, head: Head, training_data: TrainingData, photos: Integers
 ) -> NDArray[np.float64]:
-    """Return the logits (M, K) of the photos `photos`."""
+    """Return the logits (M, K) of `photos`."""
 
     def logits_of_row(row: int) -> NDArray[np.float64]:
         (embedding,) = session.outputs_of(["embedding"], training_data.pixels[row : row + 1])
         return head.logits(embedding)
 
     rows = training_data.examples.rows[photos].tolist()
-    return np.concatenate(list(map_in_order(logits_of_row, rows, "calibrating")))
+    return np.concatenate(list(map_in_order(logits_of_row, rows, "computing logits")))
 
 
 def _has_short_embedding(session: Session) -> bool:

@@ -1,7 +1,7 @@
-"""A predictor for the recipe `head`: each photo is predicted by a head that did not see it.
+"""A predictor for the recipe `head`: each photo is predicted by a head that was not fitted on it.
 
 A test photo is predicted by the head of the bundle, any other photo by the head that was fitted
-without its fold. Both read the embedding that a graph gives.
+without its fold. Both heads read the embeddings of the session's graph.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class OutOfFoldPredictor:
     def predict(
         self, session: Session, photos: Integers, progress_label: str
     ) -> NDArray[np.float64]:
-        """Return the probabilities (M, K) of the photos `photos` by the graph's embeddings.
+        """Return the probabilities (M, K) of `photos` by the graph's embeddings.
 
         The embeddings of fp32 are known already, so an fp32 session does not run.
         """
@@ -48,7 +48,7 @@ class OutOfFoldPredictor:
     def probabilities(
         self, embeddings: NDArray[np.float32], photos: Integers
     ) -> NDArray[np.float64]:
-        """Return the probabilities (M, K) of the photos `photos` by their embeddings (M, D)."""
+        """Return the probabilities (M, K) of `photos` by their embeddings (M, D)."""
         logits = np.empty((len(photos), len(self.heads[0].bias)))
         for index, head in enumerate(self.heads):
             predicted = self.head_of[photos] == index

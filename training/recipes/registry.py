@@ -20,7 +20,7 @@ _OPTIONS: dict[RecipeName, frozenset[str]] = {
 
 
 def make_recipe(name: RecipeName, **options: Any) -> Recipe:
-    """Return the recipe `name` with `options`; one that is None keeps the recipe's default.
+    """Return the recipe `name` with `options`; an option that is None keeps its default.
 
     Raises:
         DataUnusable: the recipe has no such option, can't have that value, or needs a package that

@@ -4,8 +4,8 @@
            -> temperature, prototypes, threshold                         network_result
 
 `textbook` is trained as in a textbook, by stochastic gradient descent with momentum. `fast` is
-trained as in the CIFAR-10 speed runs: Muon for the filters, high rates for the biases, and a rate
-that falls linearly.
+trained as in the CIFAR-10 speed runs: Muon for the filters, high learning rates for the biases, and
+a learning rate that falls linearly.
 """
 
 import textwrap
@@ -40,16 +40,16 @@ _WHITENING_PHOTOS = 5000
 _MICRO_BATCH = 500
 """Photos of 32 pixels in a micro-batch of `fast`; larger photos, proportionally fewer."""
 _MIN_STEPS_PER_EPOCH = 20
-"""Fewer only where there are too few photos for batches of the minimum size."""
+"""There are fewer if there are too few photos for batches of the minimum size."""
 _GROWING_SIDES = ((0.4, 5 / 8), (0.6, 13 / 16))
-"""Pairs of a share of training and the share of the side that `fast` is trained on until then."""
+"""Pairs (until, side): up to this share of training, images have this share of the full side."""
 _MIN_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
-"""Only `fast` has batch normalisation, which needs more photos to estimate a mean."""
+"""Only `fast` has batch normalisation, which needs larger batches to estimate mean and variance."""
 
 
 @dataclass(frozen=True)
 class ScratchRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `scratch`, with its options."""
 
     network: NetworkName = "textbook"
     size: int = SIZE

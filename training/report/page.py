@@ -20,7 +20,7 @@ from training.report.content import Content
 
 INDEX = "index.html"
 _MAX_NAMES = 2000
-"""Names shown of one finding at most; more would make the page too large to open."""
+"""The largest number of names shown of one finding; more would make the page too large to open."""
 _TOP5_FROM = 6
 """Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
 
@@ -135,7 +135,7 @@ def _pictures(content: Content) -> Mapping[str, Any]:
 
 
 def _origin(manifest: Manifest) -> dict[str, Any]:
-    """Return how the model was made, without the time: the same seed gives the same report."""
+    """Return the origin of the model, without the time: the same seed gives the same report."""
     training = manifest.training
     arguments = {name: _text(value) for name, value in training.arguments.items()}
     rows = {

@@ -70,7 +70,7 @@ def examples(content: Content) -> list[list[Picture]]:
 
 
 def example_classes(truth: Indices) -> Indices:
-    """Return the classes that have a photo; of over 40, a selection of 40."""
+    """Return the classes that have a photo; at most 40 of them."""
     classes = np.unique(truth)
     most = EXAMPLES // 3
     if len(classes) <= most:
@@ -113,7 +113,7 @@ class Heat:
     classes: int
     """The number of classes that occur."""
     pooled: int
-    """The number of classes of a cell, on each side."""
+    """Classes per cell and axis."""
 
 
 def confusion_picture(counts: Indices) -> Heat:
@@ -130,7 +130,7 @@ def confusion_picture(counts: Indices) -> Heat:
     cells = padded.reshape(side, pooled, side, pooled).max(axis=(1, 3))
     opaque = np.round(np.sqrt(cells) * 255).astype(
         np.uint8
-    )  # the root, or single mistakes can't be seen
+    )  # a linear opacity would hide single mistakes
     colour = np.broadcast_to(np.array(_COLOUR, np.uint8), (side, side, 3))
     file = io.BytesIO()
     Image.fromarray(np.dstack([colour, opaque])).save(file, "PNG", optimize=True)

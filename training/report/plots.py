@@ -53,6 +53,8 @@ _STYLE: Any = {
 _WIDTH, _HEIGHT = 4.8, 3.1
 """Inches, each 72 units of the SVG."""
 _BARS = 40
+_MAX_MARKERS = 40
+"""The largest number of points of a line that are drawn with markers."""
 
 Floats = NDArray[np.floating]
 
@@ -65,7 +67,7 @@ def curve(data: Curve) -> str:
 
         for line, colour in zip(data.lines, _colours(), strict=False):
             x = range(1, len(line.values) + 1) if line.x is None else line.x
-            points = "o" if len(line.values) <= _BARS else ""
+            points = "o" if len(line.values) <= _MAX_MARKERS else ""
             axes.plot(x, line.values, points + "-", color=colour, label=line.name, markersize=3.5)
         if data.logarithmic:
             axes.set_xscale("log")

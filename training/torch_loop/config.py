@@ -37,7 +37,7 @@ class TrainConfig:
     """The share of training that is done -> the side in pixels of the images that the network
     reads. None: the side that `augment` gives."""
     ema_epochs: float | None = None
-    """Epochs over which the exponential moving average of the weights reaches. None: no average."""
+    """Time constant of the exponential moving average of the weights, in epochs. None: no average."""
     patience: int | None = None
     """Epochs without an improvement on val after which training ends, with the best weights. None:
     all epochs are trained, and the last weights are the result."""
@@ -56,7 +56,7 @@ class TrainValPhotos:
     """(K,) the weight of each class's photos in the loss."""
 
     def train_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pixels (M, S', S', 3) uint8 and classes (M,) of the positions `positions` of train."""
+        """Return pixels (M, S', S', 3) uint8 and classes (M,) at `positions` of train."""
         selected, examples = self.train[positions.numpy()], self.training_data.examples
         pixels = torch.from_numpy(self.training_data.augmentation_input[examples.rows[selected]])
         return pixels, torch.from_numpy(examples.truth[selected])

@@ -62,7 +62,7 @@ def test_one_of_several_copies_is_used(read, blob):
     assert found["copies"] == ("red/a.jpg = red/b.jpg",)
 
 
-def test_a_photo_under_two_labels_is_left_out_and_one_that_thumbnails_alike_is_named(read, blob):
+def test_a_photo_under_two_labels_is_left_out_and_a_near_duplicate_is_reported(read, blob):
     _, names, found = read(
         red__a=blob("red", 1),
         green__b=blob("red", 1),

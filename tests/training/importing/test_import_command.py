@@ -34,7 +34,7 @@ def labels(tmp_path):
 
 @pytest.fixture
 def run_import(tmp_path, labels):
-    """Runs the command on a file, with the output tmp_path/mine."""
+    """Return a function that runs the command on a file, with the output tmp_path/mine."""
 
     def run(file, *options, normal=NORMAL):
         arguments = ("import", file, "--labels", labels, "--output", tmp_path / "mine")
@@ -45,7 +45,7 @@ def run_import(tmp_path, labels):
 
 @pytest.fixture
 def imported(run_import, tmp_path):
-    """Imports a file and returns its bundle."""
+    """Return a function that imports a file and returns its bundle."""
 
     def run(file, *options, **more):
         result = run_import(file, *options, **more)
@@ -324,18 +324,18 @@ def _mixing_the_batch(model):
             lambda m: _resize(m, [None] * 4),
             {},
             ["--size", "32"],
-            "Say --layout nchw or --layout nhwc",
+            "Pass --layout nchw or --layout nhwc",
         ),
-        (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Say --size"),
-        (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size says 224. Say --size 32"),
+        (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Pass --size"),
+        (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size is 224. Pass --size 32"),
         (None, {}, ["--layout", "nhwc"], "is [?, 3, 32, 32], which is not nhwc"),
         (lambda m: _resize(m, [1, 3, 32, 40]), {}, [], "only squares are served"),
         (lambda m: _resize(m, [1, 1, 32, 32]), {}, [], "no dimension has the three channels"),
         (lambda m: _resize(m, [1, 3, 600, 600]), {}, [], "8 to 480 are served"),
-        (None, {"end": None}, [], "Say --output-kind logits or --output-kind probabilities"),
+        (None, {"end": None}, [], "Pass --output-kind logits or --output-kind probabilities"),
         (None, {}, ["--output-kind", "logits"], "ends with a Softmax"),
         (None, {"end": "Sigmoid"}, [], "ends with a Sigmoid"),
-        (None, {"end": None}, ["--output-kind", "probabilities"], "Say --output-kind logits"),
+        (None, {"end": None}, ["--output-kind", "probabilities"], "Pass --output-kind logits"),
         (_two_outputs, {}, [], "has 2 outputs: there are 'output' and 't1'"),
         (_two_outputs, {}, ["--output-name", "x"], "no output 'x'"),
         (
@@ -350,7 +350,7 @@ def _mixing_the_batch(model):
             _ignoring_the_image,
             {},
             [],
-            "gives the same for every picture: its input 'input' is a dummy",
+            "gives the same for every picture. Check that its input 'input'",
         ),
         (_unnamed, {}, [], "an input or an output without a name"),
         (_integers, {}, [], "is uint8, and float32 or float16 is needed"),
@@ -475,7 +475,7 @@ def test_an_output_folder_that_is_no_bundle_is_kept(saved, run_import, tmp_path)
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     result = run_import(saved())
     assert result.exit_code == 2
-    assert "is there already and is no bundle" in result.stderr
+    assert "exists and is not a bundle" in result.stderr
 
 
 def _cut(backbone: Path, target: Path) -> None:

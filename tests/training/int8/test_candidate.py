@@ -32,7 +32,7 @@ def test_a_seed_fixes_the_photos_that_are_drawn():
 
 
 class _Comparison:
-    """A comparison whose result is given."""
+    """A stand-in for Comparison with a fixed result."""
 
     def __init__(self, speedup, predict):
         self.speedup, self.predict = speedup, predict

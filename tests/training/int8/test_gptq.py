@@ -7,10 +7,10 @@ from training.int8.gptq import MAX_INTEGER, Moments, round_weights
 
 
 def _correlated(groups=1, count=4000, width=48, seed=0):
-    """Return patches (G, P, K) with few causes and a mean that is not zero, as in photos."""
+    """Return patches (G, P, K) from few latent factors and with a mean that is not zero, as in photos."""
     rng = np.random.default_rng(seed)
-    causes = rng.normal(size=(groups, count, 6))
-    mixed = causes @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
+    factors = rng.normal(size=(groups, count, 6))
+    mixed = factors @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
     return (mixed + 0.1 * rng.normal(size=mixed.shape)).astype(np.float32)
 
 

@@ -114,7 +114,10 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
         _interrupt(patch, after=1)
         with pytest.raises(KeyboardInterrupt):
             _train(two_classes, output, recipe, lines.append)
-    assert lines[-1] == "stopped; the same command with --resume goes on after the last whole epoch"
+    assert lines[-1] == (
+        "Training was stopped. Add --resume to the same command to continue after the last whole "
+        "epoch."
+    )
     assert [path.name for path in tmp_path.iterdir()] == [".blobs.checkpoint"]
     resumed = FinetuneRecipe(epochs=3, input=SMALL, resume=True)
     _train(two_classes, output, resumed, lines.append)
