@@ -1,4 +1,4 @@
-"""The last layer, its cross-validation, the familiarity score, and the grafted graph."""
+"""The last layer, its cross-validation, the familiarity score, and the graph with a new head."""
 
 import numpy as np
 import onnx
@@ -84,7 +84,7 @@ def test_the_threshold_accepts_95_percent_and_unlike_photos_score_lower():
 
 
 @pytest.fixture(scope="module")
-def grafted(imagenet):
+def with_new_head(imagenet):
     rng = np.random.default_rng(0)
     head = last_layer.Head(
         rng.normal(size=(3, 1280)).astype(np.float32), rng.normal(size=3).astype(np.float32)
@@ -95,8 +95,8 @@ def grafted(imagenet):
     return model, head, known, pixels
 
 
-def test_the_grafted_graph_gives_probabilities_and_familiarity(grafted, imagenet):
-    model, head, known, pixels = grafted
+def test_the_graph_with_a_new_head_gives_probabilities_and_familiarity(with_new_head, imagenet):
+    model, head, known, pixels = with_new_head
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "embedding", "familiarity"]
     probabilities, embedding, score = session.run(names, {"image": pixels})
@@ -107,8 +107,8 @@ def test_the_grafted_graph_gives_probabilities_and_familiarity(grafted, imagenet
     assert (before.run(["embedding"], {"image": pixels})[0] == embedding).all()
 
 
-def test_a_batch_gives_the_results_of_single_photos(grafted):
-    model, _, _, pixels = grafted
+def test_a_batch_gives_the_results_of_single_photos(with_new_head):
+    model, _, _, pixels = with_new_head
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "familiarity"]
     batched = session.run(names, {"image": pixels})
@@ -120,8 +120,8 @@ def test_a_batch_gives_the_results_of_single_photos(grafted):
 
 
 @pytest.mark.parametrize("other", ["graph", "textbook"])
-def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, grafted):
+def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, with_new_head):
     model = request.getfixturevalue(other)
     onnx.save(model() if callable(model) else model, tmp_path / "model.onnx")
     with pytest.raises(DataUnusable, match="has no head that can be replaced"):
-        replace_head(tmp_path / "model.onnx", grafted[1], 1.0, grafted[2])
+        replace_head(tmp_path / "model.onnx", with_new_head[1], 1.0, with_new_head[2])

@@ -139,8 +139,8 @@ def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDAr
     except OSError as err:
         raise DataUnusable(
             f"The pixels of {count} photos take {_format_bytes(needed)} beside the output "
-            f"while training runs, where {_format_bytes(free)} are free ({err.strerror}). Make room, or name "
-            "an --output on a larger disk."
+            f"while training runs, where {_format_bytes(free)} are free ({err.strerror}). "
+            "Make room, or name an --output on a larger disk."
         ) from err
 
 

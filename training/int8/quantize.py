@@ -28,7 +28,7 @@ from training.int8.gptq import Rounded, round_weights
 from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
-"""Photos whose activations give the ranges; docs/experiments.md (2026-11-22) compares other numbers."""
+"""Photos whose activations give the ranges; docs/experiments.md (2026-11-22) compares numbers."""
 _CONV_WEIGHT_RANK = 4
 _INPUTS_WITHOUT_BIAS = 2
 _OPERATORS = ("Conv", "Clip", "Relu", "MaxPool", "Add", "Concat")

@@ -30,7 +30,10 @@ def load_pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
 
 
 def _tensor_name(published: str) -> str:
-    """Return the name in our network of a published tensor: _blocks.1._bn0.bias -> blocks.1.expand.norm.bias."""
+    """Return the network's name of a published tensor.
+
+    _blocks.1._bn0.bias -> blocks.1.expand.norm.bias
+    """
     renames = {
         "_conv_stem": "stem.conv",
         "_bn0": "stem.norm",

@@ -2,8 +2,8 @@
 
     float [N, 3, S, S] -> units -> [N, D] -> head (fully connected) -> logits [N, K]
 
-Both are sequences of `Unit`s: a convolution, a ReLU and usually a max pooling. They export to a plain
-chain of ONNX nodes, which the page shows layer by layer.
+Both are sequences of `Unit`s: a convolution, a ReLU and usually a max pooling. They export to a
+plain chain of ONNX nodes, which the page shows layer by layer.
 """
 
 from collections.abc import Mapping
@@ -100,8 +100,8 @@ class Fast(nn.Module):
     After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv:2404.00498): a
     first layer of fixed filters that decorrelate patches of 2x2 pixels, convolutions initialised to
     the identity, normalisation without gains. Two things differ. ReLU replaces GELU, because GELU
-    costs more on a CPU and prevents fusion in int8. The mean replaces the last maximum, so that class
-    activation maps are exact.
+    costs more on a CPU and prevents fusion in int8. The mean replaces the last maximum, so that
+    class activation maps are exact.
     """
 
     CHANNELS = (64, 256, 256)

@@ -98,7 +98,7 @@ class GraphBuilder:
         )
 
     def add_head(self, weight: Array, bias: Array, temperature: float) -> None:
-        """Add head, temperature and softmax: embedding [N, D] -> probabilities [N, K], all in float.
+        """Add head, temperature and softmax, in float: embedding [N, D] -> probabilities [N, K].
 
         Args:
             weight: (K, D), of the last layer.

@@ -41,7 +41,8 @@ def replace_head(
     graph = Graph(model)
     if not _is_replaceable(graph):
         raise DataUnusable(
-            f"{backbone} has no head that can be replaced. Use a bundle made by `hubel train` or `training.imagenet`."
+            f"{backbone} has no head that can be replaced. "
+            "Use a bundle made by `hubel train` or `training.imagenet`."
         )
     _remove_head(model.graph, graph)
     head_builder = builder.GraphBuilder()

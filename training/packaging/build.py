@@ -1,4 +1,4 @@
-"""Make a bundle of its fields: the one place that makes a `Manifest`.
+"""Make a bundle from its manifest fields: the one place that makes a `Manifest`.
 
     graphs and golden photos in the folder, the fields -> Manifest
     Manifest -> report/index.html, where there is one

@@ -5,8 +5,8 @@
 
 An imported model without photos gets these golden photos too. The files were made once, by
 `python -m training.packaging.default_golden DIR`, and are committed, because another version of
-Pillow writes other bytes. Each covers another case of preprocessing: one needs no resize, others are wide or
-tall, one is greyscale, and one has an EXIF orientation.
+Pillow writes other bytes. Each covers another case of preprocessing: one needs no resize, others
+are wide or tall, one is greyscale, and one has an EXIF orientation.
 """
 
 import importlib.util

@@ -24,8 +24,8 @@ from training.data.photos import LIMITS, read_pixels
 from training.gates import probabilities_of
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
-"""Largest difference of a golden photo's probability on another machine; docs/decisions/calibration.md has
-the reason."""
+"""Largest difference of a golden photo's probability on another machine; see
+docs/decisions/calibration.md."""
 _MAX_PHOTOS = 6
 _LESS_CONFIDENT_TARGET = 0.9
 """The probability that the less confident photo of a class should be nearest to."""

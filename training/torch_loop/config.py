@@ -37,7 +37,7 @@ class TrainConfig:
     """The share of training that is done -> the side in pixels of the images that the network
     reads. None: the side that `augment` gives."""
     ema_epochs: float | None = None
-    """Time constant of the exponential moving average of the weights, in epochs. None: no average."""
+    """Time constant of the exponential moving average of the weights, in epochs. None: none."""
     patience: int | None = None
     """Epochs without an improvement on val after which training ends, with the best weights. None:
     all epochs are trained, and the last weights are the result."""

@@ -144,7 +144,7 @@ class Trainer:
 
     @property
     def _candidate(self) -> nn.Module:
-        """The averaged network, or the network itself before the first step or if there is no average."""
+        """The averaged network; the network before the first step or if there is no average."""
         if self._average is None or not int(self._average.n_averaged):
             return self._network
         return cast(nn.Module, self._average.module)

@@ -16,7 +16,7 @@ PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
 
 @pytest.fixture
 def exported(saved, tmp_path):
-    """A bundle folder with the fp32 graph of a small classifier, and the names of the added nodes."""
+    """A folder with the fp32 graph of a small classifier, and the names of the added nodes."""
     model = source.read(saved(batch="N"), StatedProperties())
     wrapped = wrap.wrap(model.model, model, PLAIN, 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")

@@ -7,7 +7,7 @@ from training.int8.gptq import MAX_INTEGER, Moments, round_weights
 
 
 def _correlated(groups=1, count=4000, width=48, seed=0):
-    """Return patches (G, P, K) from few latent factors and with a mean that is not zero, as in photos."""
+    """Return patches (G, P, K) from few latent factors, with a mean that is not zero."""
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(groups, count, 6))
     mixed = factors @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
