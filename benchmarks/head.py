@@ -197,7 +197,7 @@ def _print_bundle(folder: Path, known: Path, unknown: Path, left_out: set[str]) 
         own = examples.select_and_split(
             data, photos, duplicates.find(photos), trained.manifest.training.seed
         )
-        test_rows = own.rows[own.of("test")].tolist()
+        test_rows = own.rows[own.indices_of("test")].tolist()
         unknown_photos, _, (unknown_pixels,) = read_photos(
             layout.scan_folder(unknown).files, [spec], Path(second)
         )

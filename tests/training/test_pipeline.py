@@ -77,7 +77,7 @@ def trained(unusual_data):
         "Folders without any file, left out as classes (1): nothing",
         "Folders inside a class; their photos count for it (1): κόκκινο/later",
         "Class names with spaces or letters beyond ASCII (2): dark green; κόκκινο",
-        "36 files (31 JPEG, 1 GIF, 1 PNG); 30 photos to learn from",
+        "36 files (31 JPEG, 1 GIF, 1 PNG); 30 photos used",
         "2 classes: dark green 14, κόκκινο 16",
     ],
 )
@@ -283,7 +283,7 @@ def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     shutil.rmtree(data / "green")
     _check_rejected(_train(data, "--output", output), "there is only 'red'")
     shutil.rmtree(data / "red")
-    _check_rejected(_train(data, "--output", output), "holds no photos")
+    _check_rejected(_train(data, "--output", output), "has no class folders with files")
     (data / "red").mkdir()
     (data / "red" / "a.txt").write_text("no photo")
     _check_rejected(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
@@ -340,17 +340,17 @@ def test_a_rejected_int8_graph_of_the_recipe_is_replaced_by_a_calibrated_one(
     monkeypatch.setattr(gates, "run_alternately", _timed(2.0))
     judged = []
 
-    def judge(file, fp32, int8, comparison):
+    def keep(file, fp32, int8, comparison):
         judged.append((file.read_bytes(), comparison.rows))
-        result = passing_judge(file, fp32, int8, comparison)
+        result = keep_original(file, fp32, int8, comparison)
         return result if len(judged) > 1 else Candidate(None, result.result)
 
-    passing_judge = candidate.keep_if_it_passes
-    monkeypatch.setattr(candidate, "judge", judge)
+    keep_original = candidate.keep_if_it_passes
+    monkeypatch.setattr(candidate, "keep_if_it_passes", keep)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (own, all_photos), (calibrated, others) = judged
-    assert own != calibrated
+    (backbone, all_photos), (calibrated, others) = judged
+    assert backbone != calibrated
     assert (len(all_photos), len(others)) == (24, 14)
     assert "int8 on 14 photos" in result.output
     assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == calibrated

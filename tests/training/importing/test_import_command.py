@@ -354,8 +354,13 @@ def _mixing_the_batch(model):
         ),
         (_unnamed, {}, [], "an input or an output without a name"),
         (_integers, {}, [], "is uint8, and float32 or float16 is needed"),
-        (None, {"classes": 4}, [], "has 4 classes and the file of labels 3. A class for the back"),
-        (None, {"classes": 2}, [], "has 2 classes and the file of labels 3. Name a file"),
+        (
+            None,
+            {"classes": 4},
+            [],
+            "has 4 classes and the label file has 3 labels. Some models have",
+        ),
+        (None, {"classes": 2}, [], "has 2 classes and the label file has 3 labels. Name a file"),
         (
             _mixing_the_batch,
             {"end": None},
