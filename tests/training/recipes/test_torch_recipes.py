@@ -197,6 +197,6 @@ def test_few_photos_make_small_batches(two_classes):
 
 @pytest.mark.parametrize(("size", "sides"), [(32, [20, 26, 32]), (9, [9, 9, 9])])
 def test_fast_trains_on_small_images_first_and_on_the_full_size_last(size, sides):
-    side = ScratchRecipe(network="fast", size=size)._config(1000).side
+    side = ScratchRecipe(network="fast", size=size)._config(1000).image_side
     assert [side(done) for done in (0.0, 0.5, 0.99)] == sides
-    assert ScratchRecipe(network="textbook")._config(1000).side is None
+    assert ScratchRecipe(network="textbook")._config(1000).image_side is None
