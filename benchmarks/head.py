@@ -36,10 +36,10 @@ from app.runtime.session import Session
 from training import calibration, familiarity, last_layer
 from training.data import duplicates, examples, findings, layout
 from training.data.photos import Photo, read_photos
-from training.data.split import FOLDS, deal
+from training.data.split import FOLDS, split_by_groups
 from training.imagenet import labels
 from training.parallel import run_graph
-from training.recipes.registry import BACKBONE
+from training.recipes.registry import BACKBONE_BUNDLE
 
 CATS_AND_DOGS = (*range(151, 276), *range(281, 286))
 """ImageNet's indices of dogs, wolves and wild dogs, and of domestic cats."""
@@ -51,7 +51,7 @@ Score = Callable[[Floats, Integers, Floats], Floats]
 
 def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
     """Return embeddings (N, D), photos and groups of the photos that training would use."""
-    backbone = bundle.load(BACKBONE)
+    backbone = bundle.load(BACKBONE_BUNDLE)
     session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
         files = layout.scan_folder(data).files
@@ -68,7 +68,7 @@ def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
 
 
 def _print_c_values(embeddings: Floats, truth: Integers, groups: Integers) -> None:
-    folds = deal(truth, groups, [1.0] * FOLDS, 0)
+    folds = split_by_groups(truth, groups, [1.0] * FOLDS, 0)
     print("\n| C | likelihood | top-1 | ECE | ECE with temperature | temperature |")
     print("|---|---|---|---|---|---|")
     for c in (*last_layer.C_VALUES, 10.0):
@@ -84,7 +84,7 @@ def _print_c_values(embeddings: Floats, truth: Integers, groups: Integers) -> No
         print(
             f"| {c:g} | {loss:.4f} | {100 * accuracy.top_k_accuracy(before, truth, 1):.2f} "
             f"| {calibration_error(before, truth):.4f} "
-            f"| {calibration_error(after, truth):.4f} | {temperatures.all:.3f} |"
+            f"| {calibration_error(after, truth):.4f} | {temperatures.of_all_photos:.3f} |"
         )
 
 
@@ -92,12 +92,12 @@ def _print_procedure(embeddings: Floats, truth: Integers, groups: Integers, seed
     print("\n| seed | top-1 | ECE without temperature | ECE | C |")
     print("|---|---|---|---|---|")
     for seed in range(seeds):
-        outer = deal(truth, groups, [1.0] * FOLDS, seed)
+        outer = split_by_groups(truth, groups, [1.0] * FOLDS, seed)
         before, after = (np.empty((len(truth), truth.max() + 1)) for _ in range(2))
         c_values = []
         for fold in range(FOLDS):
             test, own = outer == fold, outer != fold
-            inner = deal(truth[own], groups[own], [1.0] * FOLDS, seed)
+            inner = split_by_groups(truth[own], groups[own], [1.0] * FOLDS, seed)
             validated = last_layer.cross_validate(embeddings[own], truth[own], inner)
             label_smoothing = calibration.label_smoothing_for(int(own.sum()))
             temperature = calibration.fit_temperature(validated.logits, truth[own], label_smoothing)
@@ -168,7 +168,7 @@ SCORES: dict[str, Score] = {
 
 
 def _print_scores(known: Floats, truth: Integers, groups: Integers, unknown: Floats) -> None:
-    folds = deal(truth, groups, [1.0] * FOLDS, 0)
+    folds = split_by_groups(truth, groups, [1.0] * FOLDS, 0)
     print(f"\n{len(known)} known, {len(unknown)} unknown\n")
     print("| score | AUROC | unknown rejected, % |\n|---|---|---|")
     for name, score in SCORES.items():
@@ -194,10 +194,10 @@ def _print_bundle(folder: Path, known: Path, unknown: Path, left_out: set[str]) 
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         data = layout.scan_folder(known)
         photos, _, (pixels,) = read_photos(data.files, [spec], Path(first))
-        own = examples.prepare(
+        own = examples.select_and_split(
             data, photos, duplicates.find(photos), trained.manifest.training.seed
         )
-        test_rows = own.rows[own.of("test")].tolist()
+        test_rows = own.rows[own.indices_of("test")].tolist()
         unknown_photos, _, (unknown_pixels,) = read_photos(
             layout.scan_folder(unknown).files, [spec], Path(second)
         )

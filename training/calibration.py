@@ -24,9 +24,9 @@ _LOG_TOLERANCE = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class Temperatures:
-    """The temperature of the bundle, and those that score the photos it was fitted on."""
+    """The temperature of the bundle, and for each photo the one fitted without its fold."""
 
-    all: float
+    of_all_photos: float
     """Fitted on every photo."""
     of_photo: Floats
     """(N,) for each photo, the temperature fitted without its fold."""
@@ -35,19 +35,19 @@ class Temperatures:
 def fit_temperature(logits: Floats, truth: Integers, label_smoothing: float = 0.0) -> float:
     """Return the temperature with the least negative log-likelihood, between 0.05 and 20.
 
-    The loss is convex in the inverse temperature, so it has a single minimum. Its logarithm is
-    searched for, since the bounds span a factor of 400.
+    The loss is convex in the inverse temperature, so it has a single minimum. The search
+    runs over the logarithm of the temperature, since the bounds span a factor of 400.
 
     Args:
         logits: (N, K).
         truth: (N,) class indices.
-        label_smoothing: the probability, shared by the other classes, that `truth` is wrong. It
-            keeps a few photos without an error from giving certainty; see `label_smoothing_for`.
+        label_smoothing: the target probability that is spread over the other classes. It
+            prevents certainty from a few photos without an error; see `label_smoothing_for`.
     """
-    doubles = logits.astype(np.float64)  # float32's rounding would leave the minimum out by 0.5 %
+    logits64 = logits.astype(np.float64)  # float32's rounding would shift the minimum by 0.5 %
 
     def loss(log_temperature: float) -> float:
-        return _loss(doubles * math.exp(-log_temperature), truth, label_smoothing)
+        return _loss(logits64 * math.exp(-log_temperature), truth, label_smoothing)
 
     minimum = minimize_scalar(
         loss, bounds=_LOG_BOUNDS, method="bounded", options={"xatol": _LOG_TOLERANCE}
@@ -59,9 +59,10 @@ def fit_temperature(logits: Floats, truth: Integers, label_smoothing: float = 0.
 
 
 def label_smoothing_for(photos: int) -> float:
-    """Return the probability of an error after `photos` without one (Laplace's rule of succession).
+    """Return the label smoothing for a fit on `photos` photos, by Laplace's rule of succession.
 
-    Platt 1999, "Probabilistic Outputs for Support Vector Machines", smooths its targets likewise.
+    It is the rule's probability of an error after as many photos without an error. Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines", smooths its targets likewise.
     """
     return 1 / (photos + 2)
 
@@ -87,11 +88,13 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def recalibrate(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.float64]:
-    """Replace the bundle's temperature in the graph's probabilities by each photo's own.
+    """Recompute the graph's probabilities with the temperature fitted without each photo's fold.
 
     The logarithm of a softmax differs from its logits by a constant, so nothing is lost.
     """
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) * temperatures.all
+    logits = (
+        np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) * temperatures.of_all_photos
+    )
     return softmax(logits / temperatures.of_photo[:, np.newaxis])
 
 

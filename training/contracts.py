@@ -1,6 +1,6 @@
 """The contract between training.pipeline and the recipes.
 
-TrainingData -> Recipe.learn -> TrainingResult
+TrainingData -> Recipe.train -> TrainingResult
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +36,12 @@ class TrainingData:
 
 
 class HeldOutPredictor(Protocol):
-    """Predicts training photos as if they were new: by models that did not learn from them."""
+    """A predictor that predicts each photo with a model that was not trained on it."""
 
-    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.floating]:
-        """Return probabilities (M, K) of the photos `of`; `label` names the progress bar."""
+    def predict(
+        self, session: Session, photos: Integers, progress_label: str
+    ) -> NDArray[np.floating]:
+        """Return the probabilities (M, K) of `photos`; `progress_label` is the progress bar's."""
         ...
 
 
@@ -50,25 +52,25 @@ class TrainingResult:
     graph: onnx.ModelProto
     """The fp32 graph, with its temperature."""
     int8: onnx.ModelProto | None
-    """The int8 graph, where the recipe has one that needs no calibration photos."""
+    """The backbone's int8 graph with the new head; None for recipes without a backbone bundle."""
     reference: str
-    """The library that computed `expected`: `PyTorch`."""
+    """The name of the reference for `expected` in messages: PyTorch or scikit-learn."""
     expected: NDArray[np.floating]
     """(P, K) the probabilities that the graph must give for the first P test photos."""
     logits: NDArray[np.floating]
     """(T, K), without the temperature."""
     temperature: float
-    fitted_on: str
-    """The photos that the temperature was fitted on, in words."""
+    temperature_photos: str
+    """A description of the photos that the temperature was fitted on."""
     unknown: UnknownRule
     predictor: HeldOutPredictor
     calibration_set: Integers
     """Indices of the photos that may calibrate the int8 graph."""
-    holdout: Integers
-    """Indices of the photos on which int8 may be compared with fp32, those that calibrated it
-    excepted."""
-    selected: Mapping[str, Any]
-    """Values that the recipe selected itself, for bundle.json."""
+    int8_holdout_candidates: Integers
+    """Indices of the photos on which int8 may be compared; the caller removes the calibration
+    set."""
+    metadata: Mapping[str, Any]
+    """Values found during training, for bundle.json."""
     curves: tuple[Curve, ...]
     card: str
     """The section `Recipe` of the model card, in Markdown."""
@@ -105,7 +107,7 @@ class Recipe(Protocol):
     def train(
         self,
         training_data: TrainingData,
-        scratch: Path,
+        temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
@@ -113,8 +115,8 @@ class Recipe(Protocol):
 
         Args:
             training_data: the photos.
-            scratch: a folder for files that are removed when training ends.
+            temporary: a folder for files that are removed when training ends.
             checkpoint: a folder from which an interrupted run is resumed; it may not exist yet.
-            report_progress: is called with each line of progress.
+            report_progress: called with each line of progress.
         """
         ...

@@ -1,4 +1,4 @@
-"""The errors that training expects.
+"""The errors that training raises for problems that a user can solve.
 
 HubelError
 `-- TrainingError        training can't go on

@@ -2,8 +2,9 @@
 
 familiarity = the cosine between a photo's embedding and the nearest prototype. Prototypes are the
 k-means centres of each class's embeddings, scaled to length 1. The out-of-distribution threshold
-accepts 95 % of known photos, each scored against prototypes that were made without its fold.
-docs/decisions/training.md compares other scores and other numbers of prototypes.
+accepts 95 % of known photos. For the recipe `head` these are train and val, each scored against
+prototypes that were made without its fold; for the other recipes they are val.
+docs/experiments.md (2026-11-23) compares other scores and other numbers of prototypes.
 """
 
 import warnings
@@ -17,15 +18,15 @@ from threadpoolctl import threadpool_limits
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
 
-PER_CLASS = 50
-IN_ALL = 1000
-"""With more classes than this, each class has one prototype."""
-ACCEPTS = 0.95
-_STEPS = 20
+PROTOTYPES_PER_CLASS = 50
+MAX_PROTOTYPES = 1000
+"""The largest number of prototypes of all classes; each class has one at least."""
+ACCEPTED_SHARE = 0.95
+_MAX_ITERATIONS = 20
 
 
 def prototypes(
-    embeddings: Floats, truth: Integers, seed: int, per_class: int = PER_CLASS
+    embeddings: Floats, truth: Integers, seed: int, per_class: int = PROTOTYPES_PER_CLASS
 ) -> NDArray[np.float32]:
     """Return the prototypes (P, D) of length 1: up to `per_class` a class, about 1,000 in all.
 
@@ -33,10 +34,10 @@ def prototypes(
         embeddings: (N, D) of known photos.
         truth: (N,) class indices.
         seed: fixes the start of k-means.
-        per_class: the most prototypes of a class, where there are few classes.
+        per_class: the largest number of prototypes of a class.
     """
     classes = np.unique(truth)
-    count = max(1, min(per_class, IN_ALL // len(classes)))
+    count = max(1, min(per_class, MAX_PROTOTYPES // len(classes)))
     unit = _to_unit_length(embeddings)
     centres = [_centres(unit[truth == label], count, seed) for label in classes]
     return _to_unit_length(np.concatenate(centres)).astype(np.float32)
@@ -61,7 +62,7 @@ def out_of_fold(
 
 def threshold(scores: Floats) -> float:
     """Return the score that 95 % of known photos reach."""
-    return float(np.quantile(scores, 1 - ACCEPTS))
+    return float(np.quantile(scores, 1 - ACCEPTED_SHARE))
 
 
 def _centres(unit: Floats, count: int, seed: int) -> Floats:
@@ -70,11 +71,11 @@ def _centres(unit: Floats, count: int, seed: int) -> Floats:
     with warnings.catch_warnings(), threadpool_limits(1):
         # Fewer distinct photos than centres, or no convergence within the steps: both are harmless.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        means = KMeans(count, n_init=1, max_iter=_STEPS, random_state=seed).fit(unit)
+        means = KMeans(count, n_init=1, max_iter=_MAX_ITERATIONS, random_state=seed).fit(unit)
     return np.asarray(means.cluster_centers_)
 
 
 def _to_unit_length(vectors: Floats) -> NDArray[np.float64]:
-    doubles = vectors.astype(np.float64)
-    lengths = np.linalg.norm(doubles, axis=1, keepdims=True)
-    return np.asarray(doubles / np.maximum(lengths, np.finfo(np.float32).tiny))
+    vectors64 = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors64, axis=1, keepdims=True)
+    return np.asarray(vectors64 / np.maximum(lengths, np.finfo(np.float32).tiny))

@@ -5,8 +5,8 @@
     embeddings, C     -> fit_head: the head of the bundle, from all photos
 
 C is the inverse regularisation strength, as in scikit-learn. Embeddings are centred and scaled by
-one number before the fit, so that a C means the same for any network. Weight and bias then undo
-both.
+one number before the fit, so that C has the same effect for any network. Both steps are then
+folded into weight and bias.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
 
 C_VALUES = (0.001, 0.01, 0.1, 1.0)
-"""The larger C, the weaker the regularisation; docs/decisions/training.md has the results."""
+"""The larger C, the weaker the regularisation; docs/experiments.md (2026-11-23) has the results."""
 _MAX_STEPS = 1000
 _TOLERANCE = 1e-5
 
@@ -57,11 +57,11 @@ class CrossValidation:
 
 
 def cross_validate(embeddings: Floats, truth: Integers, folds: Integers) -> CrossValidation:
-    """Fit heads with every C without each fold, and select the C with the lowest loss.
+    """For each fold and each C, fit a head without that fold; select the C with the lowest loss.
 
     Args:
         embeddings: (N, D).
-        truth: (N,) class indices, 0 to K-1; each occurs outside every fold.
+        truth: (N,) class indices, 0 to K-1; after removing any fold, every class must remain.
         folds: (N,) numbers from 0.
     """
 
@@ -88,7 +88,7 @@ def fit_head(embeddings: Floats, truth: Integers, c: float) -> Head:
 
 
 def _fit_path(embeddings: Floats, truth: Integers, c_values: tuple[float, ...]) -> list[Head]:
-    """Fit a head with each of the rising `c_values`, starting from the one before."""
+    """Fit a head with each of the rising `c_values`, warm-started from the previous C."""
     mean = embeddings.mean(axis=0, dtype=np.float64)
     scale = float(embeddings.std(dtype=np.float64)) or 1.0
     inputs = (embeddings - mean) / scale
@@ -97,7 +97,7 @@ def _fit_path(embeddings: Floats, truth: Integers, c_values: tuple[float, ...]) 
     for c in c_values:
         model.set_params(C=c).fit(inputs, truth)
         weight, bias = model.coef_, model.intercept_
-        if len(weight) == 1:  # two classes have one logit, the difference of theirs
+        if len(weight) == 1:  # for two classes, scikit-learn fits the difference of the logits
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         weight = weight / scale
         heads.append(Head(weight.astype(np.float32), (bias - weight @ mean).astype(np.float32)))

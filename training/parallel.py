@@ -1,4 +1,4 @@
-"""The same function for many photos on all cores, with a progress bar on standard error.
+"""Run a function for many items on all cores, with a progress bar on standard error.
 
 Decoding and ONNX Runtime release the GIL, so threads are enough. If the loop ends early, by an
 error or Ctrl-C, work that has not begun is dropped.

@@ -8,7 +8,9 @@
          -> report, model card, bundle.json              packaging.build
 
 Pixels lie in a folder beside the output while training runs, and so does the unfinished bundle.
-Ctrl-C leaves nothing behind but the checkpoint of a recipe that has one.
+Ctrl-C removes both. It keeps the checkpoint `.NAME.checkpoint` beside the output, which finetune
+and scratch write after each epoch. A killed run also leaves its hidden folders; the next run
+removes them.
 """
 
 import shutil
@@ -21,12 +23,12 @@ from typing import Any
 from app.bundle import Bundle, Label
 from training.contracts import Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, layout
-from training.data.examples import Examples, prepare
+from training.data.examples import Examples, select_and_split
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
 from training.errors import DataUnusable
 from training.packaging import model_card, recipe_result
-from training.packaging.build import Origin, Parts, build_bundle
+from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside, require_free
 
 
@@ -42,7 +44,7 @@ class Arguments:
     seed: int
 
     def metadata(self) -> dict[str, Any]:
-        """Return the arguments for bundle.json; of folders only the last name, not the path."""
+        """Return the arguments for bundle.json; a folder is recorded by its last name only."""
         return {
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
@@ -57,14 +59,14 @@ class Arguments:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Result:
     """The result of the command."""
 
     bundle: Bundle
     findings: Findings
 
 
-def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
+def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
     """Train a model and move its complete bundle to the output.
 
     Raises:
@@ -74,13 +76,13 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
     began = time.monotonic()
     require_free(arguments.output, arguments.data)
     with (
-        folder_beside(arguments.output) as scratch,
+        folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        found, training_data = _read_data(arguments, scratch, report_progress)
-        trained = _learn(arguments, training_data, scratch, report_progress)
-        exported = recipe_result.export(training_data, trained, folder, scratch, report_progress)
-        parts = Parts(
+        data_findings, training_data = _read_data(arguments, temporary, report_progress)
+        trained = _train(arguments, training_data, temporary, report_progress)
+        exported = recipe_result.export(training_data, trained, folder, temporary, report_progress)
+        fields = ManifestFields(
             name=arguments.name,
             version=arguments.version,
             labels=tuple(Label(name=label) for label in training_data.examples.labels),
@@ -93,74 +95,80 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Trained:
             origin=_origin(arguments, training_data.examples, trained, began),
         )
         bundle = build_bundle(
-            parts,
+            fields,
             folder,
             arguments.output,
             report_content=partial(
-                recipe_result.report_content, training_data, trained, exported, found
+                recipe_result.report_content, training_data, trained, exported, data_findings
             ),
-            model_card=partial(model_card.trained, trained.card, exported.int8, found),
+            model_card=partial(model_card.trained, trained.card, exported.int8, data_findings),
         )
     shutil.rmtree(arguments.checkpoint, ignore_errors=True)
-    return Trained(bundle, found)
+    return Result(bundle, data_findings)
 
 
 def _read_data(
-    arguments: Arguments, scratch: Path, report_progress: ReportProgress
+    arguments: Arguments, temporary: Path, report_progress: ReportProgress
 ) -> tuple[Findings, TrainingData]:
     """Read all photos, report the findings, and split the photos."""
     data, recipe = layout.scan_folder(arguments.data), arguments.recipe
     if not data.files:
         raise DataUnusable(
-            f"{arguments.data} holds no photos. It must hold a folder per class, with photos."
+            f"{arguments.data} has no class folders with files. "
+            "Make one folder of photos for each class."
         )
     specs = (
         [recipe.input]
         if recipe.augmentation_input is None
         else [recipe.input, recipe.augmentation_input]
     )
-    photos, unusable, pixels = read_photos(data.files, specs, scratch)
+    photos, unusable, pixels = read_photos(data.files, specs, temporary)
     if not photos:
         raise DataUnusable(
             f"None of the {len(data.files)} files of {arguments.data} is a photo; the first, "
             f"{unusable[0].file.name}: {unusable[0].reason} Name a folder of photos."
         )
-    doubles = duplicates.find(photos)
-    found = findings.collect(data, photos, unusable, doubles)
-    for line in found.lines():
+    duplicates_found = duplicates.find(photos)
+    data_findings = findings.collect(data, photos, unusable, duplicates_found)
+    for line in data_findings.lines():
         report_progress(line)
-    examples = prepare(data, photos, doubles, arguments.seed)
+    examples = select_and_split(data, photos, duplicates_found, arguments.seed)
     report_progress(
         f"split: {', '.join(f'{part} {count}' for part, count in _split_sizes(examples).items())}"
         f"{' (as given)' if data.given else ''}"
     )
-    return found, TrainingData(examples, pixels[0], pixels[-1], recipe.input, arguments.seed)
+    return data_findings, TrainingData(
+        examples, pixels[0], pixels[-1], recipe.input, arguments.seed
+    )
 
 
-def _learn(
+def _train(
     arguments: Arguments,
     training_data: TrainingData,
-    scratch: Path,
+    temporary: Path,
     report_progress: ReportProgress,
 ) -> TrainingResult:
     try:
-        return arguments.recipe.train(training_data, scratch, arguments.checkpoint, report_progress)
+        return arguments.recipe.train(
+            training_data, temporary, arguments.checkpoint, report_progress
+        )
     except KeyboardInterrupt:
         if arguments.checkpoint.is_dir():
             report_progress(
-                "stopped; the same command with --resume goes on after the last whole epoch"
+                "Training was stopped. Add --resume to the same command to continue after the last "
+                "whole epoch."
             )
         raise
 
 
 def _origin(
     arguments: Arguments, examples: Examples, trained: TrainingResult, began: float
-) -> Origin:
-    return Origin(
+) -> TrainingOrigin:
+    return TrainingOrigin(
         recipe=arguments.recipe.name,
         arguments={
             **arguments.metadata(),
-            **trained.selected,
+            **trained.metadata,
             "photos": _split_sizes(examples),
         },
         seed=arguments.seed,
@@ -171,4 +179,4 @@ def _origin(
 
 
 def _split_sizes(examples: Examples) -> dict[str, int]:
-    return {part: len(examples.of(part)) for part in layout.PARTS}
+    return {part: len(examples.indices_of(part)) for part in layout.PARTS}

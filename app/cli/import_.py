@@ -150,14 +150,14 @@ def import_(
     with train_extra("Importing"):
         from training.errors import GateMissed
         from training.importing import importer
-        from training.importing.source import Answers
+        from training.importing.source import StatedProperties
         from training.importing.wrap import Normalization
 
     arguments = importer.Arguments(
         model=model,
         labels=labels,
         output=output.resolve(),
-        answers=Answers(size, layout, output_kind, output_name),
+        stated=StatedProperties(size, layout, output_kind, output_name),
         normalization=Normalization(mean, std, 1 if pixel_range == "1" else 255, channels),
         crop=crop,
         resample=resample,

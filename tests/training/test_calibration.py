@@ -29,7 +29,7 @@ def test_a_known_temperature_is_recovered(overconfident):
 
 def test_cross_fitting_recovers_it_in_every_fold(overconfident):
     temperatures = cross_fit(*overconfident, seed=1)
-    assert temperatures.all == pytest.approx(2.5, rel=0.05)
+    assert temperatures.of_all_photos == pytest.approx(2.5, rel=0.05)
     assert len(np.unique(temperatures.of_photo)) == 5
     assert temperatures.of_photo == pytest.approx(np.full(4000, 2.5), rel=0.06)
 
@@ -85,5 +85,5 @@ def test_label_smoothing_keeps_photos_without_an_error_from_certainty():
     logits = 2 * np.eye(3)[truth]
     assert fit_temperature(logits, truth) == pytest.approx(0.05, rel=0.01)
     temperatures = cross_fit(logits, truth, seed=0)
-    assert (temperatures.of_photo > temperatures.all).all()
-    assert temperatures.all > 0.2
+    assert (temperatures.of_photo > temperatures.of_all_photos).all()
+    assert temperatures.of_all_photos > 0.2

@@ -21,7 +21,7 @@ PASSING = {
 
 
 def test_an_int8_graph_that_is_as_accurate_and_faster_passes():
-    assert Int8Result(**PASSING).misses == []
+    assert Int8Result(**PASSING).failures == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_int8_graph_that_is_as_accurate_and_faster_passes():
     ids=["too few photos", "less accurate", "not a number", "slower"],
 )
 def test_an_int8_graph_fails_with_a_reason(change, reason):
-    (miss,) = Int8Result(**{**PASSING, **change}).misses
+    (miss,) = Int8Result(**{**PASSING, **change}).failures
     assert reason in miss
 
 
@@ -49,7 +49,7 @@ def test_an_int8_graph_fails_with_a_reason(change, reason):
     ids=["too few", "too few for the limit", "enough for the drop alone"],
 )
 def test_with_few_photos_the_confidence_limit_must_be_within_the_drop(change, reason):
-    (miss,) = Int8Result(**{**PASSING, **change}).misses
+    (miss,) = Int8Result(**{**PASSING, **change}).failures
     assert reason in miss
 
 
@@ -57,7 +57,7 @@ def test_with_few_photos_the_confidence_limit_must_be_within_the_drop(change, re
     "change", [{"images": 300, "lost": 0}, {"images": 500, "lost": 1}], ids=["none", "one"]
 )
 def test_hundreds_of_photos_with_hardly_a_loss_pass(change):
-    assert Int8Result(**{**PASSING, **change}).misses == []
+    assert Int8Result(**{**PASSING, **change}).failures == []
 
 
 def test_the_upper_limit_is_the_binomial_one():

@@ -1,4 +1,4 @@
-"""The last layer, its cross-validation, the familiarity score, and the grafted graph."""
+"""The last layer, its cross-validation, the familiarity score, and the graph with a new head."""
 
 import numpy as np
 import onnx
@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from training import familiarity, last_layer
 from training.calibration import fit_temperature, label_smoothing_for, softmax
-from training.data.split import deal
+from training.data.split import split_by_groups
 from training.errors import DataUnusable
-from training.onnx_graph.head import graft
+from training.onnx_graph.head import replace_head
 
 
 def _classes(count, photos=40, width=12, seed=0):
@@ -32,7 +32,7 @@ def test_the_head_gives_scikit_learns_probabilities(count):
     )
 
 
-def test_a_c_has_the_same_effect_at_any_scale_of_the_embeddings():
+def test_c_has_the_same_effect_at_any_scale_of_the_embeddings():
     embeddings, truth = _classes(3)
     original = last_layer.fit_head(embeddings, truth, 0.1).logits(embeddings)
     scaled = last_layer.fit_head(embeddings * 100 + 7, truth, 0.1).logits(embeddings * 100 + 7)
@@ -41,7 +41,7 @@ def test_a_c_has_the_same_effect_at_any_scale_of_the_embeddings():
 
 def test_a_photos_label_does_not_change_its_own_out_of_fold_logits():
     embeddings, truth = _classes(2)
-    folds = deal(truth, np.arange(len(truth)), [1.0] * 5, 0)
+    folds = split_by_groups(truth, np.arange(len(truth)), [1.0] * 5, 0)
     before = last_layer.cross_validate(embeddings, truth, folds)
     changed = truth.copy()
     changed[3] = 1 - changed[3]
@@ -75,7 +75,7 @@ def test_many_classes_share_a_thousand_prototypes():
 
 def test_the_threshold_accepts_95_percent_and_unlike_photos_score_lower():
     embeddings, truth = _classes(2, photos=200)
-    folds = deal(truth, np.arange(len(truth)), [1.0] * 5, 0)
+    folds = split_by_groups(truth, np.arange(len(truth)), [1.0] * 5, 0)
     scores = familiarity.out_of_fold(embeddings, truth, folds, 0)
     threshold = familiarity.threshold(scores)
     assert (scores >= threshold).mean() == pytest.approx(0.95, abs=0.01)
@@ -84,19 +84,19 @@ def test_the_threshold_accepts_95_percent_and_unlike_photos_score_lower():
 
 
 @pytest.fixture(scope="module")
-def grafted(imagenet):
+def with_new_head(imagenet):
     rng = np.random.default_rng(0)
     head = last_layer.Head(
         rng.normal(size=(3, 1280)).astype(np.float32), rng.normal(size=3).astype(np.float32)
     )
     known = familiarity.prototypes(rng.random((20, 1280)), np.arange(20) % 2, 0)
     pixels = rng.integers(0, 256, (2, 240, 240, 3), np.uint8)
-    model = graft(imagenet / "model.onnx", head, 1.7, known)
+    model = replace_head(imagenet / "model.onnx", head, 1.7, known)
     return model, head, known, pixels
 
 
-def test_the_grafted_graph_gives_probabilities_and_familiarity(grafted, imagenet):
-    model, head, known, pixels = grafted
+def test_the_graph_with_a_new_head_gives_probabilities_and_familiarity(with_new_head, imagenet):
+    model, head, known, pixels = with_new_head
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "embedding", "familiarity"]
     probabilities, embedding, score = session.run(names, {"image": pixels})
@@ -107,8 +107,8 @@ def test_the_grafted_graph_gives_probabilities_and_familiarity(grafted, imagenet
     assert (before.run(["embedding"], {"image": pixels})[0] == embedding).all()
 
 
-def test_a_batch_gives_the_results_of_single_photos(grafted):
-    model, _, _, pixels = grafted
+def test_a_batch_gives_the_results_of_single_photos(with_new_head):
+    model, _, _, pixels = with_new_head
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = ["probabilities", "familiarity"]
     batched = session.run(names, {"image": pixels})
@@ -120,8 +120,8 @@ def test_a_batch_gives_the_results_of_single_photos(grafted):
 
 
 @pytest.mark.parametrize("other", ["graph", "textbook"])
-def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, grafted):
+def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, with_new_head):
     model = request.getfixturevalue(other)
     onnx.save(model() if callable(model) else model, tmp_path / "model.onnx")
     with pytest.raises(DataUnusable, match="has no head that can be replaced"):
-        graft(tmp_path / "model.onnx", grafted[1], 1.0, grafted[2])
+        replace_head(tmp_path / "model.onnx", with_new_head[1], 1.0, with_new_head[2])

@@ -26,7 +26,7 @@ from training.int8 import candidate
 from training.int8.candidate import Candidate
 from training.recipes import head_training
 from training.recipes.out_of_fold import OutOfFoldPredictor
-from training.recipes.registry import BACKBONE
+from training.recipes.registry import BACKBONE_BUNDLE
 
 
 def _train(*arguments):
@@ -34,7 +34,7 @@ def _train(*arguments):
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory, blob):
+def unusual_data(tmp_path_factory, blob):
     """Make a folder with everything that goes wrong in practice."""
     data = tmp_path_factory.mktemp("odd") / "photos of blobs"
     for start, (hue, folder) in enumerate({"red": "κόκκινο", "green": "dark green"}.items()):
@@ -56,9 +56,9 @@ def odd(tmp_path_factory, blob):
 
 
 @pytest.fixture(scope="module")
-def trained(odd):
-    output = odd.parent / "bundles" / "blobs"
-    result = _train(odd, "--output", output)
+def trained(unusual_data):
+    output = unusual_data.parent / "bundles" / "blobs"
+    result = _train(unusual_data, "--output", output)
     assert result.exit_code == 0, result.output
     return output, result.output
 
@@ -77,7 +77,7 @@ def trained(odd):
         "Folders without any file, left out as classes (1): nothing",
         "Folders inside a class; their photos count for it (1): κόκκινο/later",
         "Class names with spaces or letters beyond ASCII (2): dark green; κόκκινο",
-        "36 files (31 JPEG, 1 GIF, 1 PNG); 30 photos to learn from",
+        "36 files (31 JPEG, 1 GIF, 1 PNG); 30 photos used",
         "2 classes: dark green 14, κόκκινο 16",
     ],
 )
@@ -151,7 +151,7 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
     assert "dark_green/broken.jpg (No image format" in text
 
 
-def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):
+def test_the_bundle_recognises_its_classes_and_rejects_others(trained, blob):
     model = load_model(trained[0], "cpu")
     for hue, label in (("red", "κόκκινο"), ("green", "dark green")):
         result = classify(blob(hue, 900), model, Query(), LIMITS)
@@ -161,9 +161,9 @@ def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):
     assert classify(stripes, model, Query(), LIMITS).decision == "unknown"
 
 
-def test_the_same_seed_makes_the_same_bundle(trained, odd, tmp_path):
+def test_the_same_seed_makes_the_same_bundle(trained, unusual_data, tmp_path):
     again = tmp_path / "again"
-    command = [sys.executable, "-m", "training", odd, "--output", again, "--name", "blobs"]
+    command = [sys.executable, "-m", "training", unusual_data, "--output", again, "--name", "blobs"]
     subprocess.run(command, check=True, capture_output=True)
     first, second = load(trained[0]).manifest, load(again).manifest
     of_the_run = {"training", "files"}
@@ -181,19 +181,19 @@ def _weights(folder):
 
 
 def _timed(speedup):
-    """Return `gates.in_turn` with times that don't depend on this processor."""
-    measured = gates.in_turn
+    """Return `gates.run_alternately` with times that don't depend on this processor."""
+    measured = gates.run_alternately
 
-    def in_turn(fp32, int8, pixels):
+    def run_alternately(fp32, int8, pixels):
         *probabilities, seconds = measured(fp32, int8, pixels)
         return *probabilities, np.ones_like(seconds) * [speedup, 1.0]
 
-    return in_turn
+    return run_alternately
 
 
 def test_a_slower_int8_graph_is_not_compared_further(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(0.8))
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
+    monkeypatch.setattr(gates, "run_alternately", _timed(0.8))
     monkeypatch.setattr(OutOfFoldPredictor, "predict", None)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -206,9 +206,9 @@ def test_a_slower_int8_graph_is_not_compared_further(data, tmp_path, monkeypatch
 
 
 def test_an_int8_graph_that_passes_its_gates_is_in_the_bundle(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "run_alternately", _timed(2.0))
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     bundle = load(tmp_path / "out")
@@ -237,7 +237,7 @@ def test_a_given_split_is_used(data, tmp_path):
 
 
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
-    spec = load(BACKBONE).manifest.input
+    spec = load(BACKBONE_BUNDLE).manifest.input
     other = spec.model_copy(update={"size": 32})
     photos, _, (pixels, small) = read_photos(
         layout.scan_folder(data).files, [spec, other], tmp_path
@@ -248,7 +248,7 @@ def test_pixels_are_those_that_serving_reads(data, tmp_path):
         assert (small[photo.row] == vision.resize(picture, other)).all()
 
 
-def test_ctrl_c_leaves_nothing_behind(data, tmp_path, monkeypatch):
+def test_ctrl_c_of_the_recipe_head_leaves_nothing_behind(data, tmp_path, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
@@ -283,7 +283,7 @@ def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     shutil.rmtree(data / "green")
     _check_rejected(_train(data, "--output", output), "there is only 'red'")
     shutil.rmtree(data / "red")
-    _check_rejected(_train(data, "--output", output), "holds no photos")
+    _check_rejected(_train(data, "--output", output), "has no class folders with files")
     (data / "red").mkdir()
     (data / "red" / "a.txt").write_text("no photo")
     _check_rejected(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
@@ -322,11 +322,9 @@ def test_the_output_may_be_the_working_directory(data, tmp_path, monkeypatch):
 def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    _check_rejected(
-        _train(data, "--output", tmp_path / "mine"), "is there already and is no bundle"
-    )
+    _check_rejected(_train(data, "--output", tmp_path / "mine"), "exists and is not a bundle")
     assert (tmp_path / "mine" / "thesis.txt").exists()
-    _check_rejected(_train(data, "--output", data / "out"), "lie in one another")
+    _check_rejected(_train(data, "--output", data / "out"), "must not contain each other")
     _check_rejected(
         _train(data, "--output", tmp_path / "My Model"), "'My Model' can't be a model's name"
     )
@@ -337,22 +335,22 @@ def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tm
 def test_a_rejected_int8_graph_of_the_recipe_is_replaced_by_a_calibrated_one(
     data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(gates, "INT8_FEW_IMAGES", 5)
+    monkeypatch.setattr(gates, "INT8_MIN_LABELLED", 5)
     monkeypatch.setattr(gates, "INT8_MIN_IMAGES", 5)
-    monkeypatch.setattr(gates, "in_turn", _timed(2.0))
+    monkeypatch.setattr(gates, "run_alternately", _timed(2.0))
     judged = []
 
-    def judge(file, fp32, int8, comparison):
+    def keep(file, fp32, int8, comparison):
         judged.append((file.read_bytes(), comparison.rows))
-        result = passing_judge(file, fp32, int8, comparison)
+        result = keep_original(file, fp32, int8, comparison)
         return result if len(judged) > 1 else Candidate(None, result.result)
 
-    passing_judge = candidate.judge
-    monkeypatch.setattr(candidate, "judge", judge)
+    keep_original = candidate.keep_if_it_passes
+    monkeypatch.setattr(candidate, "keep_if_it_passes", keep)
     result = _train(data, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    (own, all_photos), (calibrated, others) = judged
-    assert own != calibrated
+    (backbone, all_photos), (calibrated, others) = judged
+    assert backbone != calibrated
     assert (len(all_photos), len(others)) == (24, 14)
     assert "int8 on 14 photos" in result.output
     assert load(tmp_path / "out").path("model.int8.onnx").read_bytes() == calibrated

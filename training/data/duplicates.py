@@ -6,10 +6,10 @@
 
 Two photos are near duplicates under two conditions. Of the bits set in either of their difference
 hashes at most 15 % differ, and their thumbnails differ by at most a quarter of their contrast. A
-photo of cats-dogs that is saved again at quality 40 or at half the size is well within that. The
-nearest two different photos of its million pairs are at 39 % (docs/decisions/training.md). Bits
-count as shares, because a scan or a plain picture sets few; colours count, because a plain picture
-sets no bit.
+photo of cats-dogs that is saved again at quality 40 or at half the size is well within that. Among
+the million pairs of different photos in cats-dogs, the smallest share of differing bits is 39 %
+(docs/experiments.md, 2026-11-23). The limit is a share of the set bits, because scans and plain
+pictures have few. Thumbnails are compared as well, because a plain picture has no set bit.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ NEAR_BITS = 0.15
 NEAR_COLOUR = 0.25
 """Largest mean difference of the thumbnails, as a share of their contrast."""
 _NOISE = 2.0
-"""The mean difference, of 255, that saving a picture again may cause in any picture."""
+"""A mean difference (of 255) that saving a picture again can cause; it is always allowed."""
 _BLOCK = 32
 
 
@@ -37,15 +37,15 @@ class Duplicates:
 
     exact: list[list[int]]
     """Indices of photos with the same bytes; two or more each."""
-    near: list[list[int]]
-    """Indices of photos that look the same, directly or through a third; they include the exact
-    duplicates."""
+    alike: list[list[int]]
+    """Indices of photos that look the same, directly or through other photos. Exact
+    duplicates are included."""
     group_of: NDArray[np.intp]
     """(N,) a number for each photo, the same for photos that look the same."""
 
 
 def find(photos: Sequence[Photo]) -> Duplicates:
-    """Compare every photo with every other."""
+    """Return the groups of photos with the same bytes, and of photos that look alike."""
     exact = _equal_groups([photo.sha256 for photo in photos])
     pairs = [(group[0], other) for group in exact for other in group[1:]]
     pairs += _near_pairs(photos)

@@ -18,7 +18,7 @@ from training.errors import DataUnusable
 class Examples:
     """The photos in the order of their names, with class and part."""
 
-    data: str
+    data_name: str
     """The data folder's name."""
     labels: tuple[str, ...]
     photos: tuple[Photo, ...]
@@ -34,24 +34,26 @@ class Examples:
         """The row of each photo in the pixels, (N,)."""
         return np.array([photo.row for photo in self.photos], np.intp)
 
-    def of(self, *parts: Part) -> NDArray[np.intp]:
+    def indices_of(self, *parts: Part) -> NDArray[np.intp]:
         """Return the indices of the photos of these parts."""
         return np.flatnonzero(np.isin(self.parts, parts))
 
 
-def prepare(dataset: Dataset, photos: Sequence[Photo], doubles: Duplicates, seed: int) -> Examples:
+def select_and_split(
+    dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates, seed: int
+) -> Examples:
     """Leave out the photos that training must not use, and split the rest.
 
     Raises:
         DataUnusable: too few photos are left.
     """
-    kept = findings.used(photos, doubles)
+    kept = findings.used(photos, duplicates)
     labels = dataset.labels
     truth = np.array([labels.index(photos[index].file.label) for index in kept], np.intp)
-    groups = doubles.group_of[kept]
-    given = [photos[index].file.part for index in kept]
-    require_enough(truth, groups, given, labels)
-    parts = np.array(split(truth, groups, given, seed))
+    groups = duplicates.group_of[kept]
+    given_parts = [photos[index].file.part for index in kept]
+    require_enough(truth, groups, given_parts, labels)
+    parts = np.array(split(truth, groups, given_parts, seed))
     if not (parts == "test").any():
         raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
     selected = tuple(photos[index] for index in kept)

@@ -4,8 +4,8 @@
                                                                      -> report, model card
 
 The terminal shows the first few names of a finding, the report may show all. `used` returns the
-photos that training may learn from: one of several copies. A photo under two labels is left out,
-since one of the labels must be wrong.
+photos of the run, test photos included: of several copies it keeps one. A file whose copy has
+another label is left out with that copy, since one of the labels must be wrong.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ class Findings:
 
     files: int
     photos: Mapping[str, int]
-    """The number of photos that training may learn from, by class."""
+    """The number of photos that are used, by class."""
     formats: Mapping[str, int]
     found: tuple[Finding, ...]
 
@@ -74,14 +74,14 @@ class Findings:
             classes += f", and {len(named) - _CLASSES_SHOWN} more"
         formats = ", ".join(f"{count} {name}" for name, count in self.formats.items())
         return [
-            f"{self.files} files ({formats}); {sum(self.photos.values())} photos to learn from",
+            f"{self.files} files ({formats}); {sum(self.photos.values())} photos used",
             f"{len(self.photos)} classes: {classes}",
             *(finding.line() for finding in self.found),
         ]
 
 
 def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
-    """Return the indices of the photos that training may learn from."""
+    """Return the indices of the photos that are used."""
     left_out: set[int] = set()
     for group in duplicates.exact:
         if _labels(photos, group) > 1:
@@ -95,15 +95,15 @@ def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
 
 
 def collect(
-    dataset: Dataset, photos: Sequence[Photo], unusable: Sequence[Unusable], doubles: Duplicates
+    dataset: Dataset, photos: Sequence[Photo], unusable: Sequence[Unusable], duplicates: Duplicates
 ) -> Findings:
-    """Return all findings, the most important first."""
-    kept = [photos[index] for index in used(photos, doubles)]
+    """Return all findings, by topic."""
+    kept = [photos[index] for index in used(photos, duplicates)]
     by_class = Counter(photo.file.label for photo in kept)
     formats = Counter(photo.format.upper() for photo in photos)
     found = [
         *_about_files(unusable, photos),
-        *_about_doubles(photos, doubles),
+        *_about_duplicates(photos, duplicates),
         *_about_folders(dataset),
         *_about_balance(by_class),
     ]
@@ -133,14 +133,14 @@ def _about_files(unusable: Sequence[Unusable], photos: Sequence[Photo]) -> list[
     ]
 
 
-def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding]:
-    exact = {tuple(group) for group in doubles.exact}
-    near = [group for group in doubles.near if tuple(group) not in exact]
-    conflicts = [group for group in doubles.exact if _labels(photos, group) > 1]
+def _about_duplicates(photos: Sequence[Photo], duplicates: Duplicates) -> list[Finding]:
+    exact = {tuple(group) for group in duplicates.exact}
+    near = [group for group in duplicates.alike if tuple(group) not in exact]
+    conflicts = [group for group in duplicates.exact if _labels(photos, group) > 1]
     near_conflicts = [group for group in near if _labels(photos, group) > 1]
-    leaks = [group for group in doubles.near if len({photos[i].file.part for i in group}) > 1]
+    leaks = [group for group in duplicates.alike if len({photos[i].file.part for i in group}) > 1]
 
-    def repeats(group: Sequence[int]) -> bool:
+    def has_two_in_one_part(group: Sequence[int]) -> bool:
         return len({photos[index].file.part for index in group}) < len(group)
 
     def named(groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
@@ -151,7 +151,13 @@ def _about_doubles(photos: Sequence[Photo], doubles: Duplicates) -> list[Finding
         Finding(
             "copies",
             "Copies of one file, of which one is used",
-            named([group for group in doubles.exact if group not in conflicts and repeats(group)]),
+            named(
+                [
+                    group
+                    for group in duplicates.exact
+                    if group not in conflicts and has_two_in_one_part(group)
+                ]
+            ),
         ),
         Finding(
             "near, two labels",

@@ -1,10 +1,11 @@
 """List the files of a data folder, each with its class and its part of a given split.
 
     DATA/cat/1.jpg             a folder per class; folders inside it belong to the class
-    DATA/train/cat/1.jpg       where DATA has train/ beside val/ or test/ (or alone), the split is
-    DATA/test/cat/2.jpg        given and is used unchanged; val/ may be called validation/ or valid/
+    DATA/train/cat/1.jpg       a given split: train/ alone, or beside val/ or test/
+    DATA/test/cat/2.jpg
 
-No file is opened here. Misplaced files are listed by name; training.data.findings reports them.
+A given split is used unchanged; val/ may be called validation/ or valid/. No file is opened here.
+Stray files are listed by name; training.data.findings reports them.
 """
 
 import os
@@ -44,7 +45,7 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The files and folders of DATA, by names alone."""
+    """The files and folders of DATA; no file is opened."""
 
     name: str
     files: tuple[File, ...]
@@ -86,11 +87,11 @@ def scan_folder(data: Path) -> Dataset:
                 continue
             own = [
                 File(path, name_below(path, data), printable(entry.name), part)
-                for path in _below(entry)
+                for path in _entries_inside(entry)
                 if path.is_file()
             ]
             files += own
-            nested += [name_below(path, data) for path in _below(entry) if path.is_dir()]
+            nested += [name_below(path, data) for path in _entries_inside(entry) if path.is_dir()]
             if not own:
                 empty.append(name_below(entry, data))
     if given:
@@ -124,7 +125,8 @@ def class_indices(files: Iterable[File], ids: Sequence[str]) -> NDArray[np.intp]
 def _given(folders: set[str]) -> list[str]:
     """Return the folders of a given split, in the order of `PARTS`.
 
-    A folder `train` beside `bus` is a class, so that name alone is no sign of a split.
+    A folder named `train` may be a class, as in train, bus, car. It counts as a part of the split
+    only beside val/ or test/, or alone.
 
     Raises:
         DataUnusable: two of them hold the same part.
@@ -145,12 +147,12 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _entries_inside(folder: Path) -> Iterator[Path]:
     """Yield all files and folders below `folder`, except hidden ones."""
     for entry in _visible(folder):
         yield entry
         if entry.is_dir():
-            yield from _below(entry)
+            yield from _entries_inside(entry)
 
 
 def name_below(path: Path, data: Path) -> str:

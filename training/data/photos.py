@@ -1,4 +1,4 @@
-"""Read photo files once: their metadata, their pixels and a fingerprint.
+"""Read photo files once: their metadata, their pixels and a perceptual hash.
 
     file -> bytes -> sha256 -> vision.decode -> vision.resize -> a row of the pixels on disk
                                                               -> perceptual hash, thumbnail
@@ -28,15 +28,15 @@ from training.errors import DataUnusable
 from training.parallel import map_in_order
 
 LIMITS = vision.Limits(max_bytes=100_000_000, max_pixels=200_000_000)
-"""Limits for training photos, far above those for uploads: the files are the trainer's own."""
+"""Limits for training photos, far above those for uploads: the files come from the user."""
 HASH_SIDE = 16
 _THUMBNAIL_SIDE = 8
-_MEAN = Image.Resampling.BOX
+_BOX = Image.Resampling.BOX
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A file that could be decoded."""
+    """A photo: its file, its row in the pixels, its hashes."""
 
     file: File
     row: int
@@ -94,7 +94,7 @@ def read_photos(
 def read_all(
     files: Sequence[File], spec: InputSpec, folder: Path
 ) -> tuple[list[Photo], NDArray[np.uint8]]:
-    """Read files that must all be photos: row N of the pixels (N, S, S, 3) is photo N.
+    """Read files that must all be photos: row i of the pixels (N, S, S, 3) is photo i.
 
     Raises:
         DataUnusable: one can't be decoded, or the disk has no room for the pixels.
@@ -116,7 +116,7 @@ def read_pixels(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
 
 
 def fingerprint(photos: Sequence[Photo]) -> str:
-    """Return a sha256 over the names and contents of photos, wherever their folder is."""
+    """Return a sha256 over names and contents of photos, independent of where the folder lies."""
     digest = hashlib.sha256()
     for photo in sorted(photos, key=lambda photo: photo.file.name):
         digest.update(photo.file.name.encode() + b"\0")
@@ -138,13 +138,13 @@ def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDAr
         return [_mapped(folder / f"pixels.{spec.size}.npy", count, spec.size) for spec in specs]
     except OSError as err:
         raise DataUnusable(
-            f"The pixels of {count} photos take {_size(needed)} beside the output while "
-            f"training runs, where {_size(free)} are free ({err.strerror}). Make room, or name "
-            "an --output on a larger disk."
+            f"The pixels of {count} photos take {_format_bytes(needed)} beside the output "
+            f"while training runs, where {_format_bytes(free)} are free ({err.strerror}). "
+            "Make room, or name an --output on a larger disk."
         ) from err
 
 
-def _size(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count > 1e9 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004
 
 
@@ -164,7 +164,7 @@ def _read(
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(picture, spec)
     image = Image.fromarray(pixels[0][row])
-    grey = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _MEAN))
+    grey = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _BOX))
     return Photo(
         file=file,
         row=row,
@@ -173,5 +173,5 @@ def _read(
         width=picture.width,
         height=picture.height,
         hash=(grey[:, 1:] > grey[:, :-1]).ravel(),
-        thumbnail=np.asarray(image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _MEAN)),
+        thumbnail=np.asarray(image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _BOX)),
     )

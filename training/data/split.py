@@ -13,18 +13,21 @@ from training.data.layout import PARTS, Part
 from training.errors import DataUnusable
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-VAL_AT_MOST = 2500
+MAX_VAL = 2500
 """Photos of val at most: enough to select and calibrate by; more are better used in train."""
 FOLDS = 5
 MIN_PHOTOS = 5
-"""Different photos of every class: three for train, and one each for val and test."""
+"""Different photos of every class outside a given test/: three for train, and one each for val and
+test."""
 MIN_TRAIN = 3
 """Different photos of every class in train/ of a given split."""
 
 Integers = NDArray[np.intp]
 
 
-def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) -> Integers:
+def split_by_groups(
+    truth: Integers, groups: Integers, shares: Sequence[float], seed: int
+) -> Integers:
     """Divide photos into parts of these shares; return the part of each photo, (N,).
 
     The groups of one class are taken largest first, in a random order among equals. Each goes to
@@ -45,23 +48,26 @@ def deal(truth: Integers, groups: Integers, shares: Sequence[float], seed: int) 
     part_of = np.empty(len(truth), np.intp)
     rng = np.random.default_rng(seed)
     for label in np.unique(truth):
-        own = [group for group in members.values() if truth[group[0]] == label]
-        order = sorted(rng.permutation(len(own)), key=lambda place: -len(own[place]))
+        of_class = [group for group in members.values() if truth[group[0]] == label]
+        order = sorted(rng.permutation(len(of_class)), key=lambda place: -len(of_class[place]))
         has = np.zeros(len(due))
         for place in order:
             part = int(((has + 0.5) / due).argmin())
-            part_of[own[place]] = part
-            has[part] += len(own[place])
+            part_of[of_class[place]] = part
+            has[part] += len(of_class[place])
     return part_of
 
 
 def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed: int) -> list[Part]:
-    """Return the part of each photo: its given part, or one dealt from train for missing parts."""
+    """Return the part of each photo: the given one, or for missing parts a part split off train.
+
+    Photos of a given val or test stay there.
+    """
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
     open_ = np.array([part in (None, "train") for part in given])
     parts: list[Part] = [part or "train" for part in given]
     choices: tuple[Part, ...] = ("train", *(part for part in missing if part != "train"))
-    dealt = deal(truth[open_], groups[open_], _shares(choices, int(open_.sum())), seed)
+    dealt = split_by_groups(truth[open_], groups[open_], _shares(choices, int(open_.sum())), seed)
     for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
         parts[index] = choices[part]
     return parts
@@ -69,9 +75,9 @@ def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed:
 
 def _shares(parts: Sequence[Part], photos: int) -> list[float]:
     shares = {part: SHARES[part] / sum(SHARES[other] for other in parts) for part in parts}
-    if "val" in shares and shares["val"] * photos > VAL_AT_MOST:
-        shares["train"] += shares["val"] - VAL_AT_MOST / photos
-        shares["val"] = VAL_AT_MOST / photos
+    if "val" in shares and shares["val"] * photos > MAX_VAL:
+        shares["train"] += shares["val"] - MAX_VAL / photos
+        shares["val"] = MAX_VAL / photos
     return [shares[part] for part in parts]
 
 
@@ -96,17 +102,20 @@ def require_enough(
             f"The classes {', '.join(twins)} differ in case alone, and case is ignored in class "
             "names. Merge their folders, or rename one."
         )
-    learnt = np.array([part != "test" for part in given], bool)
-    trained = np.array([part in (None, "train") for part in given], bool)
+    not_test = np.array([part != "test" for part in given], bool)
+    in_train = np.array([part in (None, "train") for part in given], bool)
     classes_of: defaultdict[int, set[int]] = defaultdict(set)
     for group, index in zip(groups.tolist(), truth.tolist(), strict=True):
         classes_of[group].add(index)
     for index, label in enumerate(labels):
-        for among, needed, where in ((learnt, MIN_PHOTOS, ""), (trained, MIN_TRAIN, " in train/")):
-            own = set(groups[among & (truth == index)].tolist())
-            differing = sum(classes_of[group] == {index} for group in own)
-            if differing < needed:
+        for mask, minimum, suffix in (
+            (not_test, MIN_PHOTOS, ""),
+            (in_train, MIN_TRAIN, " in train/"),
+        ):
+            groups_of_class = set(groups[mask & (truth == index)].tolist())
+            differing = sum(classes_of[group] == {index} for group in groups_of_class)
+            if differing < minimum:
                 raise DataUnusable(
-                    f"Class {label!r} has too few usable photos that differ{where}: {differing}, "
-                    f"and {needed} are needed. Add photos, or remove its folder."
+                    f"Class {label!r} has too few usable photos that differ{suffix}: {differing}, "
+                    f"and {minimum} are needed. Add photos, or remove its folder."
                 )

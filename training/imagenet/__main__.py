@@ -101,7 +101,7 @@ def main(
         backbone=backbone,
         photos=photos,
         output=output,
-        agreement=agreement,
+        unlabelled=agreement,
         labels=table,
         golden=golden_folder,
         input=InputSpec(size=size, crop=crop, resample=resample),

@@ -1,8 +1,8 @@
 """Build the default model's bundle from published ImageNet weights and labelled photos.
 
 photos -> decode, resize -> pixels
-weights -> network -> logits -> temperature -> model.onnx       refused on a parity miss
-model.onnx and some photos -> model.int8.onnx                   left out on a missed gate
+weights -> network -> logits -> temperature -> model.onnx       nothing is written on a parity miss
+model.onnx, calibration set -> model.int8.onnx                  left out on a missed gate
 golden photos -> their expected probabilities
 -> figures, model card, bundle.json                             packaging.build
 """
@@ -32,17 +32,17 @@ from training.int8 import candidate
 from training.int8.candidate import Candidate, Comparison
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import default_golden, golden, measure, model_card
-from training.packaging.build import Origin, Parts, build_bundle
+from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.intp]
 
 
-_MEASURED: dict[Precision, str] = {
+_NOTE_ON_FIGURES: dict[Precision, str] = {
     "fp32": "ECE cross-fitted",
-    "int8": f"ECE cross-fitted; {CALIBRATION_PHOTOS} of the photos, without labels, gave its "
-    "ranges",
+    "int8": f"ECE cross-fitted; {CALIBRATION_PHOTOS} of these photos calibrated it "
+    "(their labels were not used)",
 }
 
 
@@ -53,7 +53,7 @@ class Arguments:
     backbone: str
     photos: Path
     output: Path
-    agreement: tuple[Path, ...]
+    unlabelled: tuple[Path, ...]
     labels: Path
     golden: Path
     input: InputSpec
@@ -62,11 +62,11 @@ class Arguments:
     seed: int
 
     def metadata(self) -> dict[str, Any]:
-        """Return the arguments for bundle.json; of folders only the last name, not the path."""
+        """Return the arguments for bundle.json; a folder is recorded by its last name only."""
         return {
             "backbone": self.backbone,
             "photos": self.photos.resolve().name,
-            "agreement": [folder.resolve().name for folder in self.agreement],
+            "agreement": [folder.resolve().name for folder in self.unlabelled],
             "labels": self.labels.name,
             "size": self.input.size,
             "crop": self.input.crop,
@@ -86,15 +86,15 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     names = labels.read(arguments.labels)
     files = _files(arguments.photos)
     truth = layout.class_indices(files, [label.id or label.name for label in names])
-    unlabelled_files = [_files(folder) for folder in arguments.agreement]
+    unlabelled_files = [_files(folder) for folder in arguments.unlabelled]
     golden_files = default_golden.find(arguments.golden)
     with (
-        folder_beside(arguments.output) as scratch,
+        folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        photos, pixels = read_all(files, arguments.input, _new(scratch / "labelled"))
+        photos, pixels = read_all(files, arguments.input, _made(temporary / "labelled"))
         unlabelled = [
-            read_all(more, arguments.input, _new(scratch / str(number)))[1]
+            read_all(more, arguments.input, _made(temporary / str(number)))[1]
             for number, more in enumerate(unlabelled_files)
         ]
         report_progress(f"{len(photos)} labelled photos read")
@@ -104,7 +104,7 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
         sessions: dict[Precision, Session] = {"fp32": exported.session}
         if int8.session:
             sessions["int8"] = int8.session
-        parts = Parts(
+        fields = ManifestFields(
             name=arguments.name,
             version=arguments.version,
             labels=names,
@@ -117,7 +117,7 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
                 exported.logits, truth, exported.temperatures, arguments.photos.resolve().name
             ),
             baseline=measure.baseline(exported.probabilities),
-            origin=Origin(
+            origin=TrainingOrigin(
                 recipe="pretrained",
                 arguments=arguments.metadata(),
                 seed=arguments.seed,
@@ -127,7 +127,7 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             ),
         )
         return build_bundle(
-            parts,
+            fields,
             folder,
             arguments.output,
             report_content=None,
@@ -138,17 +138,19 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
 def _files(data: Path) -> Sequence[File]:
     files = layout.scan_folder(data).files
     if not files:
-        raise DataUnusable(f"{data} holds no photos. It must hold a folder per class, with photos.")
+        raise DataUnusable(
+            f"{data} has no class folders with files. Make one folder of photos for each class."
+        )
     return files
 
 
-def _new(folder: Path) -> Path:
+def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
 @dataclass(frozen=True, eq=False)
-class _Exported:
+class _Fp32Export:
     """The fp32 graph, and its predictions on the N labelled photos."""
 
     session: Session
@@ -165,7 +167,7 @@ def _export(
     pixels: Pixels,
     truth: Integers,
     report_progress: ReportProgress,
-) -> _Exported:
+) -> _Fp32Export:
     """Write the fp32 graph, and compare it with PyTorch on every photo."""
     from training.networks.inference import predict_logits
     from training.networks.pretrained_weights import load_pretrained
@@ -174,15 +176,15 @@ def _export(
     network = load_pretrained(arguments.backbone)
     logits = predict_logits(network, pixels)
     temperatures = calibration.cross_fit(logits, truth, arguments.seed)
-    report_progress(f"temperature {temperatures.all:.3f}")
+    report_progress(f"temperature {temperatures.of_all_photos:.3f}")
 
     file = folder / MODEL_FILES["fp32"]
-    onnx.save(export(network, arguments.input.size, temperatures.all), file)
+    onnx.save(export(network, arguments.input.size, temperatures.of_all_photos), file)
     session = Session(file, "cpu", "fp32")
-    expected = calibration.softmax(logits / temperatures.all)
+    expected = calibration.softmax(logits / temperatures.of_all_photos)
     probabilities = probabilities_of(session, pixels)
     report_progress(f"parity with PyTorch {check_parity(expected, probabilities):.1e}")
-    return _Exported(session, logits, probabilities, temperatures)
+    return _Fp32Export(session, logits, probabilities, temperatures)
 
 
 def _make_int8(
@@ -201,7 +203,7 @@ def _make_int8(
 
 def _metrics(
     arguments: Arguments,
-    exported: _Exported,
+    exported: _Fp32Export,
     int8: Candidate,
     pixels: Pixels,
     truth: Integers,
@@ -212,7 +214,9 @@ def _metrics(
         probabilities["int8"] = probabilities_of(int8.session, pixels)
     name = arguments.photos.resolve().name
     return {
-        which: measure.metrics(rows, truth, f"{name}; {_MEASURED[which]}", exported.temperatures)
+        which: measure.metrics(
+            rows, truth, f"{name}; {_NOTE_ON_FIGURES[which]}", exported.temperatures
+        )
         for which, rows in probabilities.items()
     }
 
@@ -228,5 +232,5 @@ def _report_int8(int8: Candidate, report_progress: ReportProgress) -> None:
         f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
         f"agreement {100 * result.agreement:.1f} %, {result.speedup:.2f} times as fast"
     )
-    if result.misses:
-        report_progress(f"int8 is left out: {'; '.join(result.misses)}")
+    if result.failures:
+        report_progress(f"int8 is left out: {'; '.join(result.failures)}")

@@ -1,4 +1,4 @@
-"""Read the labels of a bundle, readable and unique, from a table.
+"""Read ImageNet's labels, with unique names, from a table.
 
 The table is tab-separated with a header. Its columns `synset` and `name` are read, and the number
 of the row is the class index. imagenet_labels.tsv is ImageNet's: a name is the first lemma of its

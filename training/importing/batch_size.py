@@ -1,4 +1,4 @@
-"""A graph for a fixed number of pictures -> graphs for any number, the likeliest first.
+"""A graph for a fixed number of pictures -> graphs for any number, the likeliest to work first.
 
 Often only the declared shapes are fixed. Otherwise the batch size is also a constant of Reshape
 nodes, where 0 means "as in the input". A run with two pictures shows which variant is right.
@@ -14,7 +14,10 @@ from training.importing.source import Source
 
 
 def variants(source: Source) -> Iterator[onnx.ModelProto]:
-    """Yield the graph with a free declared batch size, then with free Reshape constants, too."""
+    """Yield the graph with dynamic declared shapes, then with dynamic Reshape constants, too.
+
+    The same model is yielded twice and changed in between; use it before taking the next.
+    """
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
     for value in (*model.graph.input, *model.graph.output):
@@ -22,11 +25,11 @@ def variants(source: Source) -> Iterator[onnx.ModelProto]:
             dims[0].dim_param = "N"
     del model.graph.value_info[:]
     yield model
-    _free_reshapes(model, source.batch or 1)
+    _make_reshapes_dynamic(model, source.batch or 1)
     yield model
 
 
-def _free_reshapes(model: onnx.ModelProto, batch: int) -> None:
+def _make_reshapes_dynamic(model: onnx.ModelProto, batch: int) -> None:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -34,15 +37,15 @@ def _free_reshapes(model: onnx.ModelProto, batch: int) -> None:
     for index, node in enumerate(model.graph.node):
         if node.op_type != "Reshape" or node.input[0] in constants:
             continue
-        if node.input[1] not in constants or _keeps_zeros(node):
+        if node.input[1] not in constants or _allows_zero(node):
             continue
         shape = numpy_helper.to_array(constants[node.input[1]])
         if len(shape) > 1 and shape[0] == batch:
-            freed = np.concatenate([[0], shape[1:]]).astype(np.int64)
-            node.input[1] = f"freed.{index}"
-            model.graph.initializer.append(numpy_helper.from_array(freed, node.input[1]))
+            dynamic = np.concatenate([[0], shape[1:]]).astype(np.int64)
+            node.input[1] = f"dynamic.{index}"
+            model.graph.initializer.append(numpy_helper.from_array(dynamic, node.input[1]))
 
 
-def _keeps_zeros(node: onnx.NodeProto) -> bool:
+def _allows_zero(node: onnx.NodeProto) -> bool:
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     return bool(attributes.get("allowzero", 0))

@@ -17,14 +17,14 @@ from training.report import Content
 
 
 @dataclass(frozen=True, eq=False)
-class Exported:
+class ImportedGraphs:
     """The graphs, and their predictions on the measured photos."""
 
     has_head: bool
     """True if the graph ends with a pooled linear head."""
     sessions: Mapping[Precision, Session]
-    int8: str
-    """The result of int8, as one line."""
+    int8_line: str
+    """The outcome of the int8 gate, as one line."""
     measured: LabelledPhotos | None
     probabilities: Mapping[Precision, NDArray[np.float32]]
     """By precision, the probabilities (N, K) of the measured photos."""
@@ -32,11 +32,14 @@ class Exported:
     calibration: Calibration | None
 
 
-def metrics(exported: Exported) -> dict[Precision, Metrics]:
-    """Measure each graph; a cross-fitted confidence uses the temperature of the photo's fold."""
+def metrics(exported: ImportedGraphs) -> dict[Precision, Metrics]:
+    """Measure each graph.
+
+    The calibration error uses for each photo the temperature fitted without the photo's fold.
+    """
     if exported.measured is None:
         return {}
-    truth, on = exported.measured.truth, exported.measured.examples.data
+    truth, on = exported.measured.truth, exported.measured.examples.data_name
     if exported.temperatures is not None:
         on += "; ECE cross-fitted"
     return {
@@ -46,7 +49,11 @@ def metrics(exported: Exported) -> dict[Precision, Metrics]:
 
 
 def record_golden(
-    exported: Exported, labels: tuple[Label, ...], spec: InputSpec, folder: Path, scratch: Path
+    exported: ImportedGraphs,
+    labels: tuple[Label, ...],
+    spec: InputSpec,
+    folder: Path,
+    temporary: Path,
 ) -> Golden:
     """Record golden photos: some of the measured photos, or those of the default model.
 
@@ -54,8 +61,8 @@ def record_golden(
         exported: the graphs.
         labels: the labels of the bundle.
         spec: the input of the graphs.
-        folder: becomes the bundle.
-        scratch: a folder for files that are removed later.
+        folder: the folder that becomes the bundle.
+        temporary: a folder for files that are removed later.
     """
     if exported.measured is None:
         sources = default_golden.SOURCES
@@ -63,12 +70,14 @@ def record_golden(
     else:
         examples = exported.measured.examples
         selected = golden.select(examples, exported.probabilities["fp32"].astype(np.float64))
-        sources = golden.write(examples, selected, scratch / "golden")
-        files = [scratch / "golden" / name for name in sources]
+        sources = golden.write(examples, selected, temporary / "golden")
+        files = [temporary / "golden" / name for name in sources]
     return golden.record(folder, files, sources, exported.sessions, labels, spec)
 
 
-def report_content(measured: LabelledPhotos, exported: Exported, manifest: Manifest) -> Content:
+def report_content(
+    measured: LabelledPhotos, exported: ImportedGraphs, manifest: Manifest
+) -> Content:
     """Return the content of the bundle's report."""
     examples, uncalibrated = measured.examples, None
     if manifest.calibration is not None:
@@ -76,14 +85,14 @@ def report_content(measured: LabelledPhotos, exported: Exported, manifest: Manif
         uncalibrated = calibration.softmax(logits * manifest.calibration.temperature)
     return Content(
         manifest=manifest,
-        measured_on=examples.data,
+        measured_on=examples.data_name,
         figures=manifest.metrics,
         truth=examples.truth,
         probabilities=exported.probabilities,
         names=[photo.file.name for photo in examples.photos],
         thumbnails=lambda index: measured.pixels[examples.rows[index]],
         uncalibrated=uncalibrated,
-        int8=f"{exported.int8}.",
+        int8=f"{exported.int8_line}.",
     )
 
 

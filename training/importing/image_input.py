@@ -19,7 +19,7 @@ _IMAGE_RANK = 4
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
 _SMALLEST, _LARGEST = 8, 480
 """Sides of a bundle's input in pixels, as app.bundle.InputSpec limits them."""
-_CHANNEL: Mapping[Layout, int] = {"nchw": 1, "nhwc": 3}
+_CHANNEL_AXIS: Mapping[Layout, int] = {"nchw": 1, "nhwc": 3}
 _SIDES: Mapping[Layout, slice] = {"nchw": slice(2, 4), "nhwc": slice(1, 3)}
 
 
@@ -28,7 +28,7 @@ class ImageInput:
     """The input that reads images."""
 
     name: str
-    is_half: bool
+    is_float16: bool
     """True if it reads float16."""
     layout: Layout
     size: int
@@ -48,23 +48,23 @@ def read_image_input(model: onnx.ModelProto, layout: Layout | None, size: int | 
         size: its side in pixels; None to derive it from the shape.
 
     Raises:
-        DataUnusable: there is no image input, or its shape leaves layout or size open.
+        DataUnusable: there is no image input, or its layout or size is ambiguous.
     """
     value, notes = _only_input(model)
     dims = _dims(value)
-    settled = _layout(value.name, dims, layout)
+    actual_layout = _layout(value.name, dims, layout)
     return ImageInput(
         name=value.name,
-        is_half=value.type.tensor_type.elem_type == TensorProto.FLOAT16,
-        layout=settled,
-        size=_size(value.name, dims, settled, size),
+        is_float16=value.type.tensor_type.elem_type == TensorProto.FLOAT16,
+        layout=actual_layout,
+        size=_size(value.name, dims, actual_layout, size),
         batch=dims[0],
         notes=tuple(notes),
     )
 
 
 def _only_input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, list[str]]:
-    """Return the input that a node reads, and a note for each other one.
+    """Return the input that a node reads, and a note for each input that no node reads.
 
     Old exporters list weights as inputs, too; these don't count.
     """
@@ -110,7 +110,7 @@ def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
 
 def _layout(name: str, dims: Sequence[int | None], stated: Layout | None) -> Layout:
     fits: list[Layout] = [
-        layout for layout, place in _CHANNEL.items() if dims[place] in (CHANNELS, None)
+        layout for layout, place in _CHANNEL_AXIS.items() if dims[place] in (CHANNELS, None)
     ]
     if not fits:
         raise DataUnusable(
@@ -124,12 +124,14 @@ def _layout(name: str, dims: Sequence[int | None], stated: Layout | None) -> Lay
                 "Leave out --layout."
             )
         return stated
-    unambiguous: list[Layout] = [layout for layout in fits if dims[_CHANNEL[layout]] == CHANNELS]
+    unambiguous: list[Layout] = [
+        layout for layout in fits if dims[_CHANNEL_AXIS[layout]] == CHANNELS
+    ]
     if len(unambiguous) == 1:
         return unambiguous[0]
     raise DataUnusable(
-        f"The model's input {name!r} is {_shape(dims)}, which leaves its layout open. "
-        "Say --layout nchw or --layout nhwc."
+        f"The model's input {name!r} is {_shape(dims)}, so its layout is ambiguous. "
+        "Pass --layout nchw or --layout nhwc."
     )
 
 
@@ -143,11 +145,11 @@ def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: int | N
     fixed = next(iter(sides), None)
     if fixed is None and stated is None:
         raise DataUnusable(
-            f"The model's input {name!r} is {_shape(dims)}, of any size. Say --size, in pixels."
+            f"The model's input {name!r} is {_shape(dims)}, of any size. Pass --size, in pixels."
         )
     if None not in (fixed, stated) and fixed != stated:
         raise DataUnusable(
-            f"The model reads {fixed}x{fixed} pixels, and --size says {stated}. Say --size {fixed}."
+            f"The model reads {fixed}x{fixed} pixels, and --size is {stated}. Pass --size {fixed}."
         )
     size = fixed if stated is None else stated
     assert size is not None

@@ -1,11 +1,12 @@
 """Run `hubel import`, from an ONNX file to a bundle.
 
-    labels, ONNX file -> source -> wrapped, for any number of images    refused on a parity miss
+    labels, ONNX file -> source -> wrapped, for any number of images    none on a parity miss
          -> photos, where there are some -> temperature                 labelled_photos
          -> int8                                                        left out on a missed gate
          -> golden photos, figures, report, model card, bundle.json     packaging
 
-Parity: on photos, the wrapped graph gives what the file itself gives for NumPy's floats.
+Parity: for the same photos, the wrapped graph has the probabilities of the original file, whose
+input is normalised with NumPy.
 """
 
 import hashlib
@@ -32,23 +33,23 @@ from training.calibration import Temperatures
 from training.contracts import ReportProgress
 from training.data.photos import fingerprint, read_pixels
 from training.errors import DataUnusable
-from training.importing import fitting, int8_graph, label_file, labelled_photos, source, wrap
+from training.importing import int8_graph, label_file, labelled_photos, source, verification, wrap
 from training.importing.exported import (
-    Exported,
+    ImportedGraphs,
     logits_of,
     metrics,
     record_golden,
     report_content,
 )
 from training.importing.labelled_photos import LabelledPhotos
-from training.importing.source import Answers, Source
+from training.importing.source import Source, StatedProperties
 from training.importing.wrap import Normalization, Wrapped
 from training.packaging import default_golden, measure, model_card
-from training.packaging.build import Origin, Parts, build_bundle
+from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside, require_free
 
-_CALIBRATION_AT_LEAST = 10
-"""Photos; two in each of the folds that score."""
+_MIN_CALIBRATION_PHOTOS = 10
+"""At least this many photos, so that each of the five folds has two."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Arguments:
     model: Path
     labels: Path
     output: Path
-    answers: Answers
+    stated: StatedProperties
     normalization: Normalization
     crop: float
     resample: Resample
@@ -70,7 +71,7 @@ class Arguments:
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
+class _Import:
     """The inputs of the import, and the folders that it works in."""
 
     arguments: Arguments
@@ -78,8 +79,8 @@ class _Work:
     source: Source
     spec: InputSpec
     folder: Path
-    """Becomes the bundle."""
-    scratch: Path
+    """The folder that becomes the bundle."""
+    temporary: Path
     report_progress: ReportProgress
 
     @property
@@ -99,24 +100,24 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     folders = [folder for folder in (arguments.calibrate, arguments.int8) if folder is not None]
     require_free(arguments.output, *folders)
     labels = label_file.read(arguments.labels)
-    model = source.read(arguments.model, arguments.answers)
+    model = source.read(arguments.model, arguments.stated)
     for note in model.notes:
         report_progress(note)
     spec = InputSpec(size=model.size, crop=arguments.crop, resample=arguments.resample)
     with (
-        folder_beside(arguments.output) as scratch,
+        folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        work = _Work(arguments, labels, model, spec, folder, scratch, report_progress)
+        work = _Import(arguments, labels, model, spec, folder, temporary, report_progress)
         exported = _export(work)
         measured = exported.measured
         return build_bundle(
-            Parts(
+            ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
                 labels=labels,
                 input=spec,
-                golden=record_golden(exported, labels, spec, folder, scratch),
+                golden=record_golden(exported, labels, spec, folder, temporary),
                 metrics=metrics(exported),
                 calibration=exported.calibration,
                 baseline=measure.baseline(exported.probabilities["fp32"]) if measured else None,
@@ -126,15 +127,15 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             arguments.output,
             report_content=partial(report_content, measured, exported) if measured else None,
             model_card=partial(
-                model_card.imported, exported.has_head, exported.int8, measured is not None
+                model_card.imported, exported.has_head, exported.int8_line, measured is not None
             ),
         )
 
 
-def _export(work: _Work) -> Exported:
+def _export(work: _Import) -> ImportedGraphs:
     """Write the graphs into the bundle's folder, and run them on photos where there are some."""
     pixels = read_pixels(default_golden.find(default_golden.FOLDER), work.spec)
-    wrapped, message = fitting.fit(
+    wrapped, message = verification.wrap_and_verify(
         work.source, work.arguments.normalization, pixels, len(work.labels), work.file
     )
     work.report_progress(message)
@@ -145,7 +146,7 @@ def _export(work: _Work) -> Exported:
     if measured is not None:
         fp32, temperatures, calibrated = _calibrate(work, measured, wrapped, fp32)
     sessions: dict[Precision, Session] = {"fp32": fp32}
-    message = "int8 was not asked for"
+    message = "int8 was not requested (--int8)"
     int8_set = sets.get(work.arguments.int8)
     if int8_set is not None:
         photos = (int8_set.pixels, int8_set.examples.rows, int8_set.truth)
@@ -156,10 +157,10 @@ def _export(work: _Work) -> Exported:
         if int8 is not None:
             sessions["int8"] = int8
     measured = measured or int8_set
-    return Exported(
+    return ImportedGraphs(
         has_head=wrapped.head is not None,
         sessions=sessions,
-        int8=message,
+        int8_line=message,
         measured=measured,
         probabilities={which: measured.run(session) for which, session in sessions.items()}
         if measured
@@ -169,12 +170,12 @@ def _export(work: _Work) -> Exported:
     )
 
 
-def _read_sets(work: _Work) -> dict[Path | None, LabelledPhotos]:
+def _read_sets(work: _Import) -> dict[Path | None, LabelledPhotos]:
     """Read each folder of photos once."""
     arguments, sets = work.arguments, dict[Path | None, LabelledPhotos]()
     for number, folder in enumerate({arguments.calibrate: 0, arguments.int8: 0}):
         if folder is not None:
-            pixels_folder = work.scratch / str(number)
+            pixels_folder = work.temporary / str(number)
             pixels_folder.mkdir()
             sets[folder] = labelled_photos.read(
                 folder,
@@ -188,29 +189,29 @@ def _read_sets(work: _Work) -> dict[Path | None, LabelledPhotos]:
 
 
 def _calibrate(
-    work: _Work, measured: LabelledPhotos, wrapped: Wrapped, fp32: Session
+    work: _Import, measured: LabelledPhotos, wrapped: Wrapped, fp32: Session
 ) -> tuple[Session, Temperatures, Calibration]:
     """Fit the temperature, and put it into the graph."""
-    name, truth = measured.examples.data, measured.truth
-    if len(truth) < _CALIBRATION_AT_LEAST:
+    name, truth = measured.examples.data_name, measured.truth
+    if len(truth) < _MIN_CALIBRATION_PHOTOS:
         raise DataUnusable(
             f"{name} has {len(truth)} photos that can be used, and a temperature needs "
-            f"{_CALIBRATION_AT_LEAST} at least. Add some, or leave --calibrate out."
+            f"{_MIN_CALIBRATION_PHOTOS} at least. Add some, or leave --calibrate out."
         )
     logits = logits_of(measured.run(fp32))
     temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
-    wrap.set_temperature(wrapped.model, temperatures.all)
+    wrap.set_temperature(wrapped.model, temperatures.of_all_photos)
     onnx.save(wrapped.model, work.file)
     figures = measure.cross_fitted(logits, truth, temperatures, name)
     work.report_progress(
-        f"temperature {temperatures.all:.3f}: ECE {figures.ece_before:.3f} before, "
+        f"temperature {temperatures.of_all_photos:.3f}: ECE {figures.ece_before:.3f} before, "
         f"{figures.ece_after:.3f} after, cross-fitted on {figures.images} photos"
     )
     return Session(work.file, "cpu", "fp32"), temperatures, figures
 
 
-def _origin(work: _Work, measured: LabelledPhotos | None, began: float) -> Origin:
-    return Origin(
+def _origin(work: _Import, measured: LabelledPhotos | None, began: float) -> TrainingOrigin:
+    return TrainingOrigin(
         recipe="import",
         arguments=_metadata(work.arguments, work.source),
         seed=work.arguments.seed,
@@ -221,7 +222,7 @@ def _origin(work: _Work, measured: LabelledPhotos | None, began: float) -> Origi
 
 
 def _metadata(arguments: Arguments, model: Source) -> dict[str, Any]:
-    """Return the arguments for bundle.json; of files only the last name, not the path."""
+    """Return the arguments for bundle.json; a file is recorded by its last name only."""
     normalization = arguments.normalization
     photos_of = {"calibrate": arguments.calibrate, "int8": arguments.int8}
     return {
@@ -233,7 +234,7 @@ def _metadata(arguments: Arguments, model: Source) -> dict[str, Any]:
         "output_kind": model.kind,
         "mean": list(normalization.mean),
         "std": list(normalization.std),
-        "pixel_range": normalization.range,
+        "pixel_range": normalization.pixel_range,
         "channels": normalization.channels,
         **{name: path.resolve().name for name, path in photos_of.items() if path is not None},
     }

@@ -1,7 +1,7 @@
 """Make the int8 form of an imported graph from labelled photos.
 
-Convolutions, and the activations and additions between them, become integer. The nodes around the
-source's graph, its head included, stay float.
+Convolutions, and the activations and additions between them, become integer. The nodes that the
+importer added, including a rewritten head, stay float.
 """
 
 from collections.abc import Collection
@@ -30,8 +30,8 @@ def make(
         folder: holds the fp32 graph and receives the int8 graph.
         fp32: the session of the fp32 graph.
         in_float: names of the nodes that stay float.
-        photos: pixels (R, S, S, 3) uint8 RGB; the row (N,) of each photo; its class (N,). Some
-            calibrate the graph, and it is compared with fp32 on others.
+        photos: pixels (R, S, S, 3) uint8 RGB; the row (N,) of each photo; its class (N,). One part
+            calibrates the graph, and the rest compares it with fp32.
         seed: selects the photos of each set.
     """
     pixels, rows, truth = photos
@@ -42,7 +42,7 @@ def make(
             fp32,
             pixels[rows[calibration_set]],
             Comparison(pixels, rows[holdout], truth[holdout]),
-            min_holdout=gates.INT8_FEW_IMAGES,
+            min_holdout=gates.INT8_MIN_LABELLED,
             prepare=True,
             in_float=in_float,
         )

@@ -5,7 +5,7 @@
     {"0": "cat", "1": "dog"}             by index,
     {"cat": 0, "dog": 1}                 with their index,
     {"0": ["n02123045", "tabby"]}        or by index with an id
-    index <tab> synset <tab> name  a table with a header; `id` may stand for `synset`
+    index <tab> synset <tab> name  a table with a header; `synset` may also be `id`
 
 A label that occurs twice gets its id or its index as a suffix, since people and programs select
 labels by name.
@@ -21,7 +21,7 @@ from typing import Any
 from app.bundle import Label
 from training.errors import DataUnusable
 
-_NamedId = tuple[str, str | None]
+_Entry = tuple[str, str | None]
 """A name, and an id; None where the file has none."""
 
 
@@ -34,26 +34,24 @@ def read(file: Path) -> tuple[Label, ...]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as err:
-        raise DataUnusable(
-            f"{file} can't be read ({err.strerror}). Name a file of labels."
-        ) from err
+        raise DataUnusable(f"{file} can't be read ({err.strerror}). Name a label file.") from err
     except ValueError as err:
         raise DataUnusable(f"{file} is no UTF-8 text. Save it as UTF-8.") from err
     try:
-        named = _named(text)
+        entries = _entries(text)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:
         raise DataUnusable(
-            f"{file} is no file of labels ({err}). Write a label on each line, a JSON list, or a "
+            f"{file} is not a label file ({err}). Write a label on each line, a JSON list, or a "
             "table with the columns index, id and name."
         ) from err
-    if missing := [index for index, (name, _) in enumerate(named) if not name]:
+    if missing := [index for index, (name, _) in enumerate(entries) if not name]:
         raise DataUnusable(f"{file}: label {missing[0]} is empty. Give every class a name.")
-    if len(named) < 2:  # noqa: PLR2004
-        raise DataUnusable(f"{file} has {len(named)} labels. A classifier needs two at least.")
-    return _distinct(named)
+    if len(entries) < 2:  # noqa: PLR2004
+        raise DataUnusable(f"{file} has {len(entries)} labels. A classifier needs two at least.")
+    return _distinct(entries)
 
 
-def _named(text: str) -> list[_NamedId]:
+def _entries(text: str) -> list[_Entry]:
     if text.lstrip()[:1] in ("[", "{"):
         return _from_json(json.loads(text))
     lines = text.splitlines()
@@ -64,7 +62,7 @@ def _named(text: str) -> list[_NamedId]:
     return [(line.strip(), None) for line in lines]
 
 
-def _from_json(document: Any) -> list[_NamedId]:
+def _from_json(document: Any) -> list[_Entry]:
     if isinstance(document, dict):
         if all(isinstance(value, int) for value in document.values()):
             document = {index: name for name, index in document.items()}
@@ -75,7 +73,7 @@ def _from_json(document: Any) -> list[_NamedId]:
     return [_pair(value) for value in document]
 
 
-def _pair(value: Any) -> _NamedId:
+def _pair(value: Any) -> _Entry:
     if isinstance(value, dict):
         identity = value.get("id")
         return str(value["name"]).strip(), None if identity is None else str(identity)
@@ -87,7 +85,7 @@ def _pair(value: Any) -> _NamedId:
     return value.strip(), None
 
 
-def _from_table(lines: Sequence[str]) -> list[_NamedId]:
+def _from_table(lines: Sequence[str]) -> list[_Entry]:
     rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     if rows and "index" in rows[0]:
         rows.sort(key=lambda row: int(row["index"]))
@@ -96,11 +94,11 @@ def _from_table(lines: Sequence[str]) -> list[_NamedId]:
     return [(row["name"].strip(), row.get("synset") or row.get("id") or None) for row in rows]
 
 
-def _distinct(named: Sequence[_NamedId]) -> tuple[Label, ...]:
+def _distinct(entries: Sequence[_Entry]) -> tuple[Label, ...]:
     """Return labels that differ in more than case: equal ones get a suffix."""
-    counts = Counter(name.casefold() for name, _ in named)
+    counts = Counter(name.casefold() for name, _ in entries)
     labels = []
-    for index, (name, identity) in enumerate(named):
+    for index, (name, identity) in enumerate(entries):
         is_repeated = counts[name.casefold()] > 1
         labels.append(
             Label(name=f"{name} ({identity or index})" if is_repeated else name, id=identity)

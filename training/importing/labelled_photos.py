@@ -16,8 +16,8 @@ from training.data.photos import read_photos
 from training.errors import DataUnusable
 from training.parallel import run_graph
 
-MOST = 10_000
-"""Photos that are read from one folder at most."""
+MAX_PHOTOS = 10_000
+"""The largest number of photos that are read from one folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def read(
     seed: int,
     report_progress: ReportProgress,
 ) -> LabelledPhotos:
-    """Read the photos of `data`, all of them as test photos.
+    """Read the photos of `data` as a test split, which report and golden photos expect.
 
     Args:
         data: has a folder for each label, named by the label's name or id.
@@ -57,16 +57,18 @@ def read(
         spec: the input of the model.
         folder: an empty folder that holds the pixels.
         seed: selects 10,000 photos where there are more.
-        report_progress: is called with a line for each file that can't be used.
+        report_progress: called with a line for each file that can't be used.
 
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
         DataUnusable: none of the photos can be used.
     """
     listed = labelled_photos(data, labels)
-    if len(listed) > MOST:
-        report_progress(f"{data.name}: {MOST} of its {len(listed)} photos are used")
-        selected = np.random.default_rng(seed).permutation(len(listed))[:MOST]
+    if len(listed) > MAX_PHOTOS:
+        report_progress(
+            f"{data.name}: only {MAX_PHOTOS} of {len(listed)} photos are used, drawn at random"
+        )
+        selected = np.random.default_rng(seed).permutation(len(listed))[:MAX_PHOTOS]
         listed = [listed[index] for index in np.sort(selected).tolist()]
     names = tuple(label.name for label in labels)
     files = [

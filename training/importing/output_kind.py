@@ -33,7 +33,7 @@ def class_output(model: onnx.ModelProto, stated: str | None) -> str:
         listed = " and ".join(map(repr, names))
         raise DataUnusable(
             f"The model has {problem}: there {'is' if len(names) == 1 else 'are'} {listed}. "
-            "Say which holds the classes with --output-name."
+            "Pass the one that holds the classes as --output-name."
         )
     return stated or names[0]
 
@@ -41,11 +41,13 @@ def class_output(model: onnx.ModelProto, stated: str | None) -> str:
 def output_kind(
     model: onnx.ModelProto, output: str, stated: Kind | None
 ) -> tuple[Kind, str | None]:
-    """Return what an output holds, and the tensor that its Softmax reads; None without one.
+    """Return what an output holds, and the tensor that its last Softmax reads.
+
+    The tensor is None if no Softmax ends the graph.
 
     Raises:
-        DataUnusable: the graph doesn't show it, or contradicts `stated`, or its classes don't
-            exclude one another.
+        DataUnusable: the kind can't be seen in the graph, or contradicts `stated`, or the classes
+            don't exclude one another.
     """
     producers = {name: node for node in model.graph.node for name in node.output}
     last = producers.get(output)
@@ -68,7 +70,8 @@ def output_kind(
         )
     if stated is None:
         raise DataUnusable(
-            f"The model ends with {op or 'its input'}, which leaves open what its output "
-            f"{output!r} holds. Say --output-kind logits or --output-kind probabilities."
+            f"The model ends with {op or 'its input'}, so it can't be told whether its "
+            f"output {output!r} holds logits or probabilities. Pass --output-kind logits or "
+            "--output-kind probabilities."
         )
     return stated, None

@@ -4,7 +4,7 @@
          -> image_input: layout, size, batch
          -> output_kind: logits or probabilities
 
-What the file leaves open is an error that names the option to pass.
+If the file leaves something open, an error names the option to pass.
 """
 
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from training.errors import DataUnusable
 from training.importing.image_input import Layout, read_image_input
 from training.importing.output_kind import Kind, class_output, output_kind
 
-_OLDEST = 7
+_OLDEST_OPSET = 7
 """The oldest operator set; from here on arithmetic broadcasts as NumPy does."""
-_FROM, _TO = 13, 17
-"""Graphs older than the first are converted to the second, which int8 needs."""
+_MIN_OPSET, _CONVERTED_OPSET = 13, 17
+"""Graphs older than the first operator set are converted to the second, which int8 needs."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class StatedProperties:
     """The properties that the command line states; None for those to derive from the file."""
 
     size: int | None = None
@@ -41,7 +41,7 @@ class Source:
 
     model: onnx.ModelProto
     input: str
-    half: bool
+    is_float16: bool
     """True if it reads float16."""
     layout: Layout
     size: int
@@ -56,20 +56,20 @@ class Source:
     """Sentences on what was derived or left out, to be shown."""
 
 
-def read(file: Path, answers: Answers) -> Source:
+def read(file: Path, stated: StatedProperties) -> Source:
     """Read `file` and determine its input and output.
 
     Raises:
-        DataUnusable: it is no image classifier, or `answers` leaves something open.
+        DataUnusable: it is no image classifier, or `stated` leaves something open.
     """
     model = _loaded(file)
-    image = read_image_input(model, answers.layout, answers.size)
-    output = class_output(model, answers.output)
-    kind, softmax = output_kind(model, output, answers.kind)
+    image = read_image_input(model, stated.layout, stated.size)
+    output = class_output(model, stated.output)
+    kind, softmax = output_kind(model, output, stated.kind)
     return Source(
         model=model,
         input=image.name,
-        half=image.is_half,
+        is_float16=image.is_float16,
         layout=image.layout,
         size=image.size,
         batch=image.batch,
@@ -99,14 +99,14 @@ def _loaded(file: Path) -> onnx.ModelProto:
             "Export it with names."
         )
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset >= _FROM:
+    if opset >= _MIN_OPSET:
         return model
     try:
-        return version_converter.convert_version(model, _TO)
-    except Exception as err:  # its exceptions have no common base
-        if opset >= _OLDEST:
+        return version_converter.convert_version(model, _CONVERTED_OPSET)
+    except Exception as err:  # version_converter raises plain exceptions
+        if opset >= _OLDEST_OPSET:
             return model  # only int8 needs a newer one
         raise DataUnusable(
-            f"{file} is of operator set {opset}, which can't be converted to {_TO} "
+            f"{file} is of operator set {opset}, which can't be converted to {_CONVERTED_OPSET} "
             f"({first_line_of(err)}). Export it with a newer one."
         ) from err

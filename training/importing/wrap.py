@@ -5,8 +5,8 @@
         -> logits -> divided by the temperature -> softmax -> probabilities [N, K]
 
 A pooled linear head is replaced by the same head under the bundle's names: activation, embedding,
-head.weight, head.bias. Explanations and embeddings need these names. Nodes that lead only to other
-outputs are removed.
+head.weight, head.bias. Embeddings need the output `embedding`; with the output `activation`, an
+explanation needs no second run. Nodes that lead only to other outputs are removed.
 """
 
 from collections.abc import Sequence
@@ -29,21 +29,23 @@ _RESERVED = frozenset(
         *("pixels", "pixels.reversed", "pixels.float", "pixels.mean", "pixels.sub"),
         *("pixels.scale", "pixels.mul", "pixels.shape", "pixels.half"),
         *("activation", "embedding", "pooled", "temperature", "head.weight", "head.bias"),
-        *("logits", "calibrated_logits", "probabilities", "given", "at_least", "smallest"),
+        *("logits", "calibrated_logits", "probabilities", "source_output", "at_least", "smallest"),
         "logarithm",
     }
 )
+"""The names of tensors that this module adds; see `_PREFIX`."""
 _PREFIX = "source/"
+"""Put before all names of a source that has one of the reserved names."""
 _OLDEST_IR = 8
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """The normalisation that the graph expects: (pixel / range - mean) / std, per channel."""
+    """The normalisation that the graph expects: (pixel / pixel_range - mean) / std, per channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    range: Literal[1, 255]
+    pixel_range: Literal[1, 255]
     """The value of white, in the scale of mean and std."""
     channels: Literal["rgb", "bgr"] = "rgb"
     """The order of channels that the graph reads, and of mean and std."""
@@ -51,7 +53,7 @@ class Normalization:
     def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return uint8 RGB (N, S, S, 3) as the graph reads it, channels last."""
         ordered = pixels if self.channels == "rgb" else pixels[..., ::-1]
-        scaled = ordered.astype(np.float64) * (self.range / 255)
+        scaled = ordered.astype(np.float64) * (self.pixel_range / 255)
         return np.asarray((scaled - np.array(self.mean)) / np.array(self.std))
 
 
@@ -74,10 +76,10 @@ def wrap(
     if prefix:
         model = compose.add_prefix(model, prefix)
     logits = prefix + (source.softmax or source.output)
-    head = None if source.half else _exact_head(model, logits)
-    before = _Part()
-    _prologue(before, prefix + source.input, source, normalization)
-    after = _Part()
+    head = None if source.is_float16 else _exact_head(model, logits)
+    before = _Subgraph()
+    _add_input(before, prefix + source.input, source, normalization)
+    after = _Subgraph()
     if head is not None:
         _head(after, head)
     else:
@@ -91,7 +93,7 @@ def wrap(
 
 
 def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
-    """Return the pooled linear head of float `logits`; None where a float head would differ."""
+    """Return the pooled linear head of `logits`; None without one, or if part of it is int8."""
     head = pooled_head(Graph(model, logits), logits)
     return head if head is not None and head.is_exact else None
 
@@ -104,7 +106,7 @@ def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
 
 
-class _Part:
+class _Subgraph:
     """The nodes and constants of one added part."""
 
     def __init__(self) -> None:
@@ -121,14 +123,14 @@ class _Part:
         return output
 
 
-def _prologue(part: _Part, target: str, source: Source, normalization: Normalization) -> None:
+def _add_input(part: _Subgraph, target: str, source: Source, normalization: Normalization) -> None:
     """Add the nodes from the image to `target`, the tensor that the source reads.
 
     ONNX Runtime is slow at three numbers along an innermost axis of 3: it takes 30 times as long to
     broadcast them there, and to reverse them. So planes (N, 3, S, S) are normalised, or rows of
     pixels (N, S, 3 S) where the source reads pixels last (docs/decisions/importing.md).
     """
-    unit = 255 / normalization.range
+    unit = 255 / normalization.pixel_range
     mean = np.array(normalization.mean, np.float32) * np.float32(unit)
     scale = (1 / (np.array(normalization.std) * unit)).astype(np.float32)
     is_planar, is_reversed = source.layout == "nchw", normalization.channels == "bgr"
@@ -156,13 +158,13 @@ def _prologue(part: _Part, target: str, source: Source, normalization: Normaliza
         sides = np.array([0, source.size, source.size, CHANNELS], np.int64)
         part.constant("pixels.shape", sides)
         last = part.node("Reshape", [last, "pixels.shape"], "pixels")
-    if source.half:
+    if source.is_float16:
         part.node("Cast", [last], "pixels.half", to=TensorProto.FLOAT16)
     part.nodes[-1].output[0] = target
 
 
-def _head(part: _Part, head: PooledHead) -> None:
-    # the bundle's temperature is fitted anew, so the source's one is folded into the weights
+def _head(part: _Subgraph, head: PooledHead) -> None:
+    # The bundle's temperature is fitted anew, so the source's is folded into the weights.
     part.constant("head.weight", head.weight / np.float32(head.temperature))
     part.constant("head.bias", head.bias / np.float32(head.temperature))
     if head.channels_last:
@@ -174,10 +176,10 @@ def _head(part: _Part, head: PooledHead) -> None:
     part.node("Gemm", ["embedding", "head.weight", "head.bias"], "logits", transB=1)
 
 
-def _logits(part: _Part, tensor: str, source: Source) -> None:
+def _logits(part: _Subgraph, tensor: str, source: Source) -> None:
     """Add logits [N, K]: the source's, or the logarithm of its probabilities."""
-    part.node("Cast", [tensor], "given", to=TensorProto.FLOAT)
-    last = "given"
+    part.node("Cast", [tensor], "source_output", to=TensorProto.FLOAT)
+    last = "source_output"
     if source.kind == "probabilities" and source.softmax is None:
         part.constant("smallest", np.array(np.finfo(np.float32).tiny, np.float32))
         part.node("Max", [last, "smallest"], "at_least")
@@ -200,8 +202,8 @@ def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]
 
 def _joined(
     model: onnx.ModelProto,
-    before: _Part,
-    after: _Part,
+    before: _Subgraph,
+    after: _Subgraph,
     outputs: Sequence[onnx.ValueInfoProto],
     size: int,
 ) -> onnx.ModelProto:

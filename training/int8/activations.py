@@ -1,4 +1,4 @@
-"""Sum up the input patches of a graph's convolutions on real photos.
+"""Compute the first and second moments of the input patches of each convolution on photos.
 
     photos -> the graph, with each convolution's input as an output
            -> patches at random places -> moments
@@ -22,8 +22,8 @@ from training.int8.gptq import Moments
 Integers = NDArray[np.intp]
 
 _FEWEST_PLACES, _MOST_PLACES = 10, 50
-"""Places in each photo for a convolution; it has more places if an output has more weights."""
-_LANES = 2
+"""Places in each photo for a convolution; convolutions with larger filters get more."""
+_PARALLEL_PHOTOS = 2
 """Photos in parallel: a fixed number, so that the sums are the same on any number of cores."""
 
 
@@ -42,24 +42,26 @@ def moments(
     session, names = _observing(model, [conv.input[0] for conv in convolutions.values()])
     kernels = {tensor.name: np.array(tensor.dims[2:]) for tensor in model.graph.initializer}
 
-    def lane(first: int) -> dict[str, Moments]:
+    def sum_every_second(first: int) -> dict[str, Moments]:
         rng = np.random.default_rng(first)
         sums: dict[str, Moments] = {}
-        for image in pixels[first::_LANES]:
+        for image in pixels[first::_PARALLEL_PHOTOS]:
             inputs = dict(zip(names, session.run(names, {"image": image[np.newaxis]}), strict=True))
             for weight, conv in convolutions.items():
-                own = Moments.of(patches(inputs[conv.input[0]][0], conv, kernels[weight], rng))
+                moments_of_photo = Moments.of(
+                    patches(inputs[conv.input[0]][0], conv, kernels[weight], rng)
+                )
                 if weight in sums:
-                    sums[weight] += own
+                    sums[weight] += moments_of_photo
                 else:
-                    sums[weight] = own
+                    sums[weight] = moments_of_photo
         return sums
 
-    with ThreadPoolExecutor(_LANES) as pool:
-        total, *others = pool.map(lane, range(min(_LANES, len(pixels))))
+    with ThreadPoolExecutor(_PARALLEL_PHOTOS) as pool:
+        total, *others = pool.map(sum_every_second, range(min(_PARALLEL_PHOTOS, len(pixels))))
     for other in others:
-        for weight, own in other.items():
-            total[weight] += own
+        for weight, more in other.items():
+            total[weight] += more
     return total
 
 

@@ -1,10 +1,10 @@
-"""Make the int8 graph of a bundle, and keep it only where it passes its gates.
+"""Make the int8 graph of a bundle, and keep it only if it passes its gate.
 
     fp32 graph, calibration photos -> int8 graph            quantize
     both graphs, holdout photos    -> Int8Result            gates
     a missed gate                  -> the file is removed, and fp32 ships alone
 
-The callers choose the photos and how they are compared; the steps and the gates are the same for
+The callers choose the photos and how they are compared; the steps and the gate are the same for
 `hubel train`, `hubel import` and the default model.
 """
 
@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 from app.bundle import MODEL_FILES
 from app.runtime.session import Session
 from training import gates
-from training.gates import INT8_FEW_IMAGES, Int8Result
+from training.gates import INT8_MIN_LABELLED, Int8Result
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.intp]
 Predict = Callable[[Session], NDArray[np.floating]]
 
-TOO_FEW = f"there are fewer than {INT8_FEW_IMAGES} photos to compare it on"
+TOO_FEW = f"there are fewer than {INT8_MIN_LABELLED} photos to compare it on"
 MAX_HOLDOUT = 2000
-"""Photos at most; the gate needs half of them."""
-_TIMED = 60
+"""The largest number of holdout photos; twice what the gate needs."""
+_TIMED_PHOTOS = 60
+"""Photos on which both graphs are timed before `Comparison.predict` runs."""
 
 
 class QuantizationFailed(Exception):
@@ -53,7 +54,7 @@ class Comparison:
     """More photos (N, S, S, 3), without a label; only where `predict` is None."""
     predict: Predict | None = None
     """Returns probabilities (M, K) of the holdout photos by a model that did not learn from them.
-    It takes long, so both graphs are timed on a few photos first, and a slower int8 is left out
+    Since this is slow, both graphs are timed on a few photos first, and a slower int8 is left out
     at once. None: all photos run through both graphs in turn."""
 
     def run(self, fp32: Session, int8: Session) -> Int8Result:
@@ -61,8 +62,8 @@ class Comparison:
         if self.predict is None:
             pixels = np.concatenate([self.pixels[self.rows], *self.unlabelled])
             return gates.compare_int8(fp32, int8, pixels, self.truth)
-        few = slice(_TIMED)
-        expected, actual, seconds = gates.in_turn(fp32, int8, self.pixels[self.rows[few]])
+        few = slice(_TIMED_PHOTOS)
+        expected, actual, seconds = gates.run_alternately(fp32, int8, self.pixels[self.rows[few]])
         timed = gates.int8_result(expected, actual, self.truth[few], seconds)
         if timed.is_slower:
             return timed
@@ -71,7 +72,10 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An int8 graph that passed its gates, or the reason why there is none."""
+    """The outcome: a graph that was kept, a comparison that it failed, or neither.
+
+    There is neither if there were too few photos to compare on.
+    """
 
     session: Session | None
     """None, and no file, where it is left out."""
@@ -85,7 +89,7 @@ class Candidate:
         """The result as one line for the terminal and the report, without a full stop."""
         if self.result is None:
             return f"int8 is left out: {TOO_FEW}"
-        misses = "; ".join(self.result.misses)
+        misses = "; ".join(self.result.failures)
         if self.is_timed_only:
             return f"int8 is left out: {misses}"
         verdict = f"; it is left out: {misses}" if misses else ""
@@ -95,7 +99,7 @@ class Candidate:
         )
 
 
-def draw(photos: Integers, most: int, seed: int) -> Integers:
+def sample(photos: Integers, most: int, seed: int) -> Integers:
     """Return at most `most` of the photos, drawn at random, sorted."""
     return np.sort(np.random.default_rng(seed).permutation(photos)[:most])
 
@@ -118,14 +122,14 @@ def make(
     prepare: bool = False,
     in_float: Collection[str] = (),
 ) -> Candidate:
-    """Quantise the fp32 graph in `folder` and keep the result where it passes its gates.
+    """Quantise the fp32 graph in `folder` and keep the result if it passes its gate.
 
     Args:
         folder: holds the fp32 graph and receives the int8 graph.
         fp32: the session of the fp32 graph.
         calibration_set: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings come from.
         comparison: the photos that the two graphs are compared on.
-        min_holdout: with fewer labelled photos in `comparison` nothing is made.
+        min_holdout: no graph is made if `comparison` has fewer labelled photos.
         prepare: whether ONNX Runtime must fold and infer shapes first, as for an imported graph.
         in_float: names of nodes that stay float.
 
@@ -143,13 +147,15 @@ def make(
     except Exception as err:  # the quantizer's exceptions have no common base
         file.unlink(missing_ok=True)
         raise QuantizationFailed(err) from err
-    return judge(file, fp32, int8, comparison)
+    return keep_if_it_passes(file, fp32, int8, comparison)
 
 
-def judge(file: Path, fp32: Session, int8: Session, comparison: Comparison) -> Candidate:
-    """Compare the int8 graph in `file` with fp32, and remove the file where it misses a gate."""
+def keep_if_it_passes(
+    file: Path, fp32: Session, int8: Session, comparison: Comparison
+) -> Candidate:
+    """Compare the int8 graph in `file` with fp32, and remove the file if it misses its gate."""
     result = comparison.run(fp32, int8)
-    if not result.misses:
+    if not result.failures:
         return Candidate(int8, result)
     file.unlink()
     return Candidate(None, result, comparison.predict is not None and result.is_slower)

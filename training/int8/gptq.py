@@ -1,4 +1,4 @@
-"""Round a convolution's weights to 7 bits so that their errors compensate on real photos.
+"""Round a convolution's weights to integers so that their errors compensate on real photos.
 
     weights, moments of the convolution's input -> a scale for each output channel
     -> weight by weight: round it, and shift its error onto the weights still to come
@@ -7,10 +7,12 @@
 The weights follow Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative
 Pre-trained Transformers" (arXiv:2210.17323), the largest inputs first. The bias follows Nagel et
 al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"
-(arXiv:1906.04721), section 4.2, with measured means. docs/decisions/int8.md has the gain of each.
+(arXiv:1906.04721), section 4.2, with measured means. docs/experiments.md (2026-11-22 and
+2026-11-25) has the gain of each.
 
-The weights have seven bits because x86 without VNNI adds two products of uint8 and int8 in 16 bits:
-twice 255 times 64 fits, twice 255 times 127 does not. ONNX Runtime then uses its fast kernels.
+The integers are within ±64, which is called seven bits here, because x86 without VNNI adds two
+products of uint8 and int8 in 16 bits: twice 255 times 64 fits, twice 255 times 127 does not. ONNX
+Runtime then uses its fast kernels.
 """
 
 from dataclasses import dataclass
@@ -19,16 +21,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 64
+MAX_INTEGER = 64
 _DAMPING = 0.01
-"""Share of the mean variance that is added to each variance, as published."""
+"""Share of the mean variance that is added to each variance, as in the paper."""
 _NOISE = 1e-5
 """Share of the mean square that is added to each variance at least. Without it the covariance of
-an input that never changes, such as a dead channel's, could not be inverted."""
+a constant input, such as a dead channel, could not be inverted."""
 _BLOCK = 64
 """Columns whose errors are shifted onto the later columns in one product."""
 _STEPS = np.arange(0.7, 1.01, 0.05)
-"""Shares of the largest weight that the largest integer may represent."""
+"""Candidate scales: the weight that becomes 64, as a share of the largest weight."""
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +87,7 @@ class Rounded:
     scale: NDArray[np.float32]
     """(O,)."""
     mean_error: Floats
-    """(O,) by how much the mean of each output channel falls."""
+    """(O,) the mean of each output channel before rounding minus after."""
 
     @property
     def weight(self) -> NDArray[np.float32]:
@@ -96,7 +98,7 @@ class Rounded:
 def round_weights(weight: NDArray[np.float32], moments: Moments) -> Rounded:
     """Round the weights (O, I, k, k) of a convolution whose input patches have these moments.
 
-    Its G groups follow one another in O; K of the moments is I k k, in that order.
+    The O outputs are ordered by group; the K columns of the moments are (I, k, k) flattened.
     """
     groups = len(moments.total)
     rows = weight.astype(np.float64).reshape(groups, len(weight) // groups, -1)
@@ -121,7 +123,7 @@ def _scales(rows: Floats, variance: Floats) -> Floats:
     Each weight is rounded by itself; `variance` (G, K) is that of its input.
     """
     largest = np.abs(rows).max(axis=2)
-    whole = np.where(largest > 0, largest, 1) / LARGEST  # a dead channel stays zero
+    whole = np.where(largest > 0, largest, 1) / MAX_INTEGER  # a dead channel stays zero
     best, least = whole, np.full(whole.shape, np.inf)
     for scale in (whole * step for step in _STEPS[::-1]):
         error = rows - _nearest(rows / scale[..., np.newaxis]) * scale[..., np.newaxis]
@@ -132,7 +134,7 @@ def _scales(rows: Floats, variance: Floats) -> Floats:
 
 
 def _nearest(rows: Floats) -> Floats:
-    return np.clip(np.rint(rows), -LARGEST, LARGEST)
+    return np.clip(np.rint(rows), -MAX_INTEGER, MAX_INTEGER)
 
 
 def _compensated(rows: Floats, covariance: Floats, noise: Floats) -> Floats:

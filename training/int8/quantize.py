@@ -5,9 +5,10 @@
               their mean error
            -> ranges of the activations, and the int8 graph             ONNX Runtime's quantizer
 
-Convolutions and additions become integer. Pooling, head and softmax stay float, so a class
-activation map adds up to the logits exactly in the int8 graph too. ReLU6 disappears into the
-rounding of the convolution before it: its range, 0..6, is the whole of uint8. The input is
+Convolutions, additions, max pooling and concatenations become integer. Mean pooling, head and
+softmax stay float, so a class activation map adds up to the logits exactly in the int8 graph too.
+ReLU6 needs no node of its own: its range, 0..6, is the whole of the uint8 output of the convolution
+before it. The input is
 (pixel - 127) / 128 of a uint8 pixel and needs no rounding: the first convolution reads the pixels.
 """
 
@@ -27,16 +28,16 @@ from training.int8.gptq import Rounded, round_weights
 from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 
 CALIBRATION_PHOTOS = 100
-"""Photos whose activations give the ranges; docs/decisions/int8.md compares other numbers."""
-_RANK = 4
-_WITHOUT_BIAS = 2
+"""Photos whose activations give the ranges; docs/experiments.md (2026-11-22) compares numbers."""
+_CONV_WEIGHT_RANK = 4
+_INPUTS_WITHOUT_BIAS = 2
 _OPERATORS = ("Conv", "Clip", "Relu", "MaxPool", "Add", "Concat")
 
 
 def quantize(
     fp32: Path,
     pixels: NDArray[np.uint8],
-    int8: Path,
+    int8_file: Path,
     *,
     prepare: bool = False,
     in_float: Collection[str] = (),
@@ -46,7 +47,7 @@ def quantize(
     Args:
         fp32: a graph of training.onnx_graph.builder, or any other with `prepare`.
         pixels: (N, S, S, 3) uint8 RGB, the photos that ranges and roundings are taken from.
-        int8: the file to write.
+        int8_file: the file to write.
         prepare: fold batch normalisation and infer shapes first; for graphs by other programs.
         in_float: names of nodes that stay float.
     """
@@ -56,17 +57,17 @@ def quantize(
             from onnxruntime.quantization.shape_inference import quant_pre_process
 
             quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
-            _quantize_prepared(prepared, pixels, int8, {}, in_float)
+            _quantize_prepared(prepared, pixels, int8_file, {}, in_float)
             return
         onnx.save(_marked_as_prepared(onnx.load(fp32)), prepared)
-        _quantize_prepared(prepared, pixels, int8, {"planes": [_input_range()]}, in_float)
-    onnx.checker.check_model(onnx.load(int8), full_check=True)
+        _quantize_prepared(prepared, pixels, int8_file, {"planes": [_input_range()]}, in_float)
+    onnx.checker.check_model(onnx.load(int8_file), full_check=True)
 
 
 def _quantize_prepared(
     prepared: Path,
     pixels: NDArray[np.uint8],
-    int8: Path,
+    int8_file: Path,
     ranges: Mapping[str, Any],
     in_float: Collection[str],
 ) -> None:
@@ -82,7 +83,7 @@ def _quantize_prepared(
     onnx.save(model, prepared)
     ortq.quantize_static(
         prepared,
-        int8,
+        int8_file,
         _reader(pixels),
         quant_format=ortq.QuantFormat.QDQ,
         op_types_to_quantize=list(_OPERATORS),
@@ -129,7 +130,7 @@ def _convolutions(
         if node.op_type == "Conv"
         and node.name not in in_float
         and all(uses[name] == 1 and name in tensors for name in node.input[1:])
-        and len(tensors[node.input[1]].dims) == _RANK
+        and len(tensors[node.input[1]].dims) == _CONV_WEIGHT_RANK
     }
 
 
@@ -138,12 +139,12 @@ def _add_to_bias(
 ) -> None:
     """Add the mean error (O,) of the rounded weights of `conv` to its bias."""
     before: Any = 0
-    if len(conv.input) > _WITHOUT_BIAS:
+    if len(conv.input) > _INPUTS_WITHOUT_BIAS:
         (tensor,) = (known for known in model.graph.initializer if known.name == conv.input[2])
         before = numpy_helper.to_array(tensor)
     else:
         tensor = model.graph.initializer.add()
-        conv.input.append(f"{conv.input[1]}.lost")
+        conv.input.append(f"{conv.input[1]}.bias")
     value = (before + mean_error).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(value, conv.input[2]))
 
@@ -169,7 +170,7 @@ def _reader(pixels: NDArray[np.uint8]) -> Any:
 
 
 def _input_range() -> dict[str, Any]:
-    """Return the scale of the input, which leaves ONNX Runtime nothing to round there."""
+    """Return the scale of the input, with which the pixels are represented exactly."""
     return {
         "scale": np.array(1 / PIXEL_SCALE, np.float32),
         "zero_point": np.array(PIXEL_OFFSET, np.uint8),
@@ -177,6 +178,6 @@ def _input_range() -> dict[str, Any]:
 
 
 def _marked_as_prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Mark the model as folded and inferred, or the quantizer warns."""
+    """Mark the model as preprocessed, since the quantizer warns otherwise; infer its shapes."""
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)

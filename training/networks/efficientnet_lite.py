@@ -7,8 +7,8 @@
 The layers are EfficientNet's (Tan and Le 2019, arXiv:1905.11946, table 1) in the "Lite" form of
 the TensorFlow reference (tensorflow/tpu, models/official/efficientnet/lite): no
 squeeze-and-excitation, ReLU6 instead of swish, and a stem, a top and first and last stages that
-don't scale with the coefficients. Padding is TensorFlow's SAME, which puts the odd zero right and
-bottom: the published weights were trained with it.
+don't scale with the coefficients. Padding is TensorFlow's SAME, which puts the extra zero of an odd
+padding at the right and bottom: the published weights were trained with it.
 """
 
 import math
@@ -25,7 +25,7 @@ TOP_CHANNELS = 1280
 
 @dataclass(frozen=True)
 class Stage:
-    """Several blocks in a row, of which the first has the stride."""
+    """Several blocks in a row; only the first block is strided."""
 
     repeats: int
     kernel: int
@@ -89,7 +89,7 @@ class ConvUnit(nn.Module):
         self.stride = stride
         self.relu6 = relu6
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        # TensorFlow's momentum of .99 is the share that is kept; PyTorch's is the share of the new.
+        # TensorFlow's momentum of .99 is the weight of the old mean, PyTorch's of the new batch.
         self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """One member of the family; only tests pass other `stages`."""
+    """An EfficientNet-Lite network; only tests pass other `stages`."""
 
     def __init__(
         self, backbone: Backbone, num_classes: int = 1000, stages: tuple[Stage, ...] = STAGES

@@ -1,6 +1,6 @@
 """The normalisation of pixels: (pixel - 127) / 128, as in the EfficientNet-Lite reference.
 
-The graph computes it as DequantizeLinear, which is exact and costs nothing in either precision.
+The graph computes it as DequantizeLinear, which is exact, and is fused away in int8.
 """
 
 PIXEL_OFFSET = 127

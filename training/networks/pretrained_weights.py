@@ -22,15 +22,18 @@ def load_pretrained(backbone: str, num_classes: int = 1000) -> EfficientNetLite:
     file = getattr(package, f"Efficientnet{backbone.capitalize()}ModelFile").get_model_file_path()
     published = torch.load(file, map_location="cpu", weights_only=True)
     network = EfficientNetLite(BACKBONES[backbone])
-    network.load_state_dict({_our_name(key): value for key, value in published.items()})
+    network.load_state_dict({_tensor_name(key): value for key, value in published.items()})
     if num_classes != network.head.out_features:
         network.head = nn.Linear(TOP_CHANNELS, num_classes)
     network.eval()
     return network
 
 
-def _our_name(published: str) -> str:
-    """Return our name of a published tensor: _blocks.1._bn0.bias -> blocks.1.expand.norm.bias."""
+def _tensor_name(published: str) -> str:
+    """Return the network's name of a published tensor.
+
+    _blocks.1._bn0.bias -> blocks.1.expand.norm.bias
+    """
     renames = {
         "_conv_stem": "stem.conv",
         "_bn0": "stem.norm",

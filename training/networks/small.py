@@ -2,8 +2,8 @@
 
     float [N, 3, S, S] -> units -> [N, D] -> head (fully connected) -> logits [N, K]
 
-Both are sequences of `Unit`s: a convolution, a ReLU and mostly a pooling. The exporter and the page
-can therefore show them layer by layer.
+Both are sequences of `Unit`s: a convolution, a ReLU and usually a max pooling. They export to a
+plain chain of ONNX nodes, which the page shows layer by layer.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ _WHITENING_BATCH = 50
 class Unit(nn.Module):
     """A convolution and a ReLU, with optional max pooling and batch normalisation between them.
 
-    Pooling comes before the ReLU, which gives the same result with fewer numbers to rectify: a
-    maximum commutes with a function that never falls.
+    Pooling comes before the ReLU, which gives the same result with fewer numbers to rectify:
+    max and ReLU commute, because ReLU is monotonic.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class _Norm(nn.BatchNorm2d):
 
 
 class Textbook(nn.Module):
-    """The network that an introduction to CNNs describes, layer by layer.
+    """A LeNet-like network, as in textbook introductions to CNNs.
 
         32x32x3 -> 5x5 filters -> 28x28x32, ReLU -> pooling 14x14x32
                 -> 5x5 filters -> 10x10x64, ReLU -> pooling 5x5x64 -> fully connected -> K
@@ -99,9 +99,9 @@ class Fast(nn.Module):
 
     After Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv:2404.00498): a
     first layer of fixed filters that decorrelate patches of 2x2 pixels, convolutions initialised to
-    the identity, normalisation without gains. Two things differ. ReLU replaces GELU, which costs
-    more on a CPU and prevents fusion in int8. The mean replaces the last maximum, so that class
-    activation maps are exact.
+    the identity, normalisation without gains. Two things differ. ReLU replaces GELU, because GELU
+    costs more on a CPU and prevents fusion in int8. The mean replaces the last maximum, so that
+    class activation maps are exact.
     """
 
     CHANNELS = (64, 256, 256)

@@ -3,7 +3,7 @@
     image uint8 [N, S, S, 3] -> DequantizeLinear, Transpose -> the network's layers
         -> embedding [N, D] -> head -> divided by the temperature -> softmax -> probabilities [N, K]
 
-The network's layers lie between `prologue` and `epilogue`: onnx_graph.efficientnet_lite adds those
+The network's layers lie between `add_input` and `add_head`: onnx_graph.efficientnet_lite adds those
 of EfficientNet-Lite, onnx_graph.small those of the networks that are trained from scratch.
 """
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass
-class Graph:
+class GraphBuilder:
     """A graph under construction."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Graph:
         self.nodes.append(helper.make_node(op, inputs, [output], name or output, **attributes))
         return output
 
-    def prologue(self) -> str:
+    def add_input(self) -> str:
         """Add uint8 [N, S, S, 3] -> (pixel - 127) / 128 as float [N, 3, S, S]."""
         scale = self.constant("pixels.scale", np.array(1 / PIXEL_SCALE, np.float32))
         offset = self.constant("pixels.offset", np.array(PIXEL_OFFSET, np.uint8))
@@ -97,8 +97,8 @@ class Graph:
             "ReduceMean", ["activation"], "embedding", name="pool", axes=[2, 3], keepdims=0
         )
 
-    def epilogue(self, weight: Array, bias: Array, temperature: float) -> None:
-        """Add the embedding [N, D] -> calibrated probabilities [N, K], all in float.
+    def add_head(self, weight: Array, bias: Array, temperature: float) -> None:
+        """Add head, temperature and softmax, in float: embedding [N, D] -> probabilities [N, K].
 
         Args:
             weight: (K, D), of the last layer.

@@ -2,9 +2,9 @@
 
     planes -> stem -> blocks -> top = activation [N, 1280, h, w] -> mean = embedding [N, 1280]
 
-The graph is built node by node instead of traced. A tensor has its module's name (`stem`,
+The graph is built node by node instead of being traced. A tensor has its module's name (`stem`,
 `blocks.0.depthwise`, `top`). Batch normalisation is folded in float64. SAME padding becomes the
-padding of the convolutions, exact for this input size.
+padding of the convolutions, computed for this input size.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ import onnx
 import torch
 
 from training.networks.efficientnet_lite import Block, ConvUnit, EfficientNetLite, same_padding
-from training.onnx_graph.builder import Graph
+from training.onnx_graph.builder import GraphBuilder
 
 Array = npt.NDArray[Any]
 
 
 def export(network: EfficientNetLite, size: int, temperature: float = 1.0) -> onnx.ModelProto:
     """Return the graph of `network` for inputs of `size` pixels, checked in full."""
-    graph = Graph()
+    graph = GraphBuilder()
     lower = graph.constant("relu6.min", np.array(0, np.float32))
     upper = graph.constant("relu6.max", np.array(6, np.float32))
-    tensor, side = graph.prologue(), size
+    tensor, side = graph.add_input(), size
     units = _UnitBuilder(graph, lower, upper)
     tensor, side = units.add(network.stem, "stem", tensor, side)
     for index, block in enumerate(network.blocks):
@@ -35,7 +35,7 @@ def export(network: EfficientNetLite, size: int, temperature: float = 1.0) -> on
     tensor, side = units.add(network.top, "top", tensor, side, output="activation")
     graph.pool()
     head = network.head
-    graph.epilogue(array(head.weight), array(head.bias), temperature)
+    graph.add_head(array(head.weight), array(head.bias), temperature)
     width, classes = head.in_features, head.out_features
     outputs = {
         "probabilities": (classes,),
@@ -49,7 +49,7 @@ def export(network: EfficientNetLite, size: int, temperature: float = 1.0) -> on
 class _UnitBuilder:
     """A builder of convolutions with folded batch normalisation, followed by ReLU6."""
 
-    graph: Graph
+    graph: GraphBuilder
     lower: str
     upper: str
 

@@ -23,14 +23,14 @@ from training.onnx_graph import builder
 _EMBEDDING = "embedding"
 
 
-def graft(
+def replace_head(
     backbone: Path, head: Head, temperature: float, prototypes: NDArray[np.float32]
 ) -> onnx.ModelProto:
     """Return the graph at `backbone` with another head, checked in full.
 
     Args:
-        backbone: a graph of builder.OPSET, with a pooled linear head on its output `embedding`.
-        head: K classes of the embedding's D numbers.
+        backbone: a graph of builder.OPSET, whose pooled linear head reads the output `embedding`.
+        head: weights (K, D) and bias (K,).
         temperature: the divisor of the logits.
         prototypes: (P, D) of length 1.
 
@@ -41,13 +41,14 @@ def graft(
     graph = Graph(model)
     if not _is_replaceable(graph):
         raise DataUnusable(
-            f"{backbone} has no head that can be replaced. Name a graph of Hubel's own training."
+            f"{backbone} has no head that can be replaced. "
+            "Use a bundle made by `hubel train` or `training.imagenet`."
         )
     _remove_head(model.graph, graph)
-    epilogue = builder.Graph()
-    epilogue.epilogue(head.weight, head.bias, temperature)
-    model.graph.node.extend(epilogue.nodes)
-    model.graph.initializer.extend(epilogue.initializers)
+    head_builder = builder.GraphBuilder()
+    head_builder.add_head(head.weight, head.bias, temperature)
+    model.graph.node.extend(head_builder.nodes)
+    model.graph.initializer.extend(head_builder.initializers)
     outputs = {output.name: output for output in model.graph.output}
     shape = outputs["probabilities"].type.tensor_type.shape
     shape.dim[1].dim_value = len(head.bias)

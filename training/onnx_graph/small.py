@@ -14,14 +14,14 @@ import numpy as np
 import onnx
 
 from training.networks.small import Fast, Textbook, Unit
-from training.onnx_graph.builder import Graph
+from training.onnx_graph.builder import GraphBuilder
 from training.onnx_graph.efficientnet_lite import array, folded
 
 
 def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onnx.ModelProto:
     """Return the graph of `network` for inputs of `size` pixels, checked in full."""
-    graph = Graph()
-    tensor, side, channels = graph.prologue(), size, 3
+    graph = GraphBuilder()
+    tensor, side, channels = graph.add_input(), size, 3
     last = len(network.units) - 1
     for number, (name, unit) in enumerate(network.units.items()):
         assert isinstance(unit, Unit)
@@ -38,12 +38,12 @@ def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onn
         outputs["activation"] = (channels, side, side)
     else:
         graph.node("Flatten", [tensor], "embedding", name="flatten", axis=1)
-    graph.epilogue(array(head.weight), array(head.bias), temperature)
+    graph.add_head(array(head.weight), array(head.bias), temperature)
     return graph.model(size, outputs)
 
 
 def _add(
-    graph: Graph, unit: Unit, name: str, tensor: str, side: int, output: str
+    graph: GraphBuilder, unit: Unit, name: str, tensor: str, side: int, output: str
 ) -> tuple[str, int]:
     """Add `unit`, and return the name and the side in pixels of its output."""
     if unit.norm is None:

@@ -1,6 +1,6 @@
-"""Make a bundle of its parts: the one place that makes a `Manifest`.
+"""Make a bundle from its manifest fields: the one place that makes a `Manifest`.
 
-    graphs and golden photos in the folder, the parts -> Manifest
+    graphs and golden photos in the folder, the fields -> Manifest
     Manifest -> report/index.html, where there is one
              -> README.md, the model card
              -> bundle.json, and the folder moves to its place
@@ -34,7 +34,7 @@ from training.packaging import provenance
 
 
 @dataclass(frozen=True)
-class Origin:
+class TrainingOrigin:
     """The origin of a model, for the field `training` of bundle.json."""
 
     recipe: str
@@ -45,11 +45,11 @@ class Origin:
     libraries: Sequence[str]
     """Distributions that the result depends on, besides the usual ones."""
     began: float
-    """When the run began, by time.monotonic()."""
+    """time.monotonic() at the start of the run."""
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class ManifestFields:
     """All that bundle.json needs beside the files in the folder."""
 
     name: str
@@ -58,14 +58,14 @@ class Parts:
     input: InputSpec
     golden: Golden
     metrics: Mapping[Precision, Metrics]
-    origin: Origin
+    origin: TrainingOrigin
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
     baseline: Baseline | None = None
 
 
 def build_bundle(
-    parts: Parts,
+    fields: ManifestFields,
     folder: Path,
     output: Path,
     *,
@@ -75,13 +75,13 @@ def build_bundle(
     """Write report, model card and bundle.json into `folder`, and move it to `output`.
 
     Args:
-        parts: the contents of bundle.json.
+        fields: the contents of bundle.json.
         folder: holds the graphs and the golden photos.
         output: the place of the bundle; a bundle there is replaced.
         report_content: returns the content of the report; None: no report.
         model_card: returns the model card in Markdown.
     """
-    manifest = _manifest(parts, folder)
+    manifest = _manifest(fields, folder)
     if report_content is not None:
         report.write(report_content(manifest), folder / "report")
         manifest = manifest.model_copy(update={"files": _hashes(folder)})
@@ -89,19 +89,19 @@ def build_bundle(
     return bundles.save(manifest, folder, output)
 
 
-def _manifest(parts: Parts, folder: Path) -> Manifest:
-    origin = parts.origin
+def _manifest(fields: ManifestFields, folder: Path) -> Manifest:
+    origin = fields.origin
     return Manifest(
-        name=parts.name,
-        version=parts.version,
-        labels=parts.labels,
-        input=parts.input,
+        name=fields.name,
+        version=fields.version,
+        labels=fields.labels,
+        input=fields.input,
         files=_hashes(folder),
-        golden=parts.golden,
-        metrics=parts.metrics,
-        calibration=parts.calibration,
-        unknown=parts.unknown,
-        baseline=parts.baseline,
+        golden=fields.golden,
+        metrics=fields.metrics,
+        calibration=fields.calibration,
+        unknown=fields.unknown,
+        baseline=fields.baseline,
         training=Training(
             recipe=origin.recipe,
             arguments=origin.arguments,

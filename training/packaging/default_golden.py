@@ -1,12 +1,12 @@
-"""The golden photos of the default model: their sources, licences and making.
+"""The golden photos of the default model: their sources and licences, and how they were made.
 
     scikit-image's pictures -> model/imagenet/golden/*.jpg
     model/imagenet/golden   -> the golden photos of a bundle
 
-An imported model without photos of its own has them too. The files were made once, by
+An imported model without photos gets these golden photos too. The files were made once, by
 `python -m training.packaging.default_golden DIR`, and are committed, because another version of
-Pillow writes other bytes. Each covers a case of the pixels: one needs no resize, others are wide or
-tall, one is greyscale, and one has an EXIF orientation.
+Pillow writes other bytes. Each covers another case of preprocessing: one needs no resize, others
+are wide or tall, one is greyscale, and one has an EXIF orientation.
 """
 
 import importlib.util
@@ -79,7 +79,7 @@ def find(folder: Path) -> list[Path]:
     return photos
 
 
-def make(folder: Path) -> None:
+def write_originals(folder: Path) -> None:
     """Write all golden photos into `folder`, from the packages that ship the originals."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, origin in ORIGINS.items():
@@ -105,4 +105,4 @@ def _write(original: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    write_originals(Path(sys.argv[1]))

@@ -1,11 +1,11 @@
 """Select, write and record the golden photos of a bundle.
 
-    photos of the test split -> at most six that are classified correctly -> JPEGs of the canvas
+    photos of the test split -> at most six of up to six classes -> JPEGs of the canvas
     golden photos, sessions  -> golden/ in the bundle, with the probabilities of each graph
 
-The most confident photo of each class is selected, up to six classes. Where there are few classes,
-a less confident photo joins it, because a confident prediction hardly moves when the arithmetic is
-wrong.
+For up to six classes, the photo with the highest probability of its true class is selected, right
+or wrong. Where there are few classes, a less confident one is added, because a confident prediction
+hardly changes with a wrong kernel or resize.
 """
 
 import shutil
@@ -24,10 +24,11 @@ from training.data.photos import LIMITS, read_pixels
 from training.gates import probabilities_of
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
-"""Largest difference of a golden photo's probability on another machine; docs/decisions/int8.md
-has the reason."""
-_MOST = 6
-_LESS_CONFIDENT = 0.9
+"""Largest difference of a golden photo's probability on another machine; see
+docs/decisions/calibration.md."""
+_MAX_PHOTOS = 6
+_LESS_CONFIDENT_TARGET = 0.9
+"""The probability that the less confident photo of a class should be nearest to."""
 _QUALITY = 88
 
 
@@ -38,16 +39,16 @@ def select(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]
         examples: with a test split.
         probabilities: (T, K) of the test split.
     """
-    tested = examples.of("test")
+    tested = examples.indices_of("test")
     classes = np.unique(examples.truth[tested])
-    classes = classes[np.linspace(0, len(classes) - 1, min(_MOST, len(classes))).astype(int)]
+    classes = classes[np.linspace(0, len(classes) - 1, min(_MAX_PHOTOS, len(classes))).astype(int)]
     selected: list[int] = []
     for label in classes:
         of_class = examples.truth[tested] == label
-        own, confidence = tested[of_class], probabilities[of_class, label]
-        selected.append(int(own[confidence.argmax()]))
-        less_confident = int(own[np.abs(confidence - _LESS_CONFIDENT).argmin()])
-        if 2 * len(classes) <= _MOST and less_confident not in selected:
+        indices, confidence = tested[of_class], probabilities[of_class, label]
+        selected.append(int(indices[confidence.argmax()]))
+        less_confident = int(indices[np.abs(confidence - _LESS_CONFIDENT_TARGET).argmin()])
+        if 2 * len(classes) <= _MAX_PHOTOS and less_confident not in selected:
             selected.append(less_confident)
     return selected
 
@@ -61,7 +62,7 @@ def write(examples: Examples, selected: Sequence[int], folder: Path) -> dict[str
         canvas = vision.decode(file.path.read_bytes(), LIMITS).canvas
         name = f"{number}.jpg"
         Image.fromarray(canvas).save(folder / name, "JPEG", quality=_QUALITY, optimize=True)
-        sources[name] = f"{examples.data}/{file.name}, its centre square at 480x480"
+        sources[name] = f"{examples.data_name}/{file.name}, its centre square at 480x480"
     return sources
 
 

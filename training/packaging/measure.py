@@ -23,7 +23,7 @@ Integers = NDArray[np.intp]
 def metrics(
     probabilities: NDArray[np.float32],
     truth: Integers,
-    on: str,
+    photos: str,
     temperatures: Temperatures | None = None,
 ) -> Metrics:
     """Return the figures of one graph.
@@ -31,9 +31,9 @@ def metrics(
     Args:
         probabilities: (N, K).
         truth: (N,) class indices.
-        on: the photos, in words.
+        photos: a description of the photos, in words.
         temperatures: where the temperature was cross-fitted on these photos; the calibration error
-            then uses the temperature of each photo's own fold.
+            then uses for each photo the temperature fitted without the photo's fold.
     """
     scored: Floats = probabilities
     if temperatures is not None:
@@ -43,36 +43,38 @@ def metrics(
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
         ece=calibration_error(scored, truth),
         images=len(truth),
-        on=on,
+        on=photos,
     )
 
 
-def fitted_elsewhere(logits: Floats, truth: Integers, temperature: float, on: str) -> Calibration:
+def calibration_on_new_photos(
+    logits: Floats, truth: Integers, temperature: float, photos: str
+) -> Calibration:
     """Return the gain of a temperature on photos (N, K) that it was not fitted on."""
-    return _calibration(logits, truth, temperature, temperature, on)
+    return _calibration(logits, truth, temperature, temperature, photos)
 
 
 def cross_fitted(
     logits: Floats, truth: Integers, temperatures: Temperatures, name: str
 ) -> Calibration:
     """Return the gain of a temperature that was cross-fitted on these photos (N, K)."""
-    on = (
-        f"{name}, cross-fitted: {calibration.FOLDS} folds, each scored with the "
-        "temperature of the others"
+    photos = (
+        f"{name}, cross-fitted: {calibration.FOLDS} folds, each scored with a "
+        f"temperature fitted on the other {calibration.FOLDS - 1}"
     )
     divisors = temperatures.of_photo[:, np.newaxis]
-    return _calibration(logits, truth, temperatures.all, divisors, on)
+    return _calibration(logits, truth, temperatures.of_all_photos, divisors, photos)
 
 
 def baseline(probabilities: NDArray[np.float32]) -> Baseline:
-    """Return the histogram of the model's confidence on photos like those of the training."""
+    """Return the histogram of the model's confidence on the photos it was measured on."""
     confidence = probabilities.max(axis=1)
     counts, _ = np.histogram(confidence, BASELINE_BINS, (0, 1))
     return Baseline(images=len(confidence), confidence=tuple(counts.tolist()))
 
 
 def _calibration(
-    logits: Floats, truth: Integers, temperature: float, divisors: float | Floats, on: str
+    logits: Floats, truth: Integers, temperature: float, divisors: float | Floats, photos: str
 ) -> Calibration:
     before = calibration.softmax(logits)
     after = calibration.softmax(logits / divisors)
@@ -81,5 +83,5 @@ def _calibration(
         ece_before=calibration_error(before, truth),
         ece_after=calibration_error(after, truth),
         images=len(truth),
-        on=on,
+        on=photos,
     )

@@ -59,11 +59,11 @@ def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
         int8=textwrap.fill(
             f"{_verdict(int8)} On {int8.images} photos that didn't calibrate it ({int8.labelled} "
             f"of them labelled: top-1 {100 * int8.top1_int8:.1f} %, fp32 "
-            f"{100 * int8.top1_fp32:.1f} %), it gives fp32's label to "
+            f"{100 * int8.top1_fp32:.1f} %), it agrees with fp32 on "
             f"{100 * int8.agreement:.1f} %, loses {100 * int8.drop:.2f} points of top-1 "
-            f"({100 * INT8_MAX_DROP:.1f} is allowed; a photo without a label counts by what "
-            f"fp32's probabilities say of the two predictions) and is {int8.speedup:.2f} times as "
-            "fast, on one thread of the machine that made it.",
+            f"({100 * INT8_MAX_DROP:.1f} is allowed; for a photo without a label the loss "
+            f"is estimated from fp32's probabilities) and is {int8.speedup:.2f} times as "
+            "fast, on one thread of the machine it was built on.",
             _WIDTH,
         ),
     )
@@ -74,7 +74,7 @@ def imported(has_head: bool, int8: str, has_report: bool, manifest: Manifest) ->
 
     Args:
         has_head: whether the graph ends with a pooled linear head.
-        int8: the result of int8, as one line.
+        int8: the outcome of the int8 gate, as one line.
         has_report: whether the bundle has a report.
         manifest: of the bundle.
     """
@@ -128,25 +128,26 @@ def _int8_of_trained(int8: Candidate) -> str:
         return f"This bundle has no int8 graph: {TOO_FEW}."
     if int8.is_timed_only:
         return textwrap.fill(
-            f"This bundle has no int8 graph: {'; '.join(result.misses)}, on one thread of the "
-            "machine that made it.",
+            f"This bundle has no int8 graph: {'; '.join(result.failures)}, on one thread of the "
+            "machine it was built on.",
             _WIDTH,
         )
     return textwrap.fill(
-        f"{_verdict(result)} On {result.images} photos that gave no ranges, each predicted by a "
-        f"model that did not learn from it, it is right on {100 * result.top1_int8:.2f} % where "
-        f"fp32 is right on {100 * result.top1_fp32:.2f} % (a loss of "
-        f"{100 * INT8_MAX_DROP:.1f} points is allowed), gives fp32's label to "
+        f"{_verdict(result)} On {result.images} photos that were not used to calibrate it, each "
+        f"predicted by a model that was not trained on it, it is right on "
+        f"{100 * result.top1_int8:.2f} % where fp32 is right on "
+        f"{100 * result.top1_fp32:.2f} % (a loss of "
+        f"{100 * INT8_MAX_DROP:.1f} points is allowed), agrees with fp32 on "
         f"{100 * result.agreement:.1f} %, and is {result.speedup:.2f} times as fast, on one thread "
-        "of the machine that made it.",
+        "of the machine it was built on.",
         _WIDTH,
     )
 
 
 def _verdict(result: Int8Result) -> str:
-    if result.misses:
-        return f"This bundle has no int8 graph: {'; '.join(result.misses)}."
-    return "int8, whose weights have seven bits, passed its gates."
+    if result.failures:
+        return f"This bundle has no int8 graph: {'; '.join(result.failures)}."
+    return "int8, whose weights have seven bits, is as accurate as its gate demands."
 
 
 def _percent(share: float, digits: int = 1) -> str:

@@ -1,10 +1,10 @@
 """Export the result of a recipe into the bundle's folder, and measure it.
 
-    graph -> model.onnx -> compared with the recipe's own arithmetic     gates; refused on a miss
+    graph -> model.onnx -> compared with the reference predictions       gates; none on a miss
           -> model.int8.onnx                                             left out on a missed gate
           -> predictions on the test split: figures, golden photos, baseline, report
 
-Every recipe ends here, and only here the test split is used.
+Every recipe ends here. Nothing was fitted on the test split.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def export(
     training_data: TrainingData,
     trained: TrainingResult,
     folder: Path,
-    scratch: Path,
+    temporary: Path,
     report_progress: ReportProgress,
 ) -> Exported:
     """Write the graphs and the golden photos into `folder`, and measure the graphs.
@@ -84,12 +84,12 @@ def export(
         sessions["int8"] = int8.session
         probabilities["int8"] = _test_outputs(training_data, int8.session, ["probabilities"])[0]
     examples = training_data.examples
-    truth, on = examples.truth[examples.of("test")], _test_split(training_data)
+    truth, on = examples.truth[examples.indices_of("test")], _description_of_test(training_data)
     return Exported(
-        golden=_golden(training_data, actual, sessions, folder, scratch),
+        golden=_golden(training_data, actual, sessions, folder, temporary),
         metrics={which: measure.metrics(rows, truth, on) for which, rows in probabilities.items()},
-        calibration=measure.fitted_elsewhere(
-            trained.logits, truth, trained.temperature, f"{on}; {trained.fitted_on}"
+        calibration=measure.calibration_on_new_photos(
+            trained.logits, truth, trained.temperature, f"{on}; {trained.temperature_photos}"
         ),
         baseline=measure.baseline(actual),
         int8=int8,
@@ -101,25 +101,30 @@ def export(
 def make_int8(
     folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
 ) -> Candidate:
-    """Keep the recipe's own int8 graph, or one calibrated on its photos, or none.
+    """Write the int8 graph of the bundle, if one passes the gate.
+
+    The first candidate is the backbone's int8 graph with the new head, the second a graph that is
+    calibrated on the user's photos.
 
     The two precisions are compared by predictions of models that did not learn from the photos
-    (`HeldOutPredictor`), so no prediction is more confident than for a new photo.
+    (`HeldOutPredictor`), so predictions are as uncertain as for new photos.
     """
-    few = gates.INT8_FEW_IMAGES
-    own = Candidate(None, None)
-    if trained.int8 is not None and len(trained.holdout) >= few:
+    minimum = gates.INT8_MIN_LABELLED
+    backbone_candidate = Candidate(None, None)
+    if trained.int8 is not None and len(trained.int8_holdout_candidates) >= minimum:
         file = folder / MODEL_FILES["int8"]
         onnx.save(trained.int8, file)
-        comparison = _comparison(training_data, trained, trained.holdout)
-        own = candidate.judge(file, fp32, Session(file, "cpu", "int8"), comparison)
-        if own.session or own.is_timed_only:
-            return own
+        comparison = _comparison(training_data, trained, trained.int8_holdout_candidates)
+        backbone_candidate = candidate.keep_if_it_passes(
+            file, fp32, Session(file, "cpu", "int8"), comparison
+        )
+        if backbone_candidate.session or backbone_candidate.is_timed_only:
+            return backbone_candidate
     count = min(CALIBRATION_PHOTOS, len(trained.calibration_set) // 2)
-    calibration_set = candidate.draw(trained.calibration_set, count, training_data.seed)
-    holdout = np.setdiff1d(trained.holdout, calibration_set)
-    if len(holdout) < few:
-        return own
+    calibration_set = candidate.sample(trained.calibration_set, count, training_data.seed)
+    holdout = np.setdiff1d(trained.int8_holdout_candidates, calibration_set)
+    if len(holdout) < minimum:
+        return backbone_candidate
     return candidate.make(
         folder,
         fp32,
@@ -136,11 +141,11 @@ def report_content(
     manifest: Manifest,
 ) -> Content:
     """Return the content of the bundle's report."""
-    examples, tested = training_data.examples, training_data.examples.of("test")
+    examples, tested = training_data.examples, training_data.examples.indices_of("test")
     classes, rows = len(examples.labels), examples.rows[tested]
     return Content(
         manifest=manifest,
-        measured_on=_test_split(training_data),
+        measured_on=_description_of_test(training_data),
         figures=exported.metrics,
         truth=examples.truth[tested],
         probabilities=exported.probabilities,
@@ -148,7 +153,7 @@ def report_content(
         thumbnails=lambda index: training_data.pixels[rows[index]],
         uncalibrated=calibration.softmax(trained.logits),
         sizes={
-            part: np.bincount(examples.truth[examples.of(part)], minlength=classes)
+            part: np.bincount(examples.truth[examples.indices_of(part)], minlength=classes)
             for part in PARTS
         },
         findings=findings,
@@ -161,7 +166,7 @@ def report_content(
 def _comparison(
     training_data: TrainingData, trained: TrainingResult, holdout: Integers
 ) -> Comparison:
-    photos = candidate.draw(holdout, candidate.MAX_HOLDOUT, training_data.seed)
+    photos = candidate.sample(holdout, candidate.MAX_HOLDOUT, training_data.seed)
 
     def predict(session: Session) -> NDArray[np.floating]:
         return trained.predictor.predict(session, photos, f"comparing {session.precision}")
@@ -172,15 +177,15 @@ def _comparison(
     )
 
 
-def _test_split(training_data: TrainingData) -> str:
-    return f"{training_data.examples.data}, its test split"
+def _description_of_test(training_data: TrainingData) -> str:
+    return f"{training_data.examples.data_name}, its test split"
 
 
 def _test_outputs(
     training_data: TrainingData, session: Session, names: list[str]
 ) -> tuple[NDArray[np.float32], ...]:
     """Return the graph's outputs `names` for the test photos."""
-    rows = training_data.examples.rows[training_data.examples.of("test")].tolist()
+    rows = training_data.examples.rows[training_data.examples.indices_of("test")].tolist()
     return run_graph(session, names, training_data.pixels, rows, f"testing {session.precision}")
 
 
@@ -189,11 +194,11 @@ def _golden(
     probabilities: NDArray[np.float32],
     sessions: Mapping[Precision, Session],
     folder: Path,
-    scratch: Path,
+    temporary: Path,
 ) -> Golden:
     examples = training_data.examples
     selected = golden.select(examples, probabilities)
-    sources = golden.write(examples, selected, scratch / "golden")
-    files = [scratch / "golden" / name for name in sources]
+    sources = golden.write(examples, selected, temporary / "golden")
+    files = [temporary / "golden" / name for name in sources]
     labels = tuple(Label(name=label) for label in examples.labels)
     return golden.record(folder, files, sources, sessions, labels, training_data.input)

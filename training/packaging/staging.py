@@ -1,6 +1,6 @@
-"""Build a bundle in a hidden folder next to its output, and protect what is at the output.
+"""Build a bundle in a hidden folder next to its output, and replace nothing but a bundle.
 
-A run locks its folders while it lives. The next run for the same output removes the unlocked
+A running process holds a lock on its folders. The next run for the same output removes the unlocked
 folders, which a killed run left behind, and keeps those of a run that is still building.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from app import bundle as bundles
 from training.errors import DataUnusable
 
-_KIND = ".building"
+_SUFFIX = ".building"
 
 
 def require_free(output: Path, *inputs: Path) -> None:
@@ -27,14 +27,13 @@ def require_free(output: Path, *inputs: Path) -> None:
     """
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not (output / bundles.MANIFEST).is_file():
-        raise DataUnusable(
-            f"{output} is there already and is no bundle. Name a new folder for --output."
-        )
+        raise DataUnusable(f"{output} exists and is not a bundle. Name a new folder for --output.")
     for folder in inputs:
         target, source = output.resolve(), folder.resolve()
         if target.is_relative_to(source) or source.is_relative_to(target):
             raise DataUnusable(
-                f"{output} and {folder} lie in one another. Name an --output outside the photos."
+                f"{output} and {folder} must not contain each other. "
+                "Name an --output outside the photos."
             )
 
 
@@ -48,7 +47,7 @@ def folder_beside(output: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with _locked(output.parent):  # or another run could remove the folder before it is locked
             _clear(output)
-            folder = Path(tempfile.mkdtemp(_KIND, f".{output.name}.", output.parent))
+            folder = Path(tempfile.mkdtemp(_SUFFIX, f".{output.name}.", output.parent))
             stack.enter_context(_locked(folder))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
@@ -56,7 +55,7 @@ def folder_beside(output: Path) -> Iterator[Path]:
 
 
 def _clear(output: Path) -> None:
-    for leftover in output.parent.glob(f".{glob.escape(output.name)}.*{_KIND}"):
+    for leftover in output.parent.glob(f".{glob.escape(output.name)}.*{_SUFFIX}"):
         with _locked(leftover, wait=False) as is_ours:
             if is_ours:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -66,8 +65,8 @@ def _clear(output: Path) -> None:
 def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Lock `folder` until the end of the block or of this process, and yield whether it is locked.
 
-    It is not where another process holds the lock and `wait` is false, nor on a file system without
-    locks.
+    False is yielded if another process holds the lock and `wait` is false, or if the file system
+    has no locks.
     """
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""The recipe `finetune`: all layers of EfficientNet-Lite, trained on from its ImageNet weights.
+"""The recipe `finetune`: all layers of EfficientNet-Lite, fine-tuned from its ImageNet weights.
 
     photos -> embeddings of the pretrained network -> a head, fitted as in the recipe `head`
            -> that head on that network: the start of training, and the first candidate
@@ -8,7 +8,8 @@
 
 Training starts with a fitted head, because a random one would distort the features in the first
 steps (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
-Out-of-Distribution", arXiv:2202.10054). So the result is never worse on val than the start.
+Out-of-Distribution", arXiv:2202.10054). The start is also the first candidate, so the result is
+never worse on val than the start.
 """
 
 import textwrap
@@ -26,7 +27,7 @@ from torch import nn
 from app.bundle import InputSpec
 from app.runtime.session import Session
 from training.contracts import ReportProgress, TrainingData, TrainingResult
-from training.data.split import FOLDS, deal
+from training.data.split import FOLDS, split_by_groups
 from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.pretrained_weights import load_pretrained
@@ -34,16 +35,16 @@ from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
 from training.recipes.network_result import network_result
 from training.torch_loop.augmentation import random_crop_and_jitter
-from training.torch_loop.checkpoint import Checkpoint, identity
+from training.torch_loop.checkpoint import Checkpoint, run_properties
 from training.torch_loop.config import TrainConfig, cosine, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 
 INPUT = InputSpec(size=240, crop=1.0, resample="box")
-"""The input of the default bundle; docs/decisions/default-model.md compares others."""
+"""The input of the default bundle; docs/experiments.md (2026-11-22) compares others."""
 EPOCHS = 8
 _CROP_MARGIN = 2 / 15
-"""The share by which the photos that crops are taken from are larger than the input."""
+"""Margin of the augmentation input: its side is 1 + this times the side of the input."""
 _BATCH = 32
 _RATE = 3e-4
 _WEIGHT_DECAY = 0.02
@@ -52,7 +53,7 @@ _PATIENCE = 3
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `finetune`, with its options."""
 
     backbone: Literal["lite0", "lite2"] = "lite0"
     epochs: int = EPOCHS
@@ -76,7 +77,7 @@ class FinetuneRecipe:
     def train(
         self,
         training_data: TrainingData,
-        scratch: Path,
+        temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
@@ -87,12 +88,12 @@ class FinetuneRecipe:
         if self.resume:  # its weights come from the checkpoint
             network.head = nn.Linear(network.head.in_features, len(training_data.examples.labels))
         else:
-            network.head = _linear_layer(_fit_first_head(network, training_data, scratch))
+            network.head = _linear_layer(_fit_first_head(network, training_data, temporary))
         network, history = fit(
             network,
             train_val_photos(training_data),
             self._config(),
-            Checkpoint(checkpoint, identity(self, training_data)),
+            Checkpoint(checkpoint, run_properties(self, training_data)),
             device,
             seed=training_data.seed,
             resume=self.resume,
@@ -105,8 +106,8 @@ class FinetuneRecipe:
             partial(export, network, self.input.size),
             training_data,
             history,
-            scratch=scratch,
-            selected={"best_epoch": best.number, "trained_in": str(device)},
+            temporary=temporary,
+            metadata={"best_epoch": best.number, "trained_in": str(device)},
             card=self._card(best.number),
             report_progress=report_progress,
         )
@@ -141,12 +142,14 @@ class FinetuneRecipe:
         return textwrap.fill(text, 99)
 
 
-def _fit_first_head(network: EfficientNetLite, training_data: TrainingData, scratch: Path) -> Head:
+def _fit_first_head(
+    network: EfficientNetLite, training_data: TrainingData, temporary: Path
+) -> Head:
     """Fit a logistic regression on the pretrained network's embeddings of train."""
-    file = scratch / "published.onnx"
+    file = temporary / "pretrained.onnx"
     onnx.save(export(network, training_data.input.size), file)
     examples = training_data.examples
-    train = examples.of("train")
+    train = examples.indices_of("train")
     (embeddings,) = run_graph(
         Session(file, "cpu", "fp32"),
         ["embedding"],
@@ -155,7 +158,7 @@ def _fit_first_head(network: EfficientNetLite, training_data: TrainingData, scra
         "embedding photos",
     )
     truth = examples.truth[train]
-    folds = deal(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
+    folds = split_by_groups(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
     return fit_head(embeddings, truth, cross_validate(embeddings, truth, folds).c)
 
 

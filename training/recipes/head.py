@@ -1,10 +1,10 @@
 """The recipe `head`: an unchanged backbone with a new last layer.
 
     photos -> head, temperature, prototypes, threshold             head_training
-           -> grafted onto the backbone's graphs, fp32 and int8    onnx_graph.head
+           -> put onto the backbone's graphs, fp32 and int8    onnx_graph.head
 
-Cross-validation over train and val together selects C, so that every photo is used. The test split
-is evaluated only at the end (training.packaging.build).
+Cross-validation over train and val together selects C, so that every photo is used. Nothing is
+fitted on the test split; packaging.recipe_result measures on it.
 """
 
 import textwrap
@@ -19,14 +19,14 @@ import onnx
 from app.bundle import Bundle, InputSpec, Precision
 from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS
-from training.onnx_graph.head import graft
+from training.onnx_graph.head import replace_head
 from training.recipes.head_training import TrainedHead, train_head
 from training.report import Curve, Line
 
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `head`, with its backbone."""
 
     backbone: Bundle
     """The bundle whose graph is used up to its embedding."""
@@ -47,28 +47,28 @@ class HeadRecipe:
     def train(
         self,
         training_data: TrainingData,
-        scratch: Path,
+        temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
-        """Fit the head, and graft it onto the backbone."""
-        del scratch, checkpoint  # it takes seconds
+        """Fit the head, and put it onto the backbone."""
+        del temporary, checkpoint  # no temporary files and no checkpoint are needed
         trained = train_head(training_data, self.backbone, report_progress)
-        test = training_data.examples.of("test")
+        test = training_data.examples.indices_of("test")
         return TrainingResult(
-            graph=self._graft("fp32", trained),
-            int8=self._graft("int8", trained) if self._has_int8 else None,
+            graph=self._with_new_head("fp32", trained),
+            int8=self._with_new_head("int8", trained) if self._has_int8 else None,
             reference="scikit-learn",
             expected=trained.predictor.probabilities(trained.embeddings[test], test),
             logits=trained.head.logits(trained.embeddings[test]),
             temperature=trained.temperature,
-            fitted_on="the temperature was fitted on the others, each by a head that did not see "
-            "it",
+            temperature_photos="the temperature was fitted on out-of-fold predictions of "
+            "train and val",
             unknown=trained.unknown,
             predictor=trained.predictor,
-            calibration_set=training_data.examples.of("train", "val"),
-            holdout=np.arange(len(training_data.examples.truth)),
-            selected={
+            calibration_set=training_data.examples.indices_of("train", "val"),
+            int8_holdout_candidates=np.arange(len(training_data.examples.truth)),
+            metadata={
                 "strength": trained.c,
                 "folds": FOLDS,
                 "prototypes": len(trained.prototypes),
@@ -81,9 +81,9 @@ class HeadRecipe:
     def _has_int8(self) -> bool:
         return "int8" in self.backbone.manifest.precisions
 
-    def _graft(self, precision: Precision, trained: TrainedHead) -> onnx.ModelProto:
+    def _with_new_head(self, precision: Precision, trained: TrainedHead) -> onnx.ModelProto:
         source = self.backbone.model_path(precision)
-        return graft(source, trained.head, trained.temperature, trained.prototypes)
+        return replace_head(source, trained.head, trained.temperature, trained.prototypes)
 
     def _card(self, trained: TrainedHead) -> str:
         return textwrap.fill(

@@ -4,7 +4,7 @@
            -> folds of train and val -> C -> temperature, out-of-distribution threshold
            -> the head and the prototypes, from all of train and val
 
-The test split is used only to report the share of it that the threshold accepts.
+Nothing is fitted on the test split.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from app.runtime.evaluation import accuracy
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
-from training.data.split import FOLDS, deal
+from training.data.split import FOLDS, split_by_groups
 from training.last_layer import CrossValidation, Head, cross_validate, fit_head
 from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
@@ -43,7 +43,7 @@ class TrainedHead:
     """(P, D) of length 1."""
     unknown: UnknownRule
     predictor: OutOfFoldPredictor
-    """Predicts each photo with a head that did not see it."""
+    """Predicts each photo with a head that was not fitted on it."""
 
 
 def train_head(
@@ -52,19 +52,19 @@ def train_head(
     """Train on train and val together, on the embeddings of `backbone`."""
     examples = training_data.examples
     embeddings = _embed(training_data, backbone)
-    own = examples.of("train", "val")
-    inputs, truth = embeddings[own], examples.truth[own]
-    folds = deal(truth, examples.groups[own], [1.0] * FOLDS, training_data.seed)
+    train_val = examples.indices_of("train", "val")
+    inputs, truth = embeddings[train_val], examples.truth[train_val]
+    folds = split_by_groups(truth, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
     validated = cross_validate(inputs, truth, folds)
     top1 = accuracy.top_k_accuracy(validated.logits, truth, 1)
-    report_progress(f"C = {validated.c:g}: {100 * top1:.1f} % right, cross-validated")
+    report_progress(f"selected C = {validated.c:g} (cross-validated accuracy {100 * top1:.1f} %)")
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
     temperature = calibration.fit_temperature(validated.logits, truth, label_smoothing)
     prototypes, unknown = _fit_prototypes(training_data, embeddings, folds)
     report_progress(
-        f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity from "
-        f"{unknown.threshold:.3f} accepts {100 * unknown.accepts:.1f} % of the test photos"
+        f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity threshold "
+        f"{unknown.threshold:.3f}, reached by {100 * unknown.accepts:.1f} % of the test photos"
     )
     head = fit_head(inputs, truth, validated.c)
     return TrainedHead(
@@ -89,8 +89,11 @@ def _fit_prototypes(
     training_data: TrainingData, embeddings: Embeddings, folds: Integers
 ) -> tuple[NDArray[np.float32], UnknownRule]:
     """Return the prototypes, and the threshold that accepts 95 % of photos out of fold."""
-    own, test = training_data.examples.of("train", "val"), training_data.examples.of("test")
-    inputs, truth = embeddings[own], training_data.examples.truth[own]
+    train_val, test = (
+        training_data.examples.indices_of("train", "val"),
+        training_data.examples.indices_of("test"),
+    )
+    inputs, truth = embeddings[train_val], training_data.examples.truth[train_val]
     scores = familiarity.out_of_fold(inputs, truth, folds, training_data.seed)
     threshold = familiarity.threshold(scores)
     prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
@@ -108,10 +111,10 @@ def _predictor(
     head: Head,
     temperature: float,
 ) -> OutOfFoldPredictor:
-    """Assign each photo the head of its fold, and each test photo the final `head`."""
+    """Assign each photo the head fitted without its fold, and each test photo the final `head`."""
     examples = training_data.examples
     head_of = np.full(len(embeddings), len(validated.heads), np.intp)
-    head_of[examples.of("train", "val")] = folds
+    head_of[examples.indices_of("train", "val")] = folds
     return OutOfFoldPredictor(
         training_data.pixels,
         examples.rows,

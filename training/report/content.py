@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Curve:
-    """A value over the course of the training, as a plot of its own."""
+    """A plot of lines: a value over epochs, or over another quantity."""
 
     title: str
     x: str
@@ -65,7 +65,7 @@ class Content:
     findings: Findings | None = None
     curves: tuple[Curve, ...] = ()
     int8: str | None = None
-    """The result of int8, in a sentence or two."""
+    """The outcome of the int8 gate, in a sentence or two."""
     scores: NDArray[np.floating] | None = None
     """(T,) the scores that the out-of-distribution threshold is compared with."""
     unusable: Sequence[str] = ()

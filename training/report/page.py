@@ -19,8 +19,8 @@ from training.report import pictures, plots, tables
 from training.report.content import Content
 
 INDEX = "index.html"
-_NAMES = 2000
-"""Names shown of one finding at most; more would make the page too large to open."""
+_MAX_NAMES = 2000
+"""The largest number of names shown of one finding; more would make the page too large to open."""
 _TOP5_FROM = 6
 """Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
 
@@ -49,7 +49,7 @@ def render(content: Content) -> str:
         style=Markup((here / "page.css").read_text(encoding="utf-8")),
         content=content,
         manifest=content.manifest,
-        names_shown=_NAMES,
+        names_shown=_MAX_NAMES,
         top5=len(content.manifest.labels) >= _TOP5_FROM,
         sure=SURE_FROM,
         origin=_origin(content.manifest),
@@ -89,7 +89,7 @@ def _classes(content: Content) -> Mapping[str, Any]:
         "matrix": list(zip(counts.tolist(), tables.shares(counts).tolist(), strict=True))
         if small
         else None,
-        "heat": None if small else pictures.heat(counts),
+        "heat": None if small else pictures.confusion_picture(counts),
     }
 
 
@@ -135,7 +135,7 @@ def _pictures(content: Content) -> Mapping[str, Any]:
 
 
 def _origin(manifest: Manifest) -> dict[str, Any]:
-    """Return how the model was made, without the time: the same seed gives the same report."""
+    """Return the origin of the model, without the time: the same seed gives the same report."""
     training = manifest.training
     arguments = {name: _text(value) for name, value in training.arguments.items()}
     rows = {

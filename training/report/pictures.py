@@ -60,15 +60,17 @@ def examples(content: Content) -> list[list[Picture]]:
     each = min(PER_CLASS, EXAMPLES // max(1, len(shown)))
     rows = []
     for label in shown.tolist():
-        own = np.flatnonzero(content.truth == label)
-        own = own[np.argsort(-probabilities[own, label], kind="stable")]
-        picked = np.unique(np.linspace(0, len(own) - 1, min(each, len(own))).round().astype(int))
-        rows.append([_picture(content, index) for index in own[picked].tolist()])
+        of_class = np.flatnonzero(content.truth == label)
+        of_class = of_class[np.argsort(-probabilities[of_class, label], kind="stable")]
+        picked = np.unique(
+            np.linspace(0, len(of_class) - 1, min(each, len(of_class))).round().astype(int)
+        )
+        rows.append([_picture(content, index) for index in of_class[picked].tolist()])
     return rows
 
 
 def example_classes(truth: Indices) -> Indices:
-    """Return the classes that have a photo; of over 40, a selection of 40."""
+    """Return the classes that have a photo; at most 40 of them."""
     classes = np.unique(truth)
     most = EXAMPLES // 3
     if len(classes) <= most:
@@ -111,10 +113,10 @@ class Heat:
     classes: int
     """The number of classes that occur."""
     pooled: int
-    """The number of classes of a cell, on each side."""
+    """Classes per cell and axis."""
 
 
-def heat(counts: Indices) -> Heat:
+def confusion_picture(counts: Indices) -> Heat:
     """Draw counts (K, K) as a PNG, with a pixel for each cell: its opacity is the share of its row.
 
     Where more than 240 classes occur, a cell shows the largest of several shares.
@@ -128,7 +130,7 @@ def heat(counts: Indices) -> Heat:
     cells = padded.reshape(side, pooled, side, pooled).max(axis=(1, 3))
     opaque = np.round(np.sqrt(cells) * 255).astype(
         np.uint8
-    )  # the root, or single mistakes can't be seen
+    )  # a linear opacity would hide single mistakes
     colour = np.broadcast_to(np.array(_COLOUR, np.uint8), (side, side, 3))
     file = io.BytesIO()
     Image.fromarray(np.dstack([colour, opaque])).save(file, "PNG", optimize=True)

@@ -53,32 +53,34 @@ _STYLE: Any = {
 _WIDTH, _HEIGHT = 4.8, 3.1
 """Inches, each 72 units of the SVG."""
 _BARS = 40
+_MAX_MARKERS = 40
+"""The largest number of points of a line that are drawn with markers."""
 
 Floats = NDArray[np.floating]
 
 
-def curve(content: Curve) -> str:
+def curve(data: Curve) -> str:
     """Draw a plot of lines."""
 
     def draw(axes: "Axes") -> None:
         from matplotlib.ticker import MaxNLocator, NullFormatter
 
-        for line, colour in zip(content.lines, _colours(), strict=False):
+        for line, colour in zip(data.lines, _colours(), strict=False):
             x = range(1, len(line.values) + 1) if line.x is None else line.x
-            points = "o" if len(line.values) <= _BARS else ""
+            points = "o" if len(line.values) <= _MAX_MARKERS else ""
             axes.plot(x, line.values, points + "-", color=colour, label=line.name, markersize=3.5)
-        if content.logarithmic:
+        if data.logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
-        elif all(line.x is None for line in content.lines):
+        elif all(line.x is None for line in data.lines):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if content.selected is not None:
-            axes.axvline(content.selected, color=_INK, linewidth=1, linestyle=":", label="chosen")
-        axes.set(xlabel=content.x, ylabel=content.y)
-        if len(content.lines) > 1 or content.selected is not None:
+        if data.selected is not None:
+            axes.axvline(data.selected, color=_INK, linewidth=1, linestyle=":", label="chosen")
+        axes.set(xlabel=data.x, ylabel=data.y)
+        if len(data.lines) > 1 or data.selected is not None:
             _legend(axes)
 
-    return _svg(f"curve {content.title}", draw)
+    return _svg(f"curve {data.title}", draw)
 
 
 def _colours() -> Iterator[str]:

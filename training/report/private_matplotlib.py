@@ -2,8 +2,8 @@
 
 When it is imported, matplotlib makes ~/.config/matplotlib and writes a list of the system's fonts
 to ~/.cache/matplotlib; fc-list, which it runs for that list, writes fontconfig's cache. The plots
-use the font that matplotlib brings along. So its folder is a temporary one for the time of the
-import, and system fonts are ignored, which keeps the list short and fast to make.
+use the font that matplotlib brings along. During the import, matplotlib's folder is therefore a
+temporary one, and system fonts are ignored, which keeps the list short and fast to make.
 """
 
 import os

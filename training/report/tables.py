@@ -54,7 +54,7 @@ def confusion(content: Content) -> Counts:
 
 
 def classes(content: Content, counts: Counts) -> list[ClassRow]:
-    """Return a row for each class, in order; of over 100 classes those with the lowest recall."""
+    """Return a row for each class, in order; above 100 classes, the 100 with the lowest recall."""
     labels = [label.name for label in content.manifest.labels]
     probabilities = next(iter(content.probabilities.values()))
     figures = accuracy.per_class(probabilities, content.truth)

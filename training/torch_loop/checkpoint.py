@@ -19,7 +19,7 @@ from training.errors import DataUnusable
 _FILE = "state.pt"
 
 
-def identity(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
+def run_properties(recipe: Recipe, training_data: TrainingData) -> Mapping[str, Any]:
     """Return the properties that must be unchanged for a run of `recipe` to resume."""
     return {
         "--recipe": recipe.name,
@@ -53,7 +53,7 @@ class Checkpoint:
             self._folder.mkdir(parents=True, exist_ok=True)
             torch.save({"identity": self._identity, "state": dict(state)}, part)
             os.replace(part, self._folder / _FILE)
-        except (OSError, RuntimeError) as err:  # the latter is torch's for a full disk
+        except (OSError, RuntimeError) as err:  # torch raises RuntimeError on a full disk
             with suppress(OSError):
                 part.unlink()
             raise DataUnusable(

@@ -33,11 +33,11 @@ class TrainConfig:
     schedule: Callable[[float], float]
     """The share of training that is done, 0 to 1 -> the factor of the learning rates."""
     augment: Augment
-    side: Callable[[float], int] | None = None
+    image_side: Callable[[float], int] | None = None
     """The share of training that is done -> the side in pixels of the images that the network
     reads. None: the side that `augment` gives."""
     ema_epochs: float | None = None
-    """Epochs over which the exponential moving average of the weights reaches. None: no average."""
+    """Time constant of the exponential moving average of the weights, in epochs. None: none."""
     patience: int | None = None
     """Epochs without an improvement on val after which training ends, with the best weights. None:
     all epochs are trained, and the last weights are the result."""
@@ -55,9 +55,9 @@ class TrainValPhotos:
     class_weights: Tensor
     """(K,) the weight of each class's photos in the loss."""
 
-    def train_batch(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pixels (M, S', S', 3) uint8 and classes (M,) of the positions `part` of train."""
-        selected, examples = self.train[part.numpy()], self.training_data.examples
+    def train_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pixels (M, S', S', 3) uint8 and classes (M,) at `positions` of train."""
+        selected, examples = self.train[positions.numpy()], self.training_data.examples
         pixels = torch.from_numpy(self.training_data.augmentation_input[examples.rows[selected]])
         return pixels, torch.from_numpy(examples.truth[selected])
 
@@ -71,13 +71,16 @@ def train_val_photos(training_data: TrainingData) -> TrainValPhotos:
     """Return the splits train and val of `training_data`, with balanced class weights."""
     examples = training_data.examples
     return TrainValPhotos(
-        training_data, examples.of("train"), examples.of("val"), class_weights(training_data)
+        training_data,
+        examples.indices_of("train"),
+        examples.indices_of("val"),
+        class_weights(training_data),
     )
 
 
 def class_weights(training_data: TrainingData) -> Tensor:
     """Return (K,) weights that balance the classes; their mean over the photos of train is 1."""
-    truth = training_data.examples.truth[training_data.examples.of("train")]
+    truth = training_data.examples.truth[training_data.examples.indices_of("train")]
     counts = np.bincount(truth, minlength=len(training_data.examples.labels))
     return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
 

@@ -1,6 +1,6 @@
 """The device that a network is trained on, and its precision.
 
-If `cuda` was requested and is unavailable, that is an error; only `auto` falls back to the CPU.
+`cuda` fails if there is no GPU; `auto` falls back to the CPU.
 """
 
 from contextlib import AbstractContextManager, nullcontext

@@ -40,10 +40,11 @@ def fit(
     """Train `network`, and return it on the CPU in evaluation mode, with the results of its epochs.
 
     Args:
-        network: the initial network. With patience, it is the first candidate for the best.
+        network: the initial network. If `config.patience` is set, its weights
+            are the first candidate for the result.
         photos: the photos to train on and to validate on.
         config: the hyperparameters.
-        checkpoint: where the state is saved after each epoch.
+        checkpoint: receives the state after each epoch.
         device: the device to train on.
         seed: fixes order, augmentation and dropout.
         resume: continue from the checkpoint.

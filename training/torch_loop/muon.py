@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         parameters: the filters.
-        lr: the length of a step, as a share of an orthogonal filter bank's length.
+        lr: the length of a step, relative to the norm of an orthogonal filter bank.
         momentum: the share of the momentum that each step keeps.
     """
 

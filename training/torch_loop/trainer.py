@@ -97,7 +97,7 @@ class Trainer:
         if not math.isfinite(total):
             raise GateMissed(
                 f"The loss became {total} in epoch {self.epoch + 1}, so nothing is written. "
-                "Look at the photos, or try another seed."
+                "Try --device cpu or another seed, and report it."
             )
         for optimizer in self._optimizers:
             optimizer.step()
@@ -111,8 +111,8 @@ class Trainer:
         mirrored = self._mirrored_first[micro_batch] ^ bool(self.epoch % 2)
         pixels, truth = self._photos.train_batch(micro_batch)
         images = self._config.augment(mirror(pixels, mirrored), generator)
-        if self._config.side is not None:
-            images = downscale(images, self._config.side(done))
+        if self._config.image_side is not None:
+            images = downscale(images, self._config.image_side(done))
         images = images.to(torch_device, memory_format=torch.channels_last)
         with self._device.autocast():
             logits = self._network(images)
@@ -144,7 +144,7 @@ class Trainer:
 
     @property
     def _candidate(self) -> nn.Module:
-        """The averaged network, or the network itself before the first step or without average."""
+        """The averaged network; the network before the first step or if there is no average."""
         if self._average is None or not int(self._average.n_averaged):
             return self._network
         return cast(nn.Module, self._average.module)
@@ -162,7 +162,7 @@ class Trainer:
             self._epochs_without_improvement += 1
 
     def result(self) -> nn.Module:
-        """Return the network with its best weights, or without patience its last ones."""
+        """Return the network with its best weights or, if no patience is set, its last weights."""
         weights = self._best_weights or _copy_to_cpu(self._candidate.state_dict())
         self._network.load_state_dict(weights)
         return self._network.cpu().eval()

@@ -45,7 +45,7 @@ def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(read, blob):
         red__c=blob("red", 1, size=70),
         red__d=blob("red", 2),
     )
-    assert doubles.near == [[0, 1, 2]]
+    assert doubles.alike == [[0, 1, 2]]
     assert doubles.exact == []
     assert len(names) == 4  # kept, on one side of the split
     assert found["near duplicates"] == ("red/a.jpg = red/b.jpg = red/c.jpg",)
@@ -53,7 +53,7 @@ def test_a_photo_saved_again_or_smaller_is_a_near_duplicate(read, blob):
 
 def test_plain_pictures_of_other_colours_are_no_duplicates(read):
     doubles, _, _ = read(x__a=plain("red"), x__b=plain("blue"), x__c=plain((255, 0, 60)))
-    assert doubles.near == []
+    assert doubles.alike == []
 
 
 def test_one_of_several_copies_is_used(read, blob):
@@ -62,7 +62,7 @@ def test_one_of_several_copies_is_used(read, blob):
     assert found["copies"] == ("red/a.jpg = red/b.jpg",)
 
 
-def test_a_photo_under_two_labels_is_left_out_and_one_that_thumbnails_alike_is_named(read, blob):
+def test_a_photo_under_two_labels_is_left_out_and_a_near_duplicate_is_reported(read, blob):
     _, names, found = read(
         red__a=blob("red", 1),
         green__b=blob("red", 1),
@@ -102,4 +102,4 @@ def test_near_duplicates_do_not_depend_on_the_size_of_the_blocks(monkeypatch):
     ]
     for block in (1, 7, 32, 500):
         monkeypatch.setattr(duplicates, "_BLOCK", block)
-        assert duplicates.find(photos).near == [[3, 40, 77]]
+        assert duplicates.find(photos).alike == [[3, 40, 77]]

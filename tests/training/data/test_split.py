@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.split import deal, require_enough, split
+from training.data.split import require_enough, split, split_by_groups
 from training.errors import DataUnusable
 
 
@@ -53,7 +53,7 @@ def test_given_parts_stay_and_a_missing_part_is_taken_from_train():
 
 def test_folds_are_even_in_every_class():
     truth = np.arange(100) % 2
-    folds = deal(truth, np.arange(100), [1.0] * 5, 0)
+    folds = split_by_groups(truth, np.arange(100), [1.0] * 5, 0)
     assert np.bincount(folds * 2 + truth).tolist() == [10] * 10
 
 

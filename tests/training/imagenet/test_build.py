@@ -101,7 +101,7 @@ def test_a_folder_without_photos_is_rejected(tmp_path):
     (tmp_path / "empty").mkdir()
     result = _small(tmp_path / "empty", tmp_path / "out")
     assert result.exit_code == 2
-    assert "holds no photos" in result.stderr
+    assert "has no class folders with files" in result.stderr
 
 
 def test_a_folder_that_is_no_synset_is_named(data, tmp_path):

@@ -1,4 +1,4 @@
-"""The committed bundle has the labels, figures, golden photos and graphs that it should have."""
+"""The committed default bundle: labels, accuracy, golden photos, int8 without saturation."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def test_class_activation_maps_add_up_to_the_probabilities(imagenet, pixels, pre
     assert activation.mean(axis=(2, 3)) == pytest.approx(embedding, abs=1e-4)
 
 
-def test_golden_photos_cover_the_cases_of_the_pixels(imagenet):
+def test_golden_photos_cover_the_cases_of_preprocessing(imagenet):
     found = []
     for photo in imagenet.manifest.golden.photos:
         with Image.open(FOLDER / photo.file) as image:

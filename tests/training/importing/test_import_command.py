@@ -20,7 +20,7 @@ from app.runtime.loaded_model import load_model
 from app.runtime.ort import open_session
 from app.runtime.session import Session
 from training.data.photos import LIMITS
-from training.recipes.registry import BACKBONE
+from training.recipes.registry import BACKBONE_BUNDLE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
@@ -34,7 +34,7 @@ def labels(tmp_path):
 
 @pytest.fixture
 def run_import(tmp_path, labels):
-    """Runs the command on a file, with the output tmp_path/mine."""
+    """Return a function that runs the command on a file, with the output tmp_path/mine."""
 
     def run(file, *options, normal=NORMAL):
         arguments = ("import", file, "--labels", labels, "--output", tmp_path / "mine")
@@ -45,7 +45,7 @@ def run_import(tmp_path, labels):
 
 @pytest.fixture
 def imported(run_import, tmp_path):
-    """Imports a file and returns its bundle."""
+    """Return a function that imports a file and returns its bundle."""
 
     def run(file, *options, **more):
         result = run_import(file, *options, **more)
@@ -324,18 +324,18 @@ def _mixing_the_batch(model):
             lambda m: _resize(m, [None] * 4),
             {},
             ["--size", "32"],
-            "Say --layout nchw or --layout nhwc",
+            "Pass --layout nchw or --layout nhwc",
         ),
-        (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Say --size"),
-        (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size says 224. Say --size 32"),
+        (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Pass --size"),
+        (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size is 224. Pass --size 32"),
         (None, {}, ["--layout", "nhwc"], "is [?, 3, 32, 32], which is not nhwc"),
         (lambda m: _resize(m, [1, 3, 32, 40]), {}, [], "only squares are served"),
         (lambda m: _resize(m, [1, 1, 32, 32]), {}, [], "no dimension has the three channels"),
         (lambda m: _resize(m, [1, 3, 600, 600]), {}, [], "8 to 480 are served"),
-        (None, {"end": None}, [], "Say --output-kind logits or --output-kind probabilities"),
+        (None, {"end": None}, [], "Pass --output-kind logits or --output-kind probabilities"),
         (None, {}, ["--output-kind", "logits"], "ends with a Softmax"),
         (None, {"end": "Sigmoid"}, [], "ends with a Sigmoid"),
-        (None, {"end": None}, ["--output-kind", "probabilities"], "Say --output-kind logits"),
+        (None, {"end": None}, ["--output-kind", "probabilities"], "Pass --output-kind logits"),
         (_two_outputs, {}, [], "has 2 outputs: there are 'output' and 't1'"),
         (_two_outputs, {}, ["--output-name", "x"], "no output 'x'"),
         (
@@ -350,12 +350,17 @@ def _mixing_the_batch(model):
             _ignoring_the_image,
             {},
             [],
-            "gives the same for every picture: its input 'input' is a dummy",
+            "gives the same for every picture. Check that its input 'input'",
         ),
         (_unnamed, {}, [], "an input or an output without a name"),
         (_integers, {}, [], "is uint8, and float32 or float16 is needed"),
-        (None, {"classes": 4}, [], "has 4 classes and the file of labels 3. A class for the back"),
-        (None, {"classes": 2}, [], "has 2 classes and the file of labels 3. Name a file"),
+        (
+            None,
+            {"classes": 4},
+            [],
+            "has 4 classes and the label file has 3 labels. Some models have",
+        ),
+        (None, {"classes": 2}, [], "has 2 classes and the label file has 3 labels. Name a file"),
         (
             _mixing_the_batch,
             {"end": None},
@@ -475,7 +480,7 @@ def test_an_output_folder_that_is_no_bundle_is_kept(saved, run_import, tmp_path)
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     result = run_import(saved())
     assert result.exit_code == 2
-    assert "is there already and is no bundle" in result.stderr
+    assert "exists and is not a bundle" in result.stderr
 
 
 def _cut(backbone: Path, target: Path) -> None:
@@ -526,7 +531,7 @@ def test_normalisation_is_a_small_share_of_a_run(
     tmp_path, imagenet_labels, imagenet, layout, channels
 ):
     file = tmp_path / "lite0.onnx"
-    _cut(BACKBONE / "model.onnx", file)
+    _cut(BACKBONE_BUNDLE / "model.onnx", file)
     if layout == "nhwc":
         _read_pixels_last(file)
     command = ["import", file, "--labels", imagenet_labels, "--channels", channels]
@@ -549,7 +554,7 @@ def test_normalisation_is_a_small_share_of_a_run(
 def test_the_default_model_without_its_ends_is_imported_with_the_same_outputs(
     tmp_path, imagenet_labels, imagenet
 ):
-    _cut(BACKBONE / "model.onnx", tmp_path / "lite0.onnx")
+    _cut(BACKBONE_BUNDLE / "model.onnx", tmp_path / "lite0.onnx")
     command = ["import", tmp_path / "lite0.onnx", "--labels", imagenet_labels]
     command += ["--mean", "127", "--std", "128", "--pixel-range", "255", "--size", "240"]
     command += ["--output-kind", "logits", "--output", tmp_path / "again"]

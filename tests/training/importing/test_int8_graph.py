@@ -7,7 +7,7 @@ import pytest
 from app.runtime.session import Session
 from training import gates
 from training.importing import int8_graph, source, wrap
-from training.importing.source import Answers
+from training.importing.source import StatedProperties
 from training.importing.wrap import Normalization
 from training.int8 import candidate
 
@@ -16,8 +16,8 @@ PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
 
 @pytest.fixture
 def exported(saved, tmp_path):
-    """A bundle folder with the fp32 graph of a small classifier, and its own nodes."""
-    model = source.read(saved(batch="N"), Answers())
+    """A folder with the fp32 graph of a small classifier, and the names of the added nodes."""
+    model = source.read(saved(batch="N"), StatedProperties())
     wrapped = wrap.wrap(model.model, model, PLAIN, 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")
     return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.added_nodes
@@ -42,11 +42,11 @@ def make_int8(exported):
 
 
 def _fast(monkeypatch, speedup):
-    def in_turn(fp32, int8, pixels):
+    def run_alternately(fp32, int8, pixels):
         seconds = np.tile([speedup, 1.0], (len(pixels), 1))
         return gates.probabilities_of(fp32, pixels), gates.probabilities_of(int8, pixels), seconds
 
-    monkeypatch.setattr(gates, "in_turn", in_turn)
+    monkeypatch.setattr(gates, "run_alternately", run_alternately)
 
 
 def test_a_graph_that_passes_is_kept_and_its_head_is_float(make_int8, monkeypatch):

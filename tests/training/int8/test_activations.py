@@ -65,11 +65,11 @@ def test_moments_are_those_of_all_photos_and_the_same_each_time():
     assert (first["weight"].products == again["weight"].products).all()
 
 
-def test_one_photo_is_enough():
+def test_one_photo_is_enough_for_moments():
     model, conv, _ = _graph(*SHAPES["1x1"])
     photo = np.ones((1, 4, SIDE, SIDE), np.float32)
     assert activations.moments(model, {"weight": conv}, photo)["weight"].mean.tolist() == [[1] * 4]
 
 
-def test_a_graph_without_convolutions_has_none():
+def test_a_graph_without_convolutions_has_no_moments():
     assert activations.moments(onnx.ModelProto(), {}, np.zeros((1, 2, 2, 3), np.uint8)) == {}

@@ -25,14 +25,14 @@ def test_calibration_set_and_holdout_are_disjoint(count, most, sizes):
 
 def test_a_seed_fixes_the_photos_that_are_drawn():
     photos = np.arange(100, 200)
-    first, again, other = (candidate.draw(photos, 20, seed) for seed in (1, 1, 2))
+    first, again, other = (candidate.sample(photos, 20, seed) for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() == sorted(set(first.tolist()))
     assert first.tolist() != other.tolist()
     assert set(first) <= set(photos)
 
 
 class _Comparison:
-    """A comparison whose result is given."""
+    """A stand-in for Comparison with a fixed result."""
 
     def __init__(self, speedup, predict):
         self.speedup, self.predict = speedup, predict
@@ -55,7 +55,7 @@ class _Comparison:
 def test_a_graph_that_misses_a_gate_is_removed_with_the_reason(tmp_path, speedup, predict, line):
     (tmp_path / "model.int8.onnx").write_bytes(b"graph")
     comparison = _Comparison(speedup, predict)
-    result = candidate.judge(tmp_path / "model.int8.onnx", None, "session", comparison)
+    result = candidate.keep_if_it_passes(tmp_path / "model.int8.onnx", None, "session", comparison)
     assert result.session is None
     assert result.line.endswith(line)
     assert list(tmp_path.iterdir()) == []

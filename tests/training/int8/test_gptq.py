@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from training.int8.gptq import LARGEST, Moments, round_weights
+from training.int8.gptq import MAX_INTEGER, Moments, round_weights
 
 
 def _correlated(groups=1, count=4000, width=48, seed=0):
-    """Return patches (G, P, K) with few causes and a mean that is not zero, as in photos."""
+    """Return patches (G, P, K) from few latent factors, with a mean that is not zero."""
     rng = np.random.default_rng(seed)
-    causes = rng.normal(size=(groups, count, 6))
-    mixed = causes @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
+    factors = rng.normal(size=(groups, count, 6))
+    mixed = factors @ rng.normal(size=(groups, 6, width)) + rng.normal(2, 0.3, (groups, 1, width))
     return (mixed + 0.1 * rng.normal(size=mixed.shape)).astype(np.float32)
 
 
@@ -25,7 +25,7 @@ def _squared_error(weight, patches, expected):
 
 
 def _by_itself(weight):
-    scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / LARGEST
+    scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / MAX_INTEGER
     return np.rint(weight / scale) * scale
 
 
@@ -45,8 +45,8 @@ def test_two_products_always_fit_in_sixteen_bits():
     weight[0, 0] = 40  # next to it the others are small
     rounded = round_weights(weight, Moments.of(_correlated()))
     assert rounded.integers.dtype == np.int8
-    assert np.abs(rounded.integers).max() == LARGEST
-    assert 2 * LARGEST * 255 < 2**15
+    assert np.abs(rounded.integers).max() == MAX_INTEGER
+    assert 2 * MAX_INTEGER * 255 < 2**15
 
 
 def test_the_mean_error_of_each_channel_is_returned():
@@ -79,7 +79,7 @@ def test_more_weights_than_a_block_are_rounded_as_published():
     rest = rest[:, order]
     expected = np.zeros_like(rest)
     for column in range(150):
-        expected[:, column] = np.clip(np.rint(rest[:, column]), -LARGEST, LARGEST)
+        expected[:, column] = np.clip(np.rint(rest[:, column]), -MAX_INTEGER, MAX_INTEGER)
         error = (rest[:, column] - expected[:, column]) / shifts[column, column]
         rest[:, column:] -= error[:, None] * shifts[column, column:]
     back = expected[:, np.argsort(order)]

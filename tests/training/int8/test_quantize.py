@@ -66,14 +66,14 @@ def test_weights_have_seven_bits(quantized):
 
 def test_a_convolution_without_a_bias_gets_one_for_its_mean_error(quantized):
     folder, pixels, constants = quantized
-    assert np.abs(constants["first.lost_quantized"]).max() > 0
+    assert np.abs(constants["first.bias_quantized"]).max() > 0
     means = [_run(folder / f"{which}.onnx", pixels).mean(axis=0) for which in ("fp32", "int8")]
     assert means[1] == pytest.approx(means[0], abs=0.02 * float(np.abs(means[0]).max()))
 
 
 def test_a_shared_weight_is_left_to_onnx_runtime(quantized):
     *_, constants = quantized
-    assert "second.lost_quantized" not in constants
+    assert "second.bias_quantized" not in constants
     assert np.abs(constants["second_quantized"]).max() == 127
 
 

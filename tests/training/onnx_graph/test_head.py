@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from training.calibration import softmax
 from training.last_layer import Head
-from training.onnx_graph.head import graft
+from training.onnx_graph.head import replace_head
 
 NODE = helper.make_node
 FORMS = [
@@ -52,7 +52,7 @@ def test_the_head_is_replaced_whichever_way_it_was_written(tmp_path, nodes):
     onnx.save(backbone(nodes), tmp_path / "model.onnx")
     rng = np.random.default_rng(0)
     head = Head(rng.normal(size=(2, 3)).astype(np.float32), np.array([0.5, -1], np.float32))
-    model = graft(tmp_path / "model.onnx", head, 60.0, np.eye(3, dtype=np.float32))
+    model = replace_head(tmp_path / "model.onnx", head, 60.0, np.eye(3, dtype=np.float32))
     pixels = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     probabilities, embedding = session.run(["probabilities", "embedding"], {"image": pixels})

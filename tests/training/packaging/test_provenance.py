@@ -43,20 +43,20 @@ def test_files_that_git_does_not_know_change_nothing(checkout):
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["in a file", "in the index"])
-def test_a_change_is_said(checkout, staged):
+def test_a_changed_file_adds_dirty(checkout, staged):
     (checkout / "file.txt").write_text("two")
     if staged:
         _git(checkout, "add", "file.txt")
     assert git_commit(checkout) == _git(checkout, "rev-parse", "HEAD") + "-dirty"
 
 
-def test_without_a_commit_there_is_none(tmp_path):
+def test_without_a_commit_git_commit_is_none(tmp_path):
     assert git_commit(tmp_path) is None
     _git(tmp_path, "init", "--quiet")
     assert git_commit(tmp_path) is None
 
 
-def test_without_git_there_is_none(checkout, monkeypatch):
+def test_without_git_git_commit_is_none(checkout, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert git_commit(checkout) is None
 

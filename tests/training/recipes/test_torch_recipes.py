@@ -114,7 +114,10 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
         _interrupt(patch, after=1)
         with pytest.raises(KeyboardInterrupt):
             _train(two_classes, output, recipe, lines.append)
-    assert lines[-1] == "stopped; the same command with --resume goes on after the last whole epoch"
+    assert lines[-1] == (
+        "Training was stopped. Add --resume to the same command to continue after the last whole "
+        "epoch."
+    )
     assert [path.name for path in tmp_path.iterdir()] == [".blobs.checkpoint"]
     resumed = FinetuneRecipe(epochs=3, input=SMALL, resume=True)
     _train(two_classes, output, resumed, lines.append)
@@ -194,6 +197,6 @@ def test_few_photos_make_small_batches(two_classes):
 
 @pytest.mark.parametrize(("size", "sides"), [(32, [20, 26, 32]), (9, [9, 9, 9])])
 def test_fast_trains_on_small_images_first_and_on_the_full_size_last(size, sides):
-    side = ScratchRecipe(network="fast", size=size)._config(1000).side
+    side = ScratchRecipe(network="fast", size=size)._config(1000).image_side
     assert [side(done) for done in (0.0, 0.5, 0.99)] == sides
-    assert ScratchRecipe(network="textbook")._config(1000).side is None
+    assert ScratchRecipe(network="textbook")._config(1000).image_side is None

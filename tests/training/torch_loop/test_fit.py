@@ -34,7 +34,7 @@ class Examples:
             self.truth == 1, 90, 0
         ).astype(np.uint8).reshape(-1, 1, 1, 1)
 
-    def of(self, *_):
+    def indices_of(self, *_):
         return np.arange(len(self.truth))
 
 
@@ -137,7 +137,7 @@ def test_the_network_trains_on_the_configured_side_and_validates_on_the_full_one
     fit.fit(
         AnySide(),
         TrainValPhotos(training_data, np.arange(40), np.arange(40, 60), torch.ones(2)),
-        dataclasses.replace(CONFIG, epochs=2, side=lambda done: 10 if done < 0.5 else SIZE),
+        dataclasses.replace(CONFIG, epochs=2, image_side=lambda done: 10 if done < 0.5 else SIZE),
         Checkpoint(tmp_path, {}),
         CPU,
         seed=0,

@@ -23,14 +23,15 @@ from training.importing.wrap import Normalization, Wrapped
 _SUM_TOLERANCE = 1e-2
 """The distance from 1 that the sum of a row of probabilities may have."""
 _HALF_PARITY = 2e-3
-"""The parity tolerance of a float16 graph: it rounds its softmax, the bundle's is in float32."""
+"""The parity tolerance of a float16 graph: its softmax is in float16, the
+bundle's in float32."""
 _BATCH_TOLERANCE = 1e-4
 """The largest difference of a probability between a picture alone and in a batch."""
 
 Pixels = NDArray[np.uint8]
 
 
-def fit(
+def wrap_and_verify(
     source: Source, normalization: Normalization, pixels: Pixels, labels: int, file: Path
 ) -> tuple[Wrapped, str]:
     """Write the fp32 graph to `file`, and compare it with the source on some photos.
@@ -59,26 +60,31 @@ def fit(
             session = Session(file, "cpu", "fp32")
             together = session.run(pixels)
             alone = probabilities_of(session, pixels)
-        except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
+        except Exception as err:  # ONNX Runtime raises plain Exceptions
             reason = first_line_of(err)
             continue
         if np.abs(together - alone).max() <= _BATCH_TOLERANCE:
-            allowed = _HALF_PARITY if source.half else None
+            allowed = _HALF_PARITY if source.is_float16 else None
             difference = check_parity(_probabilities(source, expected), alone, "the file", allowed)
             return wrapped, _summary(source, wrapped, difference)
         reason = "pictures in one run change each other's predictions"
+    size = "" if source.batch is None else f" instead of {source.batch}"
     raise DataUnusable(
-        f"The model takes {source.batch or 1} picture at a time, and can't be made to take "
-        f"any number ({reason}). Export it with a free batch dimension."
+        f"The model can't be run with any number of pictures at a time{size} ({reason}). "
+        "Export it with a dynamic batch dimension."
     )
 
 
 def _summary(source: Source, wrapped: Wrapped, difference: float) -> str:
-    head = "a pooled linear head" if wrapped.head else "no pooled linear head, so no explanations"
-    freed = f"; its batch of {source.batch} was made free" if source.batch else ""
+    head = (
+        "a pooled linear head"
+        if wrapped.head
+        else "no pooled linear head, so explanations use occlusion and there are no embeddings"
+    )
+    dynamic = f"; its fixed batch size {source.batch} was made dynamic" if source.batch else ""
     return (
         f"reads {source.layout.upper()} of {source.size}x{source.size}, gives {source.kind}; {head}"
-        f"{freed}; parity with the file {difference:.1e}"
+        f"{dynamic}; parity with the file {difference:.1e}"
     )
 
 
@@ -94,7 +100,7 @@ def _reference(source: Source, normalization: Normalization, pixels: Pixels) -> 
     floats = normalization.applied(pixels)
     if source.layout == "nchw":
         floats = floats.transpose(0, 3, 1, 2)
-    floats = np.ascontiguousarray(floats.astype(np.float16 if source.half else np.float32))
+    floats = np.ascontiguousarray(floats.astype(np.float16 if source.is_float16 else np.float32))
     try:
         session = ort.open_session(model.SerializeToString())
         rows = [
@@ -103,7 +109,7 @@ def _reference(source: Source, normalization: Normalization, pixels: Pixels) -> 
             )
             for each in floats
         ]
-    except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
+    except Exception as err:  # ONNX Runtime raises plain Exceptions
         raise DataUnusable(
             f"ONNX Runtime can't run the model ({first_line_of(err)}). "
             f"Export it again, for {source.size}x{source.size} pixels."
@@ -112,7 +118,7 @@ def _reference(source: Source, normalization: Normalization, pixels: Pixels) -> 
 
 
 def _check_output(source: Source, expected: NDArray[np.float64], labels: int) -> None:
-    """Refuse an output that isn't a row of numbers, one for each label, or is the same for all."""
+    """Reject an output that isn't a row of numbers, one for each label, or is the same for all."""
     shape = [size for size in expected.shape[1:] if size != 1]
     if len(shape) != 1:
         raise DataUnusable(
@@ -120,9 +126,13 @@ def _check_output(source: Source, expected: NDArray[np.float64], labels: int) ->
             "classifier gives one number for each class. Name another with --output-name."
         )
     if shape[0] != labels:
-        hint = " A class for the background may come first." if shape[0] == labels + 1 else ""
+        hint = (
+            " Some models have a first class for the background: add a label for it."
+            if shape[0] == labels + 1
+            else ""
+        )
         raise DataUnusable(
-            f"The model has {shape[0]} classes and the file of labels {labels}.{hint} "
+            f"The model has {shape[0]} classes and the label file has {labels} labels.{hint} "
             "Name a file with a label for each class, in the model's order."
         )
     if not np.isfinite(expected).all():
@@ -131,15 +141,15 @@ def _check_output(source: Source, expected: NDArray[np.float64], labels: int) ->
         )
     if (expected == expected[0]).all():
         raise DataUnusable(
-            f"The model gives the same for every picture: its input {source.input!r} is a dummy. "
-            "Export the part that reads pictures."
+            f"The model gives the same for every picture. Check that its input {source.input!r} is "
+            "the picture, and --mean, --std and --pixel-range."
         )
     if source.kind == "probabilities":
         rows = expected.reshape(len(expected), -1)
         if rows.min() < -_SUM_TOLERANCE or np.abs(rows.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
             raise DataUnusable(
-                f"The output {source.output!r} is no probability: a row sums to "
-                f"{rows.sum(axis=1)[0]:.3g}. Say --output-kind logits."
+                f"The output {source.output!r} is not probabilities: a row sums to "
+                f"{rows.sum(axis=1)[0]:.3g}. Pass --output-kind logits."
             )
 
 
