@@ -1,4 +1,4 @@
-"""The machine below the process: the cores it may use, and the C library's free memory.
+"""The resources of the process: the cores it may use, and the C library's free memory.
 
 Cores: `os.cpu_count()` counts the machine's cores. In a container with a limit that starts too many
 threads (onnxruntime #29510), so `available_cores` respects affinity and the cgroup's quota.

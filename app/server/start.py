@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from app.runtime import host
 from app.runtime.host import available_cores
-from app.runtime.registry import find_models
+from app.runtime.registry import create_registry
 from app.settings import Settings
 
 
@@ -48,16 +48,16 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """
     host.return_large_blocks()
     with _garbage_collection_paused():
-        loading = find_models(
+        created = create_registry(
             settings.models, settings.device, settings.default_model, available_cores()
         )
         loader = ThreadPoolExecutor(1, "loader")
-        loader.submit(loading.registry.load_all)  # the application raises its errors again
+        loader.submit(created.registry.load_all)  # the application raises its errors again
         loader.shutdown(wait=False)
         from app import main
         from app.server import draining
 
-        app = main.create_app(settings, loading)
+        app = main.create_app(settings, created)
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
 
 

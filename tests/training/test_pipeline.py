@@ -67,7 +67,7 @@ def trained(odd):
     "line",
     [
         "Files that can't be used, skipped (3): κόκκινο/corrupt.jpg (",
-        "κόκκινο/notes.txt (No image format begins like this file)",
+        "κόκκινο/notes.txt (The file is in no known image format)",
         "κόκκινο/scan.tif (This is TIFF, which isn't read here)",
         "GIFs, of which the first frame is used (1): κόκκινο/moving.gif",
         "Photos under 64 pixels high or wide (1): κόκκινο/small.png (40x40)",

@@ -29,7 +29,10 @@ def engine():
 
 @pytest.fixture
 def folders(tmp_path, photo):
-    """Writes files below a folder: photos of a colour, {"red/1.jpg": "red"}, or given bytes."""
+    """Return a function that writes a folder of files.
+
+    They are photos of a colour, {"red/1.jpg": "red"}, or given bytes.
+    """
 
     def make(files):
         for name, content in files.items():
