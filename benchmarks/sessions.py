@@ -41,7 +41,7 @@ def spinning(path: Path) -> onnxruntime.InferenceSession:
 KINDS: dict[str, Callable[[Path], tuple[onnxruntime.InferenceSession, ...]]] = {
     "single-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[0],),
     "multi-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[1],),
-    "multi-threaded, busy-waiting between runs": lambda path: (spinning(path),),
+    "multi-threaded, spinning between runs": lambda path: (spinning(path),),
     "single- and multi-threaded": lambda path: ort.single_and_multi_threaded(
         path, available_cores()
     ),

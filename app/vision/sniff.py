@@ -1,4 +1,4 @@
-"""Detect the format of a file from its first bytes alone.
+"""Detect the format of a file from its first bytes.
 
 bytes -> one of the five formats that are read
       -> UnsupportedFormat    another format of images or documents, named in the message

@@ -1,4 +1,4 @@
-"""The precision that serves, and bundles that are refused."""
+"""The selection of a precision, and bundles that are refused."""
 
 import numpy as np
 import onnx
@@ -32,9 +32,9 @@ def test_fp32_serves_with_a_note_if_int8_misses_its_golden_photos(make_bundle):
     assert "0.02 is allowed" in note
 
 
-@pytest.mark.parametrize(("speedup", "serves"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
-def test_without_int8_instructions_int8_serves_only_if_it_is_fast(
-    make_bundle, monkeypatch, speedup, serves
+@pytest.mark.parametrize(("speedup", "precision"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
+def test_without_int8_instructions_int8_is_used_only_if_it_is_fast(
+    make_bundle, monkeypatch, speedup, precision
 ):
     monkeypatch.setattr("app.runtime.loaded_model.saturates_int8", lambda: True)
     seconds = {"fp32": speedup, "int8": 1.0}
@@ -43,8 +43,8 @@ def test_without_int8_instructions_int8_serves_only_if_it_is_fast(
     )
     folder = make_bundle(int8_sharpness=8.0).folder
     model = load_model(folder, "cpu")
-    assert model.session.precision == serves
-    if serves == "fp32":
+    assert model.session.precision == precision
+    if precision == "fp32":
         assert model.notes == (
             f"int8 is skipped: on this processor it is {speedup} times as fast as fp32, "
             "and 1.1 is the minimum at which it is used.",

@@ -1,4 +1,4 @@
-"""Which model serves a request, and reloads that never interrupt it."""
+"""The selection of a model for each request, and reloads that interrupt none."""
 
 import gc
 import shutil
@@ -87,7 +87,7 @@ def test_a_refused_only_model_stays_the_default(open_registry, make_bundle, mode
         open_registry().resolve()
 
 
-def test_the_highest_version_that_is_ready_serves(open_registry, make_bundle, models):
+def test_the_highest_version_that_is_ready_is_selected(open_registry, make_bundle, models):
     for version in (2, 10, 9):
         make_bundle(models, "birds", version, folder=models / f"birds/{version}")
     break_bundle(models / "birds/10")
@@ -115,7 +115,7 @@ def test_a_model_has_the_name_in_its_manifest_not_that_of_its_folder(
     assert open_registry().resolve("birds").name == "birds"
 
 
-def test_of_two_bundles_with_one_name_and_version_the_first_serves(
+def test_of_two_bundles_with_one_name_and_version_the_first_is_used(
     open_registry, make_bundle, models
 ):
     make_bundle(models, "birds", folder=models / "a")

@@ -148,7 +148,7 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
         "dark_green/0.jpg",
     ):
         assert expected in text
-    assert "dark_green/broken.jpg (No image format" in text
+    assert "dark_green/broken.jpg (The file is in no known image format" in text
 
 
 def test_it_recognises_its_classes_and_photos_of_neither(trained, blob):

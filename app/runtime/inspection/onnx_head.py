@@ -47,8 +47,7 @@ class PooledHead:
     is_exact: bool
     """False where the graph's head is int8, in part or whole: a float head differs from it.
 
-    The reason is that ONNX Runtime runs even a float Gemm with int8 weights at a lower precision, as
-    MatMulNBits.
+    With int8 weights ONNX Runtime runs even a float Gemm at a lower precision, as MatMulNBits.
     """
 
 

@@ -2,7 +2,7 @@
 
 image -> floats -> rows: weights @ pixels -> columns: pixels @ weights -> rounded, (S, S, 3)
 
-Everything that depends on the sizes alone is in a `ResizePlan`, which is made once.
+Everything that depends only on the sizes is in a `ResizePlan`, which is made once.
 """
 
 from dataclasses import dataclass

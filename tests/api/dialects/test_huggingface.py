@@ -156,7 +156,7 @@ def test_the_body_alone_decides_between_image_and_json(client, photo, content_ty
         ({"inputs": "\ud800"}, "base64"),
         ({"inputs": [1, 2]}, "base64"),
         ({"inputs": None}, "base64"),
-        ({"inputs": "aGVsbG8="}, "No image format"),
+        ({"inputs": "aGVsbG8="}, "no known image format"),
         ({}, "holds no image"),
         ([], "holds no image"),
         ("/9j/", "holds no image"),
