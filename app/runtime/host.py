@@ -99,7 +99,8 @@ def keep_large_blocks() -> None:
     """Reuse freed blocks of any size; for a process that trains.
 
     Each step allocates the same hundreds of megabytes. By default glibc maps such blocks anew each
-    time and the system clears every page, which takes a fifth of a step (docs/decisions/memory.md).
+    time and the system clears every page, which takes a fifth of a step (docs/experiments.md,
+    2026-11-25).
     """
     if libc := _libc():
         libc.mallopt(_M_MMAP_MAX, 0)
