@@ -28,7 +28,7 @@ from app.runtime.classifier import Classifier
 from app.runtime.engine import Engine
 from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
-from app.runtime.registry import Models, find_models
+from app.runtime.registry import RegistryAndDevice, create_registry
 from app.settings import Settings
 
 log = logging.getLogger("hubel")
@@ -39,12 +39,12 @@ _DESCRIPTION = (
 )
 
 
-def create_service(settings: Settings, existing: Models | None = None) -> Service:
+def create_service(settings: Settings, created: RegistryAndDevice | None = None) -> Service:
     """Create the service; no model is loaded and no thread started here.
 
     Args:
         settings: the user's settings.
-        existing: the registry and the device, if they exist already; None creates them.
+        created: the registry and device, if they were already created; None creates them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
@@ -52,8 +52,10 @@ def create_service(settings: Settings, existing: Models | None = None) -> Servic
         ValueError: a key file can't be read.
     """
     cores = available_cores()
-    setup = existing or find_models(settings.models, settings.device, settings.default_model, cores)
-    registry, device = setup.registry, setup.device
+    created = created or create_registry(
+        settings.models, settings.device, settings.default_model, cores
+    )
+    registry, device = created.registry, created.device
     threads = threads_for(device.device, cores, capped=is_capped())
     engine = Engine(threads=threads, deadline_s=settings.deadline_s)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
@@ -82,19 +84,19 @@ def create_service(settings: Settings, existing: Models | None = None) -> Servic
     )
 
 
-def create_app(settings: Settings, existing: Models | None = None) -> FastAPI:
+def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> FastAPI:
     """Create the application, which loads its models when it starts.
 
     Args:
         settings: the user's settings.
-        existing: the registry and the device, if they exist already; None creates them.
+        created: the registry and device, if they were already created; None creates them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    service = create_service(settings, existing)
+    service = create_service(settings, created)
     app = FastAPI(
         title="Hubel",
         version=__version__,

@@ -1,14 +1,14 @@
 """Compare filters for the resize to the canvas: accuracy against milliseconds.
 
-    python benchmarks/canvas.py MODELS/imagenet --photos DIR
+    python benchmarks/canvas.py model/imagenet --photos DIR
 
 The bundle's fp32 graph classifies the photos through canvases made with each filter. The row
-"none" has no canvas: the photo's centre square is resized to the graph's input at once. The row
+"none" has no canvas: the photo's centre square is resized to the graph's input in one step. The row
 "as served" is app.vision: bicubic to the canvas and on to the input, as one matrix product.
 
-The other rows open photos with Pillow, so photos that need more than a conversion to RGB are not
-right there. Times are medians on one thread, of all resizing, of a photo whose size was seen
-before.
+The other rows open photos with Pillow, so their results are wrong for photos with an orientation,
+alpha or a colour profile. Times are medians on one thread, of all resizes of a photo. The weights
+for its size are cached.
 """
 
 import time
@@ -89,10 +89,10 @@ def main(folder: Path, data: Path) -> None:
         )
         for name in FILTERS
     ]
-    at_once = partial(
+    in_one_step = partial(
         _resize_by_pillow, side=spec.size, resample=Image.Resampling.BICUBIC, spec=spec
     )
-    methods += [("none", at_once), ("as served", partial(_resize_as_served, spec=spec))]
+    methods += [("none", in_one_step), ("as served", partial(_resize_as_served, spec=spec))]
     click.echo("| canvas | top-1 | top-5 | ms |\n|---|---|---|---|")
     for name, method in methods:
         with threadpool_limits(1):

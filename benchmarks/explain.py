@@ -1,10 +1,10 @@
-"""A benchmark of inspection beside classification: `python benchmarks/explain.py`.
+"""A benchmark of inspection, compared with classification: `python benchmarks/explain.py`.
 
 The script starts `hubel serve` with the default model and posts one golden photo to each route on
-one connection. The order differs in each round, since a request finds the caches of the one before.
-It prints medians in milliseconds, their ratio to a classification of the same rounds, and the size
-of the response. Before that it measures the first explanation of a process, which reads the graph,
-and its memory.
+one connection. The order differs in each round, since a request profits from the caches of the
+previous one. It prints medians in milliseconds, their ratio to a classification of the same rounds,
+and the size of the response. Before that it measures the first explanation of a process, which
+reads the graph, and its memory.
 """
 
 import random
@@ -79,16 +79,16 @@ def main() -> None:
             generator = random.Random(0)
             times: dict[str, list[float]] = {route: [] for route in ROUTES}
             sizes: dict[str, int] = {}
-            for turn in range(ROUNDS + WARM):
+            for number in range(ROUNDS + WARM):
                 for route in generator.sample(list(ROUTES), len(ROUTES)):
                     seconds, sizes[route] = post(client, route)
-                    if turn >= WARM:
+                    if number >= WARM:
                         times[route].append(seconds)
-        plain = statistics.median(times["classify"])
-        print("| request | ms | of a classify | kB |\n|---|---|---|---|")
+        classify_s = statistics.median(times["classify"])
+        print("| request | ms | ratio to classify | kB |\n|---|---|---|---|")
         for route, seconds_each in times.items():
             median = statistics.median(seconds_each)
-            ratio = median / plain
+            ratio = median / classify_s
             print(f"| {route} | {median * 1e3:.1f} | {ratio:.2f} | {sizes[route] / 1e3:.1f} |")
     finally:
         server.terminate()

@@ -6,9 +6,10 @@
 
     C           likelihood, accuracy and calibration error of each C (inverse regularisation
                 strength), out of fold
-    procedure   each fifth of the photos predicted by the result of `hubel train` on the other four:
-                C, head and temperature, over several seeds. The calibration error is over all
-                photos, since a test split is too small for one
+    procedure   accuracy and calibration error over several seeds. A head is trained on four fifths
+                of the photos as by `hubel train` (C, head, temperature), and predicts the other
+                fifth. The calibration error is over all photos, since a test split is too small
+                to measure it
     unknown     out-of-distribution scores: AUROC of held-out known photos against --unknown, and
                 the share of the unknown that is rejected by the threshold that accepts 95 % of the
                 known; mean and standard deviation over the folds
@@ -16,7 +17,7 @@
                 precision: its test photos against --unknown
 
 --unknown holds folders named by ImageNet synset. Dogs, wolves and wild dogs (indices 151 to 275)
-and domestic cats (281 to 285) are known to a cats-dogs model. They are left out and listed.
+and domestic cats (281 to 285) belong to the classes of cats-dogs. They are left out and listed.
 """
 
 import tempfile
@@ -96,12 +97,14 @@ def _print_procedure(embeddings: Floats, truth: Integers, groups: Integers, seed
         before, after = (np.empty((len(truth), truth.max() + 1)) for _ in range(2))
         c_values = []
         for fold in range(FOLDS):
-            test, own = outer == fold, outer != fold
-            inner = split_by_groups(truth[own], groups[own], [1.0] * FOLDS, seed)
-            validated = last_layer.cross_validate(embeddings[own], truth[own], inner)
-            label_smoothing = calibration.label_smoothing_for(int(own.sum()))
-            temperature = calibration.fit_temperature(validated.logits, truth[own], label_smoothing)
-            logits = last_layer.fit_head(embeddings[own], truth[own], validated.c).logits(
+            test, train = outer == fold, outer != fold
+            inner = split_by_groups(truth[train], groups[train], [1.0] * FOLDS, seed)
+            validated = last_layer.cross_validate(embeddings[train], truth[train], inner)
+            label_smoothing = calibration.label_smoothing_for(int(train.sum()))
+            temperature = calibration.fit_temperature(
+                validated.logits, truth[train], label_smoothing
+            )
+            logits = last_layer.fit_head(embeddings[train], truth[train], validated.c).logits(
                 embeddings[test]
             )
             before[test] = calibration.softmax(logits)
@@ -175,12 +178,12 @@ def _print_scores(known: Floats, truth: Integers, groups: Integers, unknown: Flo
         areas, rejected = [], []
         for fold in range(FOLDS):
             inside = folds == fold
-            own, other = (
+            known_scores, unknown_scores = (
                 score(known[~inside], truth[~inside], photos) for photos in (known[inside], unknown)
             )
-            positive = np.concatenate([np.ones(len(own)), np.zeros(len(other))])
-            areas.append(roc_auc_score(positive, np.concatenate([own, other])))
-            rejected.append(100 * (other < familiarity.threshold(own)).mean())
+            positive = np.concatenate([np.ones(len(known_scores)), np.zeros(len(unknown_scores))])
+            areas.append(roc_auc_score(positive, np.concatenate([known_scores, unknown_scores])))
+            rejected.append(100 * (unknown_scores < familiarity.threshold(known_scores)).mean())
         print(
             f"| {name} | {np.mean(areas):.4f} ± {np.std(areas):.4f} "
             f"| {np.mean(rejected):.1f} ± {np.std(rejected):.1f} |"

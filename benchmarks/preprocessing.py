@@ -8,8 +8,8 @@ table in Markdown, with a row for each candidate and these columns:
     top-1, top-5    accuracy of fp32 and int8 on --photos (folders named by synset); 100 of them,
                     without their labels, are the calibration set of int8
     won/lost        photos that int8 classifies correctly and the first row's int8 doesn't, and the
-                    reverse: a paired difference, since without pairs the noise of 250 photos
-                    hides 2 points
+                    reverse. The difference is paired, since unpaired accuracies on 250 photos vary
+                    by more than 2 points
     coarse          share of --coarse (folders cat and dog) whose int8 top-1 is one of ImageNet's
                     cats or dogs
     ms              medians on one thread: decode, resize, run. All candidates run in turn on each
@@ -55,8 +55,10 @@ COARSE_STEP = 3
 def _candidates(sizes: dict[str, Sequence[int]]) -> list[tuple[str, InputSpec]]:
     filters: tuple[Resample, ...] = ("bicubic", "bilinear", "lanczos", "box")
     specs = [("lite0", InputSpec(size=224, crop=0.875, resample=each)) for each in filters]
-    reduced: list[tuple[int, float]] = [(240, 1.0), (224, 448 / 480)]
-    specs += [("lite0", InputSpec(size=size, crop=crop, resample="box")) for size, crop in reduced]
+    box_sizes: list[tuple[int, float]] = [(240, 1.0), (224, 448 / 480)]
+    specs += [
+        ("lite0", InputSpec(size=size, crop=crop, resample="box")) for size, crop in box_sizes
+    ]
     specs += [
         (backbone, InputSpec(size=size, crop=crop, resample="bicubic"))
         for backbone, all_sizes in sizes.items()

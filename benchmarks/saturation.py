@@ -3,12 +3,14 @@
     python benchmarks/saturation.py model/imagenet
 
 Without VNNI, x86 multiplies uint8 by int8 with vpmaddubsw, which adds two neighbouring products in
-16 bits and saturates. This runs the int8 graph in NumPy, once exactly and once with that
+16 bits and saturates. The script runs the int8 graph in NumPy, once exactly and once with that
 saturation in every convolution but the depthwise ones, whose kernels use 32 bits. Per golden photo:
 
     rounding    largest difference of a probability between NumPy's exact run and ONNX Runtime's;
-                another correct kernel may differ as much
-    saturated   the same with saturation; a golden photo's tolerance must be smaller
+                a golden photo's tolerance must be larger, since another correct kernel may
+                differ as much from ONNX Runtime
+    saturated   the same with saturation; equal to `rounding` if no product saturates, as with
+                weights within ±64
 """
 
 from collections.abc import Callable
@@ -89,7 +91,7 @@ class IntegerGraph:
 
 
 def _saturating(rows: Array, columns: Array) -> Array:
-    """(P, M) and (P, O) integers -> (O, M) sums over P; pairs of neighbours saturate at 16 bits."""
+    """Return the products' sums over P, (O, M), of (P, M) and (P, O); pairs saturate at 16 bits."""
     if len(rows) % 2:
         rows, columns = (np.pad(each, ((0, 1), (0, 0))) for each in (rows, columns))
     total = np.zeros((columns.shape[1], rows.shape[1]), np.int32)

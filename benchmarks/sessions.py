@@ -2,10 +2,10 @@
 
     python benchmarks/sessions.py
 
-The first table has, for one ONNX file: concurrent callers, images per second, and per image median
-ms and ms of CPU; medians over interleaved rounds of a second. The second has the memory in MB that
-loading and running the sessions adds to the process. Threads that spin on between runs, and one
-multi-threaded session for all runs, were rejected (docs/decisions/engine.md).
+The first table has, for one ONNX file: concurrent callers, images per second, median ms per image,
+and CPU ms per image; medians over interleaved rounds of a second. The second has the memory in MB
+that loading and running the sessions adds to the process. Busy-waiting threads between runs, and
+one multi-threaded session for all runs, were rejected (docs/experiments.md, 2026-11-24).
 """
 
 import argparse
@@ -32,7 +32,7 @@ ROUNDS = 5
 
 
 def spinning(path: Path) -> onnxruntime.InferenceSession:
-    """Open a session with a thread per core; its threads spin on after a run has ended."""
+    """Open a session with a thread per core; its threads go on busy-waiting after a run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     return onnxruntime.InferenceSession(path, options, providers=[ort.CPU])
@@ -41,11 +41,14 @@ def spinning(path: Path) -> onnxruntime.InferenceSession:
 KINDS: dict[str, Callable[[Path], tuple[onnxruntime.InferenceSession, ...]]] = {
     "single-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[0],),
     "multi-threaded": lambda path: (ort.single_and_multi_threaded(path, available_cores())[1],),
-    "multi-threaded, spinning on": lambda path: (spinning(path),),
+    "multi-threaded, spinning between runs": lambda path: (spinning(path),),
     "single- and multi-threaded": lambda path: ort.single_and_multi_threaded(
         path, available_cores()
     ),
-    "the plain file twice": lambda path: (ort.single_threaded(path, ort.CPU), spinning(path)),
+    "two sessions of the file, weights not shared": lambda path: (
+        ort.single_threaded(path, ort.CPU),
+        spinning(path),
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """Measure the time from start to first response, and memory: `python benchmarks/start.py`.
 
 The script starts `hubel serve` several times and posts a golden photo. It prints the seconds from
-before the process starts to the correct response (median, minimum, maximum) and the memory (PSS, in
+process start to the first correct response (median, minimum, maximum) and the memory (PSS, in
 MB, after 200 photos at concurrency 8).
 """
 
@@ -45,8 +45,9 @@ def pss_mb(pid: int) -> float:
 
 
 def _environment() -> dict[str, str]:
+    # without this variable bytecode is cached, as after an installation
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"HUBEL_DRAIN_S": "0"}  # modules are compiled, as after an installation
+    return kept | {"HUBEL_DRAIN_S": "0"}
 
 
 def measure() -> tuple[float, float]:

@@ -61,7 +61,7 @@ def classify(
     from app.cli.output import open_output, write_rows
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
-    from app.runtime.registry import find_models
+    from app.runtime.registry import create_registry
 
     settings = read_settings(models=models, device=device)
     with expected_errors():
@@ -71,7 +71,9 @@ def classify(
             f"There are no photos in {', '.join(map(str, paths))}. Name photos or their folders."
         )
     with expected_errors():
-        registry = find_models(settings.models, settings.device, settings.default_model).registry
+        registry = create_registry(
+            settings.models, settings.device, settings.default_model
+        ).registry
         registry.load_all()
         model = registry.resolve(name, version)
         with bulk_engine(model) as engine:

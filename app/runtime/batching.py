@@ -32,7 +32,7 @@ class _Waiting:
 
 
 def sizes(max_images: int = MAX_IMAGES) -> list[int]:
-    """Return the batch sizes: 1, 2, 4, …; the device plans each shape once, so few are best."""
+    """Return the batch sizes: 1, 2, 4, …, few because the device prepares for each shape once."""
     return [1 << power for power in range(max_images.bit_length()) if 1 << power <= max_images]
 
 
@@ -49,7 +49,7 @@ def threads_for(device: Device, cores: int, *, capped: bool) -> int:
 
 
 class Batches:
-    """Runs images in batches; many threads call `run`.
+    """A runner of images in batches; many threads call `run`.
 
     Args:
         run: returns the outputs, each (N, ...), of images (N, S, S, 3) uint8; it is called by one

@@ -14,22 +14,22 @@ from app.runtime.loaded_model import Model
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder that holds a bundle, or should hold one, and its model if that serves."""
+    """A folder that holds a bundle, or should hold one, and its model if that is ready."""
 
     name: str
     version: int | None
     """None if bundle.json can't be read."""
     folder: Path
     model: Model | None
-    """None if it does not serve."""
+    """None if it isn't ready."""
     reason: str | None = None
-    """Why the folder, in its present state, does not serve."""
+    """Why the present content of the folder isn't loaded; an older model may still be ready."""
     unloaded: bool = False
     """True if it was unloaded on request."""
 
     @property
     def ready(self) -> bool:
-        """True if it can serve requests."""
+        """True if its model is loaded and verified."""
         return self.model is not None
 
     @property
@@ -47,22 +47,22 @@ class Catalogue:
     entries: tuple[Entry, ...] = ()
     """Sorted by name, then the newest version first."""
     pinned: Mapping[str, int] = field(default_factory=dict)
-    """The versions that serve although a higher one is ready, by model name."""
+    """The versions that are selected even if a higher one is ready, by model name."""
 
     def named(self, name: str) -> list[Entry]:
         """Return the entries of the model `name`, the newest version first."""
         return [entry for entry in self.entries if entry.name == name]
 
     def find(self, name: str, version: int | None) -> tuple[Entry, Model]:
-        """Return the entry that serves a request, and its model.
+        """Return the entry for a request, and its model.
 
         Args:
             name: the model's name.
-            version: None for the one that serves: a pinned one, else the highest that is ready.
+            version: None for the selected one: the pinned one, else the highest that is ready.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
-            ModelNotReady: it exists and does not serve.
+            ModelNotReady: it exists and isn't ready.
         """
         named = self.named(name)
         if not named:
@@ -77,7 +77,7 @@ class Catalogue:
         for entry in matches:
             if entry.model is not None:
                 return entry, entry.model
-        raise ModelNotReady(f"Model {name!r} does not serve: {matches[0].reason}")
+        raise ModelNotReady(f"Model {name!r} is not ready: {matches[0].reason}")
 
     def with_entry(self, entry: Entry) -> "Catalogue":
         """Return a copy in which `entry` replaces the one of the same folder."""
@@ -89,7 +89,7 @@ class Catalogue:
         """Return a copy without the entries of `folders`."""
         return replace(self, entries=tuple(e for e in self.entries if e.folder not in folders))
 
-    def pinning(self, name: str, version: int | None) -> "Catalogue":
-        """Return a copy in which `version` of `name` is pinned, or none if that is None."""
+    def with_pin(self, name: str, version: int | None) -> "Catalogue":
+        """Return a copy in which `version` of `name` is pinned; with None, no version is."""
         others = {other: pin for other, pin in self.pinned.items() if other != name}
         return replace(self, pinned=others if version is None else {**others, name: version})

@@ -83,7 +83,7 @@ def classify(
     query: Query,
     limits: vision.Limits,
     queue_s: float = 0.0,
-    is_alone: Callable[[], bool] = lambda: False,
+    use_all_cores: Callable[[], bool] = lambda: False,
 ) -> Classified:
     """Classify one photo on the calling thread.
 
@@ -93,7 +93,7 @@ def classify(
         query: which predictions to return.
         limits: the largest photo that is decoded.
         queue_s: seconds that the photo waited; copied into the result.
-        is_alone: called before the run; if it returns True, the run uses all cores.
+        use_all_cores: called just before the run; if it returns True, the run uses all cores.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
@@ -103,7 +103,7 @@ def classify(
     decoded = time.perf_counter()
     pixels = _resize(picture, model)
     resized = time.perf_counter()
-    probabilities, familiarity = model.run(pixels, alone=is_alone())
+    probabilities, familiarity = model.run(pixels, all_cores=use_all_cores())
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
     return Classified(
@@ -185,7 +185,12 @@ class Classifier:
         return engine.submit(
             *(
                 partial(
-                    classify, photo, model, query, self.limits, is_alone=lambda: engine.is_alone
+                    classify,
+                    photo,
+                    model,
+                    query,
+                    self.limits,
+                    use_all_cores=lambda: engine.has_single_job,
                 )
                 for photo in photos
             )

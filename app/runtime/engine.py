@@ -93,8 +93,8 @@ class Engine:
         return len(self._queue)
 
     @property
-    def is_alone(self) -> bool:
-        """True if at most one job runs and none waits: the other cores are idle then."""
+    def has_single_job(self) -> bool:
+        """True if at most one job runs and none waits. That job may then use all cores."""
         return self._running <= 1 and not self._queue
 
     @property
@@ -104,17 +104,17 @@ class Engine:
         return max(self.threads, math.floor(jobs_in_time))
 
     def check_room(self, jobs: int = 1) -> None:
-        """Raise the error that `submit` of so many jobs would raise.
+        """Check that the queue has room for `jobs` more; otherwise raise as `submit` does.
 
         Raises:
-            QueueFull: the queue has no room for `jobs` more.
-            TooManyFiles: it never has room for so many.
+            QueueFull: the queue has no room for them now.
+            TooManyFiles: there are more of them than the queue can ever hold.
         """
         depth, capacity = self.depth, self.capacity
         if jobs > capacity:
             raise TooManyFiles(
-                f"{jobs} images take longer than {self.deadline_s:g} s; {capacity} can be done. "
-                "Send fewer at once."
+                f"{jobs} images take longer than {self.deadline_s:g} s; "
+                f"at most {capacity} fit within that time. Send fewer at once."
             )
         if depth + jobs > capacity:
             wait_s = depth / 2 * self.service_s / self.threads
@@ -124,22 +124,22 @@ class Engine:
                 retry_after_s=max(1, math.ceil(wait_s)),
             )
 
-    def submit(self, *works: Callable[[float], T]) -> Sequence[Future[T]]:
-        """Queue all of `works` or none. Each is called with the seconds that it waited.
+    def submit(self, *jobs: Callable[[float], T]) -> Sequence[Future[T]]:
+        """Queue all `jobs` or none. Each is called with the seconds that it waited.
 
-        Cancelling the future of waiting work removes that from the queue.
+        Cancelling the future of a waiting job removes the job from the queue.
 
         Raises:
-            QueueFull: the queue has no room for them.
-            TooManyFiles: it never has room for so many.
+            QueueFull: the queue has no room for them now.
+            TooManyFiles: there are more of them than the queue can ever hold.
         """
         now = time.monotonic()
-        futures: list[Future[T]] = [Future() for _ in works]
+        futures: list[Future[T]] = [Future() for _ in jobs]
         with self._lock:
-            self.check_room(len(works))
-            for future, work in zip(futures, works, strict=True):
+            self.check_room(len(jobs))
+            for future, work in zip(futures, jobs, strict=True):
                 self._queue[future] = _Job(work, now)
-            self._wake(len(works))
+            self._wake(len(jobs))
         for future in futures:
             future.add_done_callback(self._drop_if_cancelled)
         return futures

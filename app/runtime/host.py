@@ -1,4 +1,4 @@
-"""The machine below the process: the cores it may use, and the C library's free memory.
+"""The resources of the process: the cores it may use, and the C library's free memory.
 
 Cores: `os.cpu_count()` counts the machine's cores. In a container with a limit that starts too many
 threads (onnxruntime #29510), so `available_cores` respects affinity and the cgroup's quota.
@@ -99,7 +99,8 @@ def keep_large_blocks() -> None:
     """Reuse freed blocks of any size; for a process that trains.
 
     Each step allocates the same hundreds of megabytes. By default glibc maps such blocks anew each
-    time and the system clears every page, which takes a fifth of a step (docs/decisions/memory.md).
+    time and the system clears every page, which takes a fifth of a step (docs/experiments.md,
+    2026-11-25).
     """
     if libc := _libc():
         libc.mallopt(_M_MMAP_MAX, 0)

@@ -1,10 +1,10 @@
-"""A model that may serve: a verified bundle, and a session of the precision selected for this host.
+"""A loaded model: a verified bundle, and a session of the precision selected for this host.
 
 folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos
 
-The first precision that passes serves. On a CPU that is int8, if it passes. On a CPU without int8
-instructions it is also timed against fp32. If it gains too little or misses its golden photos, fp32
-serves, and `notes` says so. CUDA never serves int8.
+The first precision that passes is used. On a CPU that is int8, if it passes. On a CPU without int8
+instructions it is also timed against fp32. If int8 is too slow or fails its golden photos, fp32 is
+used, and `notes` says so. CUDA never uses int8.
 """
 
 import time
@@ -24,9 +24,9 @@ from app.runtime.session import Device, Session
 from app.runtime.verify import check_signature, require_golden, run_golden
 
 MIN_INT8_SPEEDUP = 1.1
-"""The least speed relative to fp32 at which int8 serves, if it has to be timed. The gain must
+"""The minimum speed relative to fp32 at which int8 is used, if it has to be timed. The gain must
 outweigh a little accuracy and exceed the noise of the timing."""
-_MAX_TURNS = 7
+_MAX_TIMED_RUNS = 7
 """The most timed runs of each precision; timing stops early once the majority is certain."""
 
 
@@ -59,18 +59,18 @@ class Model:
         return self.manifest.version
 
     def run(
-        self, image: NDArray[np.uint8], *, alone: bool = False
+        self, image: NDArray[np.uint8], *, all_cores: bool = False
     ) -> tuple[NDArray[np.float32], float | None]:
         """Return probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
 
         Both come from one run. Familiarity is None if the bundle's threshold does not use it.
-        A run that is `alone` may use all cores.
+        `all_cores` runs it on the multi-threaded session.
         """
         if self.batches is not None:
             rows = self.batches.run(image)
         else:
             outputs = self.session.outputs_of(
-                _output_names(self.bundle), image[np.newaxis], alone=alone
+                _output_names(self.bundle), image[np.newaxis], all_cores=all_cores
             )
             rows = [output[0] for output in outputs]
         return rows[0], float(rows[1]) if len(rows) > 1 else None
@@ -92,8 +92,8 @@ def load_model(
     Args:
         folder: the bundle.
         device: the device that must run it.
-        precision: the precision to serve; None selects one.
-        cores: the cores that a run may use while it is alone.
+        precision: the precision to use; None selects one.
+        cores: the cores of the multi-threaded session.
 
     Raises:
         BundleInvalid: bundle.json or a graph can't be read.
@@ -114,27 +114,27 @@ def load_model(
             return model
         notes.append(
             f"{candidate} is skipped: on this processor it is {speedup:.2f} times as fast as "
-            f"fp32, and {MIN_INT8_SPEEDUP} is the least at which it serves."
+            f"fp32, and {MIN_INT8_SPEEDUP} is the minimum at which it is used."
         )
         del model
     return _open(bundle, device, fallback, notes, cores)
 
 
 def _speedup(model: Model) -> float:
-    """Return the model's single-threaded speed relative to fp32, the median of a few turns."""
+    """Return the model's single-threaded speed relative to fp32, the median of a few timed runs."""
     reference = Session(model.bundle.model_path("fp32"), "cpu", "fp32")
     size = model.manifest.input.size
     image = np.full((1, size, size, 3), 127, np.uint8)
-    turns: list[float] = []
-    while not _is_settled(turns):
-        turns.append(_seconds(reference, image) / _seconds(model.session, image))
-    return float(np.median(turns))
+    speedups: list[float] = []
+    while not _is_settled(speedups):
+        speedups.append(_seconds(reference, image) / _seconds(model.session, image))
+    return float(np.median(speedups))
 
 
-def _is_settled(turns: list[float]) -> bool:
-    """Return whether the remaining turns can no longer move the median across the threshold."""
-    fast = sum(turn >= MIN_INT8_SPEEDUP for turn in turns)
-    return max(fast, len(turns) - fast) > _MAX_TURNS // 2
+def _is_settled(speedups: list[float]) -> bool:
+    """Return whether the remaining runs can no longer move the median across the threshold."""
+    fast = sum(speedup >= MIN_INT8_SPEEDUP for speedup in speedups)
+    return max(fast, len(speedups) - fast) > _MAX_TIMED_RUNS // 2
 
 
 def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
@@ -168,7 +168,7 @@ def _open(
 ) -> Model:
     session = Session(bundle.model_path(precision), device, precision, cores)
     check_signature(session, bundle)
-    require_golden(run_golden(session, bundle, alone=True), session)
+    require_golden(run_golden(session, bundle, all_cores=True), session)
     began = time.perf_counter()
     require_golden(run_golden(session, bundle), session)  # single-threaded, and warm, as under load
     service_s = (time.perf_counter() - began) / len(bundle.manifest.golden.photos)

@@ -4,8 +4,8 @@ file -> optimised once for this processor -> weights in a file of their own, whi
      -> single-threaded session: one thread per run, several runs at once
      -> multi-threaded session: one thread per core; it shares the mapped weights and the arena
 
-Two sessions of the plain file hold two copies of everything: 43 MB more for EfficientNet-Lite0 in
-fp32. The pair above needs 5 MB more than one session (docs/decisions/engine.md).
+Two sessions of the original file hold two copies of everything: 43 MB more for EfficientNet-Lite0
+in fp32. The pair above needs 5 MB more than one session (docs/experiments.md, 2026-11-24).
 
 The two probes are here too, because each opens a tiny session: `why_cuda_is_unavailable` and
 `saturates_int8`.
@@ -59,7 +59,7 @@ _INT8_PRODUCT_MODEL = (
 
 
 def open_session(graph: Path | bytes, *, threads: int | None = None) -> OrtSession:
-    """Open a session on the CPU for looking into a graph; the service runs models otherwise.
+    """Open a session on the CPU for inspection; the two functions below open served models.
 
     Args:
         graph: an ONNX file, or its bytes.
@@ -94,7 +94,12 @@ def single_and_multi_threaded(path: Path, cores: int) -> tuple[OrtSession, OrtSe
     except Exception as err:  # ONNX Runtime raises its own types for a full disk
         # If the file itself is the reason, this raises too.
         sessions = (_open_plain(path, 1), _open_plain(path, cores))
-        log.warning("%s is held in memory twice: %s", path.name, err)
+        log.warning(
+            "%s takes twice the memory, because its two sessions can't share weights (%s). "
+            "If the temporary folder is full, free some space and reload.",
+            path.name,
+            err,
+        )
         return sessions
 
 

@@ -1,12 +1,14 @@
 """The registry of models: it loads, replaces and unloads them, and selects one for each request.
 
-    folders -> `discover` -> `promote` each: load and verify, while the old model serves
+    folders -> `discover` -> `promote` each: load and verify, while the old model stays in use
                                -> passed: replaces the old model in one step
-                               -> refused: the old model serves on; the reason is kept
+                               -> refused: the old model stays in use; the reason is kept
             -> `resolve`: a request keeps its model until it is done
 
-The highest version that is ready serves, unless a reload has pinned another one (a roll-back). A
-model that was replaced or unloaded is freed when the last request that uses it is done.
+An entry is ready if its model is loaded and verified: requests can name it. One version of each
+model is selected, and gets the requests that name no version: the highest that is ready, unless a
+reload has pinned another one (a roll-back). A model that was replaced or unloaded is freed when the
+last request that uses it is done.
 """
 
 import logging
@@ -32,7 +34,7 @@ class Registry:
     """All models below some folders.
 
     Args:
-        roots: folders to search; of two bundles with one name and version the first serves.
+        roots: folders to search; of two bundles with one name and version the first is used.
         load: turns a bundle's folder into a verified model.
         default: the model for requests that name none.
     """
@@ -59,7 +61,7 @@ class Registry:
     def default(self) -> str:
         """The default model's name: the setting, else the only one in the first root, or imagenet.
 
-        A refused model counts: predictions of another one in its place would be wrong.
+        A refused model counts too, so that requests don't get predictions of another model instead.
         """
         if self._default is not None:
             return self._default
@@ -69,10 +71,10 @@ class Registry:
     def load_all(self) -> None:
         """Load all bundles in the roots; a refused one is kept with its reason.
 
-        This happens once. A caller that comes while another thread loads waits for it.
+        This happens once. A caller that arrives while another thread loads waits for it.
 
         Raises:
-            DeviceUnavailable: ONNX Runtime can't use the device after all.
+            DeviceUnavailable: ONNX Runtime can't use the device that `choose_device` returned.
         """
         with self._loading:
             if self._is_loaded:
@@ -82,37 +84,37 @@ class Registry:
             self._is_loaded = True
 
     def resolve(self, name: str | None = None, version: int | None = None) -> Model:
-        """Return the model that serves a request; see `find`."""
+        """Return the model for a request; see `find`."""
         _, model = self.find(name, version)
         return model
 
     def find(self, name: str | None = None, version: int | None = None) -> tuple[Entry, Model]:
-        """Return the entry that serves a request, and its model.
+        """Return the entry for a request, and its model.
 
         Args:
             name: None for the default.
-            version: None for the one that serves: a pinned one, else the highest that is ready.
+            version: None for the selected one: the pinned one, else the highest that is ready.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
-            ModelNotReady: it exists and does not serve.
+            ModelNotReady: it exists and isn't ready.
         """
         return self._catalogue.find(name or self.default, version)
 
-    def serves(self, entry: Entry) -> bool:
-        """Return whether `entry` serves the requests that name its model and no version."""
+    def is_selected(self, entry: Entry) -> bool:
+        """Return whether requests that name the model of `entry`, and no version, get `entry`."""
         try:
             return self.resolve(entry.name) is entry.model
         except ModelError:
             return False
 
     def reload(self, name: str, version: int | None = None) -> list[Entry]:
-        """Search again for bundles of this name and promote each, while the old model serves.
+        """Search again for bundles of this name and promote each; the old model stays meanwhile.
 
         Args:
             name: the model's name.
-            version: the only version to promote; it then serves although a higher one is ready (a
-                roll-back). None promotes all and lets the highest serve.
+            version: the only version to promote; it is then selected even if a higher one is ready
+                (a roll-back). None promotes all and selects the highest.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
@@ -126,33 +128,35 @@ class Registry:
         if version is not None:
             folders = [folder for folder in folders if identity(folder)[1] == version]
         if not folders:
-            missing = f"a model {name!r}" if version is None else f"version {version} of {name!r}"
-            raise UnknownModel(f"There is no bundle of {missing}. Copy one in.")
+            missing = f"model {name!r}" if version is None else f"version {version} of {name!r}"
+            raise UnknownModel(
+                f"There is no bundle of {missing}. Copy it into the models folder, and reload."
+            )
         promoted = [self.promote(folder) for folder in folders]
-        if any(entry.ready for entry in promoted):  # until then a removed version serves on
+        if any(entry.ready for entry in promoted):  # until then a removed version stays in use
             self._drop(gone)
         if version is None or not promoted[0].reason:
             with self._promoting:
-                self._catalogue = self._catalogue.pinning(name, version)
+                self._catalogue = self._catalogue.with_pin(name, version)
         return promoted
 
     def _drop(self, folders: Collection[Path]) -> None:
         with self._promoting:
             self._catalogue = self._catalogue.without(folders)
 
-    def reload_or_refuse(self, name: str, version: int | None = None) -> None:
-        """Reload, and fail if a new bundle is refused; the old model serves on.
+    def reload_or_raise(self, name: str, version: int | None = None) -> None:
+        """Reload, and raise if a new bundle is refused; the old model then stays in use.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
-            BundleMismatch: a refused bundle would serve if it had passed.
+            BundleMismatch: a bundle was refused that would otherwise be selected now.
         """
         entries = self.reload(name, version)
-        serving = max((entry.version or 0 for entry in entries if entry.ready), default=0)
+        selected = max((entry.version or 0 for entry in entries if entry.ready), default=0)
         for entry in entries:
             # An older version that is refused changes nothing.
-            would_serve = entry.ready or entry.version is None or entry.version > serving
-            if entry.reason and would_serve:
+            would_be_selected = entry.ready or entry.version is None or entry.version > selected
+            if entry.reason and would_be_selected:
                 raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
 
     def unload(self, name: str) -> None:
@@ -174,10 +178,10 @@ class Registry:
         log.info("model %s is unloaded", name)
 
     def promote(self, folder: Path) -> Entry:
-        """Load the bundle in `folder`; it serves as soon as it has passed its checks.
+        """Load the bundle in `folder`; it is ready as soon as it has passed its checks.
 
-        Models begin to serve here and nowhere else. If the bundle is refused, the model that was
-        loaded from the folder before serves on, and its entry gets the reason.
+        Models become ready here and nowhere else. If the bundle is refused, a model that was loaded
+        from the folder before stays in use, and its entry gets the reason.
         """
         with self._promoting:
             try:
@@ -186,7 +190,7 @@ class Registry:
                 entry = Entry(model.name, model.version, folder, model)
                 for note in model.notes:
                     log.warning("model %s version %d: %s", model.name, model.version, note)
-                log.info("model %s version %d serves", model.name, model.version)
+                log.info("model %s version %d is ready", model.name, model.version)
             except BundleError as err:
                 log.error("bundle %s is refused: %s", folder, err)
                 entry = self._refused(folder, str(err))
@@ -206,8 +210,8 @@ class Registry:
             is_same = other.version == model.version and other.model is not None
             if is_same and other.folder != folder and other.folder.exists():
                 raise BundleMismatch(
-                    f"{other.folder} serves as version {model.version} of {model.name!r} already. "
-                    "Give this one a higher version."
+                    f"{other.folder} is already loaded as version {model.version} of "
+                    f"{model.name!r}. Give this one a higher version."
                 )
 
     def _refused(self, folder: Path, reason: str) -> Entry:
@@ -223,26 +227,28 @@ def _is_below(folder: Path, root: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Models:
-    """The models of a process, and the device that they run on."""
+class RegistryAndDevice:
+    """The registry of a process, and the device that its models run on."""
 
     registry: Registry
     device: DeviceChoice
 
 
-def find_models(
+def create_registry(
     folder: Path | None,
     device: Literal["auto", "cpu", "cuda"],
     default: str | None,
     cores: int = 1,
-) -> Models:
-    """Return the models in `folder` and the built-in ones; none is loaded yet.
+) -> RegistryAndDevice:
+    """Select the device, and create the registry of the models in `folder` and the built-in ones.
+
+    It is empty until `load_all`, which searches the folders.
 
     Args:
         folder: the user's models.
         device: the requested device.
         default: the model for requests that name none.
-        cores: the cores that a run may use while it is alone.
+        cores: the cores that a run of the only photo in the engine may use.
 
     Raises:
         DeviceUnavailable: the requested device can't be used.
@@ -252,4 +258,4 @@ def find_models(
     if choice.note:
         log.info(choice.note)
     load = partial(load_model, device=choice.device, cores=cores)
-    return Models(Registry(model_roots(folder), load, default), choice)
+    return RegistryAndDevice(Registry(model_roots(folder), load, default), choice)

@@ -4,7 +4,8 @@ ONNX Runtime falls back to the CPU silently (onnxruntime #23372), so the provide
 after loading, and a missing device is an error.
 
 On a CPU with several cores a graph has two sessions. The single-threaded one takes a thread per
-run, so that runs are concurrent. The multi-threaded one takes all cores for a run that is alone.
+run, so that runs are concurrent. The multi-threaded one takes all cores for the run of the only
+photo in the engine.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Session:
         path: the ONNX file.
         device: the device that must run it.
         precision: the precision of the file; it is stored, not checked.
-        cores: on a CPU, the cores that a run may use while it is alone.
+        cores: on a CPU, the cores of the multi-threaded session; 1 opens none.
 
     Raises:
         BundleInvalid: ONNX Runtime can't load the file.
@@ -81,26 +82,26 @@ class Session:
 
     @property
     def inputs(self) -> dict[str, tuple[str, list[int | str | None]]]:
-        """ONNX Runtime's type and the shape, by name; a free dimension is no integer."""
+        """The graph's inputs: type and shape by name. A variable dimension is a string or None."""
         return {node.name: (node.type, node.shape) for node in self._single.get_inputs()}
 
     @property
     def outputs(self) -> dict[str, tuple[str, list[int | str | None]]]:
-        """ONNX Runtime's type and the shape, by name; a free dimension is no integer."""
+        """The graph's outputs, like `inputs`."""
         return {node.name: (node.type, node.shape) for node in self._single.get_outputs()}
 
-    def run(self, images: NDArray[np.uint8], *, alone: bool = False) -> NDArray[np.float32]:
+    def run(self, images: NDArray[np.uint8], *, all_cores: bool = False) -> NDArray[np.float32]:
         """Return probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB.
 
-        A run that is `alone` may use all cores.
+        `all_cores` runs it on the multi-threaded session.
         """
-        (probabilities,) = self.outputs_of(["probabilities"], images, alone=alone)
+        (probabilities,) = self.outputs_of(["probabilities"], images, all_cores=all_cores)
         return probabilities
 
     def outputs_of(
-        self, names: Sequence[str], images: NDArray[np.uint8], *, alone: bool = False
+        self, names: Sequence[str], images: NDArray[np.uint8], *, all_cores: bool = False
     ) -> list[NDArray[np.float32]]:
         """Return the outputs `names` of one run, each (N, ...) float32, in that order."""
-        session = self._multi if alone else self._single
+        session = self._multi if all_cores else self._single
         outputs: list[NDArray[np.float32]] = session.run(names, {"image": images})
         return outputs

@@ -1,4 +1,4 @@
-"""The verification of a bundle's graph before it serves: its signature, then its golden photos.
+"""The verification of a bundle's graph before it is used: its signature, then its golden photos.
 
 golden photo -> decode -> resize -> run -> compare with the expected probabilities
 """
@@ -54,8 +54,8 @@ def check_signature(session: Session, bundle: Bundle) -> None:
     rule = bundle.manifest.unknown
     if rule is not None and rule.score == "familiarity" and rule.score not in session.outputs:
         raise BundleMismatch(
-            "bundle.json has a threshold of familiarity, and the graph no such output. "
-            "Export it again."
+            "bundle.json has a threshold for familiarity, but the graph has no output "
+            "'familiarity'. Export it again."
         )
 
 
@@ -74,17 +74,17 @@ def _require(
     if actual_dtype != dtype or actual_shape[1:] != shape or isinstance(actual_shape[0], int):
         raise BundleMismatch(
             f"The graph's {kind} {name!r} is {actual_dtype} {actual_shape}; its bundle.json needs "
-            f"{dtype} {['N', *shape]}. Bring labels, size and graph together again."
+            f"{dtype} {['N', *shape]}. Use a graph and a bundle.json that were made together."
         )
 
 
-def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list[GoldenResult]:
+def run_golden(session: Session, bundle: Bundle, *, all_cores: bool = False) -> list[GoldenResult]:
     """Run every golden photo from bytes to probabilities.
 
     Args:
         session: the session to verify.
         bundle: the bundle with the golden photos.
-        alone: use all cores, as for a run that is alone.
+        all_cores: run on the multi-threaded session.
 
     Raises:
         BundleMismatch: a golden file can't be read, or has the wrong shape.
@@ -99,7 +99,7 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         pixels = vision.resize(picture, bundle.manifest.input)
         try:
-            probabilities = session.run(pixels[np.newaxis], alone=alone)[0]
+            probabilities = session.run(pixels[np.newaxis], all_cores=all_cores)[0]
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleMismatch(
                 f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "
@@ -107,8 +107,8 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
             ) from err
         if (label := labels[int(row.argmax())].name) != photo.label:
             raise BundleMismatch(
-                f"Golden photo {photo.file} must be {photo.label!r}, and its expected "
-                f"probabilities say {label!r}. Bring labels and graph together again."
+                f"Golden photo {photo.file} has the label {photo.label!r} in bundle.json, but its "
+                f"expected probabilities give {label!r}. Use files that were made together."
             )
         difference = np.abs(probabilities - row).max()  # a NaN is never within the tolerance
         results.append(
@@ -118,10 +118,10 @@ def run_golden(session: Session, bundle: Bundle, *, alone: bool = False) -> list
 
 
 def require_golden(results: list[GoldenResult], session: Session) -> None:
-    """Refuse a session that misses the tolerance of a golden photo.
+    """Reject a session that exceeds the tolerance of a golden photo.
 
     Raises:
-        BundleMismatch: a golden photo is missed; the message names the worst and its difference.
+        BundleMismatch: a difference exceeds its tolerance; the message names the largest.
     """
     if missed := [result for result in results if not result.passed]:
         worst = max(missed, key=lambda result: result.difference)
@@ -141,7 +141,7 @@ def _expected(bundle: Bundle, session: Session) -> NDArray[np.float32]:
     except (OSError, ValueError, EOFError, MemoryError) as err:
         raise BundleMismatch(f"{name} can't be read ({err}). Copy the bundle again.") from err
     if not isinstance(array, np.ndarray):
-        raise BundleMismatch(f"{name} is no single array. Export the bundle again.")
+        raise BundleMismatch(f"{name} isn't a single array. Export the bundle again.")
     if array.shape != shape or array.dtype != np.float32:
         raise BundleMismatch(
             f"{name} is {array.dtype} {list(array.shape)}; float32 {list(shape)} is needed. "

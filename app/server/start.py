@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from app.runtime import host
 from app.runtime.host import available_cores
-from app.runtime.registry import find_models
+from app.runtime.registry import create_registry
 from app.settings import Settings
 
 
@@ -48,17 +48,17 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """
     host.return_large_blocks()
     with _garbage_collection_paused():
-        models = find_models(
+        created = create_registry(
             settings.models, settings.device, settings.default_model, available_cores()
         )
         loader = ThreadPoolExecutor(1, "loader")
-        # the application's start calls `load_all` too: it waits, or raises this call's error
-        loader.submit(models.registry.load_all)
+        # the application's start calls `load_all` too: it waits, and loads again after an error
+        loader.submit(created.registry.load_all)
         loader.shutdown(wait=False)
         from app import main
         from app.server import draining
 
-        app = main.create_app(settings, models)
+        app = main.create_app(settings, created)
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
 
 

@@ -1,6 +1,7 @@
-"""The canvas: the square of 480 x 480 pixels to which each photo's centre square is resized.
+"""The canvas: the photo's centre square, resized to 480 x 480 pixels.
 
-A model reads the canvas, or its centre, resized once more.
+It defines what models read: the canvas or its centre, resized once more to the model's input. For a
+small RGB photo both resizes are computed in one step, without a canvas (`resize`).
 """
 
 from PIL import Image

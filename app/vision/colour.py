@@ -2,7 +2,8 @@
 
 grey, RGB or CMYK, with or without alpha -> colour profile -> RGB -> alpha flattened onto white
 
-It runs after the resize, where there are fewer pixels.
+It runs after a resize, when there are fewer pixels: to the model's input for RGB, to the canvas for
+other modes.
 """
 
 from PIL import Image

@@ -5,7 +5,7 @@ bytes -> size limit -> format -> header -> pixel limit -> a share of the decode 
       -> large, or not RGB: the centre square is resized to the canvas, then brought to sRGB
       -> else: the image stays as it is; `resize` resizes it to the model's input in one step
 
-Everything up to the decode budget costs next to nothing and comes before any pixel is decoded. An
+Everything up to the decode budget is cheap and comes before any pixel is decoded. An
 RGB image of the canvas's size is never resized: its pixels stay untouched.
 """
 
@@ -16,7 +16,7 @@ from PIL import Image
 from app.errors import TooManyBytes
 from app.vision.canvas import CANVAS, WHOLE_CANVAS, Box, to_canvas
 from app.vision.colour import to_srgb
-from app.vision.decode_budget import BUDGET_BYTES, Budget, Turn
+from app.vision.decode_budget import BUDGET_BYTES, Budget, Reservation
 from app.vision.formats import bmp, gif, jpeg, png, webp
 from app.vision.formats.base import SEND_SMALLER, DecodedImage
 from app.vision.formats.exif import read_orientation
@@ -29,7 +29,7 @@ MAX_UNRESIZED_PIXELS = 8 * CANVAS * CANVAS
 
 _BUDGET = Budget(BUDGET_BYTES)
 
-_READERS: Mapping[Format, Callable[[bytes, Limits, Turn], DecodedImage]] = {
+_READERS: Mapping[Format, Callable[[bytes, Limits, Reservation], DecodedImage]] = {
     "jpeg": jpeg.read,
     "png": png.read,
     "webp": webp.read,
@@ -50,7 +50,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
 
     Raises:
         TooManyBytes: `data` is longer than the limit.
-        NotAnImage: no image format begins with these bytes.
+        NotAnImage: the bytes are in no known image format.
         UnsupportedFormat: the format, or this variant of it, isn't read.
         TooManyPixels: the header announces more pixels than the limit.
         BrokenImage: the file is broken or cut short inside; no part of it is returned.
@@ -60,8 +60,8 @@ def decode(data: bytes, limits: Limits) -> Picture:
             f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}. {SEND_SMALLER}"
         )
     format = sniff(data)
-    with Turn(_BUDGET) as turn:
-        decoded = _READERS[format](data, limits, turn)
+    with Reservation(_BUDGET) as reservation:
+        decoded = _READERS[format](data, limits, reservation)
         orientation = read_orientation(decoded.exif)
         image, square = turn_upright(decoded.image, _centre_square(decoded), orientation)
         if not _stays_unresized(image, square):
@@ -84,7 +84,7 @@ def _centre_square(decoded: DecodedImage) -> Box:
 def _stays_unresized(image: Image.Image, square: Box) -> bool:
     """Return whether `resize` will bring the image to the canvas and on to the input in one step.
 
-    A square that only needs cropping is cropped at once.
+    False also for a square that only needs a crop, which `to_canvas` makes without resampling.
     """
     left, top, right, _ = square
     needs_only_a_crop = (right - left, left % 1, top % 1) == (CANVAS, 0, 0)

@@ -1,10 +1,11 @@
 """A budget of memory for the large images that are being decoded.
 
-header -> `Turn.take` (waits until the budget has room) -> pixels -> end of the turn (frees them)
+header -> `Reservation.take` (waits until the budget has room) -> pixels
+       -> end of the `with` block (returns the bytes)
 
 A few small files must not fill the memory: an image of 50 million pixels may be a file of 100 KB
 and take 600 MB while it is decoded. Small images never wait. An image larger than the whole budget
-is decoded alone.
+is decoded while no other large image is.
 """
 
 import threading
@@ -18,7 +19,7 @@ BYTES_PER_PIXEL = 12
 """The most that decoding takes: RGBA, and two copies while it is turned and converted."""
 
 SMALL_BYTES = 48_000_000
-"""Images that take no more than this never wait and don't count."""
+"""Images that take no more than this never wait and don't use the budget."""
 
 
 class Budget:
@@ -48,7 +49,7 @@ class Budget:
             self._changed.notify_all()
 
 
-class Turn:
+class Reservation:
     """One image's share of a budget, held until its `with` block ends.
 
     Args:

@@ -33,8 +33,8 @@ _COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from pixels of `mode` (L, RGB or CMYK) under `profile` to sRGB RGB.
 
-    It is None where the pixels should be taken as they are. Then there is no profile, it can't be
-    used, or it changes no colour by more than 2 of 255.
+    It is None if there is no profile, if the profile can't be used, or if it changes no colour by
+    more than 2 of 255. The pixels are then used unchanged.
     """
     if not profile or len(profile) > MAX_PROFILE_BYTES:
         return None

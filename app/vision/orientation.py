@@ -2,8 +2,8 @@
 
 image, centre square, orientation 1..8 -> upright image, its centre square
 
-This happens before any resize. A resize rounds between its two directions; turned first, all
-eight orientations of a photo give the same canvas, to the bit.
+This happens before any resize. A resize rounds after each direction. Because images are turned
+before it, all eight orientations of a photo give the same canvas, to the bit.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.vision.canvas import Box
 
 @dataclass(frozen=True)
 class _Rotation:
-    """A turn of an image: width and height are swapped first, then the axes are mirrored."""
+    """A rotation or mirroring: x and y are swapped first, then the axes are mirrored."""
 
     method: Image.Transpose
     swap: bool
@@ -44,7 +44,7 @@ def turn_upright(image: Image.Image, square: Box, orientation: int) -> tuple[Ima
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Return width and height of the upright photo, of those that its file stores."""
+    """Return the width and height of the upright photo; `size` is as stored in the file."""
     width, height = size
     rotation = _ROTATIONS.get(orientation)
     return (height, width) if rotation is not None and rotation.swap else (width, height)

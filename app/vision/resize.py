@@ -16,7 +16,7 @@ from PIL import Image
 
 from app.vision.canvas import CANVAS, CANVAS_RESAMPLE, Box
 from app.vision.colour import to_srgb
-from app.vision.fused_resize.filter_weights import Resample, compose, filter_weights
+from app.vision.fused_resize.filter_weights import Resample, compose, make_filter_weights
 from app.vision.fused_resize.resize_plan import ResizePlan, apply_plan, plan_resize
 from app.vision.icc_profile import srgb_transform
 from app.vision.picture import Picture
@@ -26,7 +26,7 @@ CACHED_PLANS = 16
 
 
 class ResizeSpec(Protocol):
-    """The preprocessing that turns a canvas into a model's input, as `app.bundle.InputSpec`."""
+    """The resize from a canvas to a model's input; `app.bundle.InputSpec` implements it."""
 
     @property
     def size(self) -> int:
@@ -35,7 +35,7 @@ class ResizeSpec(Protocol):
 
     @property
     def crop(self) -> float:
-        """Side of the centre square that is kept, as a share of the canvas, over 0 to 1."""
+        """Side of the kept centre square, as a share of the canvas: greater than 0, at most 1."""
         ...
 
     @property
@@ -110,9 +110,9 @@ def _plan(
     """
     (width, height), (left, top, right, bottom) = size, square
     low = (CANVAS - side) / 2
-    from_canvas = filter_weights(CANVAS, low, low + side, outputs, resample)
-    rows_to_canvas = filter_weights(height, top, bottom, CANVAS, CANVAS_RESAMPLE)
-    columns_to_canvas = filter_weights(width, left, right, CANVAS, CANVAS_RESAMPLE)
+    from_canvas = make_filter_weights(CANVAS, low, low + side, outputs, resample)
+    rows_to_canvas = make_filter_weights(height, top, bottom, CANVAS, CANVAS_RESAMPLE)
+    columns_to_canvas = make_filter_weights(width, left, right, CANVAS, CANVAS_RESAMPLE)
     return plan_resize(
         rows=compose(rows_to_canvas, from_canvas), columns=compose(columns_to_canvas, from_canvas)
     )

@@ -1,4 +1,4 @@
-"""Detect the format of a file from its first bytes alone.
+"""Detect the format of a file from its first bytes.
 
 bytes -> one of the five formats that are read
       -> UnsupportedFormat    another format of images or documents, named in the message
@@ -44,7 +44,7 @@ _UNREADABLE = (
     (b"FLIF", "FLIF"),
     (b"\xd7\xcd\xc6\x9a", "WMF"),
 )
-_BRANDS = {  # ISO base media files name themselves in bytes 8 to 12
+_BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
     b"avif": "AVIF",
     b"avis": "AVIF",
     b"heic": "HEIC",
@@ -68,7 +68,7 @@ def sniff(data: bytes) -> Format:
 
     Raises:
         UnsupportedFormat: the format isn't read; the message names it.
-        NotAnImage: no image format begins with these bytes.
+        NotAnImage: the bytes are in no known image format.
     """
     if format := _readable_format(data):
         return format
@@ -76,7 +76,7 @@ def sniff(data: bytes) -> Format:
         raise UnsupportedFormat(
             f"This is {name}, which isn't read here. Convert it to {READABLE_FORMATS}."
         )
-    problem = "The file is empty." if not data else "No image format begins like this file."
+    problem = "The file is empty." if not data else "The file is in no known image format."
     raise NotAnImage(f"{problem} Send the bytes of a {READABLE_FORMATS} file.")
 
 

@@ -40,7 +40,7 @@ def all_servers(folder: Path) -> list[Server]:
     for suffix, threads, workers in ((" 1", cores, 1), ("", 1, cores)):
         servers += _baselines(suffix, threads, workers, IMAGENET / "model.onnx", draft=False)
     servers += _baselines(" draft", 1, cores, IMAGENET / "model.onnx", draft=True)
-    if _int8_serves(hubel, path):
+    if _uses_int8(hubel, path):
         servers.append(Server("hubel int8", hubel, path, is_hubel=True))
         servers += _baselines(" int8", 1, cores, IMAGENET / "model.int8.onnx", draft=False)
     return servers
@@ -105,7 +105,7 @@ def fp32_bundle(folder: Path) -> None:
     bundles.write_manifest(manifest, folder)
 
 
-def _int8_serves(hubel: tuple[str, ...], path: str) -> bool:
+def _uses_int8(hubel: tuple[str, ...], path: str) -> bool:
     """Return whether int8 passes its golden photos on this processor."""
     photo = next((IMAGENET / "golden").glob("*.jpg")).read_bytes()
     process, url = start(Server("probe", hubel, path, is_hubel=True), photo)

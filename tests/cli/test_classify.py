@@ -228,7 +228,7 @@ def test_a_refused_model_classifies_nothing(hubel, models, photos):
     result = hubel("classify", photos, "--models", models)
     assert result.stdout == ""
     assert result.exit_code == 2
-    assert "Model 'colours' does not serve: " in result.stderr
+    assert "Model 'colours' is not ready: " in result.stderr
     assert "Traceback" not in result.stderr
 
 

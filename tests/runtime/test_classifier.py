@@ -57,20 +57,22 @@ def test_ties_are_ordered_by_index(model):
     assert [p.index for p in top(third, model, Query(2))] == [0, 1]
 
 
-def test_a_photo_that_is_alone_runs_on_all_cores(model, photo, monkeypatch):
-    alone_flags = []
+def test_a_photo_that_is_the_only_job_runs_on_all_cores(model, photo, monkeypatch):
+    all_cores_flags = []
     run = type(model).run
     monkeypatch.setattr(
         type(model),
         "run",
-        lambda *args, alone: alone_flags.append(alone) or run(*args, alone=alone),
+        lambda *args, all_cores: (
+            all_cores_flags.append(all_cores) or run(*args, all_cores=all_cores)
+        ),
     )
     with Engine(threads=1, deadline_s=30) as engine:
         classifier = Classifier(engine, LIMITS)
         for photos in (1, 3):
             for future in classifier.submit([photo("red")] * photos, model, Query()):
                 future.result(30)
-    assert alone_flags == [True, False, False, True]
+    assert all_cores_flags == [True, False, False, True]
 
 
 def test_the_result_holds_format_size_and_timings(model):
@@ -130,7 +132,7 @@ def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(
 def test_a_threshold_of_familiarity_without_that_output_is_refused(make_bundle, rewrite):
     folder = make_bundle().folder
     rewrite(folder, {"unknown": {"score": "familiarity", "threshold": 0.5, "accepts": 0.95}})
-    with pytest.raises(BundleMismatch, match="a threshold of familiarity"):
+    with pytest.raises(BundleMismatch, match="a threshold for familiarity"):
         load_model(folder, "cpu")
 
 

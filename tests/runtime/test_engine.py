@@ -180,23 +180,23 @@ def test_work_begins_in_the_order_of_submission(busy, gate):
     assert order == [0, 1, 2, 3]
 
 
-def test_work_is_alone_while_nothing_else_runs_or_waits(busy, gate):
-    assert busy.is_alone
-    first, second = busy.submit(*[lambda queue_s: busy.is_alone] * 2)
-    assert not busy.is_alone
+def test_a_job_is_the_only_one_while_nothing_else_runs_or_waits(busy, gate):
+    assert busy.has_single_job
+    first, second = busy.submit(*[lambda queue_s: busy.has_single_job] * 2)
+    assert not busy.has_single_job
     gate.opened.set()
     assert (first.result(30), second.result(30)) == (False, True)
 
 
-def test_two_concurrent_jobs_are_not_alone():
+def test_two_concurrent_jobs_are_not_a_single_one():
     with Engine(threads=2, deadline_s=10) as engine:
         barrier = threading.Barrier(2)
 
         def work(queue_s):
             barrier.wait(30)
-            alone = engine.is_alone
+            is_single = engine.has_single_job
             barrier.wait(30)
-            return alone
+            return is_single
 
         assert [f.result(30) for f in engine.submit(work, work)] == [False, False]
 

@@ -1,4 +1,4 @@
-"""The precision that serves, and bundles that are refused."""
+"""The selection of a precision, and bundles that are refused."""
 
 import numpy as np
 import onnx
@@ -32,9 +32,9 @@ def test_fp32_serves_with_a_note_if_int8_misses_its_golden_photos(make_bundle):
     assert "0.02 is allowed" in note
 
 
-@pytest.mark.parametrize(("speedup", "serves"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
-def test_without_int8_instructions_int8_serves_only_if_it_is_fast(
-    make_bundle, monkeypatch, speedup, serves
+@pytest.mark.parametrize(("speedup", "precision"), [(0.81, "fp32"), (1.09, "fp32"), (1.1, "int8")])
+def test_without_int8_instructions_int8_is_used_only_if_it_is_fast(
+    make_bundle, monkeypatch, speedup, precision
 ):
     monkeypatch.setattr("app.runtime.loaded_model.saturates_int8", lambda: True)
     seconds = {"fp32": speedup, "int8": 1.0}
@@ -43,11 +43,11 @@ def test_without_int8_instructions_int8_serves_only_if_it_is_fast(
     )
     folder = make_bundle(int8_sharpness=8.0).folder
     model = load_model(folder, "cpu")
-    assert model.session.precision == serves
-    if serves == "fp32":
+    assert model.session.precision == precision
+    if precision == "fp32":
         assert model.notes == (
             f"int8 is skipped: on this processor it is {speedup} times as fast as fp32, "
-            "and 1.1 is the least at which it serves.",
+            "and 1.1 is the minimum at which it is used.",
         )
     assert load_model(folder, "cpu", "int8").session.precision == "int8"
 
@@ -117,7 +117,9 @@ def test_the_built_in_bundle_passes(imagenet):
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=7, max_size=7))
-def test_turns_that_are_skipped_cannot_move_the_median_across_the_threshold(turns):
-    count = next(n for n in range(8) if models._is_settled(turns[:n]))
-    assert (np.median(turns[:count]) >= MIN_INT8_SPEEDUP) == (np.median(turns) >= MIN_INT8_SPEEDUP)
+def test_stopping_the_timing_early_cannot_change_the_decision(speedups):
+    count = next(n for n in range(8) if models._is_settled(speedups[:n]))
+    assert (np.median(speedups[:count]) >= MIN_INT8_SPEEDUP) == (
+        np.median(speedups) >= MIN_INT8_SPEEDUP
+    )
     assert count >= 4

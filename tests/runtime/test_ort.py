@@ -61,7 +61,7 @@ def test_without_a_temporary_folder_each_session_has_its_own_weights(
     monkeypatch.setattr(ort, "TemporaryDirectory", refuse)
     single, multi = single_and_multi_threaded(imagenet / "model.onnx", 2)
     assert np.abs(run(single, pixels[:1]) - run(multi, pixels[:1])).max() < 1e-5
-    assert "held in memory twice" in caplog.text
+    assert "takes twice the memory" in caplog.text
 
 
 def test_on_a_full_disk_each_session_has_its_own_weights(imagenet, pixels, monkeypatch, caplog):
@@ -71,7 +71,7 @@ def test_on_a_full_disk_each_session_has_its_own_weights(imagenet, pixels, monke
     monkeypatch.setattr(ort, "_optimise", fail)
     single, multi = single_and_multi_threaded(imagenet / "model.onnx", 2)
     assert np.abs(run(single, pixels[:1]) - run(multi, pixels[:1])).max() < 1e-5
-    assert "held in memory twice" in caplog.text
+    assert "takes twice the memory" in caplog.text
 
 
 def test_threads_stop_spinning_when_their_run_ends(make_bundle):

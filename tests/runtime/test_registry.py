@@ -1,4 +1,4 @@
-"""Which model serves a request, and reloads that never interrupt it."""
+"""The selection of a model for each request, and reloads that interrupt none."""
 
 import gc
 import shutil
@@ -83,11 +83,11 @@ def test_a_refused_only_model_stays_the_default(open_registry, make_bundle, mode
         break_bundle(folder)
     else:
         (folder / "bundle.json").write_text("{")
-    with pytest.raises(ModelNotReady, match=r"Model 'birds' does not serve: .*birds/"):
+    with pytest.raises(ModelNotReady, match=r"Model 'birds' is not ready: .*birds/"):
         open_registry().resolve()
 
 
-def test_the_highest_version_that_is_ready_serves(open_registry, make_bundle, models):
+def test_the_highest_version_that_is_ready_is_selected(open_registry, make_bundle, models):
     for version in (2, 10, 9):
         make_bundle(models, "birds", version, folder=models / f"birds/{version}")
     break_bundle(models / "birds/10")
@@ -115,7 +115,7 @@ def test_a_model_has_the_name_in_its_manifest_not_that_of_its_folder(
     assert open_registry().resolve("birds").name == "birds"
 
 
-def test_of_two_bundles_with_one_name_and_version_the_first_serves(
+def test_of_two_bundles_with_one_name_and_version_the_first_is_used(
     open_registry, make_bundle, models
 ):
     make_bundle(models, "birds", folder=models / "a")
@@ -125,7 +125,7 @@ def test_of_two_bundles_with_one_name_and_version_the_first_serves(
     assert first.ready
     assert first.folder.name == "a"
     assert not second.ready
-    assert "serves as version 1 of 'birds' already" in second.reason
+    assert "is already loaded as version 1 of 'birds'" in second.reason
 
 
 def test_a_users_imagenet_takes_precedence_over_the_built_in_one(
@@ -261,7 +261,7 @@ def test_a_model_whose_folder_was_removed_stops_serving_at_a_reload(
     make_bundle(models, "birds")
     registry = open_registry()
     shutil.rmtree(models / "birds")
-    with pytest.raises(UnknownModel, match="no bundle of a model 'birds'"):
+    with pytest.raises(UnknownModel, match="no bundle of model 'birds'"):
         registry.reload("birds")
     with pytest.raises(UnknownModel, match="There is no model 'birds'"):
         registry.resolve("birds")
@@ -289,7 +289,10 @@ def test_a_reload_of_an_older_version_rolls_back(open_registry, make_bundle, mod
     registry.reload("colours", 1)
     assert registry.resolve("colours").version == 1
     assert registry.resolve("colours", 2).version == 2
-    assert [registry.serves(e) for e in registry.entries if e.name == "colours"] == [False, True]
+    assert [registry.is_selected(e) for e in registry.entries if e.name == "colours"] == [
+        False,
+        True,
+    ]
     registry.reload("colours")
     assert registry.resolve("colours").version == 2
 

@@ -14,7 +14,7 @@ no_cuda = pytest.mark.skipif(
 )
 
 
-def test_cpu_is_cpu():
+def test_the_device_cpu_is_used_without_a_note():
     assert (choose_device("cpu").device, choose_device("cpu").note) == ("cpu", None)
 
 
@@ -86,14 +86,14 @@ class Recording:
         return ["CPUExecutionProvider"]
 
 
-def test_a_run_that_is_alone_takes_the_multi_threaded_session(monkeypatch, tmp_path):
+def test_a_run_on_all_cores_takes_the_multi_threaded_session(monkeypatch, tmp_path):
     runs = []
     pair = Recording("single-threaded", runs), Recording("multi-threaded", runs)
     monkeypatch.setattr("app.runtime.ort.single_and_multi_threaded", lambda path, cores: pair)
     session = Session(tmp_path / "model.onnx", "cpu", "fp32", cores=2)
     image = np.zeros((1, 32, 32, 3), np.uint8)
     session.run(image)
-    session.run(image, alone=True)
+    session.run(image, all_cores=True)
     assert runs == ["single-threaded", "multi-threaded"]
 
 
@@ -104,4 +104,4 @@ def test_one_core_needs_one_session(make_bundle, monkeypatch):
     monkeypatch.setattr("app.runtime.ort.single_and_multi_threaded", never)
     session = Session(make_bundle().model_path("fp32"), "cpu", "fp32", cores=1)
     image = np.zeros((1, 32, 32, 3), np.uint8)
-    assert np.array_equal(session.run(image), session.run(image, alone=True))
+    assert np.array_equal(session.run(image), session.run(image, all_cores=True))

@@ -16,20 +16,20 @@ def fakes(monkeypatch):
     """Fake models that set `loaded`, and a fake application whose start is recorded."""
     state = SimpleNamespace(loaded=threading.Event(), served=[])
     registry = SimpleNamespace(load_all=state.loaded.set)
-    state.loading = SimpleNamespace(registry=registry)
+    state.created = SimpleNamespace(registry=registry)
     service = SimpleNamespace(lifecycle="lifecycle")
     state.app = SimpleNamespace(state=SimpleNamespace(service=service))
 
-    def create_app(settings, loading):
+    def create_app(settings, created):
         assert state.loaded.wait(10), "no model loads while the application is imported"
-        assert loading is state.loading
+        assert created is state.created
         assert not gc.isenabled()
         return state.app
 
     def serve(*arguments):
         state.served.append((*arguments, gc.isenabled()))
 
-    monkeypatch.setattr(start, "find_models", lambda *_: state.loading)
+    monkeypatch.setattr(start, "create_registry", lambda *_: state.created)
     monkeypatch.setattr(main, "create_app", create_app)
     monkeypatch.setattr(draining, "serve", serve)
     yield state
@@ -47,7 +47,7 @@ def test_an_error_in_loading_is_left_to_the_application(fakes):
         fakes.loaded.set()
         raise OSError("the device is gone")
 
-    fakes.loading.registry.load_all = fail
+    fakes.created.registry.load_all = fail
     start.serve(Settings(), "listener")
     assert len(fakes.served) == 1
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.errors import BrokenImage, UnsupportedFormat
 from app.vision import Limits, decode
-from app.vision.decode_budget import SMALL_BYTES, Budget, Turn
+from app.vision.decode_budget import SMALL_BYTES, Budget, Reservation
 from app.vision.formats import jpeg_markers
 from app.vision.formats.jpeg_markers import (
     MAX_SCANS,
@@ -219,15 +219,15 @@ def test_a_large_image_waits_for_the_budget_and_a_small_one_never_does():
     entered = threading.Event()
 
     def second():
-        with Turn(budget) as turn:
-            turn.take(SMALL_BYTES * 2)
+        with Reservation(budget) as reservation:
+            reservation.take(SMALL_BYTES * 2)
             entered.set()
 
-    with Turn(budget) as first:
+    with Reservation(budget) as first:
         first.take(SMALL_BYTES * 2)
         thread = threading.Thread(target=second)
         thread.start()
-        with Turn(budget) as small:
+        with Reservation(budget) as small:
             small.take(SMALL_BYTES)
         assert not entered.wait(0.1)
     thread.join(timeout=10)
@@ -236,10 +236,10 @@ def test_a_large_image_waits_for_the_budget_and_a_small_one_never_does():
 
 def test_an_image_larger_than_the_budget_is_decoded_alone():
     budget = Budget(SMALL_BYTES)
-    with Turn(budget) as turn:
-        turn.take(SMALL_BYTES * 100)
-    with Turn(budget) as turn:
-        turn.take(SMALL_BYTES * 100)
+    with Reservation(budget) as reservation:
+        reservation.take(SMALL_BYTES * 100)
+    with Reservation(budget) as reservation:
+        reservation.take(SMALL_BYTES * 100)
 
 
 def test_a_broken_large_image_frees_its_bytes(monkeypatch):

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from app import vision
 from app.bundle import Metrics
 from app.runtime.evaluation import measure
-from app.runtime.evaluation.measure import Measured
+from app.runtime.evaluation.measure import ModelOutputs
 from app.runtime.loaded_model import Model
 from training import calibration, report
 from training.data.layout import name_below, printable
 
 
 def write(
-    model: Model, measured: Measured, data: Path, limits: vision.Limits, folder: Path
+    model: Model, measured: ModelOutputs, data: Path, limits: vision.Limits, folder: Path
 ) -> None:
     """Write the report into `folder`.
 
@@ -30,7 +30,9 @@ def write(
     report.write(_content(model, measured, data, limits), folder)
 
 
-def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits) -> report.Content:
+def _content(
+    model: Model, measured: ModelOutputs, data: Path, limits: vision.Limits
+) -> report.Content:
     result = measure.figures(model, measured)
     name, precision = printable(data.resolve().name), model.session.precision
     figures = Metrics(
@@ -57,7 +59,7 @@ def _content(model: Model, measured: Measured, data: Path, limits: vision.Limits
     )
 
 
-def _uncalibrated(model: Model, measured: Measured) -> NDArray[np.float64] | None:
+def _uncalibrated(model: Model, measured: ModelOutputs) -> NDArray[np.float64] | None:
     """Return the probabilities (T, K) without the temperature; log(softmax) is the logits."""
     if (calibrated := model.manifest.calibration) is None:
         return None
@@ -66,7 +68,7 @@ def _uncalibrated(model: Model, measured: Measured) -> NDArray[np.float64] | Non
     return calibration.softmax(logits * calibrated.temperature)
 
 
-def _scores(model: Model, measured: Measured) -> NDArray[np.floating] | None:
+def _scores(model: Model, measured: ModelOutputs) -> NDArray[np.floating] | None:
     """Return the scores (T,) that the out-of-distribution threshold is compared with."""
     if (rule := model.manifest.unknown) is None:
         return None

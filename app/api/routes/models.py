@@ -87,7 +87,7 @@ async def reload_model(
     The present model serves until the new one has passed its checks. A bundle that is refused
     changes nothing.
     """
-    await asyncio.to_thread(service.registry.reload_or_refuse, name, version)
+    await asyncio.to_thread(service.registry.reload_or_raise, name, version)
     return list_of(service.registry)
 
 

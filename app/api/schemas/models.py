@@ -126,7 +126,7 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
         version=entry.version,
         state=entry.state,
         default=entry.name == registry.default,
-        serving=registry.serves(entry),
+        serving=registry.is_selected(entry),
         precision=model.session.precision if model else None,
         device=model.session.device if model else None,
         labels=len(model.manifest.labels) if model else None,
@@ -161,7 +161,7 @@ def details_of(
             LayerInfo(name=layer.name, op=layer.op, shape=list(layer.shape))
             for layer in structure.layers
         ],
-        first_layer=structure.first.name if structure.first else None,
+        first_layer=structure.default_layer.name if structure.default_layer else None,
         filters=_filters_of(structure.filters) if structure.filters else None,
         explained_by="class_activation_map" if structure.head else "occlusion",
         embedding="embedding" in model.session.outputs,

@@ -2,8 +2,8 @@
 
 folder -> `labelled_photos` -> `measure` -> `figures`
 
-DATA has one folder per class, named by the label or its id. If DATA is split into parts, `test/` is
-measured, else `val/`.
+The folder has one subfolder per class, named by the label or its id. If it is split into parts,
+`test/` is measured, else `val/`.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class LabelledPhoto:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ModelOutputs:
     """The outputs of a model for T photos, without those that can't be used."""
 
     photos: list[LabelledPhoto]
@@ -85,7 +85,7 @@ def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto
     unknown = [folder.name for folder in folders if _key(folder.name) not in index_of]
     if unknown:
         raise BadParameter(
-            f"{len(unknown)} folders of {root} are no labels of this model, the first is "
+            f"{len(unknown)} folders of {root} aren't labels of this model, the first is "
             f"{unknown[0]!r}. Name each folder by a label or its id."
         )
     photos = [
@@ -126,7 +126,7 @@ def measure(
     limits: vision.Limits,
     engine: Engine,
     progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
-) -> Measured:
+) -> ModelOutputs:
     """Run `model` on `photos`.
 
     Args:
@@ -151,12 +151,14 @@ def measure(
             scores.append(result.familiarity)
     if not usable:
         raise BadParameter(f"None of the photos can be used; the first: {failed[0]['error']}")
-    return Measured(usable, np.stack(probabilities), np.array(scores) if scores else None, failed)
+    return ModelOutputs(
+        usable, np.stack(probabilities), np.array(scores) if scores else None, failed
+    )
 
 
-def figures(model: Model, measured: Measured) -> Evaluation:
-    """Return the figures of what was measured."""
-    probabilities, truth = measured.probabilities, measured.truth
+def figures(model: Model, outputs: ModelOutputs) -> Evaluation:
+    """Return accuracy and calibration error of a model's outputs, in all and by class."""
+    probabilities, truth = outputs.probabilities, outputs.truth
     labels = model.manifest.labels
     return Evaluation(
         model=model.name,
@@ -171,5 +173,5 @@ def figures(model: Model, measured: Measured) -> Evaluation:
             for each in accuracy.per_class(probabilities, truth)
             if each.images
         ],
-        failed=measured.failed,
+        failed=outputs.failed,
     )

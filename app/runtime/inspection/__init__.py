@@ -4,18 +4,18 @@
     onnx_head         the matcher of a pooled linear head, for serving and training alike
     layers            graph -> ModelStructure: the layers, the first layer's filters, the head
     filters           the filters of the first convolution
-    layer_sessions    sessions that end with a layer, each cut off behind it
-    open_models       the structure, head and layer sessions of each loaded model
+    layer_sessions    sessions whose only output is a layer
+    inspected_models  the structure, head and layer sessions of each loaded model
     prepared_photo    photo -> canvas -> pixels, timed
     class_activation  class activation maps, exact where the head is pooled and linear
     occlusion         maps for any other model, by covering parts of the photo
-    explanation       either of the two, for one label in one photo
-    kernel            a user's own filter over the canvas
+    explanation       the class activation or occlusion map for one label in one photo
+    kernel            a filter that the user defines, applied to the canvas
     pictures          maps, filters and overlays as PNG
     results           the results: embeddings, explanations, maps
     inspector         the entry point, which the API calls
 
-In the service `onnx` is imported here alone and on first use: its import takes half a second, which
+In the service only these modules import `onnx`, on first use: its import takes half a second, which
 must not delay the start.
 """
 

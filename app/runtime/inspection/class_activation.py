@@ -16,7 +16,7 @@ from app.runtime.inspection.onnx_head import PooledHead
 
 
 @dataclass(frozen=True, eq=False)
-class CenteredHead:
+class CentredHead:
     """A pooled linear head, centred over the labels."""
 
     weight: NDArray[np.float32]
@@ -26,14 +26,14 @@ class CenteredHead:
     temperature: float
 
 
-def centered(head: PooledHead) -> CenteredHead:
+def centre_head(head: PooledHead) -> CentredHead:
     """Return `head` centred over the labels; its probabilities stay the same for every photo."""
     weight = head.weight - head.weight.mean(axis=0, keepdims=True)
-    return CenteredHead(weight, head.bias - head.bias.mean(), head.temperature)
+    return CentredHead(weight, head.bias - head.bias.mean(), head.temperature)
 
 
 def class_map(
-    head: CenteredHead, activation: NDArray[np.float32], label: int
+    head: CentredHead, activation: NDArray[np.float32], label: int
 ) -> NDArray[np.float32]:
     """Return the map (h, w) of one label, from the activation (D, h, w) of one photo."""
     values: NDArray[np.float32] = np.tensordot(head.weight[label], activation, axes=1)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runtime.inspection import class_activation, occlusion
-from app.runtime.inspection.class_activation import CenteredHead
+from app.runtime.inspection.class_activation import CentredHead
+from app.runtime.inspection.inspected_models import InspectedModel
 from app.runtime.inspection.onnx_head import PooledHead
-from app.runtime.inspection.open_models import OpenModel
 from app.runtime.inspection.prepared_photo import PreparedPhoto
 from app.runtime.inspection.results import Explanation
 from app.runtime.loaded_model import Model
@@ -18,14 +18,14 @@ from app.runtime.loaded_model import Model
 
 def by_class_activation(
     model: Model,
-    opened: OpenModel,
-    head: CenteredHead,
+    inspected: InspectedModel,
+    head: CentredHead,
     prepared_photo: PreparedPhoto,
     label: int | None,
 ) -> Explanation:
-    """Explain a label by its class activation map; None for the most probable label."""
-    assert opened.structure.head is not None
-    probabilities, activation = _run(model, opened, opened.structure.head, prepared_photo)
+    """Explain `label` by its class activation map; None selects the most probable label."""
+    assert inspected.structure.head is not None
+    probabilities, activation = _run(model, inspected, inspected.structure.head, prepared_photo)
     index = int(probabilities.argmax()) if label is None else label
     class_map = class_activation.class_map(head, activation, index)
     return Explanation(
@@ -47,7 +47,7 @@ def by_occlusion(
     deadline_s: float,
     until: float,
 ) -> Explanation:
-    """Explain a label by covering parts of the photo; None for the most probable label.
+    """Explain `label` by covering parts of the photo; None selects the most probable label.
 
     Args:
         model: the model.
@@ -61,7 +61,7 @@ def by_occlusion(
     """
     probabilities = model.session.run(prepared_photo.pixels[np.newaxis])[0]
     index = int(probabilities.argmax()) if label is None else label
-    side = occlusion.cells(model.service_s, deadline_s)
+    side = occlusion.cells_per_side(model.service_s, deadline_s)
     occlusion_map = occlusion.occlusion_map(
         model.session, prepared_photo.pixels, index, side, until
     )
@@ -76,7 +76,7 @@ def by_occlusion(
 
 
 def _run(
-    model: Model, opened: OpenModel, head: PooledHead, prepared_photo: PreparedPhoto
+    model: Model, inspected: InspectedModel, head: PooledHead, prepared_photo: PreparedPhoto
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return probabilities (K,) and activation (D, h, w), from a single run where possible."""
     batch = prepared_photo.pixels[np.newaxis]
@@ -85,5 +85,5 @@ def _run(
         probabilities, activation = outputs[0][0], outputs[1][0]
     else:
         probabilities = model.session.run(batch)[0]
-        activation = opened.sessions.run(head.activation, batch)[0]
+        activation = inspected.sessions.run(head.activation, batch)[0]
     return probabilities, np.moveaxis(activation, -1, 0) if head.channels_last else activation

@@ -21,11 +21,11 @@ class Filters:
     layer: str
     """The name of the convolution among the layers."""
     weights: NDArray[np.float32]
-    """(C, 3, kh, kw), red, green, blue: the factor of each pixel."""
+    """(C, 3, kh, kw): the weights for red, green and blue."""
 
     @property
     def largest(self) -> float:
-        """The largest absolute weight of all filters, which filters.png draws brightest."""
+        """The largest absolute weight of all filters, which scales `pictures.filter_grid`."""
         return float(np.abs(self.weights).max()) or 1.0
 
 
@@ -45,5 +45,5 @@ def first_filters(graph: Graph) -> Filters | None:
     weights = graph.constant(node.input[1])
     if weights is None or weights.ndim != 4 or weights.shape[1] != _COLOURS:  # noqa: PLR2004
         return None
-    name, _ = graph.value_of(node.output[0])
+    name, _ = graph.display_and_value_names(node.output[0])
     return Filters(name, weights.astype(np.float32))

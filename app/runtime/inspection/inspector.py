@@ -14,18 +14,18 @@ from app import vision
 from app.errors import NotInModel
 from app.runtime.inspection import explanation, pictures
 from app.runtime.inspection.filters import Filters
+from app.runtime.inspection.inspected_models import InspectedModels
 from app.runtime.inspection.kernel import Kernel, convolve
 from app.runtime.inspection.layers import Layer, ModelStructure
-from app.runtime.inspection.open_models import OpenModels
 from app.runtime.inspection.pictures import Grid
 from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_photo
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 from app.runtime.loaded_model import Model
 
 CANVAS_LAYER = "canvas"
-"""The name of the decoded photo, 480 x 480 x 3, where a layer is named."""
+"""The layer name under which the canvas, 480 x 480 x 3, can be requested."""
 KERNEL_LAYER = "kernel"
-"""The name of a user's own filter in results."""
+"""The layer name of a user-defined filter in results."""
 _CANVAS = Layer(CANVAS_LAYER, "Input", (3, vision.CANVAS, vision.CANVAS), "")
 
 
@@ -40,10 +40,10 @@ class Inspector:
     def __init__(self, limits: vision.Limits, deadline_s: float) -> None:
         self._limits = limits
         self._deadline_s = deadline_s
-        self._models = OpenModels()
+        self._models = InspectedModels()
 
     def __len__(self) -> int:
-        """The number of models whose graphs are held."""
+        """The number of models whose structure is cached."""
         return len(self._models)
 
     def structure(self, model: Model) -> ModelStructure:
@@ -60,7 +60,7 @@ class Inspector:
         if filters is None:
             raise NotInModel(
                 f"Model {model.name!r} begins with no convolution over red, green and blue, so it "
-                "has no filters to show. Ask another model."
+                "has no filters to show. Name another model."
             )
         return filters
 
@@ -98,10 +98,12 @@ class Inspector:
         """
         until = time.monotonic() + self._deadline_s - queue_s
         prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
-        opened = self._models.get(model)
-        if opened.head is None:
+        inspected = self._models.get(model)
+        if inspected.head is None:
             return explanation.by_occlusion(model, prepared_photo, label, self._deadline_s, until)
-        return explanation.by_class_activation(model, opened, opened.head, prepared_photo, label)
+        return explanation.by_class_activation(
+            model, inspected, inspected.head, prepared_photo, label
+        )
 
     def layer(self, model: Model, name: str | None) -> Layer:
         """Return the layer called `name`, by default the first.
@@ -111,12 +113,12 @@ class Inspector:
         """
         structure = self.structure(model)
         if name is None:
-            if structure.first is None:
+            if structure.default_layer is None:
                 raise NotInModel(
                     f"Model {model.name!r} has no convolution. Name a layer that "
                     f"GET /api/v1/models/{model.name} lists."
                 )
-            return structure.first
+            return structure.default_layer
         for layer in (*structure.layers, _CANVAS):
             if layer.name == name:
                 return layer
@@ -133,7 +135,8 @@ class Inspector:
         Args:
             photo: the file.
             model: the model.
-            name: the layer's, or `canvas`; None for the first convolution after its nonlinearity.
+            name: the name of the layer, or `canvas`; None for the first convolution after its
+                nonlinearity.
             top: the number of channels, those with the largest mean first; None for all, in order.
             queue_s: seconds that the photo has waited.
 
@@ -158,7 +161,7 @@ class Inspector:
         return Maps(prepared_photo, stages, layer, tuple(channels), values, scale, png, grid)
 
     def apply_kernel(self, photo: bytes, model: Model, kernel: Kernel, queue_s: float = 0) -> Maps:
-        """Return the map of a user's own filter over one photo's canvas.
+        """Return the map of a user-defined filter over one photo's canvas.
 
         Raises:
             InputError: the photo can't be used; the subclass names the reason.
@@ -180,15 +183,15 @@ def _canvas_maps(prepared_photo: PreparedPhoto) -> Maps:
 
 
 def require_embedding(model: Model) -> None:
-    """Refuse a model whose graph has no output `embedding`.
+    """Reject a model whose graph has no output `embedding`.
 
     Raises:
         NotInModel: there is none.
     """
     if "embedding" not in model.session.outputs:
         raise NotInModel(
-            f"Model {model.name!r} has no embedding: its graph gives no vector before its last "
-            "layer. Ask a model that `hubel train` made."
+            f"Model {model.name!r} has no embedding: its graph has no output 'embedding'. "
+            "Use a model trained with `hubel train`."
         )
 
 

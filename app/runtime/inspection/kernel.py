@@ -1,4 +1,4 @@
-"""A user's own filter over the canvas.
+"""A filter (kernel) that the user defines, applied to the canvas.
 
     canvas (480, 480, 3) / 255 -> luminance, or red, green and blue -> map (480-h+1, 480-w+1)
 
@@ -20,7 +20,7 @@ LARGEST = 31
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue; ITU-R BT.601, as in Pillow's greyscale."""
 _ROUNDING = 1e-9
-"""A share of the sum of a kernel's absolute weights; smaller results are rounding errors."""
+"""Results below this share of the sum of the absolute weights are rounding errors, and set to 0."""
 _EXAMPLE = (
     "Send rows of numbers, as in [[-1,0,1],[-2,0,2],[-1,0,1]], or three such for red, green, blue."
 )
@@ -43,7 +43,7 @@ class Kernel:
         try:
             weights = _array(json.loads(text))
         except (ValueError, TypeError, RecursionError, OverflowError) as err:
-            raise BadParameter(f"The kernel is no JSON array of numbers. {_EXAMPLE}") from err
+            raise BadParameter(f"The kernel is not a JSON array of numbers. {_EXAMPLE}") from err
         if weights.ndim == 2:  # noqa: PLR2004
             weights = weights[np.newaxis]
         if weights.ndim != 3 or weights.shape[0] not in (1, 3):  # noqa: PLR2004
@@ -59,7 +59,11 @@ class Kernel:
 
 
 def _array(value: Any) -> NDArray[np.float64]:
-    """Return a rectangular array of JSON numbers."""
+    """Return a rectangular array of JSON numbers.
+
+    Raises:
+        ValueError, TypeError: it is none; `Kernel.parse` replaces the message.
+    """
     flat: list[Any] = [value]
     while any(isinstance(item, list) for item in flat):
         if len(flat) > 3 * LARGEST * LARGEST * 2:
@@ -74,7 +78,7 @@ def convolve(canvas: NDArray[np.uint8], kernel: Kernel) -> NDArray[np.float32]:
     """Return the map (480-h+1, 480-w+1) of `kernel` over a canvas (480, 480, 3).
 
     It is computed by Fourier transformation: directly, a 31 x 31 filter of three colours would take
-    600 million multiplications.
+    584 million multiplications.
     """
     planes = np.moveaxis(canvas, -1, 0) / 255.0
     if len(kernel.weights) == 1:

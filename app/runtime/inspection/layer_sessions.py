@@ -1,6 +1,6 @@
-"""Sessions that end with one layer, since a graph returns only its declared outputs.
+"""Sessions whose only output is one layer, since a graph returns only its declared outputs.
 
-The graph is cut off behind the layer, so the first layers cost next to nothing. These sessions run
+The graph is cut after the layer, so early layers are cheap. These sessions run
 on the CPU even where the model runs on a GPU, so they take none of its memory.
 """
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from app.runtime import ort
 from app.runtime.inspection.onnx_graph import Graph
 
-MOST = 4
-"""The number of sessions kept for each model; the least recently used is dropped first."""
+MAX_SESSIONS = 4
+"""The maximum number of sessions for each model; the least recently used is dropped first."""
 
 
 class LayerSessions:
@@ -32,7 +32,7 @@ class LayerSessions:
         self._changing = threading.Lock()
 
     def __len__(self) -> int:
-        """The number of sessions that are held."""
+        """The number of open sessions."""
         return len(self._sessions)
 
     def run(self, tensor: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -40,7 +40,7 @@ class LayerSessions:
         with self._changing:
             session = self._sessions.pop(tensor, None) or _cut(self._locate(), tensor)
             self._sessions[tensor] = session
-            while len(self._sessions) > MOST:
+            while len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
         value: NDArray[np.float32]
         (value,) = session.run([tensor], {session.get_inputs()[0].name: images})
@@ -48,7 +48,7 @@ class LayerSessions:
 
 
 def _cut(path: Path, tensor: str) -> ort.OrtSession:
-    """Return a session of the graph at `path` that ends with `tensor`."""
+    """Return a session of the graph at `path`, cut after `tensor`."""
     from onnx import TensorProto, helper
 
     graph = Graph.load(path)

@@ -20,7 +20,7 @@ NONLINEAR = frozenset(
 )
 _SKIPPED = frozenset({"QuantizeLinear", "DequantizeLinear", "Identity", "Cast", "Dropout"})
 _MAP_RANK, _VECTOR_RANK = 3, 1
-"""Of a shape without its first dimension."""
+"""Ranks of a feature map and of a vector, without the batch dimension."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class ModelStructure:
 
     path: Path
     layers: tuple[Layer, ...]
-    """In the order in which they are computed."""
-    first: Layer | None
+    """The layers, in order of computation."""
+    default_layer: Layer | None
     """The first convolution after its nonlinearity; None where there is no convolution."""
     filters: Filters | None
     """None where the first convolution does not read the image's three channels."""
@@ -60,10 +60,10 @@ def read_structure(path: Path) -> ModelStructure:
     """Read the structure of the ONNX file at `path`."""
     graph = Graph.load(path)
     layers = _layers(graph)
-    first = _first(graph, layers)
+    default_layer = _default_layer(graph, layers)
     has_convolution = first_convolution(graph) is not None
     head = pooled_head(graph) if has_convolution else None
-    return ModelStructure(path, layers, first, first_filters(graph), head)
+    return ModelStructure(path, layers, default_layer, first_filters(graph), head)
 
 
 def _layers(graph: Graph) -> tuple[Layer, ...]:
@@ -72,8 +72,8 @@ def _layers(graph: Graph) -> tuple[Layer, ...]:
     for node in graph.nodes:
         if not graph.depends_on_image(node.output[0]):
             continue
-        name, tensor = graph.value_of(node.output[0])
-        shape = graph.shape(node.output[0]) or graph.shape(tensor)
+        name, tensor = graph.display_and_value_names(node.output[0])
+        shape = graph.shape_without_batch(node.output[0]) or graph.shape_without_batch(tensor)
         if _is_channels_last(node, channels_last):
             channels_last.add(node.output[0])
             if shape is None or len(shape) == _MAP_RANK:
@@ -86,7 +86,7 @@ def _layers(graph: Graph) -> tuple[Layer, ...]:
 
 
 def _is_channels_last(node: "onnx.NodeProto", channels_last: set[str]) -> bool:
-    """Return whether a node's output is still laid out as the image is, (N, h, w, C)."""
+    """Return whether a node's output is channels-last like the image, (N, h, w, C)."""
     if node.op_type == "Conv":
         return False
     if node.op_type == "Transpose":
@@ -94,19 +94,19 @@ def _is_channels_last(node: "onnx.NodeProto", channels_last: set[str]) -> bool:
     return any(name in channels_last for name in node.input)
 
 
-def _first(graph: Graph, layers: tuple[Layer, ...]) -> Layer | None:
+def _default_layer(graph: Graph, layers: tuple[Layer, ...]) -> Layer | None:
     node = first_convolution(graph)
     while node is not None:
-        name, _ = graph.value_of(node.output[0])
-        following = _nonlinearity(graph.consumers(node.output[0]))
+        name, _ = graph.display_and_value_names(node.output[0])
+        following = _following_activation(graph.consumers(node.output[0]))
         if following is None:
             return next((layer for layer in layers if layer.name == name), None)
         node = following
     return None
 
 
-def _nonlinearity(consumers: list["onnx.NodeProto"]) -> "onnx.NodeProto | None":
-    """Return the normalisation or nonlinearity among a layer's consumers, or x * sigmoid(x)."""
+def _following_activation(consumers: list["onnx.NodeProto"]) -> "onnx.NodeProto | None":
+    """Return the normalisation, nonlinearity or x * sigmoid(x) that follows a layer."""
     if len(consumers) == 1 and consumers[0].op_type in NONLINEAR | {"BatchNormalization"}:
         return consumers[0]
     by_type = {node.op_type: node for node in consumers}

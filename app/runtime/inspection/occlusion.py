@@ -18,17 +18,17 @@ from app.runtime.session import Session
 _GRIDS = (8, 6, 4)
 """Cells per side of the map; the square covers two by two cells, and moves by one."""
 _BATCH = 8
-_SHARE = 0.5
-"""The share of the deadline that all runs together may be expected to take."""
+_MAX_DEADLINE_SHARE = 0.5
+"""All runs together should take at most this share of the deadline."""
 _GREY = 127
-_LEAST = 1e-7
-"""The smallest distance of a probability from 0 and 1, since log-odds are infinite there."""
+_MIN_DISTANCE = 1e-7
+"""Probabilities are clipped to this distance from 0 and 1, where log-odds are infinite."""
 
 
-def cells(run_s: float, deadline_s: float) -> int:
+def cells_per_side(run_s: float, deadline_s: float) -> int:
     """Return the cells per side of the finest grid whose runs of `run_s` fit the deadline."""
     for side in _GRIDS:
-        if (side - 1) ** 2 * run_s <= _SHARE * deadline_s:
+        if (side - 1) ** 2 * run_s <= _MAX_DEADLINE_SHARE * deadline_s:
             return side
     return _GRIDS[-1]
 
@@ -39,19 +39,20 @@ def occlusion_map(
     """Return how much covering each part of a photo lowers a label's log-odds.
 
     Args:
-        session: the model's.
+        session: the session of the model.
         pixels: (S, S, 3) uint8 RGB.
         label: the label's index.
         side: cells per side.
         until: time.monotonic() at which the computation is given up.
 
     Returns:
-        (side, side) float32, the fall of the log-odds; positive where the label needs the part.
+        (side, side) float32, the fall of the log-odds; positive where covering the part lowers the
+        label's probability.
 
     Raises:
         DeadlinePassed: the runs took too long.
     """
-    whole = _log_odds(session.run(pixels[np.newaxis])[:, label])[0]
+    uncovered = _log_odds(session.run(pixels[np.newaxis])[:, label])[0]
     total, count = np.zeros((2, side, side), np.float32)
     places = [(row, column) for row in range(side - 1) for column in range(side - 1)]
     for start in range(0, len(places), _BATCH):
@@ -59,7 +60,7 @@ def occlusion_map(
             raise DeadlinePassed("The model is too slow to be explained in time. Try again later.")
         batch = places[start : start + _BATCH]
         covered = np.stack([*_covered(pixels, batch, side)])
-        falls = whole - _log_odds(session.run(covered)[:, label])
+        falls = uncovered - _log_odds(session.run(covered)[:, label])
         for (row, column), fall in zip(batch, falls, strict=True):
             total[row : row + 2, column : column + 2] += fall
             count[row : row + 2, column : column + 2] += 1
@@ -70,7 +71,10 @@ def occlusion_map(
 def _covered(
     pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the photo with a square at each of `places`; grey, since colours favour labels."""
+    """Yield the photo with a square at each of `places`.
+
+    The square is grey, because a colour could raise the probability of some labels.
+    """
     edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
     for row, column in places:
         copy = pixels.copy()
@@ -79,5 +83,5 @@ def _covered(
 
 
 def _log_odds(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    p = np.clip(probabilities.astype(np.float64), _LEAST, 1 - _LEAST)
+    p = np.clip(probabilities.astype(np.float64), _MIN_DISTANCE, 1 - _MIN_DISTANCE)
     return np.log(p / (1 - p))

@@ -2,10 +2,10 @@
 
     ONNX file -> Graph -> producer, consumers, ancestors    the nodes around a tensor
                        -> constant                          the value of a weight, dequantised
-                       -> dimensions, shape                 inferred by onnx on first use
+                       -> shape                             inferred by onnx on first use
 
-Only the nodes that lead to one output count. In an int8 file the value of a tensor is the output
-of the DequantizeLinear behind it.
+The graph has only the nodes on which one output depends. In an int8 file the value of a tensor is
+the output of the DequantizeLinear that follows it.
 """
 
 from collections import defaultdict
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import onnx
 
 _QUANTIZED_INPUT = "_QuantizeLinear_Input"
-"""The suffix of an output's name before quantisation, as ONNX Runtime's quantizer writes it."""
+"""The suffix of an output's name before quantisation, as ONNX Runtime's quantiser writes it."""
 QUANTIZATION = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT = 1
 """onnx.TensorProto.FLOAT, without importing onnx."""
 
 
 class Graph:
-    """The graph of an ONNX model, as far as it leads to one output.
+    """The part of an ONNX graph on which one output depends.
 
     Args:
         model: the model; it isn't changed.
@@ -86,7 +86,7 @@ class Graph:
         """Return whether `tensor` differs from photo to photo."""
         return tensor in self._from_image
 
-    def value_of(self, tensor: str) -> tuple[str, str]:
+    def display_and_value_names(self, tensor: str) -> tuple[str, str]:
         """Return a tensor's display name, and the tensor that its consumers read."""
         for quantize in self._consumers[tensor]:
             if quantize.op_type == "QuantizeLinear":
@@ -97,26 +97,26 @@ class Graph:
                         return (value if renamed else tensor), value
         return tensor, tensor
 
-    def dimensions(self, tensor: str) -> list[int | None] | None:
-        """Return a tensor's dimensions, None for each that varies; None if the rank is unknown."""
+    def shape(self, tensor: str) -> list[int | None] | None:
+        """Return all dimensions, None for each that varies; None if the rank is unknown."""
         kind = self._types.get(tensor)
         if kind is None or not kind.HasField("shape"):
             return None
         return [dim.dim_value or None for dim in kind.shape.dim]
 
-    def shape(self, tensor: str) -> list[int] | None:
+    def shape_without_batch(self, tensor: str) -> list[int] | None:
         """Return the dimensions of a float tensor but the first; None where they aren't fixed."""
         kind = self._types.get(tensor)
         if kind is None or kind.elem_type != _FLOAT:
             return None
-        sizes = (self.dimensions(tensor) or [])[1:]
+        sizes = (self.shape(tensor) or [])[1:]
         fixed = [size for size in sizes if size is not None]
         return fixed if fixed and len(fixed) == len(sizes) else None
 
     def constant(self, tensor: str) -> NDArray[Any] | None:
         """Return the value of a tensor that is the same for every photo.
 
-        Weights are stored as they are, in int8 with a scale, or behind a transposition. The result
+        Weights may be plain, quantised (with a scale) or transposed. The result
         is None for a tensor that isn't constant, or that is computed in another way.
         """
         from onnx import TensorProto, numpy_helper
@@ -163,7 +163,7 @@ def attribute(node: "onnx.NodeProto", name: str, default: Any = None) -> Any:
 
 
 def _computed(node: "onnx.NodeProto", inputs: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
-    """Compute a node on constants; None for operators that weights don't usually pass."""
+    """Compute a node on constants; None for operators that exporters don't apply to weights."""
     if node.op_type == "Identity":
         return inputs[0]
     if node.op_type == "Transpose":

@@ -2,13 +2,14 @@
 
     activation [N, D, h, w] -> mean over h and w -> linear -> divided by the temperature -> softmax
 
-Serving needs the head for class activation maps, `hubel import` to write it under the bundle's
-names, and the recipe `head` to replace it. A mean and a linear map can change places, so the logit
-of label k is the mean over all positions of weight[k] . activation (Zhou et al. 2016, "Learning
-Deep Features for Discriminative Localization").
+Serving needs the head for class activation maps. `hubel import` rewrites it under the bundle's
+names, and the recipe `head` replaces it. The mean and the linear layer commute, so the logit of
+label k is the mean over all positions of weight[k] . activation (Zhou et al. 2016, "Learning Deep
+Features for Discriminative Localization").
 
-Exporters write the mean as GlobalAveragePool or ReduceMean, the flattening in five ways, and the
-linear layer as Gemm, or as MatMul and Add. Weights may be stored in int8 with a scale.
+Exporters write the mean as GlobalAveragePool or ReduceMean, the flattening as Flatten, Reshape,
+Squeeze or not at all, and the linear layer as Gemm, or as MatMul and Add. Weights may be stored in
+int8 with a scale.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class PooledHead:
     is_exact: bool
     """False where the graph's head is int8, in part or whole: a float head differs from it.
 
-    ONNX Runtime runs even a float Gemm with int8 weights at a lower precision, as MatMulNBits.
+    With int8 weights ONNX Runtime runs even a float Gemm at a lower precision, as MatMulNBits.
     """
 
 
@@ -69,13 +70,13 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
         logits: the tensor that the softmax reads; None for the softmax that makes `probabilities`.
     """
     if logits is None:
-        softmax = _producer_behind(graph, "probabilities", _IDENTITIES)
+        softmax = _producer_skipping(graph, "probabilities", _IDENTITIES)
         if softmax is None or softmax.op_type != "Softmax":
             return None
         logits = str(softmax.input[0])
-    scaled, temperature = _unscaled(graph, logits)
-    linear = _linear(graph, scaled)
-    pool = _producer_behind(graph, linear.vector, _FLATTENING) if linear else None
+    unscaled, temperature = _before_temperature(graph, logits)
+    linear = _linear(graph, unscaled)
+    pool = _producer_skipping(graph, linear.vector, _FLATTENING) if linear else None
     if linear is None or pool is None:
         return None
     channels_last = _averages_channels_last(graph, pool)
@@ -93,7 +94,7 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
     )
 
 
-def _producer_behind(graph: Graph, tensor: str, ops: frozenset[str]) -> "onnx.NodeProto | None":
+def _producer_skipping(graph: Graph, tensor: str, ops: frozenset[str]) -> "onnx.NodeProto | None":
     """Return the node that computes `tensor`, skipping nodes of the types `ops`."""
     node = graph.producer(tensor)
     while node is not None and node.op_type in ops:
@@ -101,29 +102,29 @@ def _producer_behind(graph: Graph, tensor: str, ops: frozenset[str]) -> "onnx.No
     return node
 
 
-def _unscaled(graph: Graph, tensor: str) -> tuple[str, float]:
-    """Return the tensor that is divided by a constant, and the constant; 1 where there is none."""
-    node = _producer_behind(graph, tensor, _IDENTITIES)
+def _before_temperature(graph: Graph, tensor: str) -> tuple[str, float]:
+    """Return the logits before a constant divides them, and that constant; 1 if there is none."""
+    node = _producer_skipping(graph, tensor, _IDENTITIES)
     if node is None or node.op_type not in ("Div", "Mul"):
         return tensor, 1.0
     if node.op_type == "Mul":
-        scaled, factor = _varying_and_constant(graph, node)
+        unscaled, factor = _varying_and_constant(graph, node)
     else:
-        scaled, factor = str(node.input[0]), graph.constant(node.input[1])
+        unscaled, factor = str(node.input[0]), graph.constant(node.input[1])
     if factor is None or factor.size != 1 or not factor.any():
         return tensor, 1.0
     value = float(factor.reshape(-1)[0])
-    return scaled, value if node.op_type == "Div" else 1 / value
+    return unscaled, value if node.op_type == "Div" else 1 / value
 
 
 def _linear(graph: Graph, tensor: str) -> _Linear | None:
-    """Return the linear layer that computes `tensor`, whichever way round its bias is added."""
-    node = _producer_behind(graph, tensor, _IDENTITIES)
+    """Return the linear layer that computes `tensor`; its bias may be either operand of an Add."""
+    node = _producer_skipping(graph, tensor, _IDENTITIES)
     biases: list[NDArray[Any] | None] = []
     if node is not None and node.op_type == "Add":
         product, bias = _varying_and_constant(graph, node)
         biases.append(bias)
-        node = _producer_behind(graph, product, _IDENTITIES)
+        node = _producer_skipping(graph, product, _IDENTITIES)
     if node is None or not (node.op_type == "MatMul" or _is_plain_gemm(node)):
         return None
     weight = graph.constant(node.input[1])
@@ -147,7 +148,7 @@ def _varying_and_constant(graph: Graph, node: "onnx.NodeProto") -> tuple[str, ND
 
 
 def _sum(biases: list[NDArray[Any] | None], classes: int) -> NDArray[np.float32] | None:
-    """Return the sum (K,) of biases, each (K,) or a scalar; None if one is of another kind."""
+    """Return the sum (K,) of biases, each (K,) or a scalar; None if one doesn't fit or varies."""
     total = np.zeros(classes, np.float32)
     for bias in biases:
         if bias is None or bias.size not in (1, classes):
@@ -177,12 +178,12 @@ def _averages_channels_last(graph: Graph, node: "onnx.NodeProto") -> bool | None
 
 
 def _fits(graph: Graph, activation: str, channels_last: bool, channels: int) -> bool:
-    """Return whether an activation can have that many channels; an unknown shape can."""
-    dimensions = graph.dimensions(activation)
-    if dimensions is None:
+    """Return whether an activation can have that many channels; True if its shape is unknown."""
+    shape = graph.shape(activation)
+    if shape is None:
         return True
     place = -1 if channels_last else 1
-    return len(dimensions) == _MAP_RANK and dimensions[place] in (channels, None)
+    return len(shape) == _MAP_RANK and shape[place] in (channels, None)
 
 
 def _is_quantized(graph: Graph, activation: str, logits: str) -> bool:

@@ -20,16 +20,16 @@ _HEAT = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), 
          (250, 193, 39), (252, 255, 164))  # fmt: skip
 """matplotlib's "inferno" (CC0) at eight equal steps."""
 _SIGNED = ((20, 60, 160), (70, 130, 215), (128, 128, 128), (235, 140, 50), (180, 60, 0))
-_WARM = (255, 96, 0)
-_HOT = (255, 225, 60)
+_OVERLAY_LOW = (255, 96, 0)
+_OVERLAY_HIGH = (255, 225, 60)
 _ALPHA = [round(255 * 0.8 * (heat / 255) ** 1.4) for heat in range(256)]
-"""The opacity of the warm colour over the photo, by heat."""
+"""The opacity of the overlay's colour over the photo, by heat."""
 _DIMMED = [round(0.8 * level) for level in range(256)] * 3
 
 _SIDE_LIMIT = 2048
-"""The largest width of a grid, in pixels, unless its unenlarged maps exceed it."""
+"""The approximate largest width of a grid, in pixels; only maps that aren't enlarged exceed it."""
 _TILE = 56
-"""The side, in pixels, to which smaller maps are enlarged by a whole factor."""
+"""The approximate side, in pixels, to which smaller maps are enlarged by a whole factor."""
 _GAP = 2
 _PERCENTILE = 99.5
 """The percentile that is drawn brightest, so that one bright spot doesn't darken the rest."""
@@ -48,7 +48,7 @@ class Grid:
 
     @classmethod
     def of(cls, count: int, height: int, width: int) -> "Grid":
-        """Return the grid of `count` maps of `height` x `width` values, enlarged up to `_TILE`."""
+        """Return the grid of `count` maps, `height` x `width`, enlarged to about `_TILE`."""
         factor = max(1, round(_TILE / max(height, width)))
         while factor > 1 and math.isqrt(count) * (width * factor + _GAP) > _SIDE_LIMIT:
             factor -= 1
@@ -58,13 +58,16 @@ class Grid:
 
 
 def scale_of(maps: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the values that are drawn darkest and brightest: 0 and the top, or -side and side."""
+    """Return the values that are drawn darkest and brightest: 0 and high, or -limit and limit.
+
+    `high` and `limit` are a percentile of the values or absolute values, `_PERCENTILE`.
+    """
     low, high = float(maps.min(initial=0)), float(maps.max(initial=0))
     if low >= 0:
-        top = float(np.percentile(maps, _PERCENTILE)) or high
-        return 0.0, top or 1.0
-    side = float(np.percentile(np.abs(maps), _PERCENTILE)) or max(-low, high)
-    return -side, side
+        high = float(np.percentile(maps, _PERCENTILE)) or high
+        return 0.0, high or 1.0
+    limit = float(np.percentile(np.abs(maps), _PERCENTILE)) or max(-low, high)
+    return -limit, limit
 
 
 def map_grid(maps: NDArray[np.float32], scale: tuple[float, float]) -> tuple[bytes, Grid]:
@@ -83,8 +86,8 @@ def map_grid(maps: NDArray[np.float32], scale: tuple[float, float]) -> tuple[byt
 def filter_grid(filters: Filters) -> tuple[bytes, Grid]:
     """Return a PNG of filters in their own colours, side by side in order, and their positions.
 
-    All filters share one scale: a weight of 0 is grey, the largest absolute weight is 255 and its
-    opposite 0. The values between follow a cube root. Folded batch normalisation leaves some
+    All filters share one scale: 0 is grey, plus the largest absolute weight is 255, and minus that
+    weight is 0. The values between follow a cube root. Folded batch normalisation leaves some
     filters a hundred times as strong as others, so most would be plain grey on a linear scale.
     """
     shares = np.cbrt(filters.weights / filters.largest)
@@ -121,7 +124,7 @@ def overlay(
     # the photo is greyed and dimmed, so that the warm part stands out
     dimmed = Image.blend(photo.convert("L").convert("RGB"), photo, 0.7).point(_DIMMED)
     alpha = heat.point(_ALPHA)
-    heat.putpalette(_between([_WARM, _HOT], 256).tobytes())
+    heat.putpalette(_between([_OVERLAY_LOW, _OVERLAY_HIGH], 256).tobytes())
     return np.asarray(Image.composite(heat.convert("RGB"), dimmed, alpha))
 
 
@@ -131,7 +134,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _encoded(image: Image.Image, **options: int) -> bytes:
-    """Return a PNG, hardly compressed: it is shown once, and rarely sent far."""
+    """Return a PNG with the lowest compression: encoding takes longer than sending."""
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1, **options)
     return file.getvalue()

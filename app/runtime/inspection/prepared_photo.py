@@ -30,7 +30,7 @@ class PreparedPhoto:
         return self.picture.canvas
 
     def stages(self) -> Stages:
-        """Return the duration of each stage; the run is all that happened since the resize."""
+        """Return the duration of each stage; the stage `run` is everything after the resize."""
         run_s = time.perf_counter() - self.began - self.decode_s - self.resize_s
         return Stages(self.queue_s, self.decode_s, self.resize_s, run_s)
 

@@ -1,4 +1,4 @@
-"""The results of inspection: numbers, and the pictures that are drawn of them."""
+"""The results of inspection: numbers, and the pictures that are drawn from them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -39,7 +39,8 @@ class Explanation:
     map: NDArray[np.float32]
     """(h, w) over the centre square of the canvas that the model reads."""
     bias: float | None = None
-    """The label's logit less the mean of the map; None for occlusion."""
+    """The label's bias in the centred head: its logit is the mean of the map plus this. None for
+    occlusion."""
     temperature: float | None = None
     """The divisor of the logits; None for occlusion."""
 
@@ -51,7 +52,7 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """The maps of a layer for a photo; the canvas and a user's own filter count as layers."""
+    """The maps of a layer, of the canvas or of a user-defined filter for a photo."""
 
     prepared_photo: PreparedPhoto
     stages: Stages

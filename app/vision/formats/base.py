@@ -1,4 +1,4 @@
-"""The result of every format's reader, and the two checks that all of them use.
+"""The result of every format's reader, and the pixel check and error handler that all readers use.
 
 header -> `check_pixels` (TooManyPixels) -> pixels, under `decoder_errors` (BrokenImage)
        -> `DecodedImage`
@@ -48,7 +48,7 @@ class DecodedImage:
 
 
 def check_pixels(format: Format, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse an image of `size` (width, height) before it is decoded.
+    """Reject an image of `size` (width, height) before it is decoded.
 
     Raises:
         TooManyPixels: it has more than `max_pixels`.
@@ -63,18 +63,18 @@ def check_pixels(format: Format, size: tuple[int, int], max_pixels: int) -> None
 
 
 def pillow_limit(limits: Limits) -> int:
-    """Return the most pixels for a plugin that also checks Pillow's own limit."""
+    """Return the lower of our pixel limit and Pillow's, for plugins that check Pillow's too."""
     return min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
 
 
 @contextmanager
 def decoder_errors(format: Format) -> Iterator[None]:
-    """Turn every exception of a decoder into an `InputError`.
+    """Raise an `InputError` in place of every exception of a decoder.
 
-    Put only calls into a decoder under it: any exception becomes the client's fault.
+    Put only calls of a decoder under it: any exception is reported as a broken image.
 
     Raises:
-        BrokenImage: in nearly all cases.
+        BrokenImage: the decoder failed.
         UnsupportedFormat: this variant of the format isn't read, such as 12-bit JPEG.
     """
     try:

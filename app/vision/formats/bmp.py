@@ -10,25 +10,25 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from app.errors import UnsupportedFormat
-from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
 from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
 from app.vision.picture import Limits
 
 _COMPRESSION = slice(30, 34)
-"""Where the header states it, little-endian."""
+"""The bytes of the header that hold the compression, little-endian."""
 _MIN_HEADER_BYTES = 40
 """The header of 12 bytes, of OS/2, has no field for the compression."""
 _RUN_LENGTH_ENCODED = (1, 2)
 """The codes of RLE8 and RLE4."""
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
+def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
     """Decode a BMP; the image is L, RGB or RGBA."""
     _check_compression(data)
     with decoder_errors("bmp"):
         file = BmpImageFile(BytesIO(data))
     check_pixels("bmp", file.size, limits.max_pixels)
-    turn.take(BYTES_PER_PIXEL * math.prod(file.size))
+    reservation.take(BYTES_PER_PIXEL * math.prod(file.size))
     with decoder_errors("bmp"):
         file.load()
         return DecodedImage(_to_8_bits(file), file.size)

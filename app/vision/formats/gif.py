@@ -11,18 +11,18 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
 from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors, pillow_limit
 from app.vision.picture import Limits
 
 _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
 _CONTROL = b"\x21\xf9"
-"""Begin of the extension that holds the transparency of the frame after it."""
+"""The first bytes of the extension that holds the transparency of the frame after it."""
 _MAX_BLOCKS = 100_000
-"""Most blocks in the extensions before the frame; each holds up to 255 bytes."""
+"""Maximum number of blocks in the extensions before the frame; each holds up to 255 bytes."""
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
+def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
     """Decode the first frame of a GIF; the image is L, LA, RGB or RGBA.
 
     The image is transparent where the frame does not cover the screen.
@@ -32,7 +32,7 @@ def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
     left, top, right, bottom = frame
     size = max(screen[0], right), max(screen[1], bottom)
     check_pixels("gif", size, pillow_limit(limits))
-    turn.take(BYTES_PER_PIXEL * math.prod(size))
+    reservation.take(BYTES_PER_PIXEL * math.prod(size))
     with decoder_errors("gif"):
         file = GifImageFile(BytesIO(needed_bytes))
         file.load()

@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
 from app.vision.canvas import CANVAS
-from app.vision.decode_budget import Turn
+from app.vision.decode_budget import Reservation
 from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
 from app.vision.formats.jpeg_markers import check_segments
 from app.vision.picture import Limits
@@ -22,17 +22,17 @@ from app.vision.picture import Limits
 
 class _JpegFile(JpegImageFile):
     def _read_dpi_from_exif(self) -> None:
-        """Skip EXIF: Pillow prints warnings about a broken one."""
+        """Skip EXIF: Pillow prints warnings about broken EXIF blocks."""
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
+def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
     """Decode a JPEG; the image is L, RGB or CMYK."""
     check_segments(data)
     with decoder_errors("jpeg"):
         file = _JpegFile(BytesIO(data))
     size = file.size
     check_pixels("jpeg", size, limits.max_pixels)
-    turn.take(_working_bytes(file))
+    reservation.take(_working_bytes(file))
     with decoder_errors("jpeg"):
         file.draft(None, (CANVAS, CANVAS))
         file.load()

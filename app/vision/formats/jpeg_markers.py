@@ -1,7 +1,7 @@
 """Check the layout of a JPEG by its markers, before any decoder reads it.
 
 SOI -> segments, each with a length -> scans: a segment and entropy-coded data up to the next marker
-    -> EOI; bytes behind it (a second image, a video) are ignored
+    -> EOI; bytes after it (a second image, a video) are ignored
 
 A decoder does some work for every segment and goes over the whole image in every scan, even an
 empty one: 200 KB with 20,000 empty scans take a minute and a half.
@@ -15,13 +15,14 @@ import numpy as np
 from app.errors import BrokenImage
 
 MAX_SEGMENTS = 4_000
-"""Most tables, comments, profiles and thumbnails. Photos have 10 to 100, each of up to 64 KB."""
+"""Maximum number of segments: tables, comments, profiles, thumbnails.
+Photos have 10 to 100, each of up to 64 KB."""
 
 MAX_SCANS = 200
-"""Most scans of a progressive JPEG; encoders write 3 to about 40."""
+"""Maximum number of scans of a progressive JPEG; encoders write 3 to about 40."""
 
 MAX_SEQUENTIAL_SCANS = 8
-"""Most scans of any other JPEG: one, or one for each of at most four components."""
+"""Maximum number of scans of any other JPEG: one, or one for each of at most four components."""
 
 _MARKER_START, _SCAN, _END = 0xFF, 0xDA, 0xD9
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
@@ -29,13 +30,13 @@ _FIRST_BLOCK_BYTES, _LAST_BLOCK_BYTES = 64, 1 << 20
 """Bytes that are searched at once: few at first, since the next marker may be near."""
 
 _IS_MARKER = np.ones(256, np.bool_)
-"""True if this byte behind 0xFF makes a marker. Padding, restarts and a stuffed zero belong to the
-data between two markers."""
+"""By byte value: whether 0xFF and this byte form a marker that ends entropy-coded data. Padding,
+restarts and a stuffed zero belong to that data."""
 _IS_MARKER[[0x00, 0x01, *range(0xD0, 0xD9), 0xFF]] = False
 
 
 def check_segments(data: bytes) -> None:
-    """Refuse a JPEG that would keep a decoder busy for too long.
+    """Reject a JPEG that would keep a decoder busy for too long.
 
     Raises:
         BrokenImage: it has more segments or scans than any camera or program writes.
@@ -60,7 +61,7 @@ def check_segments(data: bytes) -> None:
 
 
 def _next_marker(data: bytes, offset: int) -> int | None:
-    """Return the offset of the first marker at or behind `offset`; None if there is none."""
+    """Return the offset of the first marker at or after `offset`; None if there is none."""
     if offset + 1 < len(data) and data[offset] == _MARKER_START and _IS_MARKER[data[offset + 1]]:
         return offset  # segments usually follow each other without a gap
     size = _FIRST_BLOCK_BYTES

@@ -1,10 +1,9 @@
 """Decode a PNG.
 
-bytes -> chunks -> pixel limit -> a file of the needed chunks alone -> pixels, 8 bits a sample
+bytes -> chunks -> pixel limit -> a file of only the needed chunks -> pixels, 8 bits a sample
 
-Pillow reads IHDR, PLTE, tRNS and IDAT alone. Its plugin refuses files for broken or large text
-and warns about odd animations; without those chunks it can't. The image of an animated PNG is its
-default image.
+Pillow reads only IHDR, PLTE, tRNS and IDAT. Given all chunks, its plugin rejects files for broken
+or large text and warns about odd animations. The image of an animated PNG is its default image.
 """
 
 import math
@@ -20,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
 from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
 from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
@@ -34,7 +33,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 _ADAM7_LAST = (0, 1, 1, 2)
 _INFLATE_STEP_BYTES = 1 << 20
 _MAX_CHUNKS = 50_000
-"""Most chunks of a file: with 8 KB each, as libpng writes them, 400 MB."""
+"""A file must have fewer chunks; at 8 KB each, as libpng writes them, these would hold 400 MB."""
 
 
 @dataclass
@@ -69,11 +68,11 @@ class _Chunks:
         return BytesIO(b"".join(parts))
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
+def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
     """Decode a PNG; the image is L, LA, RGB or RGBA."""
     chunks = _read_chunks(data)
     check_pixels("png", chunks.size, limits.max_pixels)
-    turn.take(BYTES_PER_PIXEL * math.prod(chunks.size))
+    reservation.take(BYTES_PER_PIXEL * math.prod(chunks.size))
     with decoder_errors("png"):
         file = PngImageFile(chunks.file())
         file.load()
@@ -109,12 +108,12 @@ def _read_chunks(data: bytes) -> _Chunks:
 
 
 def _iterate_chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield every chunk's kind and the whole chunk; a cut one ends with the file."""
+    """Yield every chunk's kind and the whole chunk; a truncated one ends where the file ends."""
     offset = _SIGNATURE_BYTES
     chunks_left = _MAX_CHUNKS
     while offset + _CHUNK_OVERHEAD_BYTES <= len(data):
         if not (chunks_left := chunks_left - 1):
-            raise BrokenImage(f"The PNG has more than {_MAX_CHUNKS:,} chunks. Save it anew.")
+            raise BrokenImage(f"The PNG has {_MAX_CHUNKS:,} chunks or more. Save it anew.")
         length, kind = struct.unpack_from(">I4s", data, offset)
         end = offset + length + _CHUNK_OVERHEAD_BYTES
         if end > len(data):
@@ -134,7 +133,7 @@ def _inflate_profile(content: bytes) -> bytes | None:
 
 
 def _may_be_short(file: PngImageFile, chunks: _Chunks) -> bool:
-    """Return whether rows may be missing: inflating every file a second time would be slow.
+    """Return whether rows may be missing. Only then is the file inflated again, which is slow.
 
     Pillow leaves rows zero without an error if the zlib stream ends before the image.
     """

@@ -9,7 +9,7 @@ from io import BytesIO
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Turn
+from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
 from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors, pillow_limit
 from app.vision.picture import Limits
 
@@ -18,11 +18,11 @@ _VP8_START = b"\x9d\x01\x2a"
 _VP8L_START = b"\x2f"
 
 
-def read(data: bytes, limits: Limits, turn: Turn) -> DecodedImage:
+def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
     """Decode a WebP; the image is RGB or RGBA."""
     size = _size(data)
     check_pixels("webp", size, pillow_limit(limits))
-    turn.take(BYTES_PER_PIXEL * math.prod(size))
+    reservation.take(BYTES_PER_PIXEL * math.prod(size))
     with decoder_errors("webp"):
         file = WebPImageFile(BytesIO(data))
         if file.size != size:

@@ -37,7 +37,7 @@ class BandedMatrix:
     """The end of the last window; may lie beyond the last input."""
 
 
-def banded_matrix(filter_weights: FilterWeights) -> BandedMatrix:
+def make_banded_matrix(filter_weights: FilterWeights) -> BandedMatrix:
     """Cut the filter weights of one direction into blocks with few multiplications."""
     outputs, width = filter_weights.weights.shape
     height = _block_height(filter_weights)

@@ -63,7 +63,7 @@ class FilterWeights:
 
 
 @lru_cache(maxsize=CACHED_WEIGHTS)
-def filter_weights(
+def make_filter_weights(
     inputs: int, low: float, high: float, outputs: int, resample: Resample
 ) -> FilterWeights:
     """Return the weights of Pillow's `Image.resize`, before its rounding to fixed point.
@@ -89,16 +89,16 @@ def filter_weights(
     return FilterWeights(first, weights / weights.sum(axis=1, keepdims=True))
 
 
-def compose(first: FilterWeights, second: FilterWeights) -> FilterWeights:
-    """Return the resize `first` followed by `second` as one: the product of their matrices."""
-    (outputs, second_width), first_width = second.weights.shape, first.weights.shape[1]
-    between = second.first[:, np.newaxis] + np.arange(second_width)
-    between = np.minimum(between, len(first.first) - 1)  # where the weight is 0
-    begin = first.first[second.first]
-    offset = first.first[between] - begin[:, np.newaxis]
-    width = int(offset.max()) + first_width
+def compose(earlier: FilterWeights, later: FilterWeights) -> FilterWeights:
+    """Return the resize `earlier` followed by `later` as one: the product of their matrices."""
+    (outputs, later_width), earlier_width = later.weights.shape, earlier.weights.shape[1]
+    between = later.first[:, np.newaxis] + np.arange(later_width)
+    between = np.minimum(between, len(earlier.first) - 1)  # where the weight is 0
+    begin = earlier.first[later.first]
+    offset = earlier.first[between] - begin[:, np.newaxis]
+    width = int(offset.max()) + earlier_width
     row = np.arange(outputs)[:, np.newaxis] * width
-    index = (row + offset)[:, :, np.newaxis] + np.arange(first_width)
-    products = second.weights[:, :, np.newaxis] * first.weights[between]
+    index = (row + offset)[:, :, np.newaxis] + np.arange(earlier_width)
+    products = later.weights[:, :, np.newaxis] * earlier.weights[between]
     sums = np.bincount(index.ravel(), products.ravel(), outputs * width)
     return FilterWeights(begin, sums.astype(np.float64, copy=False).reshape(outputs, width))

@@ -2,7 +2,7 @@
 
 image -> floats -> rows: weights @ pixels -> columns: pixels @ weights -> rounded, (S, S, 3)
 
-Everything that depends on the sizes alone is in a `ResizePlan`, which is made once.
+Everything that depends only on the sizes is in a `ResizePlan`, which is made once.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.vision.fused_resize.banded_matrix import BandedMatrix, banded_matrix
+from app.vision.fused_resize.banded_matrix import BandedMatrix, make_banded_matrix
 from app.vision.fused_resize.filter_weights import FilterWeights
 
 _CHANNELS = 3
@@ -36,7 +36,7 @@ class ResizePlan:
 
 def plan_resize(rows: FilterWeights, columns: FilterWeights) -> ResizePlan:
     """Prepare a resize to a square."""
-    row_matrix, column_matrix = banded_matrix(rows), banded_matrix(columns)
+    row_matrix, column_matrix = make_banded_matrix(rows), make_banded_matrix(columns)
     count, height, span = column_matrix.weights.shape
     factors = np.zeros((count, span, _CHANNELS, height, _CHANNELS), np.float32)
     for channel in range(_CHANNELS):
@@ -66,7 +66,7 @@ def _floats(image: Image.Image, plan: ResizePlan) -> _Floats:
 
 
 def _multiply_rows(floats: _Floats, plan: ResizePlan) -> _Floats:
-    """(rows, 3 * columns) -> (size rounded up to whole blocks, 3 * columns)."""
+    """Multiply the rows: (rows, 3 * columns) -> (size rounded up to whole blocks, 3 * columns)."""
     count, height, span = plan.rows.weights.shape
     width = floats.shape[1]
     row, item = floats.strides
@@ -76,7 +76,10 @@ def _multiply_rows(floats: _Floats, plan: ResizePlan) -> _Floats:
 
 
 def _multiply_columns(floats: _Floats, plan: ResizePlan) -> _Floats:
-    """(size rounded up, 3 * columns) -> (size, 3 * size rounded up to whole blocks)."""
+    """Multiply the columns.
+
+    (size rounded up, 3 * columns) -> (size, 3 * size rounded up to whole blocks)
+    """
     count, span, height = plan.column_factors.shape
     row, item = floats.strides
     step = plan.columns.stride * _CHANNELS * item

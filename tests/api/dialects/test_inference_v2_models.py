@@ -109,11 +109,11 @@ def test_a_refused_model_returns_503_with_the_reason(make_bundle, serve, rewrite
     (tmp_path / "models/other/model.onnx").write_bytes(b"broken")
     with serve(default_model="colours") as client, connected(client) as speaker:
         assert not speaker.is_model_ready("other")
-        with pytest.raises(InferenceServerException, match="'other' does not serve") as caught:
+        with pytest.raises(InferenceServerException, match="'other' is not ready") as caught:
             speaker.infer("other", [images(photo("red"))])
         assert caught.value.status() == "503"
         for ask in (speaker.get_model_metadata, speaker.get_model_config):
-            with pytest.raises(InferenceServerException, match="does not serve"):
+            with pytest.raises(InferenceServerException, match="is not ready"):
                 ask("other")
         entry = next(e for e in speaker.get_model_repository_index() if e["name"] == "other")
         assert (entry["version"], entry["state"]) == ("1", "UNAVAILABLE")

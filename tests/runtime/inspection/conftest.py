@@ -44,7 +44,7 @@ def pixels(imagenet, default_model):
 
 @pytest.fixture
 def convolutional() -> Callable[..., onnx.ModelProto]:
-    """Builds a classifier that begins with a convolution, `c` [N, 4, 30, 30], of given nodes."""
+    """Return a builder of classifiers: a convolution `c` [N, 4, 30, 30], then given nodes."""
 
     def build(nodes, constants) -> onnx.ModelProto:
         first = [

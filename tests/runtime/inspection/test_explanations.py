@@ -27,7 +27,7 @@ def softmax(logits):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_maps_of_all_labels_add_up_to_the_probabilities(imagenet, pixels, precision):
     file = imagenet / {"fp32": "model.onnx", "int8": "model.int8.onnx"}[precision]
-    head = class_activation.centered(read_structure(file).head)
+    head = class_activation.centre_head(read_structure(file).head)
     session = Session(file, "cpu", precision)
     probabilities, activation = session.outputs_of(["probabilities", "activation"], pixels)
     for expected, features in zip(probabilities, activation, strict=True):
@@ -133,7 +133,7 @@ def test_occlusion_in_batches_gives_each_cell_the_fall_of_its_squares(textbook_m
 
 @pytest.mark.parametrize(("run_s", "side"), [(0.001, 8), (0.15, 6), (1.0, 4)])
 def test_a_slow_model_gets_a_coarser_grid(run_s, side):
-    assert occlusion.cells(run_s, deadline_s=10) == side
+    assert occlusion.cells_per_side(run_s, deadline_s=10) == side
 
 
 def test_occlusion_gives_up_when_the_deadline_has_passed(textbook_model):

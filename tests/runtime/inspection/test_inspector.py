@@ -46,17 +46,17 @@ assert "onnx" in sys.modules
     assert done.returncode == 0, done.stderr
 
 
-def test_an_open_model_is_released_with_its_session(inspector, make_bundle, textbook, photo):
+def test_the_cache_of_a_model_is_freed_with_its_session(inspector, make_bundle, textbook, photo):
     folder = make_bundle(name="textbook", graph=textbook).folder
     model = load_model(folder, "cpu")
     inspector.activations(photo("red"), model, "conv2", None)
     inspector.explain(photo("red"), model, None)
-    opened = weakref.ref(next(iter(inspector._models._open.values())).sessions)
+    layer_sessions = weakref.ref(next(iter(inspector._models._models.values())).sessions)
     assert len(inspector) == 1
     del model
     gc.collect()
     assert len(inspector) == 0
-    assert opened() is None
+    assert layer_sessions() is None
 
 
 def test_a_file_that_was_replaced_after_loading_is_not_read(
@@ -194,16 +194,16 @@ def test_a_kernel_is_parsed(text, shape):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "no JSON array"),
-        ("curve", "no JSON array"),
-        ("[[1,2],[3]]", "no JSON array"),
-        ('[["1"]]', "no JSON array"),
-        ("[[true]]", "no JSON array"),
-        ("[[null]]", "no JSON array"),
-        ("{}", "no JSON array"),
-        ("[" * 100_000, "no JSON array"),
+        ("", "not a JSON array"),
+        ("curve", "not a JSON array"),
+        ("[[1,2],[3]]", "not a JSON array"),
+        ('[["1"]]', "not a JSON array"),
+        ("[[true]]", "not a JSON array"),
+        ("[[null]]", "not a JSON array"),
+        ("{}", "not a JSON array"),
+        ("[" * 100_000, "not a JSON array"),
         ("[[" + "1," * 100_000 + "1]]", "columns"),
-        ("[[1" + "0" * 400 + "]]", "no JSON array"),
+        ("[[1" + "0" * 400 + "]]", "not a JSON array"),
         ("5", "shape"),
         ("[1,2]", "shape"),
         ("[]", "shape"),

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from app.runtime.inspection.layer_sessions import MOST, LayerSessions
+from app.runtime.inspection.layer_sessions import MAX_SESSIONS, LayerSessions
 from app.runtime.inspection.layers import read_structure
 
 
@@ -31,7 +31,7 @@ def test_the_layers_of_the_textbook_network_and_their_shapes(tmp_path, textbook)
         ("logits", "Gemm", (3,)),
         ("probabilities", "Softmax", (3,)),
     ]
-    assert structure.first.name == "conv1"
+    assert structure.default_layer.name == "conv1"
     assert structure.filters.weights.shape == (6, 3, 5, 5)
     assert structure.head is None
 
@@ -39,7 +39,7 @@ def test_the_layers_of_the_textbook_network_and_their_shapes(tmp_path, textbook)
 def test_a_graph_without_a_convolution_has_vectors_only(tmp_path, graph):
     structure = read_structure(saved(tmp_path, graph()))
     assert [layer.name for layer in structure.layers] == ["embedding", "logits", "probabilities"]
-    assert (structure.first, structure.filters, structure.head) == (None, None, None)
+    assert (structure.default_layer, structure.filters, structure.head) == (None, None, None)
 
 
 def test_layers_have_the_same_names_in_both_files_of_the_default_model(imagenet):
@@ -48,7 +48,7 @@ def test_layers_have_the_same_names_in_both_files_of_the_default_model(imagenet)
     shapes = {layer.name: layer.shape for layer in fp32.layers}
     assert len(int8.layers) > 50
     assert all(shapes[layer.name] == layer.shape for layer in int8.layers)
-    assert fp32.first.name == int8.first.name == "stem"
+    assert fp32.default_layer.name == int8.default_layer.name == "stem"
     kept = {layer.name for layer in int8.layers}
     # int8 lacks the convolutions alone: quantisation joins them with their clipping
     assert {name for name in shapes if name not in kept} == {
@@ -80,7 +80,7 @@ def test_layer_sessions_are_bounded_and_the_least_recently_used_is_dropped(tmp_p
     names = ["planes", "conv1", "pool1", "conv2", "pool2", "conv1"]
     for name in names:
         sessions.run(name, image)
-        assert len(sessions) <= MOST
+        assert len(sessions) <= MAX_SESSIONS
     assert set(sessions._sessions) == {"pool1", "conv2", "pool2", "conv1"}
 
 
@@ -106,4 +106,4 @@ def test_the_default_layer_follows_normalisation_and_swish(tmp_path, convolution
         helper.make_node("Softmax", ["l"], ["probabilities"]),
     ]
     graph = convolutional(nodes, {"n": np.ones(4), "h": np.ones((4, 3))})
-    assert read_structure(saved(tmp_path, graph)).first.name == "swish"
+    assert read_structure(saved(tmp_path, graph)).default_layer.name == "swish"

@@ -244,7 +244,7 @@ def test_the_maps_of_a_matched_head_add_up_to_the_probabilities(
         ),
     ],
 )
-def test_any_other_end_is_no_pooled_linear_head(convolutional, nodes, constants):
+def test_other_heads_are_not_matched(convolutional, nodes, constants):
     assert pooled_head(Graph(convolutional(nodes, constants))) is None
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.vision import CANVAS, Picture, decode, resize
-from app.vision.fused_resize.banded_matrix import banded_matrix
-from app.vision.fused_resize.filter_weights import compose, filter_weights
+from app.vision.fused_resize.banded_matrix import make_banded_matrix
+from app.vision.fused_resize.filter_weights import compose, make_filter_weights
 from app.vision.fused_resize.resize_plan import apply_plan, plan_resize
 
 RESAMPLES = ("box", "bilinear", "bicubic", "lanczos")
@@ -79,7 +79,7 @@ def test_the_filter_weights_are_those_of_pillow(inputs, edges, outputs, resample
     image = Image.fromarray(values)
     box = (low, 0, high, 1)
     expected = image.resize((outputs, 1), Image.Resampling[resample.upper()], box)
-    actual = matrix(filter_weights(inputs, low, high, outputs, resample), inputs) @ values[0]
+    actual = matrix(make_filter_weights(inputs, low, high, outputs, resample), inputs) @ values[0]
     assert np.abs(actual - np.asarray(expected)[0]).max() < 1e-3
 
 
@@ -90,16 +90,16 @@ def test_the_filter_weights_are_those_of_pillow(inputs, edges, outputs, resample
     resamples=st.tuples(st.sampled_from(RESAMPLES), st.sampled_from(RESAMPLES)),
 )
 def test_a_composition_is_the_product_of_the_matrices(inputs, between, outputs, resamples):
-    first = filter_weights(inputs, 0, inputs, between, resamples[0])
-    second = filter_weights(between, between / 8, between * 7 / 8, outputs, resamples[1])
+    first = make_filter_weights(inputs, 0, inputs, between, resamples[0])
+    second = make_filter_weights(between, between / 8, between * 7 / 8, outputs, resamples[1])
     expected = matrix(second, between) @ matrix(first, inputs)
     assert np.allclose(matrix(compose(first, second), inputs), expected, atol=1e-12)
 
 
 @given(inputs=st.integers(1, 2000), outputs=st.integers(1, 480))
 def test_the_blocks_hold_every_weight_once_in_its_place(inputs, outputs):
-    weights = filter_weights(inputs, 0, inputs, outputs, "bicubic")
-    banded = banded_matrix(weights)
+    weights = make_filter_weights(inputs, 0, inputs, outputs, "bicubic")
+    banded = make_banded_matrix(weights)
     count, height, span = banded.weights.shape
     whole = np.zeros((count * height, banded.high - banded.low))
     for index, block in enumerate(banded.weights):
@@ -157,7 +157,7 @@ def test_an_image_of_one_colour_keeps_it(colour):
 def test_no_uninitialised_memory_is_read_past_an_edge(monkeypatch):
     image = Image.fromarray(noise(61, 45))
     plan = plan_resize(
-        filter_weights(45, 0, 45, 30, "lanczos"), filter_weights(61, 8, 53, 30, "lanczos")
+        make_filter_weights(45, 0, 45, 30, "lanczos"), make_filter_weights(61, 8, 53, 30, "lanczos")
     )
     expected = apply_plan(plan, image)
     monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))

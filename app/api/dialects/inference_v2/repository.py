@@ -82,7 +82,7 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
             "A model is loaded from its bundle alone. Copy the bundle into the models folder, and "
             "load it without config and files."
         )
-    await asyncio.to_thread(service.registry.reload_or_refuse, name)
+    await asyncio.to_thread(service.registry.reload_or_raise, name)
     return Response()
 
 
