@@ -73,7 +73,7 @@ $(VENV)/.setup: $(VENV)/.serve $(LOCKS)/train.txt $(LOCKS)/dev.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.serve $(LOCKS)/bench.txt
+$(VENV)/.bench: $(VENV)/.setup $(LOCKS)/bench.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/bench.txt
 	@touch $@
 

@@ -1,8 +1,9 @@
 """What the three baselines share: a photo's bytes -> its five most probable classes.
 
 Written as a careful user of any serving framework would, and of nothing of Hubel but the ONNX file:
-Pillow decodes, the centre square is resized to what the graph reads, and the graph normalises for
-itself. No orientation, no colour profiles, no limits.
+Pillow decodes, and the centre square is resized to what the graph reads. A graph that reads uint8
+normalises for itself; for one that reads floats, as exporters write it, NumPy normalises, and makes
+probabilities of its logits. No orientation, no colour profiles, no limits.
 
 MODEL, THREADS and DRAFT in the environment: the ONNX file, threads for one run, and 1 to have large
 JPEGs decoded at a fraction of their size.
@@ -16,6 +17,7 @@ import onnxruntime as ort
 from PIL import Image
 
 SIDE = 240
+MEAN, SCALE = np.float32(127), np.float32(1 / 128)
 CANVAS = (480, 480)
 
 
@@ -43,10 +45,20 @@ def pixels(data: bytes) -> np.ndarray:
 
 def predictions(graph: ort.InferenceSession, data: bytes) -> dict[str, list[dict[str, float]]]:
     """The answer for one photo."""
-    (probabilities,) = graph.run(["probabilities"], {"image": pixels(data)})
-    best = np.argsort(-probabilities[0])[:5]
+    (image,) = graph.get_inputs()
+    array = pixels(data)
+    if image.type == "tensor(float)":
+        array = np.ascontiguousarray(
+            ((array.astype(np.float32) - MEAN) * SCALE).transpose(0, 3, 1, 2)
+        )
+        (logits,) = graph.run(["logits"], {image.name: array})
+        powers = np.exp(logits[0] - logits[0].max())
+        probabilities = powers / powers.sum()
+    else:
+        probabilities = graph.run(["probabilities"], {image.name: array})[0][0]
+    best = np.argsort(-probabilities)[:5]
     return {
         "predictions": [
-            {"index": int(index), "probability": float(probabilities[0, index])} for index in best
+            {"index": int(index), "probability": float(probabilities[index])} for index in best
         ]
     }

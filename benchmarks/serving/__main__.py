@@ -19,11 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from app.runtime.host import available_cores
+from benchmarks.processor import describe
 from benchmarks.serving import bodies, report
 from benchmarks.serving.bulk import Bulk
 from benchmarks.serving.limit import Limit
 from benchmarks.serving.process import ServerProcess
-from benchmarks.serving.servers import Server, all_servers, start
+from benchmarks.serving.servers import IMAGENET, Server, all_servers, start
 
 
 @dataclass(frozen=True)
@@ -34,28 +36,6 @@ class Point:
     kind: str
     """The kind of the bodies."""
     clients: int
-
-
-def points_of(server: Server) -> list[Point]:
-    """Return the points at which a server is measured."""
-
-    def points(*pairs: tuple[str, int]) -> list[Point]:
-        return [Point(server.name, kind, clients) for kind, clients in pairs]
-
-    if server.is_hubel:
-        single, many = ("480", 1), (("480", 8), ("480", 32), ("480", 128), ("web", 32), ("12mp", 8))
-        return (
-            points(single, ("web", 1), *many)
-            if server.name == "hubel"
-            else points(single, ("480", 32))
-        )
-    if server.name.endswith(" 1"):
-        return points(("480", 1), ("web", 1))
-    if server.name.endswith(" draft"):
-        return points(("12mp", 8))
-    if server.name.endswith(" int8"):
-        return points(("480", 32))
-    return points(("480", 8), ("480", 32), ("web", 32), ("12mp", 8))
 
 
 class Benchmark:
@@ -86,7 +66,11 @@ class Benchmark:
 
     def points(self) -> Iterator[Point]:
         """Yield the points of one round, those with the same bodies and clients in succession."""
-        points = [point for server, *_ in self._running.values() for point in points_of(server)]
+        points = [
+            Point(name, kind, clients)
+            for name, (server, *_) in self._running.items()
+            for kind, clients in server.points
+        ]
         yield from sorted(points, key=lambda point: (point.kind, point.clients))
 
     def measure(self, point: Point) -> None:
@@ -106,6 +90,8 @@ class Benchmark:
                 p99_ms=_percentile(latencies, 99),
                 cpu_ms=(process.cpu_s() - before) / responses * 1e3,
                 pss_mb=process.pss_mb(),
+                client_cores=load["cores"],
+                idle=load["idle_cores"] / available_cores(),
                 failed=sum(n for status, n in load["statuses"].items() if status != "200"),
             )
         )
@@ -130,15 +116,23 @@ def main() -> None:
         folder = Path(temporary)
         bodies.make(arguments.photos, folder)
         with Benchmark(folder, seconds) as benchmark:
-            limit, bulk = Limit(folder / "models" / "fp32"), Bulk(folder)
+            limits = {
+                "limit": Limit(folder / "models" / "fp32"),
+                "limit float": Limit(folder / "imported" / "lite0"),
+                "limit int8": Limit(IMAGENET),
+            }
+            bulk = Bulk(folder)
             for number in range(rounds):
                 print(f"round {number + 1} of {rounds}", file=sys.stderr)
                 benchmark.figures[Point("bulk", "480", 0)].append(report.Figures(bulk.measure()))
-                for kind in bodies.KINDS:
-                    per_s, cpu_ms = limit.measure(folder / kind, seconds)
-                    benchmark.figures[Point("limit", kind, 0)].append(report.Figures(per_s, cpu_ms))
+                for name, limit in limits.items():
+                    for kind in bodies.KINDS if name == "limit" else ["480"]:
+                        per_s, cpu_ms = limit.measure(folder / kind, seconds)
+                        figures = report.Figures(per_s, cpu_ms)
+                        benchmark.figures[Point(name, kind, 0)].append(figures)
                 for point in benchmark.points():
                     benchmark.measure(point)
+        print(f"{describe()}; {available_cores()} cores\n")
         report.show({(p.server, p.kind, p.clients): f for p, f in benchmark.figures.items()})
 
 

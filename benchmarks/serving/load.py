@@ -5,7 +5,8 @@
 CLIENTS connections post the photos of the folder BODIES in turn; each waits for a response before
 it posts the next photo. FORM is 1 for multipart uploads. The measurement takes SECONDS and begins
 when every client has had its first response. The output is one JSON object: the latencies in ms and
-the statuses of responses in that time, and the number of responses before it.
+the statuses of responses in that time, the number of responses before it, and, in that time, the
+number of cores that this process kept busy and the number that nothing used.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
+
+from benchmarks.serving.process import idle_s
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.I)
 _BOUNDARY = "hubel-benchmark"
@@ -58,6 +61,12 @@ class Load:
         """The number of clients without a response so far."""
         self.before = 0
         self.numbers = count()
+        self.cpu_began_s = 0.0
+        self.idle_began_s = 0.0
+        self.cpu_s = 0.0
+        """CPU time of this process in the measured time."""
+        self.idle_s = 0.0
+        """Time that all cores were idle in the measured time."""
         self.latencies_ms: list[float] = []
         self.statuses: Counter[int] = Counter()
 
@@ -93,6 +102,10 @@ class Connection(asyncio.Protocol):
             self._response.clear()
             self._post()
         elif not self.done.done():
+            load = self._load
+            if not load.cpu_s:
+                load.cpu_s = time.process_time() - load.cpu_began_s
+                load.idle_s = idle_s() - load.idle_began_s
             self.done.set_result(None)
 
     def _count(self, now: float, status: int) -> None:
@@ -102,6 +115,7 @@ class Connection(asyncio.Protocol):
             load.cold -= self._is_cold
             if not load.cold:
                 load.end = now + load.seconds
+                load.cpu_began_s, load.idle_began_s = time.process_time(), idle_s()
         else:
             load.latencies_ms.append((now - self._began) * 1e3)
             load.statuses[status] += 1
@@ -133,7 +147,13 @@ def main() -> None:
     """Print the measurement."""
     url, folder, clients, seconds, form = sys.argv[1:]
     load = uvloop.run(run(url, Path(folder), int(clients), float(seconds), form == "1"))
-    result = {"latencies_ms": load.latencies_ms, "statuses": load.statuses, "before": load.before}
+    result = {
+        "latencies_ms": load.latencies_ms,
+        "statuses": load.statuses,
+        "before": load.before,
+        "cores": load.cpu_s / load.seconds,
+        "idle_cores": load.idle_s / load.seconds,
+    }
     print(json.dumps(result))
 
 

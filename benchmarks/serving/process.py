@@ -24,6 +24,12 @@ def compiling() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
+def idle_s() -> float:
+    """Return the seconds that all cores have been idle since the machine started."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split(None, 6)
+    return (int(fields[4]) + int(fields[5])) / _TICKS  # idle, and waiting for the disk
+
+
 class ServerProcess:
     """A running server.
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,18 @@ from benchmarks.serving.process import ServerProcess, free_port
 IMAGENET = Path(__file__).resolve().parents[2] / "model" / "imagenet"
 
 
+Points = tuple[tuple[str, int], ...]
+"""Kinds of bodies, and clients."""
+
+_ONE: Points = (("480", 1), ("web", 1))
+_MANY: Points = (
+    *(("480", clients) for clients in (2, 4, 8, 32)),
+    *(("web", clients) for clients in (8, 32)),
+    ("12mp", 8),
+)
+_BUSY: Points = (("480", 8), ("480", 32))
+
+
 @dataclass(frozen=True)
 class Server:
     """One server in one configuration."""
@@ -23,30 +36,53 @@ class Server:
     command: tuple[str, ...]
     path: str
     """The path of the route."""
+    points: Points = ()
+    """The points at which it is measured."""
     environment: dict[str, str] = field(default_factory=dict)
     form: bool = False
     """Whether it expects multipart uploads."""
-    is_hubel: bool = False
 
 
 def all_servers(folder: Path) -> list[Server]:
-    """Return all servers, after writing a bundle with fp32 only into `folder`."""
+    """Return all servers, after writing bundles and models into `folder`.
+
+    Suffixes of the baselines: " 1" for one client, " draft" with Pillow's draft(), " int8" on the
+    int8 file, " float" on the float file that Hubel has imported.
+    """
     fp32_bundle(folder / "models" / "fp32")
-    hubel = (str(Path(sys.executable).with_name("hubel")), "serve", "--port", "{port}")
-    path = "/api/v1/classify"
-    fp32 = (*hubel, "--models", str(folder / "models"))
-    servers = [Server("hubel", fp32, path, is_hubel=True)]
+    file = folder / "float.onnx"
+    write_float_model(file)
+    import_model(file, folder / "imported" / "lite0")
+
+    servers = [
+        _hubel("hubel", (*_ONE, *_MANY, ("480", 128)), folder / "models"),
+        _hubel("hubel float", (("480", 1), *_BUSY), folder / "imported"),
+    ]
     cores = available_cores()
-    for suffix, threads, workers in ((" 1", cores, 1), ("", 1, cores)):
-        servers += _baselines(suffix, threads, workers, IMAGENET / "model.onnx", draft=False)
-    servers += _baselines(" draft", 1, cores, IMAGENET / "model.onnx", draft=True)
-    if _uses_int8(hubel, path):
-        servers.append(Server("hubel int8", hubel, path, is_hubel=True))
-        servers += _baselines(" int8", 1, cores, IMAGENET / "model.int8.onnx", draft=False)
+    fp32 = IMAGENET / "model.onnx"
+    servers += _baselines(" 1", _ONE, fp32, threads=cores, workers=1)
+    servers += _baselines("", _MANY, fp32, threads=1, workers=cores)
+    servers += _baselines(" draft", (("12mp", 8),), fp32, threads=1, workers=cores, draft=True)
+    servers += _baselines(" float 1", (("480", 1),), file, threads=cores, workers=1)
+    servers += _baselines(" float", _BUSY, file, threads=1, workers=cores)
+    if _uses_int8():
+        int8 = IMAGENET / "model.int8.onnx"
+        servers.append(_hubel("hubel int8", (("480", 1), *_BUSY)))
+        servers += _baselines(" int8 1", (("480", 1),), int8, threads=cores, workers=1)
+        servers += _baselines(" int8", _BUSY, int8, threads=1, workers=cores)
     return servers
 
 
-def _baselines(suffix: str, threads: int, workers: int, model: Path, draft: bool) -> list[Server]:
+def _hubel(name: str, points: Points, models: Path | None = None) -> Server:
+    command = (str(Path(sys.executable).with_name("hubel")), "serve", "--port", "{port}")
+    if models is not None:
+        command += ("--models", str(models))
+    return Server(name, command, "/api/v1/classify", points)
+
+
+def _baselines(
+    suffix: str, points: Points, model: Path, *, threads: int, workers: int, draft: bool = False
+) -> list[Server]:
     environment = {
         "PORT": "{port}",
         "MODEL": str(model),
@@ -57,11 +93,11 @@ def _baselines(suffix: str, threads: int, workers: int, model: Path, draft: bool
     python = (sys.executable, "-m")
     tutorial = (*python, "benchmarks.baselines.tutorial")
     lit = (*python, "benchmarks.baselines.lit")
-    mosec = (*python, "benchmarks.baselines.mosec_photos", "--port", "{port}")
+    mosec = (*python, "benchmarks.baselines.mosec_photos", "--port", "{port}", "--timeout", "60000")
     return [
-        Server("fastapi" + suffix, tutorial, "/predict", environment, form=True),
-        Server("litserve" + suffix, lit, "/predict", environment, form=True),
-        Server("mosec" + suffix, (*mosec, "--timeout", "60000"), "/inference", environment),
+        Server("fastapi" + suffix, tutorial, "/predict", points, environment, form=True),
+        Server("litserve" + suffix, lit, "/predict", points, environment, form=True),
+        Server("mosec" + suffix, mosec, "/inference", points, environment),
     ]
 
 
@@ -105,10 +141,38 @@ def fp32_bundle(folder: Path) -> None:
     bundles.write_manifest(manifest, folder)
 
 
-def _uses_int8(hubel: tuple[str, ...], path: str) -> bool:
+def write_float_model(file: Path) -> None:
+    """Write the default model as exporters do: normalised floats (N, 3, S, S) -> logits."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(IMAGENET / "model.onnx")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    temperature = numpy_helper.to_array(tensors["temperature"])
+    for name in ("head.weight", "head.bias"):
+        value = numpy_helper.to_array(tensors[name]) / temperature
+        tensors[name].CopyFrom(numpy_helper.from_array(value, name))
+    onnx.save(model, file)
+    onnx.utils.extract_model(str(file), str(file), ["planes"], ["logits"])
+
+
+def import_model(file: Path, bundle: Path) -> None:
+    """Make a bundle of the float model by `hubel import`."""
+    bundle.parent.mkdir(parents=True)
+    labels = file.with_suffix(".json")
+    manifest = bundles.load(IMAGENET).manifest
+    labels.write_text(json.dumps([label.name for label in manifest.labels]), encoding="utf-8")
+    options = ("--mean", "127", "--std", "128", "--pixel-range", "255", "--output-kind", "logits")
+    size = ("--size", str(manifest.input.size))
+    hubel = Path(sys.executable).with_name("hubel")
+    command = [hubel, "import", file, "--labels", labels, *options, *size, "--output", bundle]
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+
+
+def _uses_int8() -> bool:
     """Return whether int8 passes its golden photos on this processor."""
     photo = next((IMAGENET / "golden").glob("*.jpg")).read_bytes()
-    process, url = start(Server("probe", hubel, path, is_hubel=True), photo)
+    process, url = start(_hubel("probe", ()), photo)
     try:
         with urlopen(url.replace("classify", "models"), timeout=10) as response:
             (model,) = json.load(response)["models"]
