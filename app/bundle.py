@@ -109,7 +109,7 @@ class UnknownRule(_Part):
     score: Literal["familiarity", "max_probability"]
     threshold: float
     accepts: Share
-    """Share of known photos whose score reaches the threshold."""
+    """Share of the test photos whose score reaches the threshold."""
 
 
 class Metrics(_Part):

@@ -15,7 +15,7 @@
     |   `-- Forbidden             the API key lacks the required scope
     |-- ModelError                a model can't do what was requested
     |   |-- UnknownModel          no model of that name, or no such version
-    |   |-- ModelNotReady         the model exists, but was refused, unloaded or is still loading
+    |   |-- ModelNotReady         the model was refused, unloaded, or changed on disk while loaded
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
     |   `-- BundleError           a bundle that can't be served
     |       |-- BundleInvalid     unreadable, or it violates the schema
@@ -149,7 +149,7 @@ class UnknownModel(ModelError):
 
 
 class ModelNotReady(ModelError):
-    """The model exists, but was refused, unloaded or is still loading."""
+    """The model was refused or unloaded, or its files changed after it was loaded."""
 
     code = "model_not_ready"
     title = "Model not ready"

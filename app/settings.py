@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(
         None,
-        description="API key for all requests except probes, metrics and docs. "
+        description="API key for all requests except probes, metrics, docs and the page. "
         "Unset: no authentication.",
     )
     api_key_file: Path | None = Field(None, description="File with the API key.")

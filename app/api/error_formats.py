@@ -6,7 +6,6 @@ from typing import Any
 from app.api.schemas.problem_details import Problem
 
 ErrorFormat = Callable[[Problem], Mapping[str, Any]]
-
 """A function that returns the JSON of an error."""
 
 

@@ -85,7 +85,7 @@ def train(
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
 
-    If DATA contains train/ and at least one of val/ and test/, this split is used.
+    If DATA contains train/, alone or beside val/ and test/, this split is used.
     """
     with train_extra("Training"):
         from training import pipeline as training

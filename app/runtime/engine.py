@@ -117,7 +117,7 @@ class Engine:
                 f"at most {capacity} fit within that time. Send fewer at once."
             )
         if depth + jobs > capacity:
-            wait_s = depth / 2 * self.service_s / self.threads
+            wait_s = depth / 2 * self.service_s / self.threads  # until half of them are done
             raise QueueFull(
                 f"{depth} images are waiting and {capacity} can be done in time. "
                 "Try again later, or with fewer at once.",

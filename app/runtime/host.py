@@ -1,7 +1,8 @@
 """The resources of the process: the cores it may use, and the C library's free memory.
 
-Cores: `os.cpu_count()` counts the machine's cores. In a container with a limit that starts too many
-threads (onnxruntime #29510), so `available_cores` respects affinity and the cgroup's quota.
+Cores: `os.cpu_count()` counts the machine's cores. In a container with a CPU limit, as many threads
+would be too many (onnxruntime #29510), so `available_cores` respects affinity and the cgroup's
+quota.
 
 Memory: glibc keeps what ONNX Runtime frees in the arena of the thread that loaded the model. After
 35 reloads of the default model a process had 148 MB without `release_memory`, and 93 to 108 MB

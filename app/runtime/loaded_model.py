@@ -2,9 +2,9 @@
 
 folder -> bundle.json -> sha256 -> for each precision: session -> signature -> golden photos
 
-The first precision that passes is used. On a CPU that is int8, if it passes. On a CPU without int8
-instructions it is also timed against fp32. If int8 is too slow or fails its golden photos, fp32 is
-used, and `notes` says so. CUDA never uses int8.
+The first precision that passes is used. On a CPU int8 is tried first, then fp32. Without int8
+instructions, int8 is also timed against fp32. If int8 is too slow or fails its golden photos,
+fp32 is used, and `notes` says so. CUDA never uses int8.
 """
 
 import time

@@ -59,7 +59,9 @@ _INT8_PRODUCT_MODEL = (
 
 
 def open_session(graph: Path | bytes, *, threads: int | None = None) -> OrtSession:
-    """Open a session on the CPU for inspection; the two functions below open served models.
+    """Open a session on the CPU for inspection and training.
+
+    The two functions below open the sessions of loaded models.
 
     Args:
         graph: an ONNX file, or its bytes.

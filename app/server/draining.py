@@ -30,7 +30,8 @@ _LINGER_S = 1.0
 """Time that connections may stay open without a request after the listener has closed."""
 _BACKLOG = 2048
 _GRACE_S = 15
-"""Time limit for running requests; with the default of drain_s it is below Compose's 30 s."""
+"""Time limit for running requests. Added to the default of drain_s, 5 s, it stays below the 30 s of
+stop_grace_period in docker-compose.yml."""
 
 
 def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: float) -> None:

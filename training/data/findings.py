@@ -34,7 +34,7 @@ Kind = Literal[
 ]
 
 TINY_SIDE = 64
-"""Photos with a shorter side, in pixels, count as tiny."""
+"""Photos with a side under this, in pixels, count as tiny."""
 IMBALANCE = 5.0
 """The ratio of the largest to the smallest class from which classes count as unequal."""
 _SHOWN = 4

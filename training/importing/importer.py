@@ -1,6 +1,6 @@
 """Run `hubel import`, from an ONNX file to a bundle.
 
-    labels, ONNX file -> source -> wrapped, for any number of images    none on a parity miss
+    labels, ONNX file -> source -> wrapped, for any number of images    a parity miss ends it
          -> photos, where there are some -> temperature                 labelled_photos
          -> int8                                                        left out on a missed gate
          -> golden photos, figures, report, model card, bundle.json     packaging

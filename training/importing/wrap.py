@@ -126,8 +126,8 @@ class _Subgraph:
 def _add_input(part: _Subgraph, target: str, source: Source, normalization: Normalization) -> None:
     """Add the nodes from the image to `target`, the tensor that the source reads.
 
-    ONNX Runtime is slow at three numbers along an innermost axis of 3: it takes 30 times as long to
-    broadcast them there, and to reverse them. So planes (N, 3, S, S) are normalised, or rows of
+    ONNX Runtime is slow where the innermost axis is the three channels: it takes 30 times as long
+    to broadcast them there, and to reverse them. So planes (N, 3, S, S) are normalised, or rows of
     pixels (N, S, 3 S) where the source reads pixels last (docs/decisions/importing.md).
     """
     unit = 255 / normalization.pixel_range

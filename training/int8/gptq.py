@@ -10,9 +10,9 @@ al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correctio
 (arXiv:1906.04721), section 4.2, with measured means. docs/experiments.md (2026-11-22 and
 2026-11-25) has the gain of each.
 
-The integers are within ±64, which is called seven bits here, because x86 without VNNI adds two
-products of uint8 and int8 in 16 bits: twice 255 times 64 fits, twice 255 times 127 does not. ONNX
-Runtime then uses its fast kernels.
+The integers are within ±64 (called seven bits here). x86 without VNNI adds two products of uint8
+and int8 in 16 bits: twice 255 times 64 fits, twice 255 times 127 does not. ONNX Runtime then uses
+its fast kernels.
 """
 
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ def quantize(
     prepare: bool = False,
     in_float: Collection[str] = (),
 ) -> None:
-    """Write the int8 form of the graph `fp32` to `int8`.
+    """Write the int8 form of the graph `fp32` to `int8_file`.
 
     Args:
         fp32: a graph of training.onnx_graph.builder, or any other with `prepare`.

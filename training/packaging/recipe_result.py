@@ -1,6 +1,6 @@
 """Export the result of a recipe into the bundle's folder, and measure it.
 
-    graph -> model.onnx -> compared with the reference predictions       gates; none on a miss
+    graph -> model.onnx -> compared with the reference predictions       gates; a miss ends it
           -> model.int8.onnx                                             left out on a missed gate
           -> predictions on the test split: figures, golden photos, baseline, report
 

@@ -44,7 +44,7 @@ INPUT = InputSpec(size=240, crop=1.0, resample="box")
 """The input of the default bundle; docs/experiments.md (2026-11-22) compares others."""
 EPOCHS = 8
 _CROP_MARGIN = 2 / 15
-"""Margin of the augmentation input: its side is 1 + this times the side of the input."""
+"""Margin of the augmentation input: its side is (1 + this) times the side of the input."""
 _BATCH = 32
 _RATE = 3e-4
 _WEIGHT_DECAY = 0.02

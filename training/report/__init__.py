@@ -3,7 +3,7 @@
 content             the content of a report, as data that depends on no recipe
 tables              figures by class, and the most frequent confusions
 plots               matplotlib, imported by private_matplotlib -> SVG in the page's own colours
-pictures            the photos to show, and small copies of them
+photo_examples      the photos to show, and small copies of them
 page                all of it -> HTML, by page.html and page.css
 evaluation_report   the report of `hubel evaluate --report`
 """

@@ -15,7 +15,7 @@ from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
 from app.runtime.evaluation.calibration_error import calibration_error
 from training.gates import upper_limit
-from training.report import pictures, plots, tables
+from training.report import photo_examples, plots, tables
 from training.report.content import Content
 
 INDEX = "index.html"
@@ -89,7 +89,7 @@ def _classes(content: Content) -> Mapping[str, Any]:
         "matrix": list(zip(counts.tolist(), tables.shares(counts).tolist(), strict=True))
         if small
         else None,
-        "heat": None if small else pictures.confusion_picture(counts),
+        "heat": None if small else photo_examples.confusion_picture(counts),
     }
 
 
@@ -125,12 +125,12 @@ def _by_correctness(content: Content) -> dict[str, Any]:
 
 
 def _pictures(content: Content) -> Mapping[str, Any]:
-    shown = pictures.example_classes(content.truth)
+    shown = photo_examples.example_classes(content.truth)
     labels = [content.manifest.labels[index].name for index in shown.tolist()]
     return {
-        "mistakes": pictures.mistakes(content),
-        "mistakes_shown": pictures.MISTAKES,
-        "examples": list(zip(labels, pictures.examples(content), strict=True)),
+        "mistakes": photo_examples.mistakes(content),
+        "mistakes_shown": photo_examples.MISTAKES,
+        "examples": list(zip(labels, photo_examples.examples(content), strict=True)),
     }
 
 

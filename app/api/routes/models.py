@@ -84,8 +84,8 @@ async def reload_model(
 ) -> ModelList:
     """Load and verify the bundles of this name again. Requires the admin key.
 
-    The present model serves until the new one has passed its checks. A bundle that is refused
-    changes nothing.
+    The present model serves until the new one has passed its checks. A bundle that is refused is
+    not used. Without `version`, an earlier choice of a version is forgotten all the same.
     """
     await asyncio.to_thread(service.registry.reload_or_raise, name, version)
     return list_of(service.registry)

@@ -36,8 +36,8 @@ class ModelSummary(BaseModel):
     reason: Annotated[
         str | None,
         Field(
-            description="Reason why the bundle in the folder is refused. An older one may still be "
-            "ready."
+            description="Reason why the bundle in the folder is not loaded: it was refused or "
+            "unloaded. An older one may still be ready."
         ),
     ]
     notes: Annotated[

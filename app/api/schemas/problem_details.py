@@ -17,7 +17,7 @@ class Problem(BaseModel):
                     "type": "urn:hubel:problem:not_an_image",
                     "title": "Not an image",
                     "status": 400,
-                    "detail": "The body does not begin like any known image format. Send a JPEG, "
+                    "detail": "The file is in no known image format. Send the bytes of a JPEG, "
                     "PNG, WebP, GIF or BMP file.",
                     "code": "not_an_image",
                     "request_id": EXAMPLE_ID,

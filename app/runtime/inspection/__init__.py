@@ -11,7 +11,7 @@
     occlusion         maps for any other model, by covering parts of the photo
     explanation       the class activation or occlusion map for one label in one photo
     kernel            a filter that the user defines, applied to the canvas
-    pictures          maps, filters and overlays as PNG
+    drawing           maps, filters and overlays as PNG
     results           the results: embeddings, explanations, maps
     inspector         the entry point, which the API calls
 
@@ -19,11 +19,11 @@ In the service only these modules import `onnx`, on first use: its import takes 
 must not delay the start.
 """
 
+from app.runtime.inspection.drawing import Grid, filter_grid
 from app.runtime.inspection.filters import Filters
 from app.runtime.inspection.inspector import Inspector, label_index, require_embedding
 from app.runtime.inspection.kernel import Kernel
 from app.runtime.inspection.layers import Layer, ModelStructure
-from app.runtime.inspection.pictures import Grid, filter_grid
 from app.runtime.inspection.prepared_photo import PreparedPhoto
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 

@@ -25,7 +25,7 @@ class Filters:
 
     @property
     def largest(self) -> float:
-        """The largest absolute weight of all filters, which scales `pictures.filter_grid`."""
+        """The largest absolute weight of all filters, which scales `drawing.filter_grid`."""
         return float(np.abs(self.weights).max()) or 1.0
 
 

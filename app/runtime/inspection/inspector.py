@@ -12,12 +12,12 @@ import numpy as np
 
 from app import vision
 from app.errors import NotInModel
-from app.runtime.inspection import explanation, pictures
+from app.runtime.inspection import drawing, explanation
+from app.runtime.inspection.drawing import Grid
 from app.runtime.inspection.filters import Filters
 from app.runtime.inspection.inspected_models import InspectedModels
 from app.runtime.inspection.kernel import Kernel, convolve
 from app.runtime.inspection.layers import Layer, ModelStructure
-from app.runtime.inspection.pictures import Grid
 from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_photo
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 from app.runtime.loaded_model import Model
@@ -106,7 +106,7 @@ class Inspector:
         )
 
     def layer(self, model: Model, name: str | None) -> Layer:
-        """Return the layer called `name`, by default the first.
+        """Return the layer called `name`, by default the first convolution after its nonlinearity.
 
         Raises:
             NotInModel: there is no such layer.
@@ -150,14 +150,14 @@ class Inspector:
             return _canvas_maps(prepared_photo)
         batch = prepared_photo.pixels[np.newaxis]
         values = self._models.get(model).sessions.run(layer.tensor, batch)[0]
-        scale = pictures.scale_of(values)
+        scale = drawing.scale_of(values)
         channels: Sequence[int] = range(len(values))
         if top is not None:
             means = values.reshape(len(values), -1).mean(axis=1)
             channels = np.argsort(-means, kind="stable")[:top].tolist()
             values = values[channels]
         stages = prepared_photo.stages()
-        png, grid = pictures.map_grid(values, scale)
+        png, grid = drawing.map_grid(values, scale)
         return Maps(prepared_photo, stages, layer, tuple(channels), values, scale, png, grid)
 
     def apply_kernel(self, photo: bytes, model: Model, kernel: Kernel, queue_s: float = 0) -> Maps:
@@ -168,15 +168,15 @@ class Inspector:
         """
         prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
         values = convolve(prepared_photo.canvas, kernel)
-        stages, scale = prepared_photo.stages(), pictures.scale_of(values)
+        stages, scale = prepared_photo.stages(), drawing.scale_of(values)
         layer = Layer(KERNEL_LAYER, "Conv", (1, *values.shape), "")
-        png, grid = pictures.map_picture(values, scale)
+        png, grid = drawing.map_picture(values, scale)
         return Maps(prepared_photo, stages, layer, (0,), values[np.newaxis], scale, png, grid)
 
 
 def _canvas_maps(prepared_photo: PreparedPhoto) -> Maps:
     canvas = prepared_photo.canvas
-    png, grid = pictures.png(canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
+    png, grid = drawing.png(canvas), Grid(1, 1, vision.CANVAS, vision.CANVAS, 0)
     values = np.moveaxis(canvas, -1, 0).astype(np.float32)
     stages = prepared_photo.stages()
     return Maps(prepared_photo, stages, _CANVAS, (0, 1, 2), values, (0.0, 255.0), png, grid)

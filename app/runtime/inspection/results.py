@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.runtime.classifier import Stages
-from app.runtime.inspection import pictures
+from app.runtime.inspection import drawing
+from app.runtime.inspection.drawing import Grid
 from app.runtime.inspection.layers import Layer
-from app.runtime.inspection.pictures import Grid
 from app.runtime.inspection.prepared_photo import PreparedPhoto
 
 Method = Literal["class_activation_map", "occlusion"]
@@ -47,7 +47,7 @@ class Explanation:
     def overlay(self, crop: float) -> bytes:
         """Return a PNG of the canvas, overlaid with the positive part of the map."""
         side = round(crop * vision.CANVAS)
-        return pictures.png(pictures.overlay(self.prepared_photo.canvas, self.map, side))
+        return drawing.png(drawing.overlay(self.prepared_photo.canvas, self.map, side))
 
 
 @dataclass(frozen=True, eq=False)

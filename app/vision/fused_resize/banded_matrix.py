@@ -23,8 +23,8 @@ _HEIGHTS = (8, 12, 16)
 class BandedMatrix:
     """The filter weights of one direction, cut into blocks.
 
-    Block b computes the outputs from b * height on, of the inputs from low + b * stride on. Both
-    may reach past an edge: the weights are 0 there.
+    Block b computes `height` outputs, from b * height on. It reads `span` inputs, from
+    low + b * stride on. Both may reach past an edge: the weights are 0 there.
     """
 
     weights: NDArray[np.float32]

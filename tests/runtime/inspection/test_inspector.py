@@ -13,8 +13,8 @@ from PIL import Image
 
 from app.errors import BadParameter, ModelNotReady, NotInModel
 from app.runtime.inspection import Kernel
+from app.runtime.inspection.drawing import Grid, filter_grid, map_grid, overlay, scale_of
 from app.runtime.inspection.kernel import convolve
-from app.runtime.inspection.pictures import Grid, filter_grid, map_grid, overlay, scale_of
 from app.runtime.loaded_model import load_model
 
 

@@ -117,9 +117,10 @@ class Heat:
 
 
 def confusion_picture(counts: Indices) -> Heat:
-    """Draw counts (K, K) as a PNG, with a pixel for each cell: its opacity is the share of its row.
+    """Draw counts (K, K) as a PNG, with a pixel for each cell.
 
-    Where more than 240 classes occur, a cell shows the largest of several shares.
+    A cell's opacity is the square root of its share of its row. Where more than 240 classes occur,
+    a cell shows the largest of several shares.
     """
     occurs = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
     shares = tables.shares(counts[np.ix_(occurs, occurs)])
