@@ -112,12 +112,13 @@ def start(server: Server, photo: bytes) -> tuple[ServerProcess, str]:
     process = ServerProcess(
         [with_port(part) for part in server.command],
         {name: with_port(value) for name, value in server.environment.items()},
-        lambda: _responds(url, photo, server.form),
+        lambda: responds(url, photo, server.form),
     )
     return process, url
 
 
-def _responds(url: str, photo: bytes, form: bool) -> bool:
+def responds(url: str, photo: bytes, form: bool) -> bool:
+    """Return whether the server at `url` classifies `photo`."""
     kind = "image/jpeg"
     if form:
         kind = "multipart/form-data; boundary=b"
