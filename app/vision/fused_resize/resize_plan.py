@@ -1,6 +1,6 @@
 """Resize an image by one matrix product for its rows and one for its columns.
 
-image -> floats -> rows: weights @ pixels -> columns: pixels @ weights -> rounded, (S, S, 3)
+image -> floats -> rows: weights @ pixels -> columns: pixels @ weights -> rounded, (H, W, 3)
 
 Everything that depends only on the sizes is in a `ResizePlan`, which is made once.
 """
@@ -22,9 +22,10 @@ _Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class ResizePlan:
-    """Both directions of a resize to `size` x `size`."""
+    """Both directions of a resize of any box of an image to `height` x `width` pixels."""
 
-    size: int
+    height: int
+    width: int
     rows: BandedMatrix
     columns: BandedMatrix
     column_factors: _Floats
@@ -35,19 +36,20 @@ class ResizePlan:
 
 
 def plan_resize(rows: FilterWeights, columns: FilterWeights) -> ResizePlan:
-    """Prepare a resize to a square."""
+    """Prepare a resize: `rows` say where the heights come from, `columns` the widths."""
     row_matrix, column_matrix = make_banded_matrix(rows), make_banded_matrix(columns)
     count, height, span = column_matrix.weights.shape
     factors = np.zeros((count, span, _CHANNELS, height, _CHANNELS), np.float32)
     for channel in range(_CHANNELS):
         factors[:, :, channel, :, channel] = column_matrix.weights.transpose(0, 2, 1)
     shape = (count, span * _CHANNELS, height * _CHANNELS)
-    return ResizePlan(len(rows.first), row_matrix, column_matrix, factors.reshape(shape))
+    sides = len(rows.first), len(columns.first)
+    return ResizePlan(*sides, row_matrix, column_matrix, factors.reshape(shape))
 
 
 def apply_plan(plan: ResizePlan, image: Image.Image) -> NDArray[np.uint8]:
-    """Resize an RGB image and round once; return (size, size, 3) uint8, C-contiguous."""
-    return _round(_multiply_columns(_multiply_rows(_floats(image, plan), plan), plan), plan.size)
+    """Resize an RGB image and round once; return (height, width, 3) uint8, C-contiguous."""
+    return _round(_multiply_columns(_multiply_rows(_floats(image, plan), plan), plan), plan.width)
 
 
 def _floats(image: Image.Image, plan: ResizePlan) -> _Floats:
@@ -66,7 +68,7 @@ def _floats(image: Image.Image, plan: ResizePlan) -> _Floats:
 
 
 def _multiply_rows(floats: _Floats, plan: ResizePlan) -> _Floats:
-    """Multiply the rows: (rows, 3 * columns) -> (size rounded up to whole blocks, 3 * columns)."""
+    """Multiply the rows: (rows, 3 * columns) -> (plan.height and more, 3 * columns)."""
     count, height, span = plan.rows.weights.shape
     width = floats.shape[1]
     row, item = floats.strides
@@ -76,22 +78,23 @@ def _multiply_rows(floats: _Floats, plan: ResizePlan) -> _Floats:
 
 
 def _multiply_columns(floats: _Floats, plan: ResizePlan) -> _Floats:
-    """Multiply the columns.
+    """Multiply the columns: (plan.height and more, ...) -> (plan.height, 3 * plan.width and more).
 
-    (size rounded up, 3 * columns) -> (size, 3 * size rounded up to whole blocks)
+    "And more": sizes are rounded up to whole blocks.
     """
     count, span, height = plan.column_factors.shape
     row, item = floats.strides
     step = plan.columns.stride * _CHANNELS * item
-    windows = as_strided(floats, (count, plan.size, span), (step, row, item))
-    resized = np.empty((plan.size, count * height), np.float32)
+    windows = as_strided(floats, (count, plan.height, span), (step, row, item))
+    resized = np.empty((plan.height, count * height), np.float32)
     row, item = resized.strides
-    strips = as_strided(resized, (count, plan.size, height), (height * item, row, item))
+    strips = as_strided(resized, (count, plan.height, height), (height * item, row, item))
     np.matmul(windows, plan.column_factors, out=strips)
     return resized
 
 
-def _round(floats: _Floats, size: int) -> NDArray[np.uint8]:
+def _round(floats: _Floats, width: int) -> NDArray[np.uint8]:
     floats += 0.5
     np.clip(floats, 0, 255, out=floats)
-    return floats[:, : size * _CHANNELS].astype(np.uint8).reshape(size, size, _CHANNELS)
+    rounded = floats[:, : width * _CHANNELS].astype(np.uint8)
+    return rounded.reshape(len(rounded), width, _CHANNELS)

@@ -154,6 +154,38 @@ def test_an_image_of_one_colour_keeps_it(colour):
     assert (actual == (colour, 255 - colour, colour)).all()
 
 
+@given(
+    image_size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    edges=st.tuples(*[st.floats(0, 1)] * 4),
+    size=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    resample=st.sampled_from(RESAMPLES),
+)
+def test_any_box_becomes_any_size(image_size, edges, size, resample):
+    (width, height), (columns, rows) = image_size, size
+    (left, right), (top, bottom) = (
+        sorted(round(edge * side * 16) / 16 for edge in pair)
+        for pair, side in ((edges[:2], width), (edges[2:], height))
+    )
+    assume(left < right)
+    assume(top < bottom)
+    pixels = noise(width, height)
+    plan = plan_resize(
+        make_filter_weights(height, top, bottom, rows, resample),
+        make_filter_weights(width, left, right, columns, resample),
+    )
+    actual = apply_plan(plan, Image.fromarray(pixels))
+    filter, box = Image.Resampling[resample.upper()], (left, top, right, bottom)
+    exact = np.stack(
+        [
+            Image.fromarray(pixels[:, :, c].astype(np.float32)).resize(size, filter, box)
+            for c in range(3)
+        ],
+        axis=-1,
+    )
+    assert actual.shape == (rows, columns, 3)
+    assert np.abs(actual - np.clip(exact, 0, 255)).max() < 0.5 + 1e-3
+
+
 def test_no_uninitialised_memory_is_read_past_an_edge(monkeypatch):
     image = Image.fromarray(noise(61, 45))
     plan = plan_resize(
