@@ -1,6 +1,6 @@
 """Compare two checkouts of Hubel, in turns: did a change make it faster or slower?
 
-    python benchmarks/compare.py OTHER --photos DIR [--rounds 6] [--seconds 2]
+    python benchmarks/compare.py OTHER --photos DIR [--rounds 6] [--seconds 2] [--precision int8]
 
 OTHER is another working tree of this repository, for example one made by `git worktree add`. Both
 trees run in this environment. Each round loads both servers at every point, one right after the
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--precision", choices=["int8", "fp32"], help="default: both")
     options = parser.parse_args()
     trees = (ROOT, options.other.resolve())
     ratios: dict[str, list[float]] = defaultdict(list)
@@ -78,6 +79,8 @@ def main() -> None:
         bodies.make(options.photos, folder)
         fp32_bundle(folder / "models" / "fp32")
         for precision, models in (("int8", None), ("fp32", folder / "models")):
+            if options.precision not in (None, precision):
+                continue
             for tree in trees:  # compiles modules
                 start(tree, models)[0].stop()
             for number in range(options.rounds):
