@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors, train_extra
-from app.cli.options import FILE, FOLDER, checked_name
+from app.cli.options import FILE, FOLDER, checked_name, name_option, output_option, version_option
 
 if TYPE_CHECKING:
     from app.bundle import Resample
@@ -93,20 +93,9 @@ class _Triple(click.ParamType[Any]):
 @click.option(
     "--int8", type=FOLDER, help="Folder of labelled photos that calibrate and test an int8 graph."
 )
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the bundle. An existing bundle is replaced.",
-)
-@click.option("--name", help="Name of the model.  [default: name of the output folder]")
-@click.option(
-    "--version",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Version of the model.",
-)
+@output_option
+@name_option
+@version_option
 @click.option(
     "--seed",
     type=click.IntRange(0),

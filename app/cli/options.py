@@ -22,6 +22,20 @@ PATH = click.Path(exists=True, path_type=Path)
 DEVICE = click.Choice(["auto", "cpu", "cuda"])
 PRECISION = click.Choice(["fp32", "int8"])
 
+# Of every command that makes a bundle.
+output_option = click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the bundle. An existing bundle is replaced.",
+)
+name_option = click.option(
+    "--name", help="Name of the model.  [default: name of the output folder]"
+)
+version_option = click.option(
+    "--version", type=click.IntRange(1), default=1, show_default=True, help="Version of the model."
+)
+
 _BULK_DEADLINE_S = 24 * 3600.0
 """The deadline of bulk work: no client waits for it."""
 

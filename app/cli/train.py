@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
-from app.cli.options import DEVICE, FOLDER, checked_name
+from app.cli.options import DEVICE, FOLDER, checked_name, name_option, output_option, version_option
 
 if TYPE_CHECKING:
     from training.recipes.registry import RecipeName
@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", type=FOLDER)
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the bundle. An existing bundle is replaced.",
-)
+@output_option
 @click.option(
     "--recipe",
     type=click.Choice(["head", "finetune", "scratch"]),
@@ -59,14 +54,8 @@ if TYPE_CHECKING:
     default=None,
     help="Continue an interrupted run of the same command, for finetune and scratch.",
 )
-@click.option("--name", help="Name of the model.  [default: name of the output folder]")
-@click.option(
-    "--version",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Version of the model.",
-)
+@name_option
+@version_option
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
