@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ECE_BINS = 15
-"""As in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
+"""The number of equal-width bins (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
 
 
 def expected_calibration_error(

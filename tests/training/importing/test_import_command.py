@@ -3,7 +3,6 @@
 import json
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,8 +18,8 @@ from app.runtime.classifier import Query, classify
 from app.runtime.loaded_model import load_model
 from app.runtime.ort import open_session
 from app.runtime.session import Session
+from benchmarks.serving.servers import write_float_model
 from training.data.photos import LIMITS
-from training.recipes.registry import BACKBONE_BUNDLE
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
@@ -483,20 +482,6 @@ def test_an_output_folder_that_is_no_bundle_is_kept(saved, run_import, tmp_path)
     assert "exists and is not a bundle" in result.stderr
 
 
-def _cut(backbone: Path, target: Path) -> None:
-    """Save the default model without its uint8 input and its temperature, as exporters write it."""
-    model = onnx.load(backbone)
-    (temperature,) = (
-        numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "temperature"
-    )
-    for tensor in model.graph.initializer:
-        if tensor.name in ("head.weight", "head.bias"):
-            value = numpy_helper.to_array(tensor) / temperature
-            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
-    onnx.save(model, target)
-    onnx.utils.extract_model(target, target, ["planes"], ["logits"])
-
-
 @pytest.fixture
 def imagenet_labels(tmp_path, imagenet):
     """A file of the default model's labels."""
@@ -531,7 +516,7 @@ def test_normalisation_is_a_small_share_of_a_run(
     tmp_path, imagenet_labels, imagenet, layout, channels
 ):
     file = tmp_path / "lite0.onnx"
-    _cut(BACKBONE_BUNDLE / "model.onnx", file)
+    write_float_model(file)
     if layout == "nhwc":
         _read_pixels_last(file)
     command = ["import", file, "--labels", imagenet_labels, "--channels", channels]
@@ -554,7 +539,7 @@ def test_normalisation_is_a_small_share_of_a_run(
 def test_the_default_model_without_its_ends_is_imported_with_the_same_outputs(
     tmp_path, imagenet_labels, imagenet
 ):
-    _cut(BACKBONE_BUNDLE / "model.onnx", tmp_path / "lite0.onnx")
+    write_float_model(tmp_path / "lite0.onnx")
     command = ["import", tmp_path / "lite0.onnx", "--labels", imagenet_labels]
     command += ["--mean", "127", "--std", "128", "--pixel-range", "255", "--size", "240"]
     command += ["--output-kind", "logits", "--output", tmp_path / "again"]
