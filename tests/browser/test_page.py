@@ -233,7 +233,11 @@ def test_the_copied_curl_returns_the_pages_prediction(colours_served, open_page,
     page = open_page(colours_served)
     choose(page, save("green", "it's green.jpg"))
     expect(first_label(page)).to_contain_text("green")
-    text = open_step(page, "request").locator("pre").first.inner_text()
+    snippets = open_step(page, "request").locator("pre")
+    for text in snippets.all_inner_texts():
+        assert "?model=textbook" in text
+        assert "version" not in text
+    text = snippets.first.inner_text()
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     done = subprocess.run(

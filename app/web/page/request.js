@@ -25,7 +25,8 @@ function timings(timing) {
 }
 
 function snippets(about) {
-  const url = api.urlOf("classify", about.which).href;
+  // Without the version: a program that copies this gets the next version, too, once it serves.
+  const url = api.urlOf("classify", { model: about.which.model }).href;
   const file = about.file.name || "photo.jpg";
   const key = api.hasKey();
   const texts = {
