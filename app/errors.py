@@ -7,6 +7,7 @@
     |   |-- BrokenImage           a known format, but corrupt or truncated
     |   |-- TooManyBytes          the body is larger than the limit
     |   |-- TooManyPixels         the header announces more pixels than the limit
+    |   |-- TooMuchMemory         the work needs more memory than the service has
     |   |-- TooManyFiles          more files than the limit, or than the queue can ever hold
     |   |-- BadParameter          a parameter or a field is invalid
     |   `-- BodyTooSlow           the body did not arrive in time
@@ -22,6 +23,7 @@
     |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
     |-- CapacityError             the service can't do this work now
     |   |-- QueueFull             more work is waiting than can be done in time
+    |   |-- OutOfMemory           the process has no memory left for the work
     |   |-- DeadlinePassed        the response would come too late
     |   `-- ClientGone            the client disconnected before its response
     `-- DeviceUnavailable         the requested device can't be used
@@ -90,6 +92,13 @@ class TooManyPixels(InputError):
 
     code = "too_many_pixels"
     title = "Too many pixels"
+
+
+class TooMuchMemory(InputError):
+    """The work needs more memory than the service has, even when it is idle."""
+
+    code = "too_much_memory"
+    title = "Too much memory"
 
 
 class TooManyFiles(InputError):
@@ -203,6 +212,13 @@ class QueueFull(CapacityError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class OutOfMemory(CapacityError):
+    """The process has no memory left for the work."""
+
+    code = "out_of_memory"
+    title = "Out of memory"
 
 
 class DeadlinePassed(CapacityError):

@@ -21,8 +21,9 @@ from app.api.routes import activations, classify, embed, explain, health, models
 from app.api.schemas.classification import Batch, Result
 from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.schemas.problem_details import Problem
-from app.api.service import BodyLimits, Lifecycle, MemoryBudget, Service
+from app.api.service import BodyLimits, Lifecycle, Service
 from app.errors import ModelError
+from app.memory_budget import MemoryBudget
 from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
 from app.runtime.engine import Engine

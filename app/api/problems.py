@@ -28,6 +28,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BrokenImage: 422,
     errors.TooManyBytes: 413,
     errors.TooManyPixels: 413,
+    errors.TooMuchMemory: 413,
     errors.TooManyFiles: 413,
     errors.BadParameter: 400,
     errors.BodyTooSlow: 408,
@@ -39,6 +40,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BundleInvalid: 409,
     errors.BundleMismatch: 409,
     errors.QueueFull: 429,
+    errors.OutOfMemory: 503,
     errors.DeadlinePassed: 504,
     errors.ClientGone: 499,  # nginx's status, for log and metrics only: the client has left
     errors.DeviceUnavailable: 503,
@@ -82,7 +84,7 @@ def error_response(request: Request, err: HubelError) -> Response:
     headers = {}
     if isinstance(err, QueueFull):
         headers["Retry-After"] = str(err.retry_after_s)
-    elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable):
+    elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable | errors.OutOfMemory):
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
     elif isinstance(err, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"

@@ -3,9 +3,12 @@
 Serving and training both use it, so a model reads the same pixels in both. The data flow:
 
     bytes
-      |  decode.decode
+      |  decode.read_header
       |    sniff.sniff                 which of the five formats, by the first bytes
-      |    formats/                    header -> limits -> pixels, as the file stores them
+      |    formats/                    header -> limits -> an estimate of memory and time
+    OpenedImage
+      |  OpenedImage.decode
+      |    formats/                    pixels, as the file stores them
       |    orientation.turn_upright    EXIF orientation, before any resize
       |    canvas.to_canvas            at once where the image is large or not RGB
       |    colour.to_srgb              colour profile and alpha, where the image is not RGB
@@ -18,8 +21,20 @@ Serving and training both use it, so a model reads the same pixels in both. The 
 """
 
 from app.vision.canvas import CANVAS
-from app.vision.decode import decode
+from app.vision.decode import OpenedImage, decode, read_header
 from app.vision.picture import Format, Limits, Picture
 from app.vision.resize import ResizeSpec, resize
+from app.vision.work import Work
 
-__all__ = ["CANVAS", "Format", "Limits", "Picture", "ResizeSpec", "decode", "resize"]
+__all__ = [
+    "CANVAS",
+    "Format",
+    "Limits",
+    "OpenedImage",
+    "Picture",
+    "ResizeSpec",
+    "Work",
+    "decode",
+    "read_header",
+    "resize",
+]

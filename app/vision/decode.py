@@ -1,12 +1,16 @@
-"""Decode the bytes of an image file to a `Picture`.
+"""Decode the bytes of an image file to a `Picture`, in two steps.
 
-bytes -> size limit -> format -> header -> pixel limit -> a share of the decode budget -> pixels
-      -> upright, by EXIF orientation
-      -> large, or not RGB: the centre square is resized to the canvas, then brought to sRGB
-      -> else: the image stays as it is; `resize` resizes it to the model's input in one step
+    bytes
+      |  read_header: size limit -> format -> header -> pixel limits; no pixel is decoded
+    OpenedImage, with its `work`: memory and time that the second step takes
+      |  OpenedImage.decode
+      |    pixels -> upright, by EXIF orientation
+      |    large, or not RGB: the centre square is resized to the canvas, then brought to sRGB
+      |    else: the image stays as it is; `resize` resizes it to the input in one step
+    Picture
 
-Everything up to the decode budget is cheap and comes before any pixel is decoded. An
-RGB image of the canvas's size is never resized: its pixels stay untouched.
+A server opens a file, takes `work.memory_bytes` of its memory budget, and decodes. An RGB image of
+the canvas's size is never resized: its pixels stay untouched.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,54 +18,57 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 from app.errors import TooManyBytes
+from app.memory_budget import MemoryBudget
 from app.vision.canvas import CANVAS, WHOLE_CANVAS, Box, to_canvas
 from app.vision.colour import to_srgb
-from app.vision.decode_budget import BUDGET_BYTES, Budget, Reservation
-from app.vision.formats import bmp, gif, jpeg, png, webp
-from app.vision.formats.base import SEND_SMALLER, DecodedImage
+from app.vision.formats.base import SEND_SMALLER, DecodedImage, OpenedFile
+from app.vision.formats.bmp import open_bmp
 from app.vision.formats.exif import read_orientation
+from app.vision.formats.gif import open_gif
+from app.vision.formats.jpeg import open_jpeg
+from app.vision.formats.png import open_png
+from app.vision.formats.webp import open_webp
 from app.vision.orientation import turn_upright, upright_size
 from app.vision.picture import Format, Limits, Picture
 from app.vision.sniff import sniff
+from app.vision.work import Work
 
 MAX_UNRESIZED_PIXELS = 8 * CANVAS * CANVAS
 """Larger images are resized to the canvas at once: unresized, they would hold memory longer."""
 
-_BUDGET = Budget(BUDGET_BYTES)
+_OFFLINE_BUDGET = MemoryBudget(400_000_000)
+"""Bytes for all images that `decode` decodes at the same time."""
 
-_READERS: Mapping[Format, Callable[[bytes, Limits, Reservation], DecodedImage]] = {
-    "jpeg": jpeg.read,
-    "png": png.read,
-    "webp": webp.read,
-    "gif": gif.read,
-    "bmp": bmp.read,
+_READERS: Mapping[Format, Callable[[bytes, Limits], OpenedFile]] = {
+    "jpeg": open_jpeg,
+    "png": open_png,
+    "webp": open_webp,
+    "gif": open_gif,
+    "bmp": open_bmp,
 }
 
 
-def decode(data: bytes, limits: Limits) -> Picture:
-    """Decode the bytes of a JPEG, PNG, WebP, GIF or BMP file.
+class OpenedImage:
+    """A file whose header is within the limits; `read_header` makes it."""
 
-    Args:
-        data: the whole file.
-        limits: the largest file and the most pixels that are accepted.
+    def __init__(self, file: OpenedFile, format: Format) -> None:
+        self._file = file
+        self.format: Format = format
 
-    Returns:
-        The decoded photo, with the format and the size of its file.
+    @property
+    def work(self) -> Work:
+        """Memory and time that `decode` takes, and the resize after it."""
+        return self._file.work
 
-    Raises:
-        TooManyBytes: `data` is longer than the limit.
-        NotAnImage: the bytes are in no known image format.
-        UnsupportedFormat: the format, or this variant of it, isn't read.
-        TooManyPixels: the header announces more pixels than the limit.
-        BrokenImage: the file is broken or cut short inside; no part of it is returned.
-    """
-    if len(data) > limits.max_bytes:
-        raise TooManyBytes(
-            f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}. {SEND_SMALLER}"
-        )
-    format = sniff(data)
-    with Reservation(_BUDGET) as reservation:
-        decoded = _READERS[format](data, limits, reservation)
+    def decode(self) -> Picture:
+        """Decode the photo; call it once. Nothing waits for memory here.
+
+        Raises:
+            UnsupportedFormat: this variant of the format isn't read.
+            BrokenImage: the file is broken or cut short inside; no part of it is returned.
+            OutOfMemory: the process has no memory left.
+        """
+        decoded = self._file.load()
         orientation = read_orientation(decoded.exif)
         image, square = turn_upright(decoded.image, _centre_square(decoded), orientation)
         if not _stays_unresized(image, square):
@@ -70,7 +77,41 @@ def decode(data: bytes, limits: Limits) -> Picture:
         if image.mode != "RGB":
             image, icc = to_srgb(image, icc), None
         width, height = upright_size(decoded.size, orientation)
-        return Picture(image, square, icc, format, width, height)
+        return Picture(image, square, icc, self.format, width, height)
+
+
+def read_header(data: bytes, limits: Limits) -> OpenedImage:
+    """Open a JPEG, PNG, WebP, GIF or BMP file, without decoding any pixel.
+
+    Args:
+        data: the whole file.
+        limits: the largest file and image that are accepted.
+
+    Raises:
+        TooManyBytes: `data` is longer than the limit.
+        NotAnImage: the bytes are in no known image format.
+        UnsupportedFormat: the format, or this variant of it, isn't read.
+        TooManyPixels: the header announces more pixels, or a longer side, than the limit.
+        BrokenImage: the header is broken.
+        OutOfMemory: the process has no memory left.
+    """
+    if len(data) > limits.max_bytes:
+        raise TooManyBytes(
+            f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}. {SEND_SMALLER}"
+        )
+    format = sniff(data)
+    return OpenedImage(_READERS[format](data, limits), format)
+
+
+def decode(data: bytes, limits: Limits) -> Picture:
+    """Open and decode a file; wait while others that are decoded so take too much memory.
+
+    For work without a server, whose threads may wait. Arguments and errors are those of
+    `read_header` and `OpenedImage.decode`.
+    """
+    opened = read_header(data, limits)
+    with _OFFLINE_BUDGET.waiting_hold(opened.work.memory_bytes):
+        return opened.decode()
 
 
 def _centre_square(decoded: DecodedImage) -> Box:

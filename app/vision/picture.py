@@ -17,12 +17,14 @@ Format = Literal["jpeg", "png", "webp", "gif", "bmp"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on the cost of a photo; both are checked before any pixel is decoded."""
+    """Limits on the cost of a photo; all are checked before any pixel is decoded."""
 
     max_bytes: int
     """Largest file, in bytes."""
     max_pixels: int
     """Largest width times height that a header may announce."""
+    max_side: int = 65_535
+    """Largest width or height that a header may announce."""
 
 
 @dataclass(frozen=True, eq=False)

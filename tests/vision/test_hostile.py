@@ -3,7 +3,6 @@
 import io
 import struct
 import sys
-import threading
 import time
 import zlib
 
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import BrokenImage, UnsupportedFormat
+from app.memory_budget import MemoryBudget
 from app.vision import Limits, decode
-from app.vision.decode_budget import SMALL_BYTES, Budget, Reservation
 from app.vision.formats import jpeg_markers
 from app.vision.formats.jpeg_markers import (
     MAX_SCANS,
@@ -214,40 +213,12 @@ def test_a_run_length_encoded_bmp_is_refused_by_its_header(
         decode(run_length_bmp(width, height, bits, compression, body), LIMITS)
 
 
-def test_a_large_image_waits_for_the_budget_and_a_small_one_never_does():
-    budget = Budget(SMALL_BYTES * 3)
-    entered = threading.Event()
-
-    def second():
-        with Reservation(budget) as reservation:
-            reservation.take(SMALL_BYTES * 2)
-            entered.set()
-
-    with Reservation(budget) as first:
-        first.take(SMALL_BYTES * 2)
-        thread = threading.Thread(target=second)
-        thread.start()
-        with Reservation(budget) as small:
-            small.take(SMALL_BYTES)
-        assert not entered.wait(0.1)
-    thread.join(timeout=10)
-    assert entered.is_set()
-
-
-def test_an_image_larger_than_the_budget_is_decoded_alone():
-    budget = Budget(SMALL_BYTES)
-    with Reservation(budget) as reservation:
-        reservation.take(SMALL_BYTES * 100)
-    with Reservation(budget) as reservation:
-        reservation.take(SMALL_BYTES * 100)
-
-
 def test_a_broken_large_image_frees_its_bytes(monkeypatch):
-    budget = Budget(SMALL_BYTES)
-    monkeypatch.setattr(sys.modules["app.vision.decode"], "_BUDGET", budget)
+    budget = MemoryBudget(10**9)
+    monkeypatch.setattr(sys.modules["app.vision.decode"], "_OFFLINE_BUDGET", budget)
     header = struct.pack(">IIBBBBB", 6000, 6000, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"junk")
     for _ in range(2):
         with pytest.raises(BrokenImage):
             decode(data + chunk(b"IEND", b""), LIMITS)
-    assert budget._held_bytes == 0
+    assert budget.held_bytes == 0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from app.api.dialects import json_numbers
-from app.api.service import MemoryBudget
 from app.errors import BadParameter
+from app.memory_budget import MemoryBudget
 
 T = TypeVar("T")
 

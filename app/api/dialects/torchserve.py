@@ -20,8 +20,9 @@ from app.api.error_formats import torchserve
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_files
-from app.api.service import MemoryShare, Service, ServiceDep
+from app.api.service import Service, ServiceDep
 from app.errors import BadParameter, ModelError, UnknownModel
+from app.memory_budget import MemoryShare
 from app.runtime.classifier import Query
 
 router = APIRouter(

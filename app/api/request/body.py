@@ -7,8 +7,9 @@ import asyncio
 
 from fastapi import Request
 
-from app.api.service import BodyLimits, MemoryShare
+from app.api.service import BodyLimits
 from app.errors import BodyTooSlow, ClientGone, TooManyBytes, UnsupportedFormat
+from app.memory_budget import MemoryShare
 
 
 async def read_body(

@@ -9,8 +9,9 @@ from fastapi import Request
 
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_form
-from app.api.service import MemoryShare, Service
+from app.api.service import Service
 from app.errors import TooManyFiles
+from app.memory_budget import MemoryShare
 
 _FILE = {"type": "string", "format": "binary"}
 _RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")

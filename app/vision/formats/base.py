@@ -1,19 +1,21 @@
-"""The result of every format's reader, and the pixel check and error handler that all readers use.
+"""What every format's reader returns, and the checks and error handler that all readers use.
 
-header -> `check_pixels` (TooManyPixels) -> pixels, under `decoder_errors` (BrokenImage)
-       -> `DecodedImage`
+bytes -> a reader's `open`: header, `check_size` (TooManyPixels) -> `OpenedFile`, no pixel decoded
+      -> `OpenedFile.load`: pixels, under `decoder_errors` (BrokenImage) -> `DecodedImage`
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from app.errors import BrokenImage, HubelError, TooManyPixels, UnsupportedFormat
+from app.errors import BrokenImage, HubelError, OutOfMemory, TooManyPixels, UnsupportedFormat
 from app.vision.canvas import CANVAS
 from app.vision.picture import Format, Limits
 from app.vision.sniff import READABLE_FORMATS
+from app.vision.work import Work
 
 FORMAT_NAMES: dict[Format, str] = {
     "jpeg": "JPEG",
@@ -28,6 +30,11 @@ SEND_SMALLER = f"Send a smaller picture: its shorter side need not be over {CANV
 
 _UNSUPPORTED_REASONS = ("cannot handle", "Unsupported BMP")
 """The beginnings of Pillow's messages about variants that it can't decode."""
+_MEMORY_REASON = "out of memory"
+"""The beginning of Pillow's message where a decoder could not allocate."""
+_OUT_OF_MEMORY = (
+    "There was no memory left to decode the image. Try again later, or send it smaller."
+)
 _MAX_REASON_LENGTH = 120
 
 
@@ -47,24 +54,50 @@ class DecodedImage:
     """The EXIF block, with or without its prefix."""
 
 
-def check_pixels(format: Format, size: tuple[int, int], max_pixels: int) -> None:
+class OpenedFile(ABC):
+    """A file whose header was read and is within the limits; no pixel is decoded yet."""
+
+    work: Work
+    """What `load` and the steps after it will take."""
+
+    @abstractmethod
+    def load(self) -> DecodedImage:
+        """Decode the pixels; call it once.
+
+        Raises:
+            BrokenImage: the file is broken or cut short inside.
+            UnsupportedFormat: this variant of the format isn't read.
+            OutOfMemory: the process has no memory left.
+        """
+
+
+def check_size(format: Format, size: tuple[int, int], limits: Limits) -> None:
     """Reject an image of `size` (width, height) before it is decoded.
 
     Raises:
-        TooManyPixels: it has more than `max_pixels`.
+        TooManyPixels: it has more pixels, or a longer side, than the limit.
     """
     width, height = size
-    if width * height > max_pixels:
+    name = FORMAT_NAMES[format]
+    if width * height > limits.max_pixels:
         raise TooManyPixels(
-            f"The {FORMAT_NAMES[format]} is {width} x {height}, "
-            f"which is {width * height:,} pixels; "
-            f"the limit is {max_pixels:,}. {SEND_SMALLER}"
+            f"The {name} is {width} x {height}, which is {width * height:,} pixels; "
+            f"the limit is {limits.max_pixels:,}. {SEND_SMALLER}"
+        )
+    if max(size) > limits.max_side:
+        raise TooManyPixels(
+            f"The {name} is {width} x {height}; "
+            f"neither side may be over {limits.max_side:,} pixels. {SEND_SMALLER}"
         )
 
 
-def pillow_limit(limits: Limits) -> int:
-    """Return the lower of our pixel limit and Pillow's, for plugins that check Pillow's too."""
-    return min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
+def within_pillow(limits: Limits) -> Limits:
+    """Return the limits, with the lower of our pixel limit and Pillow's.
+
+    For plugins that check Pillow's too.
+    """
+    max_pixels = min(limits.max_pixels, Image.MAX_IMAGE_PIXELS or limits.max_pixels)
+    return replace(limits, max_pixels=max_pixels)
 
 
 @contextmanager
@@ -76,13 +109,18 @@ def decoder_errors(format: Format) -> Iterator[None]:
     Raises:
         BrokenImage: the decoder failed.
         UnsupportedFormat: this variant of the format isn't read, such as 12-bit JPEG.
+        OutOfMemory: the process has no memory left.
     """
     try:
         yield
     except HubelError:
         raise
+    except MemoryError as err:
+        raise OutOfMemory(_OUT_OF_MEMORY) from err
     except Exception as err:  # Pillow raises nearly every built-in exception on broken files
         reason = str(err).removesuffix(".")
+        if reason.startswith(_MEMORY_REASON):
+            raise OutOfMemory(_OUT_OF_MEMORY) from err
         if reason.startswith(_UNSUPPORTED_REASONS):
             raise UnsupportedFormat(
                 f"This {FORMAT_NAMES[format]} is of a kind that isn't read here ({reason}). "

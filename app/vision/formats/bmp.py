@@ -10,9 +10,10 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from app.errors import UnsupportedFormat
-from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
-from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
+from app.vision.canvas import CANVAS
+from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.picture import Limits
+from app.vision.work import Work
 
 _COMPRESSION = slice(30, 34)
 """The bytes of the header that hold the compression, little-endian."""
@@ -22,16 +23,29 @@ _RUN_LENGTH_ENCODED = (1, 2)
 """The codes of RLE8 and RLE4."""
 
 
-def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
-    """Decode a BMP; the image is L, RGB or RGBA."""
+class OpenedBmp(OpenedFile):
+    """A BMP whose header was read; decoded, it is L, RGB or RGBA."""
+
+    def __init__(self, file: BmpImageFile) -> None:
+        self._file = file
+        pixels = math.prod(file.size)
+        self.work = Work(12 * pixels, pixels / CANVAS**2)
+
+    def load(self) -> DecodedImage:
+        """Decode the pixels."""
+        file = self._file
+        with decoder_errors("bmp"):
+            file.load()
+            return DecodedImage(_to_8_bits(file), file.size)
+
+
+def open_bmp(data: bytes, limits: Limits) -> OpenedBmp:
+    """Read the header of a BMP."""
     _check_compression(data)
     with decoder_errors("bmp"):
         file = BmpImageFile(BytesIO(data))
-    check_pixels("bmp", file.size, limits.max_pixels)
-    reservation.take(BYTES_PER_PIXEL * math.prod(file.size))
-    with decoder_errors("bmp"):
-        file.load()
-        return DecodedImage(_to_8_bits(file), file.size)
+    check_size("bmp", file.size, limits)
+    return OpenedBmp(file)
 
 
 def _check_compression(data: bytes) -> None:

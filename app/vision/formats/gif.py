@@ -11,9 +11,16 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
-from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors, pillow_limit
+from app.vision.canvas import CANVAS
+from app.vision.formats.base import (
+    DecodedImage,
+    OpenedFile,
+    check_size,
+    decoder_errors,
+    within_pillow,
+)
 from app.vision.picture import Limits
+from app.vision.work import Work
 
 _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
 _CONTROL = b"\x21\xf9"
@@ -22,30 +29,43 @@ _MAX_BLOCKS = 100_000
 """Maximum number of blocks in the extensions before the frame; each holds up to 255 bytes."""
 
 
-def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
-    """Decode the first frame of a GIF; the image is L, LA, RGB or RGBA.
+class OpenedGif(OpenedFile):
+    """A GIF whose first frame was found; decoded, it is L, LA, RGB or RGBA."""
 
-    The image is transparent where the frame does not cover the screen.
-    """
+    def __init__(
+        self, data: bytes, size: tuple[int, int], frame: tuple[int, int, int, int]
+    ) -> None:
+        self._data = data
+        self._size = size
+        self._frame = frame
+        pixels = math.prod(size)
+        self.work = Work(12 * pixels, 2 * pixels / CANVAS**2)
+
+    def load(self) -> DecodedImage:
+        """Decode the first frame; the image is transparent where the frame leaves the screen."""
+        size, frame = self._size, self._frame
+        with decoder_errors("gif"):
+            file = GifImageFile(BytesIO(self._data))
+            file.load()
+            transparent = "transparency" in file.info
+            grey = file.mode == "L"
+            if frame == (0, 0, *size):
+                image = file.convert(
+                    ("LA" if grey else "RGBA") if transparent else "L" if grey else "RGB"
+                )
+            else:
+                image = Image.new("RGBA", size)
+                image.paste(file.crop(frame).convert("RGBA"), frame[:2])
+        return DecodedImage(image, size)
+
+
+def open_gif(data: bytes, limits: Limits) -> OpenedGif:
+    """Find the first frame of a GIF."""
     with decoder_errors("gif"):
         screen, frame, needed_bytes = _first_frame(data)
-    left, top, right, bottom = frame
-    size = max(screen[0], right), max(screen[1], bottom)
-    check_pixels("gif", size, pillow_limit(limits))
-    reservation.take(BYTES_PER_PIXEL * math.prod(size))
-    with decoder_errors("gif"):
-        file = GifImageFile(BytesIO(needed_bytes))
-        file.load()
-        transparent = "transparency" in file.info
-        grey = file.mode == "L"
-        if frame == (0, 0, *size):
-            image = file.convert(
-                ("LA" if grey else "RGBA") if transparent else "L" if grey else "RGB"
-            )
-        else:
-            image = Image.new("RGBA", size)
-            image.paste(file.crop(frame).convert("RGBA"), (left, top))
-    return DecodedImage(image, size)
+    size = max(screen[0], frame[2]), max(screen[1], frame[3])
+    check_size("gif", size, within_pillow(limits))
+    return OpenedGif(needed_bytes, size, frame)
 
 
 def _first_frame(data: bytes) -> tuple[tuple[int, int], tuple[int, int, int, int], bytes]:

@@ -14,10 +14,10 @@ from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
 from app.vision.canvas import CANVAS
-from app.vision.decode_budget import Reservation
-from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
+from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.formats.jpeg_markers import check_segments
 from app.vision.picture import Limits
+from app.vision.work import Work
 
 
 class _JpegFile(JpegImageFile):
@@ -25,24 +25,37 @@ class _JpegFile(JpegImageFile):
         """Skip EXIF: Pillow prints warnings about broken EXIF blocks."""
 
 
-def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
-    """Decode a JPEG; the image is L, RGB or CMYK."""
+class OpenedJpeg(OpenedFile):
+    """A JPEG whose segments were checked; decoded, it is L, RGB or CMYK."""
+
+    def __init__(self, file: JpegImageFile) -> None:
+        self._file = file
+        self.size = file.size
+        self.work = Work(_working_bytes(file), _cost(file))
+
+    def load(self) -> DecodedImage:
+        """Decode the pixels at the scale that the canvas needs."""
+        file = self._file
+        with decoder_errors("jpeg"):
+            file.draft(None, (CANVAS, CANVAS))
+            file.load()
+        image: Image.Image = file
+        if file.mode == "CMYK" and "adobe" not in file.info:
+            # Adobe's programs store 255 for no ink, and write a segment with their name. Pillow
+            # always inverts, so the files of others are inverted back.
+            image = ImageChops.invert(file)
+        scale = file.decoderconfig[0] if file.decoderconfig else 1
+        icc, exif = file.info.get("icc_profile"), file.info.get("exif")
+        return DecodedImage(image, self.size, scale, icc, exif)
+
+
+def open_jpeg(data: bytes, limits: Limits) -> OpenedJpeg:
+    """Read the header of a JPEG."""
     check_segments(data)
     with decoder_errors("jpeg"):
         file = _JpegFile(BytesIO(data))
-    size = file.size
-    check_pixels("jpeg", size, limits.max_pixels)
-    reservation.take(_working_bytes(file))
-    with decoder_errors("jpeg"):
-        file.draft(None, (CANVAS, CANVAS))
-        file.load()
-    image: Image.Image = file
-    if file.mode == "CMYK" and "adobe" not in file.info:
-        # Adobe's programs store 255 for no ink, and write a segment with their name. Pillow always
-        # inverts, so the files of others are inverted back.
-        image = ImageChops.invert(file)
-    scale = file.decoderconfig[0] if file.decoderconfig else 1
-    return DecodedImage(image, size, scale, file.info.get("icc_profile"), file.info.get("exif"))
+    check_size("jpeg", file.size, limits)
+    return OpenedJpeg(file)
 
 
 def _working_bytes(file: JpegImageFile) -> int:
@@ -52,3 +65,8 @@ def _working_bytes(file: JpegImageFile) -> int:
     scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(file.size) >= s * CANVAS)
     coefficients = 2 * samples if "progressive" in file.info else 0
     return 2 * samples // scale**2 + coefficients
+
+
+def _cost(file: JpegImageFile) -> float:
+    width, height = file.size
+    return width * height / CANVAS**2

@@ -19,10 +19,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
-from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors
+from app.vision.canvas import CANVAS
+from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
+from app.vision.work import Work
 
 _SIGNATURE_BYTES = 8
 _CHUNK_OVERHEAD_BYTES = 12  # length and kind before a chunk's content, checksum after it
@@ -68,18 +69,31 @@ class _Chunks:
         return BytesIO(b"".join(parts))
 
 
-def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
-    """Decode a PNG; the image is L, LA, RGB or RGBA."""
+class OpenedPng(OpenedFile):
+    """A PNG whose chunks were found; decoded, it is L, LA, RGB or RGBA."""
+
+    def __init__(self, chunks: _Chunks) -> None:
+        self._chunks = chunks
+        pixels = math.prod(chunks.size)
+        self.work = Work(12 * pixels, 2 * pixels / CANVAS**2)
+
+    def load(self) -> DecodedImage:
+        """Decode the pixels."""
+        chunks = self._chunks
+        with decoder_errors("png"):
+            file = PngImageFile(chunks.file())
+            file.load()
+            if _may_be_short(file, chunks) and not _is_whole(chunks):
+                raise BrokenImage("The PNG has fewer rows than its header says. Save it anew.")
+            image = _to_8_bits(file, chunks)
+        return DecodedImage(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
+
+
+def open_png(data: bytes, limits: Limits) -> OpenedPng:
+    """Read the header and find the chunks of a PNG."""
     chunks = _read_chunks(data)
-    check_pixels("png", chunks.size, limits.max_pixels)
-    reservation.take(BYTES_PER_PIXEL * math.prod(chunks.size))
-    with decoder_errors("png"):
-        file = PngImageFile(chunks.file())
-        file.load()
-        if _may_be_short(file, chunks) and not _is_whole(chunks):
-            raise BrokenImage("The PNG has fewer rows than its header says. Save it anew.")
-        image = _to_8_bits(file, chunks)
-    return DecodedImage(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
+    check_size("png", chunks.size, limits)
+    return OpenedPng(chunks)
 
 
 def _read_chunks(data: bytes) -> _Chunks:

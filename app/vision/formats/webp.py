@@ -9,26 +9,47 @@ from io import BytesIO
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import BrokenImage
-from app.vision.decode_budget import BYTES_PER_PIXEL, Reservation
-from app.vision.formats.base import DecodedImage, check_pixels, decoder_errors, pillow_limit
+from app.vision.canvas import CANVAS
+from app.vision.formats.base import (
+    DecodedImage,
+    OpenedFile,
+    check_size,
+    decoder_errors,
+    within_pillow,
+)
 from app.vision.picture import Limits
+from app.vision.work import Work
 
 _HEADER_BYTES = 30
 _VP8_START = b"\x9d\x01\x2a"
 _VP8L_START = b"\x2f"
 
 
-def read(data: bytes, limits: Limits, reservation: Reservation) -> DecodedImage:
-    """Decode a WebP; the image is RGB or RGBA."""
+class OpenedWebp(OpenedFile):
+    """A WebP whose size is known; decoded, it is RGB or RGBA."""
+
+    def __init__(self, data: bytes, size: tuple[int, int]) -> None:
+        self._data = data
+        self._size = size
+        pixels = math.prod(size)
+        self.work = Work(16 * pixels, 3 * pixels / CANVAS**2)
+
+    def load(self) -> DecodedImage:
+        """Decode the pixels."""
+        with decoder_errors("webp"):
+            file = WebPImageFile(BytesIO(self._data))
+            if file.size != self._size:
+                raise BrokenImage("The WebP states two different sizes. Save it anew.")
+            file.load()
+        icc, exif = file.info.get("icc_profile"), file.info.get("exif")
+        return DecodedImage(file, self._size, icc=icc, exif=exif)
+
+
+def open_webp(data: bytes, limits: Limits) -> OpenedWebp:
+    """Read the size of a WebP."""
     size = _size(data)
-    check_pixels("webp", size, pillow_limit(limits))
-    reservation.take(BYTES_PER_PIXEL * math.prod(size))
-    with decoder_errors("webp"):
-        file = WebPImageFile(BytesIO(data))
-        if file.size != size:
-            raise BrokenImage("The WebP states two different sizes. Save it anew.")
-        file.load()
-    return DecodedImage(file, size, icc=file.info.get("icc_profile"), exif=file.info.get("exif"))
+    check_size("webp", size, within_pillow(limits))
+    return OpenedWebp(data, size)
 
 
 def _size(data: bytes) -> tuple[int, int]:

@@ -342,7 +342,7 @@ def test_json_reserves_the_memory_that_reading_it_takes(make_bundle, serve, phot
         buffer = client.app.state.service.memory_budget
         assert "binary data" in error(post(client, text.encode()), 413)
         assert top_index(post(client, request(size=len(tail)), tail)) == 0
-        buffer.max_bytes = 3 * len(text)
+        buffer.total_bytes = 3 * len(text)
         assert top_index(post(client, text.encode())) == 0
         with buffer.hold() as held:
             held.grow_to(1)

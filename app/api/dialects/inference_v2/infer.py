@@ -19,8 +19,9 @@ from app.api.dialects.openapi import IMAGE_ERRORS, error_docs
 from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos, write_response
 from app.api.request.body import read_body
-from app.api.service import MemoryShare, Service, ServiceDep
+from app.api.service import Service, ServiceDep
 from app.errors import TooManyBytes
+from app.memory_budget import MemoryShare
 from app.runtime.classifier import Query
 
 router = APIRouter(
@@ -115,9 +116,9 @@ def _account_for_reading(share: MemoryShare, json_length: int, body_bytes: int) 
         QueueFull: it takes more memory than is free now.
     """
     needed = body_bytes + _JSON_COPIES * json_length
-    if needed > share.budget.max_bytes:
+    if needed > share.budget.total_bytes:
         raise TooManyBytes(
             f"Reading {json_length} bytes of JSON takes {needed} bytes of memory; "
-            f"{share.budget.max_bytes} are allowed. Send fewer images at once, or binary data."
+            f"{share.budget.total_bytes} are allowed. Send fewer images at once, or binary data."
         )
     share.grow_to(needed)
