@@ -39,7 +39,8 @@ class _Triple(click.ParamType[Any]):
     "--labels",
     type=FILE,
     required=True,
-    help="File of labels: one per line, a JSON list or object, or a table (index, id, name).",
+    help="File of labels: one per line, JSON, a Python dictionary, CSV or TSV with a header, the "
+    "names in a YAML file, or Hugging Face's config.json. Stated indices decide the order.",
 )
 @click.option("--size", type=int, help="Side of the input, in pixels. Unset: the side in the file.")
 @click.option(

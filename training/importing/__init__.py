@@ -1,6 +1,7 @@
 """`hubel import`: turn an ONNX image classifier into a bundle.
 
-    label_file        the labels, in the formats that they come in
+    labels            the labels, in the formats that they come in
+    file_kind         other files that people name, each with a sentence
     source            input, output, layout, size and kind, each from the file or an option
     image_input       its one image input: layout, size and type
     output_kind       its output: logits or probabilities

@@ -33,7 +33,7 @@ from training.calibration import Temperatures
 from training.contracts import ReportProgress
 from training.data.photos import fingerprint, read_pixels
 from training.errors import DataUnusable
-from training.importing import int8_graph, label_file, labelled_photos, source, verification, wrap
+from training.importing import int8_graph, labelled_photos, labels, source, verification, wrap
 from training.importing.exported import (
     ImportedGraphs,
     logits_of,
@@ -99,25 +99,27 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     began = time.monotonic()
     folders = [folder for folder in (arguments.calibrate, arguments.int8) if folder is not None]
     require_free(arguments.output, *folders)
-    labels = label_file.read(arguments.labels)
     model = source.read(arguments.model, arguments.stated)
-    for note in model.notes:
+    label_file = labels.read(arguments.labels)
+    for note in (*label_file.notes, *model.notes):
         report_progress(note)
     spec = InputSpec(size=model.size, crop=arguments.crop, resample=arguments.resample)
     with (
         folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        work = _Import(arguments, labels, model, spec, folder, temporary, report_progress)
+        work = _Import(
+            arguments, label_file.labels, model, spec, folder, temporary, report_progress
+        )
         exported = _export(work)
         measured = exported.measured
         return build_bundle(
             ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
-                labels=labels,
+                labels=label_file.labels,
                 input=spec,
-                golden=record_golden(exported, labels, spec, folder, temporary),
+                golden=record_golden(exported, label_file.labels, spec, folder, temporary),
                 metrics=metrics(exported),
                 calibration=exported.calibration,
                 baseline=measure.baseline(exported.probabilities["fp32"]) if measured else None,
