@@ -8,7 +8,8 @@
 
 serving:   folder -> `load` (schema, seal) -> `verify_files` (bytes, sha256)
                   -> app.runtime.verify (graph, golden photos)
-training:  folder being built -> `record_files` -> `save`, which renames the whole folder into place
+training:  folder being built -> `record_files` -> `write_manifest`
+                  -> training.packaging.replacement, which renames the folder into place
 
 The seal is a sha256 of the rest of bundle.json. It detects changes that pass every other check,
 such as labels in another order or another crop.
@@ -16,8 +17,6 @@ such as labels in another order or another crop.
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from app.errors import BundleInvalid, BundleMismatch, ModelNotReady
 MANIFEST = "bundle.json"
 _SEAL = "sha256"
 MODEL_CARD = "README.md"
-"""The model card. Users may edit it, so its sha256 is not recorded."""
+"""The model card. Users may edit it, so it is not among `Manifest.files`."""
 
 Precision = Literal["fp32", "int8"]
 MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
@@ -179,6 +178,8 @@ class Manifest(_Part):
     unknown: UnknownRule | None = None
     """The rule that decides which photos are `unknown`. None: no photo is."""
     baseline: Baseline | None = None
+    model_card_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """The model card as it was written: training replaces it only while it is unedited."""
     training: Training
 
     @model_validator(mode="after")
@@ -343,32 +344,6 @@ def record_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
         name: FileRecord(sha256=_sha256(folder / name), bytes=(folder / name).stat().st_size)
         for name in names
     }
-
-
-def save(manifest: Manifest, build_folder: Path, output: Path) -> Bundle:
-    """Write bundle.json into `build_folder`, and move that folder to `output`.
-
-    `build_folder` is on the same file system as `output` and already holds every other file. An
-    old bundle at `output` is replaced; it is deleted only once the new one is in place.
-
-    Raises:
-        BundleMismatch: `build_folder` does not hold what the manifest lists.
-    """
-    bundle = Bundle(build_folder, manifest)
-    verify_files(bundle)
-    write_manifest(manifest.model_dump(mode="json", exclude_none=True), build_folder)
-    old = output.with_name(f".{output.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        os.replace(output, old)
-    try:
-        os.replace(build_folder, output)
-    except OSError:
-        if old.exists():
-            os.replace(old, output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    return Bundle(output, manifest)
 
 
 def _sha256(path: Path) -> str:

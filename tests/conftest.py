@@ -29,6 +29,7 @@ from PIL import Image
 from app.bundle import Bundle
 from app.main import create_app
 from app.settings import Settings
+from training.packaging import replacement
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
 SIZE = 32
@@ -281,7 +282,7 @@ def _bundle_maker(below: Path) -> MakeBundle:
                 }
             )
         )
-        return bundles.save(manifest, built, output)
+        return replacement.save(manifest, built, output)
 
     return make
 

@@ -120,3 +120,7 @@ class Recipe(Protocol):
             report_progress: called with each line of progress.
         """
         ...
+
+    def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
+        """Return whether `checkpoint` holds the state of a run of this recipe on these photos."""
+        ...

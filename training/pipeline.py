@@ -27,9 +27,9 @@ from training.data.examples import Examples, select_and_split
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
 from training.errors import DataUnusable
-from training.packaging import model_card, recipe_result
+from training.packaging import model_card, recipe_result, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
-from training.packaging.staging import folder_beside, require_free
+from training.packaging.staging import folder_beside, report_kept, require_free
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Arguments:
     name: str
     version: int
     seed: int
+    force: bool = False
+    """Whether foreign files in the output are kept beside the bundle, or end the run."""
 
     def metadata(self) -> dict[str, Any]:
         """Return the arguments for bundle.json; a folder is recorded by its last name only."""
@@ -74,7 +76,9 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
         GateMissed: the graph's probabilities differ from the recipe's.
     """
     began = time.monotonic()
-    require_free(arguments.output, arguments.data)
+    kept = require_free(arguments.output, arguments.data, force=arguments.force)
+    versions.require_unused(arguments.output, arguments.name, arguments.version)
+    report_kept(kept, report_progress)
     with (
         folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
@@ -102,8 +106,11 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
                 recipe_result.report_content, training_data, trained, exported, data_findings
             ),
             model_card=partial(model_card.trained, trained.card, exported.int8, data_findings),
+            report_progress=report_progress,
         )
-    shutil.rmtree(arguments.checkpoint, ignore_errors=True)
+    if arguments.recipe.can_resume(training_data, arguments.checkpoint):
+        shutil.rmtree(arguments.checkpoint, ignore_errors=True)
+    report_progress(versions.summary(bundle))
     return Result(bundle, data_findings)
 
 
@@ -153,7 +160,7 @@ def _train(
             training_data, temporary, arguments.checkpoint, report_progress
         )
     except KeyboardInterrupt:
-        if arguments.checkpoint.is_dir():
+        if arguments.recipe.can_resume(training_data, arguments.checkpoint):
             report_progress(
                 "Training was stopped. Add --resume to the same command to continue after the last "
                 "whole epoch."

@@ -58,7 +58,8 @@ def classify(
     The row of a photo that can't be used holds its error; the exit code is then 1.
     """
     write_parquet = _parquet_writer(output) if row_format == "parquet" else None
-    from app.cli.output import open_output, write_rows
+    from app.cli.output import write_rows
+    from app.cli.output_file import open_output, require_safe_output
     from app.runtime.bulk import classify_files, photos_below
     from app.runtime.classifier import Query
     from app.runtime.registry import create_registry
@@ -71,6 +72,7 @@ def classify(
             f"There are no photos in {', '.join(map(str, paths))}. Name photos or their folders."
         )
     with expected_errors():
+        require_safe_output(output, [*paths, *photos])
         registry = create_registry(
             settings.models, settings.device, settings.default_model
         ).registry

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors, train_extra
-from app.cli.options import FILE, FOLDER, checked_name, name_option, output_option, version_option
+from app.cli.options import (
+    FILE,
+    FOLDER,
+    checked_name,
+    checked_version,
+    force_option,
+    name_option,
+    output_option,
+    version_option,
+)
 
 if TYPE_CHECKING:
     from app.bundle import Resample
@@ -95,6 +104,7 @@ class _Triple(click.ParamType[Any]):
     "--int8", type=FOLDER, help="Folder of labelled photos that calibrate and test an int8 graph."
 )
 @output_option
+@force_option
 @name_option
 @version_option
 @click.option(
@@ -121,8 +131,9 @@ def import_(
     calibrate: Path | None,
     int8: Path | None,
     output: Path,
+    force: bool,
     name: str | None,
-    version: int,
+    version: int | None,
     seed: int,
 ) -> None:
     """Make a bundle of MODEL.onnx, an image classifier that was trained elsewhere.
@@ -152,8 +163,9 @@ def import_(
         crop=crop,
         resample=resample,
         name=checked_name(name, output),
-        version=version,
+        version=checked_version(version, output),
         seed=seed,
+        force=force,
         calibrate=calibrate,
         int8=int8,
     )

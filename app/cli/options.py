@@ -29,11 +29,20 @@ output_option = click.option(
     required=True,
     help="Folder for the bundle. An existing bundle is replaced.",
 )
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    help="Replace a bundle in a folder that holds other files too; these are kept.",
+)
 name_option = click.option(
-    "--name", help="Name of the model.  [default: name of the output folder]"
+    "--name",
+    help="Name of the model.  [default: name of the output folder; of the folder above it where "
+    "that name is a number]",
 )
 version_option = click.option(
-    "--version", type=click.IntRange(1), default=1, show_default=True, help="Version of the model."
+    "--version",
+    type=click.IntRange(1),
+    help="Version of the model.  [default: name of the output folder where it is a number, else 1]",
 )
 
 _BULK_DEADLINE_S = 24 * 3600.0
@@ -77,7 +86,7 @@ def photo_limits(settings: "Settings") -> "vision.Limits":
 
 
 def checked_name(name: str | None, output: Path) -> str:
-    """Return `name`, or the output folder's name if it is None.
+    """Return `name`; if it is None, the output folder's name, or that of the folder above.
 
     Raises:
         WrongUsage: a model can't have this name.
@@ -86,7 +95,8 @@ def checked_name(name: str | None, output: Path) -> str:
 
     from app.bundle import Name
 
-    selected = output.resolve().name if name is None else name
+    folder = output.resolve()
+    selected = (folder.parent if is_version(folder) else folder).name if name is None else name
     try:
         return TypeAdapter[str](Name).validate_python(selected)
     except ValidationError as err:
@@ -94,3 +104,14 @@ def checked_name(name: str | None, output: Path) -> str:
             f"{selected!r} can't be a model's name. "
             "Give --name, in lower-case letters, digits, '.', '_' and '-'."
         ) from err
+
+
+def checked_version(version: int | None, output: Path) -> int:
+    """Return `version`; if it is None, the output folder's name where it is a number, else 1."""
+    folder = output.resolve()
+    return version or (int(folder.name) if is_version(folder) else 1)
+
+
+def is_version(folder: Path) -> bool:
+    """Return whether a folder is named like a version: a positive integer."""
+    return folder.name.isascii() and folder.name.isdigit() and int(folder.name) > 0

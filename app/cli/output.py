@@ -2,58 +2,17 @@
 
 import csv
 import json
-import os
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from app.errors import BadParameter, HubelError
+from app.errors import HubelError
 from app.runtime.classifier import Classified
 from app.runtime.evaluation.measure import Evaluation
 
 Row = tuple[Path, Classified | HubelError]
 _SHOWN_CLASSES = 10
 """Number of classes in the table of figures: those with the lowest recall."""
-
-
-@contextmanager
-def open_output(output: Path | None) -> Generator[IO[str], None, None]:
-    """Yield standard output, or a file that replaces `output` when it is complete."""
-    if output is None:
-        yield sys.stdout
-        return
-    with (
-        replace_when_complete(output) as part,
-        part.open("w", encoding="utf-8", newline="") as file,
-    ):
-        yield file
-
-
-@contextmanager
-def replace_when_complete(output: Path) -> Generator[Path, None, None]:
-    """Yield a temporary file that replaces `output` at the end, or is removed after an error.
-
-    A pipe or device such as /dev/stdout can't be replaced: it is yielded itself.
-
-    Raises:
-        BadParameter: `output` is a folder, or its folder does not exist.
-    """
-    output = output.resolve()  # replace the target of a link, not the link
-    if output.is_dir():
-        raise BadParameter(f"{output} is a folder. Name a file for --output.")
-    if not output.parent.is_dir():
-        raise BadParameter(f"{output.parent} is not a folder. Create it, or name another --output.")
-    if output.exists() and not output.is_file():
-        yield output
-        return
-    part = output.with_name(f".{output.name}.part")
-    try:
-        yield part
-        os.replace(part, output)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_rows(results: Iterable[Row], form: str, top_k: int, out: IO[str]) -> int:

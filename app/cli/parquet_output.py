@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from app.cli.output import Row, replace_when_complete, row_fields
+from app.cli.output import Row, row_fields
+from app.cli.output_file import replace_when_complete
 from app.errors import HubelError
 
 ROWS = 4096

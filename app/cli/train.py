@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
-from app.cli.options import DEVICE, FOLDER, checked_name, name_option, output_option, version_option
+from app.cli.options import (
+    DEVICE,
+    FOLDER,
+    checked_name,
+    checked_version,
+    force_option,
+    name_option,
+    output_option,
+    version_option,
+)
 
 if TYPE_CHECKING:
     from training.recipes.registry import RecipeName
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("data", type=FOLDER)
 @output_option
+@force_option
 @click.option(
     "--recipe",
     type=click.Choice(["head", "finetune", "scratch"]),
@@ -66,9 +76,10 @@ if TYPE_CHECKING:
 def train(
     data: Path,
     output: Path,
+    force: bool,
     recipe: "RecipeName",
     name: str | None,
-    version: int,
+    version: int | None,
     seed: int,
     **options: Any,
 ) -> None:
@@ -88,7 +99,13 @@ def train(
         try:
             selected = registry.make_recipe(recipe, **options)
             arguments = training.Arguments(
-                data, output.resolve(), selected, checked_name(name, output), version, seed
+                data=data,
+                output=output.resolve(),
+                recipe=selected,
+                name=checked_name(name, output),
+                version=checked_version(version, output),
+                seed=seed,
+                force=force,
             )
             result = training.train(arguments, click.echo)
         except GateMissed as err:

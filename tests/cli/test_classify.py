@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -184,6 +185,79 @@ def test_a_link_and_a_pipe_as_output_are_kept(hubel, models, photos, tmp_path):
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "pipe").is_fifo()
     assert reader.communicate(timeout=20)[0] == (tmp_path / "target.csv").read_text() != "old"
+
+
+def _input(photos):
+    return photos / "a.jpg"
+
+
+def _below_an_input(photos):
+    return photos / "more" / "b.jpg"
+
+
+def _symbolic_link(photos):
+    (photos.parent / "out.csv").symlink_to(photos / "a.jpg")
+    return photos.parent / "out.csv"
+
+
+def _hard_link(photos):
+    (photos.parent / "out.csv").hardlink_to(photos / "more" / "c.png")
+    return photos.parent / "out.csv"
+
+
+def _another_photo(photos):
+    return Path(shutil.copy(photos / "a.jpg", photos.parent / "rows.csv"))
+
+
+def _heic(photos):
+    (photos.parent / "out").write_bytes(b"\0\0\0\x18ftypheic")
+    return photos.parent / "out"
+
+
+def _through_a_link_to_the_folder(photos):
+    (photos.parent / "link").symlink_to(photos)
+    return photos.parent / "link" / "a.jpg"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        _input,
+        _below_an_input,
+        _symbolic_link,
+        _hard_link,
+        _another_photo,
+        _heic,
+        _through_a_link_to_the_folder,
+    ],
+)
+def test_an_output_that_is_a_photo_is_refused_and_kept(
+    hubel, models, photos, output, form, assert_error
+):
+    file = output(photos)
+    before = file.read_bytes()
+    result = hubel("classify", photos, "--models", models, "--format", form, "--output", file)
+    assert_error(result, 2, "--output would replace it. Name another --output.")
+    assert file.read_bytes() == before
+
+
+def test_an_output_in_a_folder_of_photos_and_a_file_beside_are_kept(hubel, models, photos):
+    (photos / ".out.csv.part").write_text("mine")
+    (photos / "out.csv").write_text("old")
+    (photos / "out.csv").chmod(0o640)
+    arguments = ("--models", models, "--format", "csv", "--output", photos / "out.csv")
+    assert hubel("classify", photos, *arguments).exit_code == 0
+    assert len((photos / "out.csv").read_text().splitlines()) == 4
+    assert (photos / ".out.csv.part").read_text() == "mine"
+    assert (photos / "out.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_output_that_is_a_cycle_of_links_is_rejected(hubel, models, photos, assert_error):
+    (photos.parent / "out.csv").symlink_to(photos.parent / "out.csv")
+    result = hubel("classify", photos, "--models", models, "--output", photos.parent / "out.csv")
+    assert_error(result, 2, "out.csv")
+    assert (photos.parent / "out.csv").is_symlink()
 
 
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])

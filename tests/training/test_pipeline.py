@@ -259,6 +259,23 @@ def test_ctrl_c_of_the_recipe_head_leaves_nothing_behind(data, tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_the_checkpoint_of_another_recipe_is_kept_and_no_hint_says_that_head_resumes(
+    data, tmp_path, monkeypatch
+):
+    state = tmp_path / ".out.checkpoint" / "state.pt"
+    state.parent.mkdir()
+    state.write_text("of a run of finetune")
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(head_training, "fit_head", interrupted)
+        assert "--resume" not in _train(data, "--output", tmp_path / "out").output
+    assert _train(data, "--output", tmp_path / "out").exit_code == 0
+    assert state.read_text() == "of a run of finetune"
+
+
 def test_nothing_is_written_on_a_parity_miss(data, tmp_path, monkeypatch):
     monkeypatch.setattr(gates, "PARITY", -1.0)
     result = _train(data, "--output", tmp_path / "out")
@@ -317,6 +334,27 @@ def test_the_output_may_be_the_working_directory(data, tmp_path, monkeypatch):
     result = _train(data, "--output", ".")
     assert result.exit_code == 0, result.output
     assert load(tmp_path / "pets").manifest.name == "pets"
+
+
+def test_training_again_keeps_what_is_not_the_bundles_own(data, tmp_path):
+    output = tmp_path / "pets"
+    assert _train(data, "--output", output).exit_code == 0
+    (output / "notes.txt").write_text("precious")
+    _check_rejected(_train(data, "--output", output), "holds notes.txt", "Add --force")
+    result = _train(data, "--output", output, "--force", "--seed", 1)
+    assert result.exit_code == 0, result.output
+    assert "kept beside the bundle: notes.txt\n" in result.output
+    assert "made pets version 1\n" in result.output
+    assert (output / "notes.txt").read_text() == "precious"
+    manifest = load(output).manifest
+    assert manifest.training.seed == 1
+    version = _train(data, "--output", output / "2")
+    assert "made pets version 2\n" in version.output
+    assert (output / "notes.txt").exists()
+    flat = _train(data, "--output", output, "--force")
+    assert "made pets version 1; " in flat.output
+    assert "is version 2, and the highest serves\n" in flat.output
+    _check_rejected(_train(data, "--output", output, "--force", "--version", 2), "--version 3")
 
 
 def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tmp_path):

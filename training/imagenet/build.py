@@ -33,7 +33,7 @@ from training.int8.candidate import Candidate, Comparison
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import default_golden, golden, measure, model_card
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
-from training.packaging.staging import folder_beside
+from training.packaging.staging import folder_beside, require_free
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.intp]
@@ -83,6 +83,7 @@ def build(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
         GateMissed: the graph's probabilities differ from PyTorch's.
     """
     began = time.monotonic()
+    require_free(arguments.output)
     names = labels.read(arguments.labels)
     files = _files(arguments.photos)
     truth = layout.class_indices(files, [label.id or label.name for label in names])

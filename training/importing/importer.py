@@ -44,9 +44,9 @@ from training.importing.exported import (
 from training.importing.labelled_photos import LabelledPhotos
 from training.importing.source import Source, StatedProperties
 from training.importing.wrap import Normalization, Wrapped
-from training.packaging import default_golden, measure, model_card
+from training.packaging import default_golden, measure, model_card, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
-from training.packaging.staging import folder_beside, require_free
+from training.packaging.staging import folder_beside, report_kept, require_free
 
 _MIN_CALIBRATION_PHOTOS = 10
 """At least this many photos, so that each of the five folds has two."""
@@ -66,6 +66,8 @@ class Arguments:
     name: str
     version: int
     seed: int
+    force: bool = False
+    """Whether foreign files in the output are kept beside the bundle, or end the import."""
     calibrate: Path | None = None
     int8: Path | None = None
 
@@ -98,7 +100,10 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     """
     began = time.monotonic()
     folders = [folder for folder in (arguments.calibrate, arguments.int8) if folder is not None]
-    require_free(arguments.output, *folders)
+    inputs = (arguments.model, arguments.labels, *folders)
+    kept = require_free(arguments.output, *inputs, force=arguments.force)
+    versions.require_unused(arguments.output, arguments.name, arguments.version)
+    report_kept(kept, report_progress)
     model = source.read(arguments.model, arguments.stated)
     label_file = labels.read(arguments.labels)
     for note in (*label_file.notes, *model.notes):
@@ -113,7 +118,7 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
         )
         exported = _export(work)
         measured = exported.measured
-        return build_bundle(
+        bundle = build_bundle(
             ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
@@ -131,7 +136,10 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             model_card=partial(
                 model_card.imported, exported.has_head, exported.int8_line, measured is not None
             ),
+            report_progress=report_progress,
         )
+    report_progress(versions.summary(bundle))
+    return bundle
 
 
 def _export(work: _Import) -> ImportedGraphs:

@@ -30,7 +30,7 @@ from app.bundle import (
     UnknownRule,
 )
 from training import report
-from training.packaging import provenance
+from training.packaging import provenance, replacement
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,26 @@ def build_bundle(
     *,
     report_content: Callable[[Manifest], report.Content] | None,
     model_card: Callable[[Manifest], str],
+    report_progress: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Write report, model card and bundle.json into `folder`, and move it to `output`.
 
     Args:
         fields: the contents of bundle.json.
         folder: holds the graphs and the golden photos.
-        output: the place of the bundle; a bundle there is replaced.
+        output: the place of the bundle; a bundle there is replaced, and foreign files are kept.
         report_content: returns the content of the report; None: no report.
         model_card: returns the model card in Markdown.
+        report_progress: called for each foreign file that has to be renamed.
     """
     manifest = _manifest(fields, folder)
     if report_content is not None:
         report.write(report_content(manifest), folder / "report")
         manifest = manifest.model_copy(update={"files": _hashes(folder)})
     (folder / MODEL_CARD).write_text(model_card(manifest), encoding="utf-8")
-    return bundles.save(manifest, folder, output)
+    card = bundles.record_files(folder, [MODEL_CARD])[MODEL_CARD]
+    manifest = manifest.model_copy(update={"model_card_sha256": card.sha256})
+    return replacement.save(manifest, folder, output, report_progress)
 
 
 def _manifest(fields: ManifestFields, folder: Path) -> Manifest:

@@ -112,6 +112,10 @@ class FinetuneRecipe:
             report_progress=report_progress,
         )
 
+    def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
+        """Return whether `checkpoint` holds the state of this run."""
+        return Checkpoint(checkpoint, run_properties(self, training_data)).exists()
+
     def _config(self) -> TrainConfig:
         return TrainConfig(
             epochs=self.epochs,

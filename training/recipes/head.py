@@ -77,6 +77,11 @@ class HeadRecipe:
             card=self._card(trained),
         )
 
+    def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
+        """Return False: a head takes seconds, so it writes no checkpoint."""
+        del training_data, checkpoint
+        return False
+
     @property
     def _has_int8(self) -> bool:
         return "int8" in self.backbone.manifest.precisions

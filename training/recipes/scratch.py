@@ -113,6 +113,10 @@ class ScratchRecipe:
             report_progress=report_progress,
         )
 
+    def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
+        """Return whether `checkpoint` holds the state of this run."""
+        return Checkpoint(checkpoint, run_properties(self, training_data)).exists()
+
     def _network(self, training_data: TrainingData) -> Textbook | Fast:
         classes = len(training_data.examples.labels)
         if self.network == "textbook":

@@ -61,6 +61,14 @@ class Checkpoint:
                 "The same command with --resume continues after the last epoch that was saved."
             ) from err
 
+    def exists(self) -> bool:
+        """Return whether a state of this run can be loaded."""
+        try:
+            self.load()
+        except DataUnusable:
+            return False
+        return True
+
     def load(self) -> dict[str, Any]:
         """Return the state that was saved last.
 

@@ -119,6 +119,12 @@ def test_finetune_interrupted_and_resumed_ends_with_the_same_weights(
         "epoch."
     )
     assert [path.name for path in tmp_path.iterdir()] == [".blobs.checkpoint"]
+    with monkeypatch.context() as patch:  # before its first epoch: the checkpoint is another run's
+        _interrupt(patch, after=0)
+        other = FinetuneRecipe(epochs=4, input=SMALL)
+        with pytest.raises(KeyboardInterrupt):
+            _train(two_classes, output, other, lines.append)
+    assert "--resume" not in lines[-1]
     resumed = FinetuneRecipe(epochs=3, input=SMALL, resume=True)
     _train(two_classes, output, resumed, lines.append)
     assert "continuing after epoch 1 of 3" in lines

@@ -1,0 +1,128 @@
+"""The file that a command writes: checked before any work, written beside its place, then renamed.
+
+require_safe_output: no input of the command, no photo, no folder
+replace_when_complete: a temporary file beside it -> the file, or nothing
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from app.errors import BadParameter, NotAnImage, UnsupportedFormat
+from app.vision.sniff import sniff
+
+_HEAD_BYTES = 64
+"""Bytes of a file that tell its format."""
+
+
+def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
+    """Reject an output that would replace what the command reads, or any photo.
+
+    Links are followed, and a hard link to an input counts as the input.
+
+    Args:
+        output: the file to write; None: standard output.
+        inputs: the files and folders that are read.
+
+    Raises:
+        BadParameter: `output` is an input or another photo, or no file can be written there.
+    """
+    if output is None:
+        return
+    target = _target(output)
+    if not target.exists():
+        return
+    identity = _identity(target)
+    if any(_identity(path) == identity for path in inputs):
+        raise BadParameter(
+            f"{output} is one of the photos to read, and --output would replace it. "
+            "Name another --output."
+        )
+    if target.is_file() and _is_photo(target):
+        raise BadParameter(
+            f"{output} is an image or a document, and --output would replace it. "
+            "Name another --output."
+        )
+
+
+@contextmanager
+def open_output(output: Path | None) -> Generator[IO[str], None, None]:
+    """Yield standard output, or a file that replaces `output` when it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    with (
+        replace_when_complete(output) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def replace_when_complete(output: Path) -> Generator[Path, None, None]:
+    """Yield a temporary file that replaces `output` at the end, or is removed after an error.
+
+    A pipe or device such as /dev/stdout can't be replaced: it is yielded itself.
+
+    Raises:
+        BadParameter: `output` is a folder, or its folder does not exist.
+    """
+    target = _target(output)
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    handle, name = tempfile.mkstemp(".part", f".{target.name}.", target.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        part.chmod(_mode(target))
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _target(output: Path) -> Path:
+    """Return the file to replace: the target of a link, not the link."""
+    try:
+        target = output.resolve()
+        is_folder, in_folder = target.is_dir(), target.parent.is_dir()
+    except (OSError, RuntimeError) as err:  # a cycle of links
+        raise BadParameter(f"{output} can't be written ({err}). Name another --output.") from err
+    if is_folder:
+        raise BadParameter(f"{target} is a folder. Name a file for --output.")
+    if not in_folder:
+        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another --output.")
+    return target
+
+
+def _mode(target: Path) -> int:
+    """Return the mode of the file that is replaced, or that of a new file."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_photo(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            sniff(file.read(_HEAD_BYTES))
+    except UnsupportedFormat:  # another format of images or documents
+        return True
+    except (OSError, NotAnImage):
+        return False
+    return True
