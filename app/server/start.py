@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from app.runtime import host
 from app.runtime.host import available_cores
 from app.runtime.registry import create_registry
+from app.server.stalled_writes import bound_kernel_buffer
 from app.settings import Settings
 
 
@@ -30,6 +31,7 @@ def bind(address: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound_kernel_buffer(listener)
         listener.bind((address, port))
     except OSError:
         listener.close()

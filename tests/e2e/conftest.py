@@ -77,6 +77,14 @@ def start() -> Iterator[Callable[..., Process]]:
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Process]:
+    """A server with default settings; one per module."""
+    process = Process(HUBEL_DRAIN_S="0")
+    yield process
+    process.kill()
+
+
 class RawClient:
     """A client on a plain socket: it reports a reset and never retries."""
 

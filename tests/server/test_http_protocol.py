@@ -1,9 +1,12 @@
-"""The limit of unread body data at which reading pauses."""
+"""The limit of unread body data at which reading pauses, and half-closed connections."""
 
+import asyncio
+import socket
 from types import SimpleNamespace
 
 import pytest
 
+from app.server.half_closed import CHECK_S, HalfClosedClient
 from app.server.http_protocol import MAX_WAITING_BYTES, BoundedProtocol
 
 
@@ -39,3 +42,64 @@ def test_body_data_after_the_response_are_dropped(protocol):
     protocol.on_body(b"late")
     assert protocol.cycle.body == b""
     assert protocol.calls == []
+
+
+class Waiting:
+    """A connection of `asyncio` to a half-closed client, and what was written to it."""
+
+    def __init__(self, client_end):
+        self.socket, self.client = client_end
+        self.written = b""
+        self.aborted = False
+
+    def get_extra_info(self, name):
+        return self.socket
+
+    def is_closing(self):
+        return self.aborted
+
+    def write(self, data):
+        self.written += data
+        self.socket.sendall(data)
+
+    def abort(self):
+        self.aborted = True
+
+
+@pytest.fixture
+def waiting():
+    """A TCP connection whose client has closed its side."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with client, server:
+        yield Waiting((server, client))
+
+
+def watch(connection, may_probe, turns=4):
+    async def run():
+        client = HalfClosedClient(connection, asyncio.get_running_loop(), lambda: may_probe)
+        await asyncio.sleep((turns + 0.5) * CHECK_S)
+        client.stop()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_only_closed_its_side_gets_one_interim_response(waiting):
+    waiting.client.shutdown(socket.SHUT_WR)
+    watch(waiting, may_probe=True)
+    assert waiting.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert not waiting.aborted
+
+
+def test_a_client_that_has_left_is_detected(waiting):
+    waiting.client.close()
+    watch(waiting, may_probe=True)
+    assert waiting.aborted
+
+
+def test_a_response_that_has_begun_is_not_interrupted(waiting):
+    waiting.client.shutdown(socket.SHUT_WR)
+    watch(waiting, may_probe=False)
+    assert waiting.written == b""
+    assert not waiting.aborted

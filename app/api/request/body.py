@@ -30,10 +30,7 @@ async def read_body(
         ClientGone: the client left before the body was complete.
         UnsupportedFormat: the body is compressed.
     """
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise UnsupportedFormat(
-            f"Content-Encoding {encoding} is not supported. Send the image without it."
-        )
+    _check_not_compressed(request.headers.getlist("content-encoding"))
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
         _check(int(announced), max_bytes)
@@ -47,6 +44,15 @@ async def read_body(
             f"The body did not arrive within {limits.timeout_s:g} s. "
             "Send it faster, or send a smaller one."
         ) from err
+
+
+def _check_not_compressed(encodings: list[str]) -> None:
+    """Accept no coding and `identity`, which is none; names are case-insensitive (RFC 9110)."""
+    names = [name.strip() for name in ",".join(encodings).split(",")]
+    if any(name.lower() not in ("", "identity") for name in names):
+        raise UnsupportedFormat(
+            f"Content-Encoding {', '.join(names)} is not supported. Send the image without it."
+        )
 
 
 async def _read(request: Request, max_bytes: int, share: MemoryShare) -> bytes:
