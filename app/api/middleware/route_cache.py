@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.auth import key_from_headers, require_key
 from app.api.service import get_service
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import HubelError
 
 MAX_URLS = 256
@@ -31,6 +32,8 @@ _PER_REQUEST = ("request", "service")
 """The arguments of an endpoint that are passed anew with each request."""
 _REPEATED = (require_key, get_service)
 """The dependencies that `RouteCacheMiddleware` repeats for each request."""
+_ONCE_PER_URL = (forbid_unknown_parameters,)
+"""The dependencies whose result depends on the URL alone."""
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -77,7 +80,8 @@ class CachedRoute(APIRoute):
     """A route whose calls are cached by URL.
 
     Its endpoint takes `request`, `service` and parameters from the path and the query. Its only
-    dependencies are `require_key` and `get_service`, because the cache repeats these two alone.
+    dependencies are `require_key` and `get_service`, which the cache repeats, and
+    `forbid_unknown_parameters`, which depends on the URL alone.
 
     Raises:
         TypeError: the endpoint has another parameter or dependency, which the cache would skip.
@@ -118,7 +122,7 @@ def _skipped_dependencies(dependant: Dependant) -> list[str]:
     """Return the names of the dependencies that the cache does not repeat, nested ones too."""
     names = []
     for dependency in dependant.dependencies:
-        if dependency.call not in _REPEATED:
+        if dependency.call not in (*_REPEATED, *_ONCE_PER_URL):
             names.append(getattr(dependency.call, "__qualname__", type(dependency.call).__name__))
             names.extend(_skipped_dependencies(dependency))
     return names

@@ -1,46 +1,42 @@
 """The parser of multipart/form-data: a body -> its files and its other fields.
 
-The body is already in memory and within its limit. python-multipart finds the parts. Callers run
-this on a thread, because a body of many images takes milliseconds.
+    body -> delimiters -> parts: headers and content
+         -> Content-Transfer-Encoding is undone; multipart/mixed is split again
+         -> each part is a file or a field, is empty and skipped, or is an error
+
+The body is already in memory and within its limit. Callers run this on a thread, because a body of
+many images takes milliseconds.
 """
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+import binascii
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
-
+from app.api.request.header_parameters import split_parameters
 from app.errors import BadParameter, TooManyFiles
 
 _MAX_FIELDS = 32
 """The maximum number of parts that are not files."""
 _MAX_FIELD_BYTES = 65536
+"""The maximum length of a field; photos are files."""
+_MAX_HEADER_BYTES = 8192
+"""The maximum length of a part's headers."""
+_MAX_BOUNDARY_BYTES = 256
+"""RFC 2046 allows 70."""
+_IDENTITY_ENCODINGS = ("", "7bit", "8bit", "binary")
+_CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-16", "utf-16le", "utf-16be")
+"""The charsets of fields that are read; the field of any other is read as UTF-8."""
+_LINE_AFTER_MARK = re.compile(rb"--|[ \t]*+(\r?\n)")
+"""The rest of a delimiter's line: the sign of the last one, or padding and the line's end."""
+_CONTROL_CHARACTERS = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
 def is_multipart(content_type: str) -> bool:
     """Return whether a body of this content type is multipart; any other is a raw image."""
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
-
-
-@dataclass
-class _Part:
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    """The start and end of the part's bytes within the body."""
-
-    @property
-    def _options(self) -> dict[bytes, bytes]:
-        return parse_options_header(self.headers.get(b"content-disposition"))[1]
-
-    @property
-    def name(self) -> str:
-        return self._options.get(b"name", b"").decode("utf-8", "replace")
-
-    @property
-    def is_file(self) -> bool:
-        options = self._options
-        content_type = self.headers.get(b"content-type", b"")
-        return b"filename" in options or content_type.startswith(b"image/")
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,66 @@ class Form:
     files: list[bytes]
     """The contents of the files, in order."""
     fields: dict[str, str]
-    """The values of the other fields by name; the last of several with the same name."""
+    """The values of the other fields by name, without those that are empty."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    number: int
+    """Its position in the body, from 1."""
+    headers: dict[str, str]
+    """Values by name in lower case."""
+    content: bytes
+
+    @cached_property
+    def _disposition(self) -> dict[str, str]:
+        return split_parameters(self.headers.get("content-disposition", ""))[1]
+
+    @cached_property
+    def content_type(self) -> tuple[str, dict[str, str]]:
+        """The media type in lower case, and its parameters."""
+        return split_parameters(self.headers.get("content-type", ""))
+
+    @property
+    def name(self) -> str:
+        return self._disposition.get("name", "")
+
+    @property
+    def description(self) -> str:
+        """The part's place in the body, for errors."""
+        return f"Part {self.number} ({self.name!r})" if self.name else f"Part {self.number}"
+
+    @property
+    def is_unselected_file(self) -> bool:
+        """True for a file input in a browser's form in which no file was selected."""
+        return not self.content and self._disposition.get("filename") == ""
+
+    @property
+    def is_file(self) -> bool:
+        """True for a file.
+
+        Some clients send one without a file name: it then has the type of an image or of bytes, or
+        it isn't text.
+        """
+        media_type, _ = self.content_type
+        return (
+            "filename" in self._disposition
+            or media_type == "application/octet-stream"
+            or media_type.startswith("image/")
+            or self.text is None
+        )
+
+    @cached_property
+    def text(self) -> str | None:
+        """The content as text, at most the first 64 KiB; None if it isn't text."""
+        charset = self.content_type[1].get("charset", "").lower()
+        decoder = codecs.getincrementaldecoder(charset if charset in _CHARSETS else "utf-8")()
+        is_whole = len(self.content) <= _MAX_FIELD_BYTES
+        try:
+            text = decoder.decode(self.content[:_MAX_FIELD_BYTES], is_whole)
+        except ValueError:
+            return None
+        return None if _CONTROL_CHARACTERS.search(text) else text
 
 
 def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
@@ -64,84 +119,202 @@ def split_files(body: bytes, content_type: str, max_files: int) -> list[bytes]:
 
 
 def split_form(body: bytes, content_type: str, max_files: int) -> Form:
-    """Return the files and fields of `body`.
+    """Return the files and fields of `body`; every part that has content is one of them.
 
     Raises:
-        BadParameter: the body is not valid multipart, or has no file.
+        BadParameter: the body is not valid multipart, has no file, or has a part that is neither a
+            file nor a field, or two different values of one field.
         TooManyFiles: the body has more than `max_files` files.
     """
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise BadParameter(
-            "The multipart body's Content-Type has no boundary. Let your HTTP client set the "
-            "header."
-        )
-    parts = _parse(body, boundary, max_files)
-    files = [part for part in parts if part.is_file]
+    _, options = split_parameters(content_type)
+    files: list[bytes] = []
+    fields: dict[str, str] = {}
+    for part in _all_parts(body, options.get("boundary", ""), max_files + _MAX_FIELDS):
+        if part.is_unselected_file or not (part.content or part.is_file):
+            continue
+        if part.is_file:
+            files.append(part.content)
+        else:
+            _add_field(fields, part)
     if len(files) > max_files:
         raise TooManyFiles(f"The body has more than {max_files} files. Send fewer at once.")
     if not files:
+        raise BadParameter(_no_file(fields))
+    return Form(files, fields)
+
+
+def _no_file(fields: dict[str, str]) -> str:
+    text = next((f": {name!r} is a field with text" for name in fields), "")
+    return (
+        f"The multipart body has no file{text}. Send each image as a file, for example with "
+        "curl -F file=@photo.jpg, where @ stands before the file's name."
+    )
+
+
+def _add_field(fields: dict[str, str], part: _Part) -> None:
+    if not part.name:
         raise BadParameter(
-            "The multipart body has no file. Send each image as a file, for example with "
-            "curl -F file=@photo.jpg."
+            f"{part.description} of the multipart body has neither a name nor a file name. Send "
+            "an image as a file, and a parameter as a field with its name."
         )
-    contents = [_content(body, part.spans) for part in files]
-    return Form(contents, {p.name: _text(body, p) for p in parts if not p.is_file})
+    if len(part.content) > _MAX_FIELD_BYTES:
+        raise BadParameter(
+            f"The field {part.name!r} has {len(part.content)} bytes; {_MAX_FIELD_BYTES} are "
+            "allowed. Send an image as a file."
+        )
+    value = part.text or ""
+    if fields.setdefault(part.name, value) != value:
+        raise BadParameter(
+            f"The field {part.name!r} was sent twice, with different values. Send it once."
+        )
 
 
-def _parse(body: bytes, boundary: bytes, max_files: int) -> list[_Part]:
-    parts: list[_Part] = []
-    name = bytearray()
-    value = bytearray()
+def _all_parts(body: bytes, boundary: str, max_parts: int) -> Iterator[_Part]:
+    """Yield the parts, and in place of a part of the type multipart/mixed the parts inside it."""
+    number = 0
+    for outer in _parts(body, boundary, "The multipart body"):
+        inner = [outer]
+        if outer.content_type[0].startswith("multipart/"):
+            # RFC 2388 sent several files of one field so; RFC 7578 no longer does
+            nested = outer.content_type[1].get("boundary", "")
+            inner = list(
+                _parts(outer.content, nested, f"{outer.description} of the multipart body")
+            )
+        for part in inner:
+            number += 1
+            if number > max_parts:
+                raise TooManyFiles(f"The body has more than {max_parts} parts. Send fewer at once.")
+            if part is not outer and part.content_type[0].startswith("multipart/"):
+                raise BadParameter("The multipart body is nested twice. Send each image as a file.")
+            yield _Part(number, part.headers, _decoded(part))
 
-    def begin() -> None:
-        if len(parts) == max_files + _MAX_FIELDS:
-            raise TooManyFiles(f"The body has more than {len(parts)} parts. Send fewer at once.")
-        parts.append(_Part())
 
-    def end_header() -> None:
-        parts[-1].headers[bytes(name).lower()] = bytes(value)
-        name.clear()
-        value.clear()
+def _parts(body: bytes, boundary: str, subject: str) -> Iterator[_Part]:
+    """Yield the parts between the delimiters of RFC 2046, with their contents as they were sent.
 
-    finished = False
+    The text before the first delimiter and after the last one is ignored. Lines end with CRLF, or
+    all of them with LF, as programs that write the body by hand send it.
 
-    def end() -> None:
-        nonlocal finished
-        finished = True
+    Raises:
+        BadParameter: the boundary is missing or too long, or `body` doesn't end with it.
+    """
+    mark = b"--" + boundary.encode("latin-1", "replace")
+    if not boundary:
+        raise BadParameter(
+            f"{subject}'s Content-Type has no boundary. Let your HTTP client set the header."
+        )
+    if len(mark) > _MAX_BOUNDARY_BYTES:
+        raise BadParameter(
+            f"{subject}'s boundary is longer than {_MAX_BOUNDARY_BYTES} bytes. Choose a "
+            "shorter one."
+        )
+    first = _first_delimiter(body, mark)
+    if first is None:
+        raise BadParameter(
+            f"{subject} can't be read: it doesn't contain the boundary {boundary[:70]!r} of its "
+            "Content-Type. Let your HTTP client set the header."
+        )
+    line_end = first[1]
+    if line_end is None:  # the closing delimiter: there is no part
+        return
+    delimiter = line_end + mark
+    number, start = 1, first.end()
+    while True:
+        # The delimiter of a part without headers and content comes at once
+        stop = _find_delimiter(body, delimiter, line_end, max(0, start - len(line_end)))
+        if stop is None:
+            raise BadParameter(f"{subject} ends before its last boundary. Send it again.")
+        end, after, is_last = stop
+        yield _read_part(body, start, max(start, end), line_end, number)
+        if is_last:
+            return
+        number, start = number + 1, after
 
+
+def _first_delimiter(body: bytes, mark: bytes) -> re.Match[bytes] | None:
+    """Return the match of `_LINE_AFTER_MARK` at the first line that begins with `mark`."""
+    begin = 0 if body.startswith(mark) else body.find(b"\n" + mark) + 1 or len(body)
+    while begin < len(body):
+        if match := _LINE_AFTER_MARK.match(body, begin + len(mark)):
+            return match
+        begin = body.find(b"\n" + mark, begin) + 1 or len(body)
+    return None
+
+
+def _find_delimiter(
+    body: bytes, delimiter: bytes, line_end: bytes, start: int
+) -> tuple[int, int, bool] | None:
+    """Return where the next delimiter begins and its line ends, and whether it is the last one."""
+    while (begin := body.find(delimiter, start)) >= 0:
+        after = begin + len(delimiter)
+        match = _LINE_AFTER_MARK.match(body, after)
+        if match and match[1] in (None, line_end):
+            return begin, match.end(), match[1] is None
+        start = after  # a longer line that begins like it
+    return None
+
+
+def _read_part(body: bytes, start: int, stop: int, line_end: bytes, number: int) -> _Part:
+    """Return the part in `body[start:stop]`; an empty line separates headers and content."""
+    if body.startswith(line_end, start):
+        return _Part(number, {}, body[start + len(line_end) : stop])
+    empty_line = line_end * 2
+    begin = body.find(empty_line, start, min(stop, start + _MAX_HEADER_BYTES) + len(empty_line))
+    if begin < 0 and stop - start > _MAX_HEADER_BYTES:
+        raise BadParameter(
+            f"The headers of part {number} of the multipart body can't be read: they have more "
+            f"than {_MAX_HEADER_BYTES} bytes. Send an empty line after them."
+        )
+    end = stop if begin < 0 else begin
+    headers = _headers(body[start:end], line_end, number)
+    return _Part(number, headers, body[min(stop, end + len(empty_line)) : stop])
+
+
+def _headers(head: bytes, line_end: bytes, number: int) -> dict[str, str]:
+    """Return the headers by name in lower case; continued lines are joined."""
     try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": begin,
-                "on_header_field": lambda data, start, stop: name.extend(data[start:stop]),
-                "on_header_value": lambda data, start, stop: value.extend(data[start:stop]),
-                "on_header_end": end_header,
-                "on_part_data": lambda data, start, stop: parts[-1].spans.append((start, stop)),
-                "on_end": end,
-            },
+        text = head.decode()
+    except ValueError:
+        text = head.decode("latin-1")
+    end = line_end.decode()
+    headers = {}
+    for line in re.sub(f"{end}[ \t]+", " ", text).split(end):
+        name, colon, value = line.partition(":")
+        if line and not colon:
+            raise BadParameter(
+                f"The multipart body can't be read: a header of part {number} has no colon. Send "
+                "an empty line before the content of a part."
+            )
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _decoded(part: _Part) -> bytes:
+    """Return the content without its Content-Transfer-Encoding, which RFC 2045 defines.
+
+    Raises:
+        BadParameter: the content isn't valid in its encoding, or the encoding is unknown.
+    """
+    if (coding := part.headers.get("content-encoding", "identity").lower()) != "identity":
+        raise BadParameter(
+            f"{part.description} of the multipart body has the Content-Encoding {coding!r}, which "
+            "isn't read. Send the image without it."
         )
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as err:
-        raise BadParameter(f"The multipart body can't be read: {err}. Send it again.") from err
-    if not finished:
-        raise BadParameter("The multipart body ends before its last boundary. Send it again.")
-    return parts
-
-
-def _content(body: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """Return the bytes of a part; adjacent spans are copied in one slice."""
-    if not spans:
-        return b""
-    if all(stop == start for (_, stop), (start, _) in pairwise(spans)):
-        return body[spans[0][0] : spans[-1][1]]
-    return b"".join(body[start:stop] for start, stop in spans)
-
-
-def _text(body: bytes, part: _Part) -> str:
-    """Return the text of a field, at most 64 KiB: no field needs more, since photos are files."""
-    content = _content(body, part.spans)
-    return content[:_MAX_FIELD_BYTES].decode("utf-8", "replace")
+    encoding = part.headers.get("content-transfer-encoding", "").lower()
+    if encoding in _IDENTITY_ENCODINGS:
+        return part.content
+    try:
+        if encoding == "base64":
+            without_lines = part.content.translate(None, b" \t\r\n")
+            return binascii.a2b_base64(without_lines, strict_mode=True)
+        if encoding == "quoted-printable":
+            return binascii.a2b_qp(part.content)
+    except binascii.Error as err:
+        raise BadParameter(
+            f"{part.description} of the multipart body isn't {encoding}, as its "
+            f"Content-Transfer-Encoding says ({err}). Send the image's bytes without encoding."
+        ) from err
+    raise BadParameter(
+        f"{part.description} of the multipart body has the Content-Transfer-Encoding "
+        f"{encoding!r}, which isn't read. Send the image's bytes without encoding."
+    )

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
 from app.api.request.body import read_body
-from app.api.request.multipart import is_multipart, split_form
+from app.api.request.multipart import Form, split_form
+from app.api.request.parameters import PhotoParameters
 from app.api.service import Service
 from app.errors import TooManyFiles
 from app.memory_budget import MemoryShare
@@ -19,12 +20,10 @@ _RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 
 @dataclass(frozen=True)
 class Photos:
-    """The photos and form fields of a request."""
+    """The photos of a request."""
 
     files: Sequence[bytes]
     """The encoded images, at least one."""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    """The other fields of a form."""
 
     @property
     def has_several(self) -> bool:
@@ -45,45 +44,64 @@ class Photos:
         return self.files[0]
 
 
-async def read_photos(request: Request, service: Service, share: MemoryShare) -> Photos:
-    """Read the photos from the request's body.
+async def read_photo(request: Request, service: Service, share: MemoryShare) -> bytes:
+    """Read a photo that is the whole body.
 
     Raises:
-        InputError: the body is too large, too slow, or not what its content type says.
+        InputError: the body is too large, too slow or compressed.
+        QueueFull: the bodies of all requests together exceed the memory budget.
+        ClientGone: the client left before the body was complete.
+    """
+    return await read_body(request, service.limits.max_image_bytes, service.limits, share)
+
+
+async def read_form(request: Request, service: Service, share: MemoryShare) -> Form:
+    """Read a multipart body with photos.
+
+    Raises:
+        InputError: the body is too large or too slow, is not multipart, or has no file.
         QueueFull: the bodies of all requests together exceed the memory budget.
         ClientGone: the client left before the body was complete.
     """
     limits = service.limits
     content_type = request.headers.get("content-type", "")
-    if not is_multipart(content_type):
-        return Photos([await read_body(request, limits.max_image_bytes, limits, share)])
     body = await read_body(request, limits.max_body_bytes, limits, share)
-    form = await asyncio.to_thread(split_form, body, content_type, limits.max_files)
-    return Photos(form.files, form.fields)
+    return await asyncio.to_thread(split_form, body, content_type, limits.max_files)
 
 
-def photo_body(*, several: bool, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
+def photo_body(parameters: type[PhotoParameters], *, several: bool) -> dict[str, Any]:
     """Return the OpenAPI description of a body with photos.
 
     Args:
+        parameters: the parameters, which a form may have as fields.
         several: whether a form may have several files.
-        fields: the other fields of a form, each with its description.
     """
     files = {"type": "array", "items": _FILE} if several else _FILE
-    texts = {name: {"type": "string", "description": text} for name, text in (fields or {}).items()}
+    schema = parameters.model_json_schema()["properties"]
+    fields = {name: _field_schema(field) for name, field in schema.items()}
     return {
         "required": True,
         "description": "An image as the raw body, with any content type, or "
         + ("one or several files" if several else "a file")
-        + " as `multipart/form-data`.",
+        + " as `multipart/form-data`, with any of the query's parameters as fields.",
         "content": {
             **{name: {"schema": _FILE} for name in (*_RAW_TYPES, "application/octet-stream")},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"file": files, **texts},
+                    "properties": {"file": files, **fields},
                     "required": ["file"],
                 }
             },
         },
     }
+
+
+def _field_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form's field: without null, which a form can't express, and default.
+
+    Swagger UI would send a default and contradict the same parameter of the query.
+    """
+    types = [kind for kind in schema.get("anyOf", ()) if kind["type"] != "null"]
+    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**kept, **(types[0] if types else {})}

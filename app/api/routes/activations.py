@@ -1,7 +1,7 @@
 """POST /api/v1/activations: the activation maps of a layer, or of a kernel from the request.
 
-admit -> read the body -> run_each: the photo to JSON or PNG, on the engine's threads
--> the response
+read_request: admit, read body and parameters
+-> run_each: the photo to JSON or PNG, on the engine's threads -> the response
 """
 
 import base64
@@ -14,13 +14,15 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
 from numpy.typing import NDArray
+from pydantic import Field
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, run_each
+from app.api.inference import run_each
 from app.api.problems import openapi_responses
-from app.api.request.parameters import ModelName, Version
-from app.api.request.photos import Photos, photo_body, read_photos
+from app.api.request.parameters import PhotoParameters
+from app.api.request.photos import photo_body
+from app.api.routes.photo_request import read_request
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
@@ -34,6 +36,7 @@ from app.api.routes.rendered_response import (
 from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import EXAMPLE_ACTIVATIONS, Activations, Channel, GridLayout, Scale
 from app.api.service import ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import BadParameter
 from app.runtime.inspection import Kernel, Maps
 from app.runtime.loaded_model import Model
@@ -41,7 +44,7 @@ from app.runtime.loaded_model import Model
 router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
-    dependencies=[Depends(require_key)],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(errors.Unauthenticated),
 )
 
@@ -54,75 +57,70 @@ _KERNEL = (
 )
 
 
+class ActivationsParameters(PhotoParameters):
+    """The parameters of /api/v1/activations."""
+
+    layer: Annotated[
+        str | None,
+        Field(
+            description="Layer name, as listed by GET /api/v1/models/{name}. Unset: the first "
+            "convolution after its nonlinearity. `canvas` is the photo as the service reads it."
+        ),
+    ] = None
+    top: Annotated[
+        int | None,
+        Field(ge=1, description="Number of maps, the most active first. Unset: all, in order."),
+    ] = None
+    kernel: Annotated[str | None, Field(description=_KERNEL)] = None
+    values: Annotated[
+        bool, Field(description=f"Include the maps' values, at most {_MAX_VALUES:,} numbers.")
+    ] = False
+
+
 @router.post(
     "/activations",
     summary="Show a layer's activation maps for an image",
     response_class=Response,
     responses=response_docs("Activations", EXAMPLE_ACTIVATIONS, "the maps side by side"),
-    openapi_extra={"requestBody": photo_body(several=False, fields={"kernel": _KERNEL})},
+    openapi_extra={"requestBody": photo_body(ActivationsParameters, several=False)},
 )
 async def activations(
     request: Request,
     service: ServiceDep,
-    model: ModelName = None,
-    version: Version = None,
-    layer: Annotated[
-        str | None,
-        Query(
-            description="Layer name, as listed by GET /api/v1/models/{name}. Unset: the first "
-            "convolution after its nonlinearity. `canvas` is the photo as the service reads it."
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        Query(ge=1, description="Number of maps, the most active first. Unset: all, in order."),
-    ] = None,
-    kernel: Annotated[str | None, Query(description=_KERNEL)] = None,
-    values: Annotated[
-        bool, Query(description=f"Include the maps' values, at most {_MAX_VALUES:,} numbers.")
-    ] = False,
+    query: Annotated[ActivationsParameters, Query()],
 ) -> Response:
     """Compute the activation maps of a layer, as one picture with statistics.
 
-    With `kernel`, as a query parameter or as a form field, the maps come from your own filter
-    instead of a layer.
+    With `kernel`, the maps come from your own filter instead of a layer.
     """
-    selected_model = admit(service, model, version)
     with service.memory_budget.hold() as share:
-        photos = await read_photos(request, service, share)
-        parsed = _parse_kernel(kernel, photos, layer, top)
-        inspector, photo = service.inspector, photos.single_photo()
+        admitted = await read_request(request, service, share, query)
+        model, parameters = admitted.model, admitted.parameters
+        kernel = _parse_kernel(parameters)
+        inspector, photo = service.inspector, admitted.photos.single_photo()
         compute = (
-            partial(inspector.activations, photo, selected_model, layer, top)
-            if parsed is None
-            else partial(inspector.apply_kernel, photo, selected_model, parsed)
+            partial(inspector.activations, photo, model, parameters.layer, parameters.top)
+            if kernel is None
+            else partial(inspector.apply_kernel, photo, model, kernel)
         )
-        job = partial(_activations, compute, selected_model, values, prefers_png(request))
-        results = await run_each(request, service, [job], selected_model)
+        job = partial(_activations, compute, model, parameters.values, prefers_png(request))
+        results = await run_each(request, service, [job], model)
     return single_response(results[0])
 
 
-def _parse_kernel(
-    query: str | None, photos: Photos, layer: str | None, top: int | None
-) -> Kernel | None:
-    """Return the request's kernel, from the query or the form; None if it has none.
+def _parse_kernel(parameters: ActivationsParameters) -> Kernel | None:
+    """Return the request's kernel; None if it has none.
 
     Raises:
-        BadParameter: the kernel is invalid, was sent twice, or came with `layer` or `top`.
+        BadParameter: the kernel is invalid, or came with `layer` or `top`.
     """
-    field = photos.fields.get("kernel")
-    field = field if field and field.strip() else None  # an HTML form sends an empty field
-    if query is None and field is None:
+    if parameters.kernel is None:
         return None
-    if query is not None and field is not None:
-        raise BadParameter(
-            "The kernel was sent twice. Send it in the query or as a field, not both."
-        )
-    if layer is not None or top is not None:
+    if parameters.layer is not None or parameters.top is not None:
         raise BadParameter(
             "A kernel can't be combined with layer or top. Leave these out, or the kernel."
         )
-    return Kernel.parse(query if query is not None else field or "")
+    return Kernel.parse(parameters.kernel)
 
 
 def _activations(

@@ -1,6 +1,7 @@
 """POST /api/v1/classify: one image as the raw body, or one or several as multipart files.
 
-admit -> read the body -> classify_photos: a result or an error per image -> JSON
+read_request: admit, read body and parameters
+-> classify_photos: a result or an error per image -> JSON
 """
 
 from collections.abc import Sequence
@@ -8,27 +9,39 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, classify_photos, failure_in_batch, write_response
+from app.api.inference import classify_photos, failure_in_batch, write_response
 from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
 from app.api.problems import openapi_responses
-from app.api.request.parameters import AlwaysBatch, ModelName, Version
-from app.api.request.photos import photo_body, read_photos
+from app.api.request.parameters import BatchParameters
+from app.api.request.photos import photo_body
+from app.api.routes.photo_request import read_request
 from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Result, result_of
 from app.api.service import Service, ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime import classifier
 from app.runtime.classifier import Classified
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["classify"],
-    dependencies=[Depends(require_key)],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(errors.Unauthenticated),
     route_class=CachedRoute,
 )
+
+
+class ClassifyParameters(BatchParameters):
+    """The parameters of /api/v1/classify."""
+
+    top_k: Annotated[int, Field(ge=1, description="Maximum number of predictions.")] = 5
+    min_probability: Annotated[
+        float, Field(ge=0, le=1, description="Minimum probability of a prediction.")
+    ] = 0.0
 
 
 @router.post(
@@ -65,18 +78,12 @@ router = APIRouter(
             errors.DeadlinePassed,
         ),
     },
-    openapi_extra={"requestBody": photo_body(several=True)},
+    openapi_extra={"requestBody": photo_body(ClassifyParameters, several=True)},
 )
 async def classify(
     request: Request,
     service: ServiceDep,
-    model: ModelName = None,
-    version: Version = None,
-    top_k: Annotated[int, Query(ge=1, description="Maximum number of predictions.")] = 5,
-    min_probability: Annotated[
-        float, Query(ge=0, le=1, description="Minimum probability of a prediction.")
-    ] = 0.0,
-    batch: AlwaysBatch = False,
+    query: Annotated[ClassifyParameters, Query()],
 ) -> Response:
     """Classify one image or several.
 
@@ -84,13 +91,13 @@ async def classify(
     for several is a `Batch` in the order of the request; an error of one
     file does not affect the others.
     """
-    selected_model = admit(service, model, version)
-    query = classifier.Query(top_k, min_probability)
     with service.memory_budget.hold() as share:
-        photos = await read_photos(request, service, share)
-        results = await classify_photos(request, service, photos.files, selected_model, query)
+        admitted = await read_request(request, service, share, query)
+        parameters, photos = admitted.parameters, admitted.photos
+        selection = classifier.Query(parameters.top_k, parameters.min_probability)
+        results = await classify_photos(request, service, photos.files, admitted.model, selection)
     request_id = record_of(request.scope).request_id
-    is_batch = batch or photos.has_several
+    is_batch = parameters.batch or photos.has_several
     numbers = sum(len(r.predictions) for r in results if isinstance(r, Classified))
     return await write_response(partial(_response, results, is_batch, service, request_id), numbers)
 

@@ -1,22 +1,24 @@
 """POST /api/v1/embed: the embedding of one image or several.
 
-admit -> read the body -> run_each: a photo to its embedding as JSON, on the engine's threads
--> the response
+read_request: admit, read body and parameters
+-> run_each: a photo to its embedding as JSON, on the engine's threads -> the response
 """
 
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, failure_in_batch, run_each
+from app.api.inference import failure_in_batch, run_each
 from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
 from app.api.problems import openapi_responses
-from app.api.request.parameters import AlwaysBatch, ModelName, Version
-from app.api.request.photos import photo_body, read_photos
+from app.api.request.parameters import BatchParameters
+from app.api.request.photos import photo_body
+from app.api.routes.photo_request import read_request
 from app.api.routes.rendered_response import (
     INSPECTION_ERRORS,
     RenderedResponse,
@@ -27,16 +29,29 @@ from app.api.routes.rendered_response import (
 )
 from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime.inspection import Inspector, require_embedding
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
-    dependencies=[Depends(require_key)],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(errors.Unauthenticated),
     route_class=CachedRoute,
 )
+
+
+class EmbedParameters(BatchParameters):
+    """The parameters of /api/v1/embed."""
+
+    normalize: Annotated[
+        bool,
+        Field(
+            description="Scale embeddings to the length 1, so that a dot product is a cosine "
+            "similarity."
+        ),
+    ] = False
 
 
 @router.post(
@@ -61,41 +76,35 @@ router = APIRouter(
         },
         **openapi_responses(*INSPECTION_ERRORS),
     },
-    openapi_extra={"requestBody": photo_body(several=True)},
+    openapi_extra={"requestBody": photo_body(EmbedParameters, several=True)},
 )
 async def embed(
     request: Request,
     service: ServiceDep,
-    model: ModelName = None,
-    version: Version = None,
-    normalize: Annotated[
-        bool,
-        Query(
-            description="Scale embeddings to the length 1, so that a dot product is a cosine "
-            "similarity."
-        ),
-    ] = False,
-    batch: AlwaysBatch = False,
+    query: Annotated[EmbedParameters, Query()],
 ) -> Response:
     """Compute the embedding of one image or several.
 
     The response for one image that can't be used is a problem. The response for several is in the
     order of the request; a bad file fails alone.
     """
-    selected_model = admit(service, model, version)
-    require_embedding(selected_model)
     with service.memory_budget.hold() as share:
-        photos = await read_photos(request, service, share)
+        admitted = await read_request(request, service, share, query, _check)
+        model, parameters, photos = admitted.model, admitted.parameters, admitted.photos
         jobs = [
-            partial(_embed, service.inspector, photo, selected_model, normalize)
+            partial(_embed, service.inspector, photo, model, parameters.normalize)
             for photo in photos.files
         ]
-        results = await run_each(request, service, jobs, selected_model)
-    if batch or photos.has_several:
+        results = await run_each(request, service, jobs, model)
+    if parameters.batch or photos.has_several:
         request_id = record_of(request.scope).request_id
         items = [_batch_item(result, service, request_id) for result in results]
         return Response(b'{"results":[' + b",".join(items) + b"]}", media_type="application/json")
     return single_response(results[0])
+
+
+def _check(model: Model, parameters: EmbedParameters) -> None:
+    require_embedding(model)
 
 
 def _embed(

@@ -1,20 +1,22 @@
 """POST /api/v1/explain: the parts of a photo that contribute to a label, as numbers or a picture.
 
-admit -> read the body -> run_each: the photo to JSON or PNG, on the engine's threads
--> the response
+read_request: admit, read body and parameters
+-> run_each: the photo to JSON or PNG, on the engine's threads -> the response
 """
 
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from app import errors
 from app.api.auth import require_key
-from app.api.inference import admit, run_each
+from app.api.inference import run_each
 from app.api.problems import openapi_responses
-from app.api.request.parameters import ModelName, Version
-from app.api.request.photos import photo_body, read_photos
+from app.api.request.parameters import PhotoParameters
+from app.api.request.photos import photo_body
+from app.api.routes.photo_request import read_request
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
@@ -28,15 +30,25 @@ from app.api.routes.rendered_response import (
 from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime.inspection import Explanation, Inspector, label_index
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
-    dependencies=[Depends(require_key)],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(errors.Unauthenticated),
 )
+
+
+class ExplainParameters(PhotoParameters):
+    """The parameters of /api/v1/explain."""
+
+    label: Annotated[
+        str | None,
+        Field(description="Label name, id or index. Unset: the most probable label."),
+    ] = None
 
 
 @router.post(
@@ -44,37 +56,39 @@ router = APIRouter(
     summary="Show which parts of an image contribute to a label",
     response_class=Response,
     responses=response_docs("Explained", EXAMPLE_EXPLAINED, "the map overlaid on the photo"),
-    openapi_extra={"requestBody": photo_body(several=False)},
+    openapi_extra={"requestBody": photo_body(ExplainParameters, several=False)},
 )
 async def explain(
     request: Request,
     service: ServiceDep,
-    model: ModelName = None,
-    version: Version = None,
-    label: Annotated[
-        str | None,
-        Query(description="Label name, id or index. Unset: the most probable label."),
-    ] = None,
+    query: Annotated[ExplainParameters, Query()],
 ) -> Response:
     """Compute the class activation map of one label, as numbers or as a picture.
 
     If the model's head is not pooled and linear, the map is computed by occlusion. The field
     `method` names the method.
     """
-    selected_model = admit(service, model, version)
-    index = label_index(selected_model, label)
     with service.memory_budget.hold() as share:
-        photos = await read_photos(request, service, share)
+        admitted = await read_request(request, service, share, query, _label_index)
         job = partial(
             _explain,
             service.inspector,
-            photos.single_photo(),
-            selected_model,
-            index,
+            admitted.photos.single_photo(),
+            admitted.model,
+            _label_index(admitted.model, admitted.parameters),
             prefers_png(request),
         )
-        results = await run_each(request, service, [job], selected_model)
+        results = await run_each(request, service, [job], admitted.model)
     return single_response(results[0])
+
+
+def _label_index(model: Model, parameters: ExplainParameters) -> int | None:
+    """Return the index of the requested label, or None.
+
+    Raises:
+        NotInModel: the model has no such label.
+    """
+    return label_index(model, parameters.label)
 
 
 def _explain(

@@ -12,13 +12,14 @@ from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import REPORT
 from app.api.service import ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import NotInModel
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1/models",
     tags=["models"],
-    dependencies=[Depends(require_key)],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(errors.Unauthenticated),
 )
 

@@ -39,9 +39,24 @@ def test_urls_are_cached_separately(client, photo):
             assert len(body["predictions"]) == count
 
 
-def test_an_invalid_parameter_is_rejected_every_time(client, photo):
+@pytest.mark.parametrize("query", ["top_k=0", "topk=3", "top_k=1&topk=3", "top_k=1&top_k=2"])
+def test_an_invalid_parameter_is_rejected_every_time(client, photo, query):
     for _ in range(3):
-        assert post(client, photo, "/api/v1/classify?top_k=0").status_code == 400
+        assert post(client, photo, f"/api/v1/classify?{query}").status_code == 400
+
+
+def test_a_cached_url_takes_the_fields_of_each_form(client, photo):
+    file = {"file": ("a.jpg", photo("red"))}
+
+    def count(url, **fields):
+        body = client.post(url, data=fields, files=file).json()
+        return len(body["predictions"])
+
+    for _ in range(2):
+        assert count("/api/v1/classify", top_k="1") == 1
+        assert count("/api/v1/classify") == 3
+        assert count("/api/v1/classify?top_k=2", top_k="2") == 2
+        assert client.post("/api/v1/classify?top_k=2", data={"top_k": "1"}, files=file).is_error
 
 
 HEADERS = [
@@ -61,7 +76,8 @@ def test_the_key_is_checked_every_time(serve, photo, make_bundle):
     make_bundle()
     with serve(api_key="right") as client:
         first = [
-            post(client, photo, f"/api/v1/classify?n={i}", headers=h) for i, h in enumerate(HEADERS)
+            post(client, photo, f"/api/v1/classify?top_k={i}", headers=h)
+            for i, h in enumerate(HEADERS, 1)
         ]
         post(client, photo, "/api/v1/classify", headers={"X-API-Key": "right"})
         later = [post(client, photo, "/api/v1/classify", headers=h) for h in HEADERS]
@@ -72,10 +88,10 @@ def test_the_key_is_checked_every_time(serve, photo, make_bundle):
 def test_the_cache_is_bounded(client, photo):
     route_cache = client.app.state.route_cache
     before = len(route_cache)
-    post(client, photo, f"/api/v1/classify?long={'x' * 600}")
+    post(client, photo, f"/api/v1/classify?top_k={'1'.zfill(600)}")
     assert len(route_cache) == before
     for number in range(MAX_URLS + 44):
-        client.post(f"/api/v1/classify?n={number}", content=b"no photo")
+        client.post(f"/api/v1/classify?top_k={number + 1}", content=b"no photo")
     assert 0 < len(route_cache) <= MAX_URLS
 
 
@@ -102,7 +118,7 @@ def test_cached_requests_are_counted_like_the_first(client, photo):
 
     before = request_count()
     for _ in range(3):
-        post(client, photo, "/api/v1/classify?counted=1")
+        post(client, photo, "/api/v1/classify?top_k=77")
     assert request_count() == before + 3
 
 

@@ -100,10 +100,9 @@ def test_the_results_of_a_batch_are_in_the_order_of_the_request(client, photo):
     assert [label(r) for r in body["results"]] == expected
 
 
-def test_field_names_are_ignored_and_plain_fields_skipped(client, photo):
+def test_the_names_of_files_are_ignored(client, photo):
     response = client.post(
         CLASSIFY,
-        data={"note": "holiday"},
         files=[("image", ("a.jpg", photo("red"))), ("x[]", ("b", photo("blue")))],
     )
     assert [label(r) for r in response.json()["results"]] == ["red", "blue"]

@@ -66,3 +66,11 @@ def test_the_default_model_has_an_embedding_and_lists_its_layers(imagenet_client
         "class_activation_map",
         True,
     )
+
+
+def test_a_form_field_normalises_the_embedding(imagenet_client, photos):
+    files = {"file": ("a.jpg", photos[0])}
+    posted = imagenet_client.post(EMBED, data={"normalize": "yes"}, files=files).json()
+    queried = imagenet_client.post(EMBED, params={"normalize": True}, content=photos[0]).json()
+    assert posted == queried
+    assert posted["normalized"]

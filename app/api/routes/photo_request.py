@@ -1,0 +1,79 @@
+"""The start of every request with photos: admission, body, and the parameters of query and form.
+
+    raw body   -> admit -> check -> read the body
+    multipart  -> is there room? -> read the body -> merge query and fields -> admit -> check
+
+A form may name the model, so the model is known only once the form is read. What the query says
+about it is checked before that.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi import Request
+
+from app.api.inference import admit
+from app.api.request.multipart import is_multipart
+from app.api.request.parameters import PhotoParameters
+from app.api.request.photos import Photos, read_form, read_photo
+from app.api.service import Service
+from app.errors import ModelNotReady
+from app.memory_budget import MemoryShare
+from app.runtime.loaded_model import Model
+
+ParametersT = TypeVar("ParametersT", bound=PhotoParameters)
+
+
+@dataclass(frozen=True)
+class PhotoRequest(Generic[ParametersT]):
+    """An admitted request whose body was read."""
+
+    model: Model
+    parameters: ParametersT
+    photos: Photos
+
+
+def _accept(model: Model, parameters: PhotoParameters) -> None:
+    """Accept every combination of model and parameters."""
+
+
+async def read_request(
+    request: Request,
+    service: Service,
+    share: MemoryShare,
+    query: ParametersT,
+    check: Callable[[Model, ParametersT], object] = _accept,
+) -> PhotoRequest[ParametersT]:
+    """Admit a request, and read its photos and parameters.
+
+    Args:
+        request: the request.
+        service: the service.
+        share: the counter of the request's bytes in memory.
+        query: the parameters of the query.
+        check: raises an error if the model can't do what the parameters request; of a raw body,
+            before it is read.
+
+    Raises:
+        ModelError: there is no such model, or it is not ready.
+        InputError: the body is too large, too slow, or not what its content type says; or a
+            parameter is invalid.
+        QueueFull: there is no room for another image or for its bytes.
+        ClientGone: the client left before the body was complete.
+    """
+    if not is_multipart(request.headers.get("content-type", "")):
+        model = admit(service, query.model, query.version)
+        check(model, query)
+        photo = await read_photo(request, service, share)
+        return PhotoRequest(model, query, Photos([photo]))
+    service.classifier.engine.check_room()
+    if query.model is not None:
+        with suppress(ModelNotReady):  # the form may name another version, which is ready
+            service.registry.resolve(query.model, query.version)
+    form = await read_form(request, service, share)
+    parameters = query.with_fields(form.fields)
+    model = admit(service, parameters.model, parameters.version)
+    check(model, parameters)
+    return PhotoRequest(model, parameters, Photos(form.files))
