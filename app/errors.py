@@ -18,6 +18,7 @@
     |   |-- UnknownModel          no model of that name, or no such version
     |   |-- ModelNotReady         the model was refused, unloaded, or changed on disk while loaded
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
+    |   |-- ModelOutputInvalid    the model returned NaN or infinity
     |   `-- BundleError           a bundle that can't be served
     |       |-- BundleInvalid     unreadable, or it violates the schema
     |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
@@ -169,6 +170,21 @@ class NotInModel(ModelError):
 
     code = "not_in_model"
     title = "Not in this model"
+
+
+class ModelOutputInvalid(ModelError):
+    """The model returned NaN or infinity.
+
+    Attributes:
+        precision: the precision of the graph that did; None where it isn't known.
+    """
+
+    code = "model_output_invalid"
+    title = "Invalid model output"
+
+    def __init__(self, message: str, *, precision: str | None = None) -> None:
+        super().__init__(message)
+        self.precision = precision
 
 
 class BundleError(ModelError):

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -112,6 +112,56 @@ def textbook_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def contrast_graph(invalid: Sequence[str] = ("probabilities",)) -> onnx.ModelProto:
+    """Classify colours by pixels divided by their contrast, which is 0 for white, grey and black.
+
+    Then the outputs `invalid` are NaN (`probabilities`) or infinite (`embedding`, `familiarity`).
+    The others are always finite.
+    """
+    node = helper.make_node
+    nodes = [
+        node("DequantizeLinear", ["image", "scale", "zero"], ["normal"]),
+        node("ReduceMean", ["normal", "all axes"], ["mean"], keepdims=1),
+        node("Sub", ["normal", "mean"], ["centred"]),
+        node("Mul", ["centred", "centred"], ["squares"]),
+        node("ReduceMean", ["squares", "all axes"], ["variance"], keepdims=0),
+        node("Sqrt", ["variance"], ["contrast"]),
+        node("Max", ["contrast", "small"], ["safe contrast"]),
+        node("ReduceMean", ["centred", "axes"], ["colour"], keepdims=0),
+    ]
+    for name in ("probabilities", "embedding"):
+        contrast = "contrast" if name in invalid else "safe contrast"
+        nodes.append(node("Unsqueeze", [contrast, "one"], [f"{name} contrast"]))
+    contrast = "contrast" if "familiarity" in invalid else "safe contrast"
+    nodes += [
+        node("Div", ["colour", "probabilities contrast"], ["ratios"]),
+        node("Softmax", ["ratios"], ["probabilities"], axis=1),
+        node("Reciprocal", ["embedding contrast"], ["embedding"]),
+        node("Reciprocal", [contrast], ["familiarity"]),
+    ]
+    constants = {
+        "scale": np.float32(1 / 128),
+        "zero": np.uint8(127),
+        "small": np.float32(1e-3),
+        "all axes": np.array([1, 2, 3]),
+        "axes": np.array([1, 2]),
+        "one": np.array([1]),
+    }
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "contrast",
+        [value("image", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
+        [
+            value("probabilities", TensorProto.FLOAT, ["N", 3]),
+            value("embedding", TensorProto.FLOAT, ["N", 1]),
+            value("familiarity", TensorProto.FLOAT, ["N"]),
+        ],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
 def _rows(graph: onnx.ModelProto) -> np.ndarray:
     """Return the probabilities that `graph` computes for the golden colours."""
     session = ort.InferenceSession(graph.SerializeToString())
@@ -171,6 +221,12 @@ def graph() -> Callable[..., onnx.ModelProto]:
 def textbook() -> onnx.ModelProto:
     """A network that ends with fully connected layers, so it has no pooled linear head."""
     return textbook_graph()
+
+
+@pytest.fixture(scope="session")
+def contrast() -> Callable[..., onnx.ModelProto]:
+    """The function that makes a graph which returns NaN or infinity for an image of one grey."""
+    return contrast_graph
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ admit (does the model exist, has the queue room?) -> the protocol reads the body
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,9 +19,11 @@ from app.api.middleware.request_context import record_of
 from app.api.problems import problem_of
 from app.api.schemas.classification import Failure
 from app.api.service import Service
-from app.errors import ClientGone, DeadlinePassed, HubelError
+from app.errors import ClientGone, DeadlinePassed, HubelError, ModelOutputInvalid
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.loaded_model import Model
+
+log = logging.getLogger(__name__)
 
 TimedT = TypeVar("TimedT", bound=TimedResult)
 
@@ -86,6 +89,9 @@ async def _run(
         if not isinstance(result, BaseException):
             record.add(result.stages)
             service.metrics.observe(result)
+        elif isinstance(result, ModelOutputInvalid):
+            service.metrics.invalid_outputs(model.name, model.version).inc()
+            log.error("request %s: %s", record.request_id, result)
     return results
 
 

@@ -93,11 +93,18 @@ class Metrics:
         rejections = Counter(
             "hubel_rejections", "Requests and images rejected.", ["code"], registry=self._collectors
         )
+        invalid_outputs = Counter(
+            "hubel_invalid_outputs",
+            "Images for which a model returned NaN or infinity.",
+            ["model", "version"],
+            registry=self._collectors,
+        )
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)
         self.images = cache(images.labels)
         self.stages = cache(stages.labels)
         self.rejections = cache(rejections.labels)
+        self.invalid_outputs = cache(invalid_outputs.labels)
         self._gauge("hubel_queue_depth", "Images waiting.", depth)
         self._gauge("hubel_queue_capacity", "Maximum number of images waiting.", capacity)
         self._gauge("hubel_held_bytes", "Bytes of request bodies in memory.", held_bytes)

@@ -37,6 +37,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.UnknownModel: 404,
     errors.ModelNotReady: 503,
     errors.NotInModel: 404,
+    errors.ModelOutputInvalid: 500,
     errors.BundleInvalid: 409,
     errors.BundleMismatch: 409,
     errors.QueueFull: 429,

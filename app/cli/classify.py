@@ -55,7 +55,7 @@ def classify(
 ) -> None:
     """Classify photos and folders of photos on this machine, without a server.
 
-    The row of a photo that can't be used holds its error; the exit code is then 1.
+    The row of a photo without a result holds its error; the exit code is then 1.
     """
     write_parquet = _parquet_writer(output) if row_format == "parquet" else None
     from app.cli.output import write_rows
@@ -88,7 +88,7 @@ def classify(
                     failed = write_rows(results, row_format, top_k, out)
     if failed:
         raise CheckFailed(
-            f"{failed} of {len(photos)} photos can't be used. Their rows hold the errors."
+            f"{failed} of {len(photos)} photos have no result. Their rows hold the errors."
         )
 
 

@@ -62,4 +62,6 @@ def evaluate(
     result = evaluation.figures(model, measured)
     click.echo(json.dumps(asdict(result), indent=1) if as_json else evaluation_table(result))
     if result.failed:
-        raise CheckFailed(f"{len(result.failed)} photos can't be used. The figures leave them out.")
+        raise CheckFailed(
+            f"{len(result.failed)} photos have no result. The figures leave them out."
+        )

@@ -1,7 +1,7 @@
 """The exit codes 1 and 2, and the errors that lead to them.
 
-BundleError                          -> CheckFailed, 1
-photos that can't be used, a gate    -> CheckFailed, 1, raised by the commands themselves
+BundleError, ModelOutputInvalid      -> CheckFailed, 1
+photos without a result, a gate      -> CheckFailed, 1, raised by the commands themselves
 any other HubelError, or an OSError  -> WrongUsage, 2
 a missing extra                      -> WrongUsage, 2
 """
@@ -13,7 +13,7 @@ import click
 
 
 class CheckFailed(click.ClickException):
-    """A failed check, or photos that can't be used."""
+    """A failed check, or photos without a result."""
 
     exit_code = 1
 
@@ -27,11 +27,11 @@ class WrongUsage(click.ClickException):
 @contextmanager
 def expected_errors() -> Generator[None, None, None]:
     """Turn expected errors into one line and an exit code."""
-    from app.errors import BundleError, HubelError
+    from app.errors import BundleError, HubelError, ModelOutputInvalid
 
     try:
         yield
-    except BundleError as err:
+    except (BundleError, ModelOutputInvalid) as err:
         raise CheckFailed(str(err)) from err
     except BrokenPipeError:
         raise  # a reader such as `head` has closed our output: click exits silently

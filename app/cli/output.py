@@ -106,7 +106,7 @@ def evaluation_table(figures: Evaluation) -> str:
     lines += ["", "lowest recall  photos  label"]
     lines += [f"{c['recall']:13.1%}  {c['images']:6}  {c['label']}" for c in worst]
     if figures.failed:
-        lines += ["", f"{len(figures.failed)} photos can't be used:"]
+        lines += ["", f"{len(figures.failed)} photos have no result:"]
         lines += [
             _printable(f"{failure['path']}  {failure['error']}") for failure in figures.failed
         ]

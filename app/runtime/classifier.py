@@ -97,6 +97,7 @@ def classify(
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
+        ModelOutputInvalid: the model returned NaN or infinity.
     """
     began = time.perf_counter()
     picture = vision.decode(photo, limits) if isinstance(photo, bytes) else photo

@@ -65,14 +65,19 @@ class Model:
 
         Both come from one run. Familiarity is None if the bundle's threshold does not use it.
         `all_cores` runs it on the multi-threaded session.
+
+        Raises:
+            ModelOutputInvalid: one of them is NaN or infinite.
         """
+        names = _output_names(self.bundle)
         if self.batches is not None:
             rows = self.batches.run(image)
         else:
-            outputs = self.session.outputs_of(
-                _output_names(self.bundle), image[np.newaxis], all_cores=all_cores
+            outputs = self.session.unchecked_outputs_of(
+                names, image[np.newaxis], all_cores=all_cores
             )
             rows = [output[0] for output in outputs]
+        self.session.require_finite(names, rows)
         return rows[0], float(rows[1]) if len(rows) > 1 else None
 
 
@@ -139,7 +144,7 @@ def _is_settled(speedups: list[float]) -> bool:
 
 def _seconds(session: Session, image: NDArray[np.uint8]) -> float:
     began = time.perf_counter()
-    session.run(image)
+    session.unchecked_outputs_of(["probabilities"], image)  # a model may divide by its contrast, 0
     return time.perf_counter() - began
 
 
@@ -166,7 +171,8 @@ def _can_serve_int8(bundle: Bundle, device: Device) -> bool:
 def _open(
     bundle: Bundle, device: Device, precision: Precision, notes: list[str], cores: int
 ) -> Model:
-    session = Session(bundle.model_path(precision), device, precision, cores)
+    model = f"Model {bundle.manifest.name!r} version {bundle.manifest.version}"
+    session = Session(bundle.model_path(precision), device, precision, cores, model)
     check_signature(session, bundle)
     require_golden(run_golden(session, bundle, all_cores=True), session)
     began = time.perf_counter()
@@ -178,6 +184,6 @@ def _open(
 
 def _batches(session: Session, bundle: Bundle) -> Batches:
     size = bundle.manifest.input.size
-    batches = Batches(partial(session.outputs_of, _output_names(bundle)))
+    batches = Batches(partial(session.unchecked_outputs_of, _output_names(bundle)))
     batches.warm(np.zeros((size, size, 3), np.uint8))
     return batches

@@ -1,5 +1,8 @@
 """One graph on one device: arrays -> probabilities, through ONNX Runtime.
 
+    images -> run -> NaN or infinity in an output: ModelOutputInvalid
+                  -> outputs
+
 ONNX Runtime falls back to the CPU silently (onnxruntime #23372), so the providers are checked
 after loading, and a missing device is an error.
 
@@ -17,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import Precision
-from app.errors import BundleInvalid, DeviceUnavailable, first_line_of
+from app.errors import BundleInvalid, DeviceUnavailable, ModelOutputInvalid, first_line_of
 from app.runtime import ort
 
 Device = Literal["cpu", "cuda"]
@@ -55,13 +58,21 @@ class Session:
         device: the device that must run it.
         precision: the precision of the file; it is stored, not checked.
         cores: on a CPU, the cores of the multi-threaded session; 1 opens none.
+        model: the model's name and version, for errors. Unset: errors name the file.
 
     Raises:
         BundleInvalid: ONNX Runtime can't load the file.
         DeviceUnavailable: ONNX Runtime can't use the device.
     """
 
-    def __init__(self, path: Path, device: Device, precision: Precision, cores: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        device: Device,
+        precision: Precision,
+        cores: int = 1,
+        model: str | None = None,
+    ) -> None:
         provider = ort.CUDA if device == "cuda" else ort.CPU
         try:
             if device == "cpu" and cores > 1:
@@ -79,6 +90,7 @@ class Session:
             )
         self.device = device
         self.precision = precision
+        self._model = model or f"The {precision} graph {path.name}"
 
     @property
     def inputs(self) -> dict[str, tuple[str, list[int | str | None]]]:
@@ -94,6 +106,9 @@ class Session:
         """Return probabilities (N, K) float32, rows summing to 1, of images (N, S, S, 3) uint8 RGB.
 
         `all_cores` runs it on the multi-threaded session.
+
+        Raises:
+            ModelOutputInvalid: a probability is NaN or infinite.
         """
         (probabilities,) = self.outputs_of(["probabilities"], images, all_cores=all_cores)
         return probabilities
@@ -101,7 +116,37 @@ class Session:
     def outputs_of(
         self, names: Sequence[str], images: NDArray[np.uint8], *, all_cores: bool = False
     ) -> list[NDArray[np.float32]]:
-        """Return the outputs `names` of one run, each (N, ...) float32, in that order."""
+        """Return the outputs `names` of one run, each (N, ...) float32, in that order.
+
+        Raises:
+            ModelOutputInvalid: an output holds NaN or infinity.
+        """
+        outputs = self.unchecked_outputs_of(names, images, all_cores=all_cores)
+        self.require_finite(names, outputs)
+        return outputs
+
+    def require_finite(self, names: Sequence[str], outputs: Sequence[NDArray[np.floating]]) -> None:
+        """Reject outputs that hold NaN or infinity; `names` and `outputs` belong together.
+
+        Raises:
+            ModelOutputInvalid: one of them does; the message has the model's name.
+        """
+        for name, output in zip(names, outputs, strict=True):
+            if not np.isfinite(output).all():
+                raise ModelOutputInvalid(
+                    f"{self._model} returned NaN or infinity as {name!r} for this image. Use "
+                    "another model, and report the image to the author of this one.",
+                    precision=self.precision,
+                )
+
+    def unchecked_outputs_of(
+        self, names: Sequence[str], images: NDArray[np.uint8], *, all_cores: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """Return what `outputs_of` returns, also if it holds NaN or infinity.
+
+        It is for runs whose images are no photos, and for batches: there, only the photo at fault
+        must fail.
+        """
         session = self._multi if all_cores else self._single
         outputs: list[NDArray[np.float32]] = session.run(names, {"image": images})
         return outputs

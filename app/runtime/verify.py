@@ -1,6 +1,7 @@
 """The verification of a bundle's graph before it is used: its signature, then its golden photos.
 
-golden photo -> decode -> resize -> run -> compare with the expected probabilities
+golden photo -> decode -> resize -> run -> finite, rows of probabilities, the right shapes
+                                        -> compare with the expected probabilities
 """
 
 import io
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import Bundle
-from app.errors import BundleMismatch, InputError
+from app.errors import BundleMismatch, InputError, ModelOutputInvalid
 from app.runtime.session import Session
 
 _LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=50_000_000)
 _OPTIONAL = {"embedding": 2, "activation": 4, "familiarity": 1}
 """The outputs that a graph may lack, and their ranks."""
+_SUM_TOLERANCE = 0.02
+"""The distance from 1 that the sum of a row of probabilities may have. `hubel import` accepts half
+of it, and int8 rounds."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,12 @@ def run_golden(session: Session, bundle: Bundle, *, all_cores: bool = False) -> 
         all_cores: run on the multi-threaded session.
 
     Raises:
-        BundleMismatch: a golden file can't be read, or has the wrong shape.
+        BundleMismatch: a golden file can't be read, or has the wrong shape; or the graph fails on
+            one, or returns what aren't probabilities.
     """
     golden, labels = bundle.manifest.golden, bundle.manifest.labels
     expected = _expected(bundle, session)
+    names = ["probabilities", *(name for name in _OPTIONAL if name in session.outputs)]
     results = []
     for photo, row in zip(golden.photos, expected, strict=True):
         try:
@@ -99,22 +105,49 @@ def run_golden(session: Session, bundle: Bundle, *, all_cores: bool = False) -> 
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         pixels = vision.resize(picture, bundle.manifest.input)
         try:
-            probabilities = session.run(pixels[np.newaxis], all_cores=all_cores)[0]
+            outputs = session.outputs_of(names, pixels[np.newaxis], all_cores=all_cores)
+        except ModelOutputInvalid as err:
+            raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         except Exception as err:  # ONNX Runtime's exceptions have no common base of their own
             raise BundleMismatch(
                 f"The {session.precision} graph fails on golden photo {photo.file} ({err}). "
                 "Export the bundle again."
             ) from err
+        _require_shapes(dict(zip(names, outputs, strict=True)), len(labels), photo.file)
+        probabilities = outputs[0][0]
+        _require_probabilities(probabilities, photo.file)
+        names = ["probabilities"]  # the other outputs were checked on the first photo
         if (label := labels[int(row.argmax())].name) != photo.label:
             raise BundleMismatch(
                 f"Golden photo {photo.file} has the label {photo.label!r} in bundle.json, but its "
                 f"expected probabilities give {label!r}. Use files that were made together."
             )
-        difference = np.abs(probabilities - row).max()  # a NaN is never within the tolerance
+        difference = np.abs(probabilities - row).max()
         results.append(
             GoldenResult(photo.file, float(difference), photo.tolerance[session.precision])
         )
     return results
+
+
+def _require_shapes(outputs: dict[str, NDArray[np.float32]], labels: int, file: str) -> None:
+    """Reject outputs whose shapes aren't those of one photo; ONNX Runtime only warns of them."""
+    for name, output in outputs.items():
+        expected = (1, labels) if name == "probabilities" else (1, *output.shape[1:])
+        rank = _OPTIONAL.get(name, len(expected))
+        if output.shape != expected or output.ndim != rank:
+            raise BundleMismatch(
+                f"The graph's output {name!r} is {list(output.shape)} for golden photo {file}, "
+                "which isn't what the graph declares. Export it again."
+            )
+
+
+def _require_probabilities(row: NDArray[np.float32], file: str) -> None:
+    total = float(row.sum())
+    if row.min() < -_SUM_TOLERANCE or abs(total - 1) > _SUM_TOLERANCE:
+        raise BundleMismatch(
+            f"The graph's outputs for golden photo {file} aren't probabilities: they are from "
+            f"{row.min():.3g} to {row.max():.3g}, and sum to {total:.3g}. Export it with a Softmax."
+        )
 
 
 def require_golden(results: list[GoldenResult], session: Session) -> None:

@@ -70,7 +70,7 @@ def test_a_broken_photo_has_its_error_in_its_row_and_the_exit_code_is_1(
 ):
     (photos / "aa.jpg").write_bytes(photo("red")[:300])
     result = hubel("classify", photos, "--models", models, "--format", form)
-    assert_error(result, 1, "1 of 4 photos can't be used. Their rows hold the errors.")
+    assert_error(result, 1, "1 of 4 photos have no result. Their rows hold the errors.")
     assert shown in result.stdout
     assert "blue" in result.stdout
 
@@ -82,7 +82,7 @@ def test_classify_as_parquet_holds_what_json_lines_hold(
     arguments = ("classify", photos, "--models", models, "--top-k", 2)
     output = tmp_path / "out.parquet"
     result = hubel(*arguments, "--format", "parquet", "--output", output)
-    assert_error(result, 1, "1 of 4 photos can't be used. Their rows hold the errors.")
+    assert_error(result, 1, "1 of 4 photos have no result. Their rows hold the errors.")
     table = pyarrow.parquet.read_table(output)
     lines = hubel(*arguments, "--format", "jsonl").stdout.splitlines()
     for row, line in zip(table.to_pylist(), map(json.loads, lines), strict=True):
@@ -310,3 +310,15 @@ def test_classify_in_its_own_process_with_the_built_in_model(imagenet, process):
     result = process("classify", imagenet / "golden/chelsea.jpg", "--top-k", 1)
     assert result.returncode == 0, result.stderr
     assert "Egyptian cat" in result.stdout
+
+
+def test_a_photo_for_which_the_model_returns_nan_has_its_error_in_its_row(
+    hubel, make_bundle, contrast, photos, photo, assert_error
+):
+    models = make_bundle(graph=contrast()).folder.parent
+    (photos / "white.jpg").write_bytes(photo((255, 255, 255)))
+    result = hubel("classify", photos, "--models", models, "--format", "jsonl")
+    assert_error(result, 1, "1 of 4 photos have no result. Their rows hold the errors.")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in result.stdout.splitlines()]
+    (row,) = [row for row in rows if row["path"].endswith("white.jpg")]
+    assert "Model 'colours' version 1 returned NaN" in str(row)

@@ -19,12 +19,12 @@ def labelled(tmp_path, photo):
 def test_evaluate_prints_figures_and_failed_photos(hubel, models, labelled):
     result = hubel("evaluate", models / "colours", labelled)
     assert result.exit_code == 1
-    assert "1 photos can't be used" in result.stderr
+    assert "1 photos have no result" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "colours version 1, fp32, 3 photos"
     assert lines[1:3] == ["top-1  66.7%", "top-5  100.0%"]
     assert "         0.0%       1  blue" in lines
-    assert "1 photos can't be used:" in lines
+    assert "1 photos have no result:" in lines
     assert lines[-1].startswith(str(labelled / "red/2.jpg"))
 
 
@@ -65,3 +65,24 @@ def test_evaluate_rejects_a_precision_that_the_bundle_lacks(hubel, models, label
 
 def test_evaluate_rejects_a_folder_that_is_not_a_label(hubel, models, photos, assert_error):
     assert_error(hubel("evaluate", models / "colours", photos), 2, "'more'")
+
+
+def test_photos_for_which_the_model_returns_nan_are_named(
+    hubel, make_bundle, contrast, labelled, photo, assert_error
+):
+    bundle = make_bundle(graph=contrast()).folder
+    (labelled / "red/2.jpg").write_bytes(photo((255, 255, 255)))
+    result = hubel("evaluate", bundle, labelled)
+    assert_error(result, 1, "1 photos have no result. The figures leave them out.")
+    assert "returned NaN or infinity as 'probabilities'" in result.stdout.splitlines()[-1]
+
+
+def test_a_model_that_returns_nan_for_all_photos_fails_the_evaluation(
+    hubel, make_bundle, contrast, tmp_path, photo, assert_error
+):
+    bundle = make_bundle(graph=contrast()).folder
+    (tmp_path / "data/red").mkdir(parents=True)
+    (tmp_path / "data/red/1.jpg").write_bytes(photo((0, 0, 0)))
+    (tmp_path / "data/red/2.jpg").write_bytes(b"text")
+    result = hubel("evaluate", bundle, tmp_path / "data")
+    assert_error(result, 1, "Model 'colours' version 1 returned NaN")

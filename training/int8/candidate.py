@@ -2,7 +2,7 @@
 
     fp32 graph, calibration photos -> int8 graph            quantize
     both graphs, holdout photos    -> Int8Result            gates
-    a missed gate                  -> the file is removed, and fp32 ships alone
+    a missed gate, NaN or infinity -> the file is removed, and fp32 ships alone
 
 The callers choose the photos and how they are compared; the steps and the gate are the same for
 `hubel train`, `hubel import` and the default model.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import MODEL_FILES
+from app.errors import ModelOutputInvalid
 from app.runtime.session import Session
 from training import gates
 from training.gates import INT8_MIN_LABELLED, Int8Result
@@ -26,6 +27,7 @@ Integers = NDArray[np.intp]
 Predict = Callable[[Session], NDArray[np.floating]]
 
 TOO_FEW = f"there are fewer than {INT8_MIN_LABELLED} photos to compare it on"
+INVALID = "it returns NaN or infinity for a photo"
 MAX_HOLDOUT = 2000
 """The largest number of holdout photos; twice what the gate needs."""
 _TIMED_PHOTOS = 60
@@ -74,19 +76,23 @@ class Comparison:
 class Candidate:
     """The outcome: a graph that was kept, a comparison that it failed, or neither.
 
-    There is neither if there were too few photos to compare on.
+    There is neither if there were too few photos to compare on, or the graph returned NaN.
     """
 
     session: Session | None
     """None, and no file, where it is left out."""
     result: Int8Result | None
-    """None where there were too few photos to compare it on."""
+    """None where there were too few photos to compare it on, or its outputs can't be compared."""
     is_timed_only: bool = False
     """True if it was left out for its time before the accuracy was compared."""
+    is_invalid: bool = False
+    """True if it was left out because it returned NaN or infinity for a photo."""
 
     @property
     def line(self) -> str:
         """The result as one line for the terminal and the report, without a full stop."""
+        if self.is_invalid:
+            return f"int8 is left out: {INVALID}"
         if self.result is None:
             return f"int8 is left out: {TOO_FEW}"
         misses = "; ".join(self.result.failures)
@@ -153,8 +159,18 @@ def make(
 def keep_if_it_passes(
     file: Path, fp32: Session, int8: Session, comparison: Comparison
 ) -> Candidate:
-    """Compare the int8 graph in `file` with fp32, and remove the file if it misses its gate."""
-    result = comparison.run(fp32, int8)
+    """Compare the int8 graph in `file` with fp32, and remove the file if it misses its gate.
+
+    Raises:
+        ModelOutputInvalid: fp32 returned NaN or infinity.
+    """
+    try:
+        result = comparison.run(fp32, int8)
+    except ModelOutputInvalid as err:
+        if err.precision != "int8":
+            raise
+        file.unlink()
+        return Candidate(None, None, is_invalid=True)
     if not result.failures:
         return Candidate(int8, result)
     file.unlink()

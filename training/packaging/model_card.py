@@ -15,7 +15,7 @@ from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
-from training.int8.candidate import TOO_FEW, Candidate
+from training.int8.candidate import INVALID, TOO_FEW, Candidate
 
 _LABELS = 20
 """Labels that a card lists."""
@@ -124,6 +124,8 @@ def _render(template: str, manifest: Manifest, **values: Any) -> str:
 
 def _int8_of_trained(int8: Candidate) -> str:
     result = int8.result
+    if int8.is_invalid:
+        return f"This bundle has no int8 graph: {INVALID}."
     if result is None:
         return f"This bundle has no int8 graph: {TOO_FEW}."
     if int8.is_timed_only:

@@ -19,6 +19,7 @@ IMAGE_ERRORS: tuple[type[HubelError], ...] = (
     errors.UnsupportedFormat,
     errors.BrokenImage,
     errors.QueueFull,
+    errors.ModelOutputInvalid,
     errors.ModelNotReady,
     errors.DeadlinePassed,
 )

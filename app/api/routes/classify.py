@@ -74,6 +74,7 @@ class ClassifyParameters(BatchParameters):
             errors.UnsupportedFormat,
             errors.BrokenImage,
             errors.QueueFull,
+            errors.ModelOutputInvalid,
             errors.ModelNotReady,
             errors.DeadlinePassed,
         ),

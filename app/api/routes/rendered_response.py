@@ -28,6 +28,7 @@ INSPECTION_ERRORS = (
     errors.UnsupportedFormat,
     errors.BrokenImage,
     errors.QueueFull,
+    errors.ModelOutputInvalid,
     errors.ModelNotReady,
     errors.DeadlinePassed,
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import Label
-from app.errors import BadParameter, HubelError
+from app.errors import BadParameter, HubelError, ModelOutputInvalid
 from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
@@ -46,7 +46,7 @@ class ModelOutputs:
     familiarity: NDArray[np.float64] | None
     """(T,); None if the model's out-of-distribution threshold does not use it."""
     failed: list[dict[str, str]]
-    """path and error of every photo that can't be used."""
+    """path and error of every photo without a result."""
 
     @property
     def truth(self) -> NDArray[np.intp]:
@@ -69,7 +69,7 @@ class Evaluation:
     per_class: list[dict[str, Any]]
     """label, images, recall and precision of every class that occurs."""
     failed: list[dict[str, str]]
-    """path and error of every photo that can't be used; no figure includes them."""
+    """path and error of every photo without a result; no figure includes them."""
 
 
 def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto]:
@@ -138,17 +138,23 @@ def measure(
 
     Raises:
         BadParameter: none of the photos can be used.
+        ModelOutputInvalid: none has a result, and for one the model returned NaN or infinity.
     """
     results = classify_files((p.path for p in photos), model, Query(top_k=1), limits, engine)
     usable, probabilities, scores, failed = [], [], [], []
+    invalid: ModelOutputInvalid | None = None
     for photo, (path, result) in zip(photos, progress(results), strict=True):
         if isinstance(result, HubelError):
             failed.append({"path": str(path), "error": str(result)})
+            if isinstance(result, ModelOutputInvalid):
+                invalid = invalid or result
             continue
         usable.append(photo)
         probabilities.append(result.probabilities)
         if result.familiarity is not None:
             scores.append(result.familiarity)
+    if not usable and invalid is not None:
+        raise invalid
     if not usable:
         raise BadParameter(f"None of the photos can be used; the first: {failed[0]['error']}")
     return ModelOutputs(

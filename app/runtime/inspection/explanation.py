@@ -86,4 +86,5 @@ def _run(
     else:
         probabilities = model.session.run(batch)[0]
         activation = inspected.sessions.run(head.activation, batch)[0]
+        model.session.require_finite([head.activation], [activation])
     return probabilities, np.moveaxis(activation, -1, 0) if head.channels_last else activation

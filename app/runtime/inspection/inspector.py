@@ -143,6 +143,7 @@ class Inspector:
         Raises:
             InputError: the photo can't be used; the subclass names the reason.
             NotInModel: there is no such layer.
+            ModelOutputInvalid: the layer holds NaN or infinity.
         """
         layer = self.layer(model, name)
         prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
@@ -150,6 +151,7 @@ class Inspector:
             return _canvas_maps(prepared_photo)
         batch = prepared_photo.pixels[np.newaxis]
         values = self._models.get(model).sessions.run(layer.tensor, batch)[0]
+        model.session.require_finite([layer.name], [values])
         scale = drawing.scale_of(values)
         channels: Sequence[int] = range(len(values))
         if top is not None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from app.errors import ModelOutputInvalid
 from training import gates
 from training.int8 import candidate
 from training.int8.candidate import Comparison
@@ -59,6 +60,30 @@ def test_a_graph_that_misses_a_gate_is_removed_with_the_reason(tmp_path, speedup
     assert result.session is None
     assert result.line.endswith(line)
     assert list(tmp_path.iterdir()) == []
+
+
+class _Invalid:
+    """A stand-in for Comparison in which the graph of one precision returns NaN."""
+
+    def __init__(self, precision):
+        self.precision = precision
+
+    def run(self, fp32, int8):
+        raise ModelOutputInvalid("A graph returned NaN.", precision=self.precision)
+
+
+def test_an_int8_graph_that_returns_nan_is_removed(tmp_path):
+    file = tmp_path / "model.int8.onnx"
+    file.write_bytes(b"graph")
+    result = candidate.keep_if_it_passes(file, None, None, _Invalid("int8"))
+    assert (result.session, result.result) == (None, None)
+    assert result.line == "int8 is left out: it returns NaN or infinity for a photo"
+    assert not file.exists()
+
+
+def test_an_fp32_graph_that_returns_nan_ends_the_training(tmp_path):
+    with pytest.raises(ModelOutputInvalid):
+        candidate.keep_if_it_passes(tmp_path / "model.int8.onnx", None, None, _Invalid("fp32"))
 
 
 def test_with_too_few_photos_nothing_is_made(tmp_path):
