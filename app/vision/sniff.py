@@ -2,7 +2,7 @@
 
 bytes -> one of the five formats that are read
       -> UnsupportedFormat    another format of images or documents, named in the message
-      -> NotAnImage           anything else
+      -> NotAnImage           anything else; of a text, the message says which it is
 
 File names and content types are ignored: both are often wrong.
 """
@@ -10,6 +10,7 @@ File names and content types are ignored: both are often wrong.
 import re
 
 from app.errors import NotAnImage, UnsupportedFormat
+from app.vision.mistaken_text import advice_on, text_of
 from app.vision.picture import Format
 
 READABLE_FORMATS = "JPEG, PNG, WebP, GIF or BMP"
@@ -59,8 +60,7 @@ _BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
     b"qt  ": "QuickTime video",
 }
 _NETPBM = re.compile(rb"P[1-7]\s")
-_SVG = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:svg|(?:\?xml|!DOCTYPE|!--).*?<svg)[\s>]", re.S | re.I)
-_SVG_SEARCHED_BYTES = 2048
+_SVG = re.compile(r"\s*<(?:svg|(?:\?xml|!DOCTYPE|!--).*?<svg)[\s/>]", re.S | re.I)
 
 
 def sniff(data: bytes) -> Format:
@@ -76,8 +76,17 @@ def sniff(data: bytes) -> Format:
         raise UnsupportedFormat(
             f"This is {name}, which isn't read here. Convert it to {READABLE_FORMATS}."
         )
-    problem = "The file is empty." if not data else "The file is in no known image format."
+    if advice := advice_on(data, _is_image):
+        raise NotAnImage(advice)
+    problem = "The file is in no known image format."
+    if text_of(data) is not None:
+        problem = "This is text, not an image." if data else "The file is empty."
     raise NotAnImage(f"{problem} Send the bytes of a {READABLE_FORMATS} file.")
+
+
+def _is_image(data: bytes) -> bool:
+    """Return whether `data` begins like an image, in a format that is read or another."""
+    return _readable_format(data) is not None or _unreadable_format(data) is not None
 
 
 def _readable_format(data: bytes) -> Format | None:
@@ -103,6 +112,6 @@ def _unreadable_format(data: bytes) -> str | None:
         return _BRANDS.get(data[8:12], "MP4 video")
     if _NETPBM.match(data):
         return "Netpbm"
-    if _SVG.match(data[:_SVG_SEARCHED_BYTES]):
+    if _SVG.match(text_of(data) or ""):
         return "SVG"
     return None

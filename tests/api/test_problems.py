@@ -231,3 +231,22 @@ def test_a_bundle_that_is_refused_at_a_reload_is_a_problem(make_bundle, serve):
         response = client.post("/api/v1/models/colours/reload", headers={"X-API-Key": "boss"})
         body = check(response, 409, errors.BundleMismatch.code)
         assert "model.onnx has 7 bytes" in body["detail"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"data:image/png;base64,iVBORw0KGgo=", b"https://example.org/a.jpg", b"[object Blob]"]
+)
+def test_every_way_to_send_bytes_says_what_a_text_is(client, text):
+    """A raw body, a file of a form, and the protocols that take bytes give the same sentence."""
+    detail = check(client.post(CLASSIFY, content=text), 400, "not_an_image")["detail"]
+    assert detail.startswith("This is ")
+    file = {"file": ("a.jpg", text, "image/jpeg")}
+    assert client.post(CLASSIFY, files=file).json()["detail"] == detail
+    batch = client.post(CLASSIFY, files=[*file.items()] * 2).json()["results"]
+    assert [result["problem"]["detail"] for result in batch] == [detail] * 2
+    encoded = {"file": ("a.jpg", text.decode().encode("utf-16"), "image/jpeg")}
+    assert client.post(CLASSIFY, files=encoded).json()["detail"] == detail
+    if text[:1] != b"[":  # which begins JSON there
+        assert client.post("/hf/colours", content=text).json() == {"error": detail}
+    for sent in ({"content": text}, {"files": {"data": file["file"]}}):
+        assert client.post("/predictions/colours", **sent).json()["message"] == detail

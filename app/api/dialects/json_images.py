@@ -77,6 +77,8 @@ def decode_base64(text: object, where: str) -> bytes:
             return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         pass  # the same error as for a value that is not a string
+    if isinstance(text, str) and text[:5].lower() == "data:":
+        raise BadParameter(f"{where} is a data URI. Send only the base64 after its comma.")
     raise BadParameter(
         f"{where} is not base64. Send the image's bytes as a string in standard base64 with "
         "padding and without line breaks; paths and URLs are not read."

@@ -98,7 +98,7 @@ def test_a_broken_image(client, photo, parameters):
 
 
 def test_no_image(client):
-    with pytest.raises(HfHubHTTPError, match="in no known image format"):
+    with pytest.raises(HfHubHTTPError, match="name of a file"):
         hub(client).image_classification(b"GET /photo.jpg")
 
 
@@ -156,7 +156,7 @@ def test_the_body_alone_decides_between_image_and_json(client, photo, content_ty
         ({"inputs": "\ud800"}, "base64"),
         ({"inputs": [1, 2]}, "base64"),
         ({"inputs": None}, "base64"),
-        ({"inputs": "aGVsbG8="}, "no known image format"),
+        ({"inputs": "aGVsbG8="}, "This is text, not an image"),
         ({}, "holds no image"),
         ([], "holds no image"),
         ("/9j/", "holds no image"),
@@ -252,3 +252,12 @@ def test_no_json_leads_to_a_500(client, document):
     response = client.post("/hf/colours", content=json.dumps(document))
     assert response.status_code in {400, 415, 422}
     assert list(response.json()) == ["error"]
+
+
+def test_a_data_uri_in_the_json_is_told_apart(client):
+    body = {"inputs": "data:image/jpeg;base64,/9j/4AAQ", "parameters": {}}
+    response = client.post("/hf/colours", json=body)
+    assert response.status_code == 400
+    assert response.json() == {
+        "error": "inputs is a data URI. Send only the base64 after its comma."
+    }
