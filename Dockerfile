@@ -1,6 +1,6 @@
 # The service and its default model; no compiler, no pip, no root.
 #   docker build -t hubel .                               for CPUs
-#   docker build -t hubel:gpu --build-arg DEVICE=gpu .    likewise openvino
+#   docker build -t hubel:gpu --build-arg DEVICE=gpu .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

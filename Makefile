@@ -45,7 +45,7 @@ docker: ## build the image hubel
 
 lock: ## resolve the locked requirements anew
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==$(UV_VERSION)
-	for device in cpu gpu openvino; do \
+	for device in cpu gpu; do \
 	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
