@@ -14,6 +14,9 @@ CANVAS = 480
 CANVAS_RESAMPLE: Resample = "bicubic"
 """Filter of the resize from a photo's centre square to the canvas."""
 
+MAX_UNRESIZED_PIXELS = 8 * CANVAS * CANVAS
+"""Larger images are resized to the canvas at once: unresized, they would hold memory longer."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edge, in pixels; fractions count."""
 

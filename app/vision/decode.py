@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image
 
-from app.errors import TooManyBytes
+from app.errors import OutOfMemory, TooManyBytes
 from app.memory_budget import MemoryBudget
-from app.vision.canvas import CANVAS, WHOLE_CANVAS, Box, to_canvas
+from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS, WHOLE_CANVAS, Box, to_canvas
 from app.vision.colour import to_srgb
-from app.vision.formats.base import SEND_SMALLER, DecodedImage, OpenedFile
+from app.vision.formats.base import OUT_OF_MEMORY, SEND_SMALLER, DecodedImage, OpenedFile
 from app.vision.formats.bmp import open_bmp
 from app.vision.formats.exif import read_orientation
 from app.vision.formats.gif import open_gif
@@ -32,9 +32,6 @@ from app.vision.orientation import turn_upright, upright_size
 from app.vision.picture import Format, Limits, Picture
 from app.vision.sniff import sniff
 from app.vision.work import Work
-
-MAX_UNRESIZED_PIXELS = 8 * CANVAS * CANVAS
-"""Larger images are resized to the canvas at once: unresized, they would hold memory longer."""
 
 _OFFLINE_BUDGET = MemoryBudget(400_000_000)
 """Bytes for all images that `decode` decodes at the same time."""
@@ -68,15 +65,22 @@ class OpenedImage:
             BrokenImage: the file is broken or cut short inside; no part of it is returned.
             OutOfMemory: the process has no memory left.
         """
+        try:
+            return self._decode()
+        except MemoryError as err:
+            raise OutOfMemory(OUT_OF_MEMORY) from err
+
+    def _decode(self) -> Picture:
         decoded = self._file.load()
         orientation = read_orientation(decoded.exif)
-        image, square = turn_upright(decoded.image, _centre_square(decoded), orientation)
+        width, height = upright_size(decoded.size, orientation)
+        image, square, icc = decoded.image, _centre_square(decoded), decoded.icc
+        del decoded  # each step frees the pixels of the step before
+        image, square = turn_upright(image, square, orientation)
         if not _stays_unresized(image, square):
             image, square = to_canvas(image, square), WHOLE_CANVAS
-        icc = decoded.icc
         if image.mode != "RGB":
             image, icc = to_srgb(image, icc), None
-        width, height = upright_size(decoded.size, orientation)
         return Picture(image, square, icc, self.format, width, height)
 
 

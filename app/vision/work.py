@@ -1,6 +1,36 @@
-"""The work that decoding a photo takes, estimated from its header."""
+"""The work that decoding a photo takes, estimated from its header.
 
+what a format's reader knows (mode, size, its own peak) -> `estimate` -> `Work`
+
+Memory is a worst case, in the terms of the steps that use it:
+
+    load      the reader's own peak: decoder, file's pixels, conversion to 8 bits
+    turn      the pixels twice
+    canvas    the pixels, a premultiplied copy if they have alpha, rows of the canvas's width
+    no canvas the pixels, their bytes in NumPy, the same as floats (fused_resize)
+
+`benchmarks/hardening/decode_memory.py` compares both estimates with what is measured.
+"""
+
+import math
 from dataclasses import dataclass
+
+from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS
+
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+"""Bytes that Pillow keeps per pixel; 4 in every mode that isn't listed."""
+_ALPHA_MODES = ("LA", "RGBA")
+_ROW_POINTER_BYTES = 8
+_FIXED_BYTES = 7_000_000
+"""Everything that does not depend on the size: the canvas in several modes, filter weights,
+buffers of the decoders."""
+_ALPHA_COST = 2.5
+"""Of flattening the canvas onto white."""
+_COST_PER_ROW = 15e-6
+"""Pillow handles each row on its own; noticed only where rows are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,4 +41,54 @@ class Work:
     """The most memory in use at one time, from the header to the resized pixels: a worst case of
     this format, mode and size. The bytes of the file itself are not included."""
     cost: float
-    """Expected CPU time, as a multiple of that of a plain JPEG of 480 x 480."""
+    """Expected CPU time of decoding and resizing, as a multiple of that of a plain JPEG of
+    480 x 480."""
+
+
+def raster_bytes(mode: str, size: Size) -> int:
+    """Return the bytes of an image in Pillow: rows of whole words, and a pointer to each."""
+    width, height = size
+    row_bytes = -(-width * _BYTES_PER_PIXEL.get(mode, 4) // 4) * 4
+    return height * (row_bytes + _ROW_POINTER_BYTES)
+
+
+def estimate(
+    *,
+    load_bytes: int,
+    mode: str,
+    size: Size,
+    may_turn: bool,
+    cost: float,
+    kept_bytes: int = 0,
+) -> Work:
+    """Return the work of decoding and resizing an image.
+
+    Args:
+        load_bytes: the most memory that the reader uses, the image that it returns included.
+        mode: of the image that it returns.
+        size: of that image, width and height.
+        may_turn: whether the file may have an EXIF orientation.
+        cost: of the reader, without the cost of many rows.
+        kept_bytes: what the reader keeps beside the image, in every step.
+    """
+    upright_bytes = image_bytes = raster_bytes(mode, size)
+    upright = size
+    turning_bytes = 0
+    if may_turn:
+        upright = min(size), max(size)  # the one with more rows takes more
+        upright_bytes = raster_bytes(mode, upright)
+        turning_bytes = image_bytes + upright_bytes
+    resizing_bytes = upright_bytes + _resize_bytes(mode, upright)
+    memory_bytes = _FIXED_BYTES + kept_bytes + max(load_bytes, turning_bytes, resizing_bytes)
+    cost += _COST_PER_ROW * upright[1] + _ALPHA_COST * (mode in _ALPHA_MODES)
+    return Work(memory_bytes, cost)
+
+
+def _resize_bytes(mode: str, size: Size) -> int:
+    side = min(size)
+    if mode == "RGB" and math.prod(size) <= MAX_UNRESIZED_PIXELS:
+        copy_bytes = 3 * math.prod(size)
+        windows_bytes = 12 * side * side + 12 * CANVAS * side
+        return copy_bytes + max(copy_bytes, windows_bytes)
+    premultiplied_bytes = raster_bytes(mode, size) if mode in _ALPHA_MODES else 0
+    return premultiplied_bytes + raster_bytes(mode, (CANVAS, side))

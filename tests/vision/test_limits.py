@@ -134,3 +134,13 @@ def test_an_image_without_pixels_is_broken(limits, header, width, height):
 def test_an_image_of_one_long_row_is_read(encode, limits):
     canvas = decode(encode(Image.new("RGB", (65_000, 1), (1, 2, 3)), "JPEG"), limits).canvas
     assert np.abs(canvas.astype(int) - (1, 2, 3)).max() <= 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("size", [(3000, 1), (1, 3000)], ids=["wide", "tall"])
+def test_a_side_over_the_limit_is_refused_by_the_header(scene, encode, format, size, monkeypatch):
+    data = encode(scene(*size), format)
+    assert decode(data, Limits(1 << 20, 10**6, max_side=3000)).width == size[0]
+    monkeypatch.setattr(Image.core, "new", None)  # no pixel is decoded
+    with pytest.raises(TooManyPixels, match=r"neither side may be over 2,999 pixels\. Send"):
+        decode(data, Limits(1 << 20, 10**6, max_side=2999))

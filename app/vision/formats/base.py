@@ -4,6 +4,7 @@ bytes -> a reader's `open`: header, `check_size` (TooManyPixels) -> `OpenedFile`
       -> `OpenedFile.load`: pixels, under `decoder_errors` (BrokenImage) -> `DecodedImage`
 """
 
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +33,7 @@ _UNSUPPORTED_REASONS = ("cannot handle", "Unsupported BMP")
 """The beginnings of Pillow's messages about variants that it can't decode."""
 _MEMORY_REASON = "out of memory"
 """The beginning of Pillow's message where a decoder could not allocate."""
-_OUT_OF_MEMORY = (
-    "There was no memory left to decode the image. Try again later, or send it smaller."
-)
+OUT_OF_MEMORY = "There was no memory left to decode the image. Try again later, or send it smaller."
 _MAX_REASON_LENGTH = 120
 
 
@@ -101,10 +100,11 @@ def within_pillow(limits: Limits) -> Limits:
 
 
 @contextmanager
-def decoder_errors(format: Format) -> Iterator[None]:
-    """Raise an `InputError` in place of every exception of a decoder.
+def decoder_errors(format: Format, work: Work | None = None) -> Iterator[None]:
+    """Raise an `InputError` in place of every exception of a decoder, or `OutOfMemory`.
 
-    Put only calls of a decoder under it: any exception is reported as a broken image.
+    Put only calls of a decoder under it: any exception is reported as a broken image, unless there
+    is no memory for `work`. libjpeg and libwebp report both in the same words.
 
     Raises:
         BrokenImage: the decoder failed.
@@ -116,11 +116,11 @@ def decoder_errors(format: Format) -> Iterator[None]:
     except HubelError:
         raise
     except MemoryError as err:
-        raise OutOfMemory(_OUT_OF_MEMORY) from err
+        raise OutOfMemory(OUT_OF_MEMORY) from err
     except Exception as err:  # Pillow raises nearly every built-in exception on broken files
         reason = str(err).removesuffix(".")
-        if reason.startswith(_MEMORY_REASON):
-            raise OutOfMemory(_OUT_OF_MEMORY) from err
+        if reason.startswith(_MEMORY_REASON) or (work and not _can_allocate(work.memory_bytes)):
+            raise OutOfMemory(OUT_OF_MEMORY) from err
         if reason.startswith(_UNSUPPORTED_REASONS):
             raise UnsupportedFormat(
                 f"This {FORMAT_NAMES[format]} is of a kind that isn't read here ({reason}). "
@@ -131,3 +131,12 @@ def decoder_errors(format: Format) -> Iterator[None]:
             f"The {FORMAT_NAMES[format]} is broken or cut short{detail}. "
             "Send it again, or save it anew."
         ) from err
+
+
+def _can_allocate(size: int) -> bool:
+    """Return whether the process may have `size` bytes more; none of them is used."""
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, MemoryError):
+        return False
+    return True

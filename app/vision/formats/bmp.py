@@ -10,10 +10,9 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from app.errors import UnsupportedFormat
-from app.vision.canvas import CANVAS
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.picture import Limits
-from app.vision.work import Work
+from app.vision.work import Work, estimate, raster_bytes
 
 _COMPRESSION = slice(30, 34)
 """The bytes of the header that hold the compression, little-endian."""
@@ -28,13 +27,13 @@ class OpenedBmp(OpenedFile):
 
     def __init__(self, file: BmpImageFile) -> None:
         self._file = file
-        pixels = math.prod(file.size)
-        self.work = Work(12 * pixels, pixels / CANVAS**2)
+        self.work = _estimate(file)
 
     def load(self) -> DecodedImage:
         """Decode the pixels."""
         file = self._file
-        with decoder_errors("bmp"):
+        del self._file
+        with decoder_errors("bmp", self.work):
             file.load()
             return DecodedImage(_to_8_bits(file), file.size)
 
@@ -46,6 +45,21 @@ def open_bmp(data: bytes, limits: Limits) -> OpenedBmp:
         file = BmpImageFile(BytesIO(data))
     check_size("bmp", file.size, limits)
     return OpenedBmp(file)
+
+
+def _estimate(file: BmpImageFile) -> Work:
+    size, stored = file.size, file.mode
+    mode = "RGBA" if stored == "RGBA" else "L" if stored in ("1", "L") else "RGB"
+    copy_bytes = raster_bytes("RGB", size) if stored == "RGBA" else raster_bytes(mode, size)
+    row_bytes = 4 * size[0]
+    load_bytes = raster_bytes(stored, size) + max(4 * row_bytes, copy_bytes * (stored != "RGB"))
+    return estimate(
+        load_bytes=load_bytes,
+        mode=mode,
+        size=size,
+        may_turn=False,
+        cost=0.5 + (6 if stored == "RGBA" else 4) * 1e-6 * math.prod(size),
+    )
 
 
 def _check_compression(data: bytes) -> None:
@@ -64,4 +78,5 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         # Many programs announce alpha and leave it zero; an invisible image is never meant.
         return image.convert("RGB") if image.getchannel("A").getbbox() is None else image
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)

@@ -10,6 +10,8 @@ NumPy searches the markers. A regular expression took a quarter of a large photo
 held the interpreter's lock meanwhile, and read a run of 0xFF again from each of its bytes.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from app.errors import BrokenImage
@@ -26,6 +28,7 @@ MAX_SEQUENTIAL_SCANS = 8
 
 _MARKER_START, _SCAN, _END = 0xFF, 0xDA, 0xD9
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _FIRST_BLOCK_BYTES, _LAST_BLOCK_BYTES = 64, 1 << 20
 """Bytes that are searched at once: few at first, since the next marker may be near."""
 
@@ -35,29 +38,51 @@ restarts and a stuffed zero belong to that data."""
 _IS_MARKER[[0x00, 0x01, *range(0xD0, 0xD9), 0xFF]] = False
 
 
-def check_segments(data: bytes) -> None:
-    """Reject a JPEG that would keep a decoder busy for too long.
+@dataclass(slots=True)
+class ScanLayout:
+    """How the pixels of a JPEG are spread over scans."""
+
+    first_scan_components: int = 0
+    """Components in the first scan; 0 if there is no scan."""
+    component_scans: int = 0
+    """The sum, over all scans, of their components."""
+    is_progressive: bool = False
+    is_arithmetic: bool = False
+    """Arithmetic coding, which takes several times as long as Huffman codes."""
+
+
+def check_segments(data: bytes) -> ScanLayout:
+    """Return the layout of a JPEG; reject one that would keep a decoder busy for too long.
 
     Raises:
         BrokenImage: it has more segments or scans than any camera or program writes.
     """
+    layout = ScanLayout()
     segments = scans = 0
     max_scans = MAX_SEQUENTIAL_SCANS
     offset = 2
     while (start := _next_marker(data, offset)) is not None:
         marker, offset = data[start + 1], start + 2
         if marker == _END:
-            return
+            return layout
         segments += 1
-        scans += marker == _SCAN
+        if marker == _SCAN:
+            scans += 1
+            components = data[offset + 2] if offset + 2 < len(data) else 0
+            layout.first_scan_components = layout.first_scan_components or components
+            layout.component_scans += components
         if marker in _PROGRESSIVE:
             max_scans = MAX_SCANS
+            layout.is_progressive = True
+        if marker in _ARITHMETIC:
+            layout.is_arithmetic = True
         if segments > MAX_SEGMENTS or scans > max_scans:
             raise BrokenImage(
                 f"The JPEG has more than {MAX_SEGMENTS} segments or {max_scans} scans, more than "
                 "any camera or program writes. Save it anew."
             )
         offset += max(2, int.from_bytes(data[offset : offset + 2], "big"))
+    return layout
 
 
 def _next_marker(data: bytes, offset: int) -> int | None:

@@ -19,17 +19,18 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
-from app.vision.canvas import CANVAS
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
-from app.vision.work import Work
+from app.vision.work import Work, estimate, raster_bytes
 
 _SIGNATURE_BYTES = 8
 _CHUNK_OVERHEAD_BYTES = 12  # length and kind before a chunk's content, checksum after it
 _END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
-_GREY_ALPHA = 4
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by colour type
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+"""The colour types."""
+_SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
+"""Samples per pixel, by colour type."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7_LAST = (0, 1, 1, 2)
 _INFLATE_STEP_BYTES = 1 << 20
@@ -49,6 +50,8 @@ class _Chunks:
     """The contents of the IDAT chunks: one zlib stream."""
     icc: bytes | None = None
     exif: bytes | None = None
+    has_key: bool = False
+    """Whether a colour, or entries of the palette, are transparent (tRNS)."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,13 +77,12 @@ class OpenedPng(OpenedFile):
 
     def __init__(self, chunks: _Chunks) -> None:
         self._chunks = chunks
-        pixels = math.prod(chunks.size)
-        self.work = Work(12 * pixels, 2 * pixels / CANVAS**2)
+        self.work = _estimate(chunks)
 
     def load(self) -> DecodedImage:
         """Decode the pixels."""
         chunks = self._chunks
-        with decoder_errors("png"):
+        with decoder_errors("png", self.work):
             file = PngImageFile(chunks.file())
             file.load()
             if _may_be_short(file, chunks) and not _is_whole(chunks):
@@ -94,6 +96,49 @@ def open_png(data: bytes, limits: Limits) -> OpenedPng:
     chunks = _read_chunks(data)
     check_size("png", chunks.size, limits)
     return OpenedPng(chunks)
+
+
+def _estimate(chunks: _Chunks) -> Work:
+    size = chunks.size
+    pixels = math.prod(size)
+    _, _, bits, colour, interlaced = chunks.header
+    if colour not in _SAMPLES:
+        raise BrokenImage("The PNG has colours of an unknown type. Save it anew.")
+    stored, mode = _modes(bits, colour, has_key=chunks.has_key)
+    row_bytes = -(-size[0] * bits * _SAMPLES[colour] // 8)
+    stored_bytes, image_bytes = raster_bytes(stored, size), raster_bytes(mode, size)
+    if stored == "I;16":
+        planes_bytes = 2 * raster_bytes("L", size) + 4 * pixels
+        converting_bytes = max(6 * pixels, planes_bytes + image_bytes * chunks.has_key)
+    else:
+        converting_bytes = image_bytes * (stored != mode)
+    last_row_bytes = 3 * raster_bytes(stored, (size[0], 1))
+    has_alpha = mode.endswith("A")
+    cost = (
+        0.5
+        + 2e-6 * row_bytes * size[1]
+        + (1.5 + 1.7 * bool(interlaced) + 2 * has_alpha) * 1e-6 * pixels
+    )
+    return estimate(
+        load_bytes=stored_bytes + max(last_row_bytes, converting_bytes),
+        mode=mode,
+        size=size,
+        may_turn=chunks.exif is not None,
+        cost=cost,
+        kept_bytes=sum(len(part) for part in chunks.pixels) + 2 * row_bytes,
+    )
+
+
+def _modes(bits: int, colour: int, *, has_key: bool) -> tuple[str, str]:
+    """Return the mode in which Pillow decodes a PNG, and the mode of the result."""
+    if colour == _GREY:
+        stored = "I;16" if bits == 16 else "1" if bits == 1 else "L"  # noqa: PLR2004
+        return stored, "LA" if has_key else "L"
+    if colour == _GREY_ALPHA:
+        return ("LA" if bits == 8 else "RGBA"), "LA"  # noqa: PLR2004
+    if colour == _RGBA:
+        return "RGBA", "RGBA"
+    return ("P" if colour == _PALETTE else "RGB"), "RGBA" if has_key else "RGB"
 
 
 def _read_chunks(data: bytes) -> _Chunks:
@@ -111,6 +156,7 @@ def _read_chunks(data: bytes) -> _Chunks:
                 chunks.pixels.append(content)
         elif kind in (b"PLTE", b"tRNS"):
             chunks.before_pixels.append(chunk)
+            chunks.has_key |= kind == b"tRNS"
         elif kind == b"iCCP" and not profiles:
             profiles += 1
             chunks.icc = _inflate_profile(bytes(content))
@@ -191,12 +237,14 @@ def _to_8_bits(file: PngImageFile, chunks: _Chunks) -> Image.Image:
         file.info["transparency"] = (key & ((1 << bits) - 1)) * (255 // ((1 << bits) - 1))
     if key is not None and file.mode == "RGB":
         file.info["transparency"] = tuple((part >> (bits - 8)) & 255 for part in key)
-    if file.mode in ("1", "L"):
-        return file.convert("L" if key is None else "LA")
-    if file.mode in ("P", "RGB"):
-        return file.convert("RGB" if key is None else "RGBA")
-    # Pillow reads 16-bit grey with alpha as RGBA.
-    return file.convert("LA") if colour == _GREY_ALPHA else file
+    mode = file.mode
+    if mode in ("1", "L"):
+        mode = "L" if key is None else "LA"
+    elif mode in ("P", "RGB"):
+        mode = "RGB" if key is None else "RGBA"
+    elif colour == _GREY_ALPHA:
+        mode = "LA"  # Pillow reads 16-bit grey with alpha as RGBA
+    return file if file.mode == mode else file.convert(mode)
 
 
 def _grey_from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:

@@ -6,10 +6,10 @@ bytes -> header -> pixel limit -> pixels
 import math
 from io import BytesIO
 
+from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import BrokenImage
-from app.vision.canvas import CANVAS
 from app.vision.formats.base import (
     DecodedImage,
     OpenedFile,
@@ -18,9 +18,11 @@ from app.vision.formats.base import (
     within_pillow,
 )
 from app.vision.picture import Limits
-from app.vision.work import Work
+from app.vision.work import Work, estimate, raster_bytes
 
 _HEADER_BYTES = 30
+_ALPHA_FLAG, _LOSSLESS_ALPHA = 0x10, 0x10
+"""Bits that announce alpha: in the flags of a VP8X chunk, and in the last byte of VP8L's sizes."""
 _VP8_START = b"\x9d\x01\x2a"
 _VP8L_START = b"\x2f"
 
@@ -31,18 +33,18 @@ class OpenedWebp(OpenedFile):
     def __init__(self, data: bytes, size: tuple[int, int]) -> None:
         self._data = data
         self._size = size
-        pixels = math.prod(size)
-        self.work = Work(16 * pixels, 3 * pixels / CANVAS**2)
+        self.work = _estimate(data, size)
 
     def load(self) -> DecodedImage:
         """Decode the pixels."""
-        with decoder_errors("webp"):
+        with decoder_errors("webp", self.work):
             file = WebPImageFile(BytesIO(self._data))
             if file.size != self._size:
                 raise BrokenImage("The WebP states two different sizes. Save it anew.")
             file.load()
         icc, exif = file.info.get("icc_profile"), file.info.get("exif")
-        return DecodedImage(file, self._size, icc=icc, exif=exif)
+        pixels = Image.Image()._new(file.im)  # without the decoder, which keeps two more images
+        return DecodedImage(pixels, self._size, icc=icc, exif=exif)
 
 
 def open_webp(data: bytes, limits: Limits) -> OpenedWebp:
@@ -50,6 +52,27 @@ def open_webp(data: bytes, limits: Limits) -> OpenedWebp:
     size = _size(data)
     check_size("webp", size, within_pillow(limits))
     return OpenedWebp(data, size)
+
+
+def _estimate(data: bytes, size: tuple[int, int]) -> Work:
+    pixels = math.prod(size)
+    mode = "RGBA" if _has_alpha(data) else "RGB"
+    entropy_cost = min(17e-6 * len(data), 6e-6 * pixels)
+    return estimate(
+        # the decoder's two images, the frame's bytes, the image; two copies of the file
+        load_bytes=12 * pixels + raster_bytes("RGBA", size) + 2 * len(data),
+        mode=mode,
+        size=size,
+        may_turn=True,
+        cost=0.7 + (6 + 4 * (mode == "RGBA")) * 1e-6 * pixels + entropy_cost,
+    )
+
+
+def _has_alpha(data: bytes) -> bool:
+    chunk_kind = data[12:16]
+    if chunk_kind == b"VP8L":
+        return bool(data[24] & _LOSSLESS_ALPHA)
+    return chunk_kind == b"VP8X" and bool(data[20] & _ALPHA_FLAG)
 
 
 def _size(data: bytes) -> tuple[int, int]:
