@@ -15,8 +15,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 """Options of mallopt, from malloc.h."""
@@ -28,12 +28,12 @@ _CONSOLIDATED_BYTES = 1 << 17
 _INT_MAX = (1 << 31) - 1
 
 
-def available_cores(cgroup_root: Path = _CGROUP_ROOT, own_cgroup: Path = _OWN_CGROUP) -> int:
+def available_cores(cgroup_root: Path = CGROUP_ROOT, own_cgroup: Path = OWN_CGROUP) -> int:
     """Return the number of cores that this process may keep busy, at least 1."""
     return max(1, math.ceil(min(_visible_cores(), _quota(cgroup_root, own_cgroup))))
 
 
-def is_capped(cgroup_root: Path = _CGROUP_ROOT, own_cgroup: Path = _OWN_CGROUP) -> bool:
+def is_capped(cgroup_root: Path = CGROUP_ROOT, own_cgroup: Path = OWN_CGROUP) -> bool:
     """Return whether a quota allows the process fewer cores than it sees.
 
     If its threads use up the quota, the kernel stops all of them for the rest of a tenth of a
@@ -51,33 +51,46 @@ def _visible_cores() -> int:
 def _quota(root: Path, own: Path) -> float:
     """Return the tightest CPU quota of this process's cgroup and its parents, in cores."""
     quotas = [math.inf]
-    for line in _read(own).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":  # v2
-            quotas += [_quota_v2(folder) for folder in _with_parents(root, path)]
-        elif "cpu" in controllers.split(","):  # v1
-            quotas += [_quota_v1(folder) for folder in _with_parents(root / "cpu", path)]
+    for version, folder in cgroup_folders("cpu", root, own):
+        quotas.append(_quota_v1(folder) if version == 1 else _quota_v2(folder))
     return min(quotas)
 
 
+def cgroup_folders(controller: str, root: Path, own: Path) -> list[tuple[int, Path]]:
+    """Return the folders of this process's cgroup and of its parents, each with 1 or 2: v1 or v2.
+
+    In a container the folder that /proc names may not exist: the container's own is then `root`.
+    """
+    folders: list[tuple[int, Path]] = []
+    for line in read_text(own).splitlines():
+        _, _, controllers_and_path = line.partition(":")
+        controllers, _, path = controllers_and_path.partition(":")
+        if controllers == "":
+            folders += [(2, folder) for folder in _with_parents(root, path)]
+        elif controller in controllers.split(","):
+            folders += [(1, folder) for folder in _with_parents(root / controller, path)]
+    return folders
+
+
 def _with_parents(root: Path, path: str) -> list[Path]:
-    """Return `root`/`path` and its parents up to `root`; in a container `path` may not exist."""
+    """Return `root`/`path` and its parents up to `root`."""
     cgroup = root / path.lstrip("/")
     return [cgroup, *(parent for parent in cgroup.parents if parent.is_relative_to(root))]
 
 
 def _quota_v2(folder: Path) -> float:
-    quota, _, period = _read(folder / "cpu.max").strip().partition(" ")
+    quota, _, period = read_text(folder / "cpu.max").strip().partition(" ")
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() else math.inf
 
 
 def _quota_v1(folder: Path) -> float:
-    quota = _read(folder / "cpu.cfs_quota_us").strip()
-    period = _read(folder / "cpu.cfs_period_us").strip()
+    quota = read_text(folder / "cpu.cfs_quota_us").strip()
+    period = read_text(folder / "cpu.cfs_period_us").strip()
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() else math.inf
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """Return the content of a file of the kernel; empty if there is none."""
     try:
         return file.read_text(encoding="ascii")
     except OSError:
