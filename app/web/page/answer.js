@@ -1,50 +1,29 @@
-// Probability bars; each label is a button that shows where in the photo it comes from.
+// The answer: its sentence, and a bar for each label, which is a button that shows where it comes from.
 
 import { byId, el, percent } from "./dom.js";
-import { clearHeat } from "./photo.js";
-
-const DECISIONS = {
-  accepted: ["Accepted", "It looks like the photos of training, and one label is clear."],
-  unsure: ["Unsure", "It looks familiar, but no label reaches two thirds."],
-  unknown: ["Unknown", "It is like none of the photos of training: the labels mean little here."],
-};
+import { isUnknown, verdictOf } from "./verdict.js";
 
 // Empties the answer, and keeps the room that `labels` labels will take: nothing moves when they come.
 export function awaitAnswer(labels) {
   byId("bars").replaceChildren();
-  byId("bars").style.minHeight = `${3.88 * Math.min(5, labels)}rem`;
-  byId("decision").hidden = true;
+  byId("bars").style.minHeight = `${3.5 * Math.min(5, labels)}rem`;
+  byId("verdict").textContent = "…";
+  byId("because").textContent = "";
+  byId("caption").textContent = "";
 }
 
-export function showAnswer(answer, explain, models) {
-  const bars = byId("bars");
-  const decision = byId("decision");
-  decision.hidden = !answer?.decision;
-  byId("answer").hidden = !answer;
-  byId("step-pixels").parentElement.hidden = !answer;
-  if (!answer) {
-    bars.replaceChildren();
-    byId("caption").textContent = "";
-    return;
-  }
-  if (answer.decision) {
-    const [word, sentence] = DECISIONS[answer.decision];
-    decision.dataset.decision = answer.decision;
-    decision.textContent = word;
-    decision.title = sentence;
-  }
-  bars.replaceChildren(...answer.predictions.map((prediction) => bar(prediction, explain)));
-  const { format, width, height } = answer.image;
-  const sentence = answer.decision ? ` ${DECISIONS[answer.decision][1]}` : "";
-  byId("caption").textContent =
-    `${format.toUpperCase()}, ${width} × ${height}; its centre square is read.${sentence}`;
-  const other = byId("other");
-  byId("other-label").onfocus = () => offerLabels(models).catch(() => {}); // it takes labels without help, too
-  other.onsubmit = (event) => {
-    event.preventDefault();
-    const label = byId("other-label").value.trim();
-    if (label) explain(label);
-  };
+export function hideAnswer() {
+  byId("answer").hidden = byId("tour").hidden = byId("step-request").hidden = true;
+}
+
+export function showAnswer(answer, explain) {
+  byId("answer").hidden = byId("tour").hidden = byId("step-request").hidden = false;
+  const [sentence, why] = verdictOf(answer);
+  byId("verdict").textContent = sentence;
+  byId("verdict").dataset.decision = answer.decision ?? "";
+  byId("because").textContent = why;
+  byId("bars").classList.toggle("grey", isUnknown(answer));
+  byId("bars").replaceChildren(...answer.predictions.map((prediction) => bar(prediction, explain)));
 }
 
 function bar({ label, probability }, explain) {
@@ -61,14 +40,21 @@ function bar({ label, probability }, explain) {
     el("span", { className: "probability", textContent: percent(probability) }),
     el("span", { className: "track" }, fill),
   );
-  button.addEventListener("click", () => {
-    if (byId("heat").dataset.label === label) clearHeat();
-    else explain(label);
-  });
+  button.addEventListener("click", () => explain(label));
   return el("li", {}, button);
 }
 
-async function offerLabels(models) {
+// Lets any other label of the model be asked for.
+export function offerOtherLabels(models, explain) {
+  byId("other-label").onfocus = () => listLabels(models).catch(() => {}); // it takes labels without help, too
+  byId("other").onsubmit = (event) => {
+    event.preventDefault();
+    const label = byId("other-label").value.trim();
+    if (label) explain(label);
+  };
+}
+
+async function listLabels(models) {
   const list = byId("labels");
   const { label_names: names, name, version } = await models.details();
   const key = `${name}/${version}`;

@@ -3,11 +3,11 @@
 const KEY = "hubel-key";
 const base = new URL("api/v1/", document.baseURI);
 
-// What went wrong, in the service's words or, where it gave none, in ours.
+// What went wrong: the code that the page has a text for, and the service's own words.
 export class Problem extends Error {
-  constructor({ code, title, detail, retryAfter = null, requestId = "" }) {
-    super(detail);
-    Object.assign(this, { code, title, detail, retryAfter, requestId });
+  constructor({ code, status = 0, title = "", detail = "", retryAfter = null, requestId = "" }) {
+    super(detail || code);
+    Object.assign(this, { code, status, title, detail, retryAfter, requestId });
   }
 }
 
@@ -42,24 +42,15 @@ async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
     answer = await fetch(urlOf(path, query), { method, body, headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (body && !(await isReadable(body)))
-      throw new Problem({
-        code: "unreadable",
-        title: "This file can't be read",
-        detail: "It is a folder, or was moved or changed after it was chosen. Choose it again.",
-      });
-    throw new Problem({
-      code: "gone",
-      title: "The service does not answer",
-      detail: "Nothing came back. See that it is running and that you are connected, then try again.",
-    });
+    throw new Problem({ code: body && !(await isReadable(body)) ? "unreadable" : "gone" });
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
   throw new Problem({
     code: told.code ?? String(answer.status),
-    title: told.title ?? `The service answered ${answer.status}`,
-    detail: told.detail ?? "It gave no reason. Its log may hold one.",
+    status: answer.status,
+    title: told.title,
+    detail: told.detail ?? `Status ${answer.status}, without a reason`,
     retryAfter: Number(answer.headers.get("Retry-After")) || null,
     requestId: told.request_id,
   });

@@ -12,7 +12,7 @@ export function el(tag, { dataset = {}, attrs = {}, ...properties } = {}, ...chi
 }
 
 export const percent = (p) =>
-  p > 0 && p < 0.001 ? "< 0.1 %" : `${(p * 100).toFixed(p < 0.1 ? 1 : 0)} %`.replace(".0 %", " %");
+  p < 1 && p >= 0.995 ? "> 99 %" : p > 0 && p < 0.001 ? "< 0.1 %" : `${(p * 100).toFixed(p < 0.1 ? 1 : 0)} %`.replace(".0 %", " %");
 
 // At most three digits that mean something: 0.0123, 4.56, 1,230.
 export const short = (value) =>
@@ -27,7 +27,7 @@ export function say(text) {
   byId("status").textContent = text;
 }
 
-// A picture of base64, decoded before it is used, so that nothing jumps.
+// A picture of base64, decoded before it is used: nothing jumps when it is shown.
 export async function picture(base64) {
   const image = new Image();
   image.src = `data:image/png;base64,${base64}`;

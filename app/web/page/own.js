@@ -1,11 +1,10 @@
-// Step 3: a filter painted by hand, run over the photo by the service.
+// A filter painted by hand, run over the photo by the service.
 
-import * as api from "./api.js";
 import { el, picture, roving, short } from "./dom.js";
 
 const N = 7;
 // "#" is 1, "-" is -1, "." is 0.
-const PRESETS = {
+export const PRESETS = {
   Curve: "......# .....## ....##. ...##.. ..##... ..##... ..##...",
   "Upright edge": "---.### ---.### ---.### ---.### ---.### ---.### ---.###",
   "Level edge": "------- ------- ------- ....... ####### ####### #######",
@@ -22,7 +21,7 @@ const SIGNS = { "1": "+1", "-1": "−1", "0": "0" };
 let weights = parse(PRESETS.Curve);
 let balanced = true;
 
-function parse(text) {
+export function parse(text) {
   return text.split(" ").map((row) => [...row].map((sign) => VALUES[sign]));
 }
 
@@ -56,17 +55,14 @@ export async function openOwn(body, about) {
   });
 
   async function show() {
-    const kernel = JSON.stringify(balanced ? balance0(weights) : weights);
     run.disabled = true;
     try {
-      const found = await about.once(`kernel ${kernel}`, () =>
-        api.activations(about.file, about.which, { kernel }, about.signal),
-      );
+      const found = await about.kernel(JSON.stringify(balanced ? balance0(weights) : weights));
       const image = await picture(found.png);
       image.alt = "Your filter's map: orange where the photo is like the filter, blue where it is the opposite";
       const { max, strongest } = found.channels[0];
       result.replaceChildren(image, el("figcaption", {
-        textContent: `${found.shape[1]} × ${found.shape[2]} answers. Strongest ${short(max)} at row ${strongest[0]}, column ${strongest[1]}. ` +
+        textContent: `${found.shape[1]} × ${found.shape[2]} sums. Largest ${short(max)} at row ${strongest[0]}, column ${strongest[1]}. ` +
           (found.scale.low < 0 ? "Orange: like your filter; blue: its opposite; grey: neither." : "Bright: like your filter."),
       }));
     } finally {
@@ -75,12 +71,12 @@ export async function openOwn(body, about) {
   }
 
   body.replaceChildren(
-    el("p", { textContent: "A curve detector is a small array like this one. Orange cells want bright pixels, blue ones dark pixels. At each place of the photo, cells and pixels are multiplied and summed up." }),
+    el("p", { textContent: "This one detects a curve: its orange weights are +1, the blue ones −1, the others 0. Press a cell to change its weight. The map is bright where bright pixels lie under the orange weights and dark ones under the blue." }),
     el("div", { className: "own" },
       el("div", { className: "own-edit" },
         el("div", { className: "presets", attrs: { role: "group", "aria-label": "Begin with" } }, ...presets),
         grid,
-        el("label", { className: "check" }, balance, " Answer 0 where the photo is plain"),
+        el("label", { className: "check" }, balance, " Give 0 where the photo is plain"),
         run),
       result),
   );
@@ -95,7 +91,7 @@ function label(button, y, x) {
 }
 
 // Less its mean, so that plain areas cancel out; divided, so that the answers stay small.
-function balance0(rows) {
+export function balance0(rows) {
   const all = rows.flat();
   const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
   if (all.every((value) => value === all[0])) return rows; // a blur has nothing else to say

@@ -1,38 +1,32 @@
-// The page's story: a photo comes in, one request answers it, and each step asks when it is opened.
+// The page's story: a photo comes in, one request answers it, and each step of the tour asks when it is seen.
 
 import * as api from "./api.js";
-import { byId, el, say } from "./dom.js";
-import { clearHeat, drawPhoto, showHeat } from "./photo.js";
+import { awaitAnswer, hideAnswer, offerOtherLabels, showAnswer } from "./answer.js";
+import { byId, say } from "./dom.js";
+import { clearHeat, showHeat } from "./heat.js";
 import { takePhotos } from "./intake.js";
-import { askForKey, clearProblem, showProblem } from "./problem.js";
+import { drawPhoto, showSquare } from "./photo.js";
 import { pickers } from "./pickers.js";
-import { awaitAnswer, showAnswer } from "./answer.js";
-import { openFilters } from "./filters.js";
-import { openLayers } from "./layers.js";
-import { openOwn } from "./own.js";
-import { openPixels } from "./pixels.js";
-import { openRequest } from "./request.js";
+import { askForKey, clearProblem, showProblem } from "./problem.js";
+import { offerSamples } from "./samples.js";
 import { labelInStrip, showStrip } from "./strip.js";
+import { tour } from "./tour.js";
+import { inShort, isUnknown, verdictOf } from "./verdict.js";
 
 // Photos that were taken in; `kept` holds what was asked about each, by model, version and question,
-// and `labels` its label by model and version.
+// and `labels` what the strip says of it by model and version.
 const photos = [];
 let current = null;
+let answered = null; // the answer to the current photo, once it is known
+let showsWhy = false; // whether photos are shown with the places that their label comes from
 let wanted = null; // the label whose place in the photo was asked for last
 let asking = new AbortController();
 
 // What says something of one photo and nothing of the others.
-const ABOUT_A_PHOTO = new Set(["not_an_image", "unsupported_format", "broken_image", "too_many_bytes", "too_many_pixels", "unreadable"]);
-
-const steps = {
-  "step-pixels": openPixels,
-  "step-filters": openFilters,
-  "step-own": openOwn,
-  "step-layers": openLayers,
-  "step-request": openRequest,
-};
+const ABOUT_A_PHOTO = new Set(["not_an_image", "unsupported_format", "broken_image", "too_many_bytes", "too_many_pixels", "too_much_memory", "unreadable"]);
 
 const models = pickers(() => current && look(current), fail);
+const refreshTour = tour(() => (answered ? context() : null));
 
 const nameOf = (which) => `${which.model}/${which.version}`;
 
@@ -54,22 +48,37 @@ const classified = (photo, which) =>
 function context() {
   const photo = current;
   const which = models.chosen();
+  const { signal } = asking;
   return {
+    name: `${photos.indexOf(photo)} ${nameOf(which)}`,
     file: photo.file,
     which,
-    signal: asking.signal,
+    signal,
     answer: () => classified(photo, which),
     details: () => models.details(),
     once: (question, ask) => once(photo, which, question, ask),
-    fail: (error) => fail(error, () => refresh()),
+    maps: (layer, top = null) =>
+      once(photo, which, `layer ${layer} ${top ?? ""}`, () =>
+        api.activations(photo.file, which, { layer, top }, signal),
+      ),
+    kernel: (weights) =>
+      once(photo, which, `kernel ${weights}`, () =>
+        api.activations(photo.file, which, { kernel: weights }, signal),
+      ),
+    fail: (error) => fail(error, refresh),
   };
 }
 
 function fail(error, again) {
   if (error.name === "AbortError") return;
   if (!(error instanceof api.Problem)) console.error(error);
-  if (error.code === "unauthenticated") askForKey(error, again);
+  if (error.code === "unauthenticated") askForKey(again);
   else showProblem(error, again);
+}
+
+function refresh() {
+  clearProblem();
+  refreshTour();
 }
 
 // Classifies a photo with the chosen model, unless that was done before, and shows the answer.
@@ -78,12 +87,14 @@ async function look(photo) {
   asking = new AbortController();
   const { signal } = asking;
   current = photo;
+  answered = wanted = null;
   byId("looked").hidden = byId("answer").hidden = false;
   document.body.classList.add("has-photo");
   showStrip(photos, photo, look, (other) => other.labels.get(nameOf(models.chosen())));
   clearProblem();
   clearHeat();
   byId("working").hidden = false;
+  awaitAnswer(models.labels());
   await drawPhoto(photo, signal);
   if (signal.aborted) return;
   try {
@@ -92,16 +103,19 @@ async function look(photo) {
     const which = models.chosen();
     const answer = await classified(photo, which);
     if (signal.aborted) return;
-    showAnswer(answer, explain, models);
-    say(`${answer.predictions[0]?.label ?? "No label"}, ${photo.file.name}`);
+    answered = answer;
+    showAnswer(answer, toggleLabel);
+    say(`${verdictOf(answer)[0]}. ${photo.file.name}`);
     refresh();
+    if (showsWhy && answer.predictions.length) explain(answer.predictions[0].label);
+    models.details().then(({ input }) => signal.aborted || showSquare(answer.image, input), () => {});
   } catch (error) {
     if (signal.aborted) return;
-    showAnswer(null);
+    hideAnswer();
     fail(error, () => look(photo));
     if (!ABOUT_A_PHOTO.has(error.code)) return; // the others would fare no better
   } finally {
-    if (!signal.aborted) byId("working").hidden = true;
+    if (!signal.aborted && !wanted) byId("working").hidden = true;
   }
   classifyRest(models.chosen(), signal);
 }
@@ -111,16 +125,36 @@ async function classifyRest(which, signal) {
   for (const photo of photos) {
     const answer = await classified(photo, which).catch(() => null);
     if (signal.aborted) return;
-    const label = answer?.predictions[0]?.label ?? "?";
+    const label = answer
+      ? { text: inShort(answer), isLabel: !isUnknown(answer) && answer.predictions.length > 0 }
+      : { text: "not read", isLabel: false };
     photo.labels.set(nameOf(which), label);
     labelInStrip(photos.indexOf(photo), label);
   }
+}
+
+// The switch below the photo: shows where the first label comes from, for this photo and the next ones.
+function toggleWhy() {
+  if (byId("show-why").getAttribute("aria-checked") === "true") hideWhy();
+  else if (answered?.predictions.length) explain(answered.predictions[0].label);
+}
+
+function toggleLabel(label) {
+  if (byId("heat").dataset.label === label) hideWhy();
+  else explain(label);
+}
+
+function hideWhy() {
+  showsWhy = false;
+  wanted = null;
+  clearHeat();
 }
 
 // Shows where a label comes from, over the photo; asked for once for each label.
 async function explain(label) {
   const about = context();
   wanted = label;
+  showsWhy = true;
   clearProblem();
   byId("working").hidden = false;
   try {
@@ -131,57 +165,29 @@ async function explain(label) {
     showHeat(found);
     say(`The photo shows where ${found.label} comes from.`);
   } catch (error) {
-    fail(error, () => explain(label));
+    if (!about.signal.aborted) fail(error, () => explain(label));
   } finally {
-    if (!about.signal.aborted) byId("working").hidden = true;
+    if (!about.signal.aborted) {
+      byId("working").hidden = true;
+      wanted = wanted === label ? null : wanted;
+    }
   }
 }
 
-// Fills the steps that stand open; a closed one asks for nothing.
-function refresh() {
-  clearProblem();
-  for (const [id, open] of Object.entries(steps)) {
-    const step = byId(id);
-    step.dataset.shown = "";
-    if (step.open) fill(step, open);
-  }
-}
-
-async function fill(step, open) {
-  if (!current) return;
-  const about = context();
-  const shown = `${photos.indexOf(current)} ${about.which.model} ${about.which.version}`;
-  if (step.dataset.shown === shown) return;
-  step.dataset.shown = shown;
-  const body = step.querySelector(".body"); // it keeps what it showed until the new is there
-  body.setAttribute("aria-busy", "true");
-  const page = el("div", { className: "inner" });
-  try {
-    const whenShown = await open(page, about);
-    if (about.signal.aborted) return; // another photo or model was chosen meanwhile
-    body.replaceChildren(page);
-    whenShown?.();
-  } catch (error) {
-    if (about.signal.aborted) return;
-    step.dataset.shown = "";
-    body.replaceChildren(el("p", { className: "quiet", textContent: error.detail ?? "" }));
-    about.fail(error);
-  } finally {
-    if (!about.signal.aborted) body.removeAttribute("aria-busy");
-  }
-}
-
-takePhotos((files) => {
+function take(files, { why = showsWhy } = {}) {
+  showsWhy = why;
   for (const file of files)
     photos.push({ file, url: URL.createObjectURL(file), kept: new Map(), labels: new Map() });
   look(photos.at(-files.length)).then(() => {
     byId("answer").scrollIntoView({ block: "nearest" });
     byId("answer").focus({ preventScroll: true });
   });
-});
+}
 
-for (const [id, open] of Object.entries(steps))
-  byId(id).addEventListener("toggle", () => byId(id).open && fill(byId(id), open));
+takePhotos(take);
+offerSamples((files) => take(files, { why: true }), fail);
+offerOtherLabels(models, (label) => answered && explain(label));
+byId("show-why").addEventListener("click", toggleWhy);
 
 function begin() {
   models.ready().then(

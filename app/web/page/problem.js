@@ -2,17 +2,11 @@
 
 import { hasKey, setKey } from "./api.js";
 import { byId, el } from "./dom.js";
+import { textOf } from "./problem_texts.js";
 
-const HINTS = {
-  too_many_bytes: "Most phones and viewers can export a smaller copy. 480 pixels on the shorter side are enough.",
-  too_many_pixels: "Most phones and viewers can export a smaller copy. 480 pixels on the shorter side are enough.",
-  unsupported_format: "Save the photo as JPEG or PNG, and drop that one here.",
-  not_an_image: "This file holds no photo. Choose another.",
-  broken_image: "The file is cut short or damaged. Copy it again, or choose another.",
-  queue_full: "The service is busy. It tells when there is likely to be room.",
-  deadline_passed: "The service was too busy to answer in time.",
-};
-const WORTH_A_RETRY = new Set(["queue_full", "deadline_passed", "model_not_ready", "gone", "internal", "body_too_slow"]);
+const WORTH_A_RETRY = new Set([
+  "queue_full", "no_capacity", "out_of_memory", "deadline_passed", "model_not_ready", "gone", "internal", "body_too_slow", "client_gone",
+]);
 
 let timer = 0;
 
@@ -26,16 +20,22 @@ export function clearProblem() {
 export function showProblem(problem, again) {
   clearInterval(timer);
   const box = byId("problem");
-  const hint = HINTS[problem.code];
-  box.replaceChildren(
-    el("h2", { textContent: problem.title ?? "Something went wrong on this page" }),
-    el("p", { textContent: problem.detail ?? String(problem) }),
-  );
-  if (hint) box.append(el("p", { className: "quiet", textContent: hint }));
-  if (problem.requestId) box.append(el("p", { className: "quiet", textContent: `Request ${problem.requestId}` }));
+  const [title, sentence] = textOf(problem);
+  box.replaceChildren(el("h2", { textContent: title }), el("p", { textContent: sentence }), ...said(problem));
   byId("again").replaceChildren(...(WORTH_A_RETRY.has(problem.code) ? [retry(problem, again)] : []));
   box.hidden = false;
   box.scrollIntoView({ block: "nearest" });
+}
+
+// The service's own words, for whoever runs it.
+function said({ title, detail, requestId }) {
+  if (!detail) return [];
+  const lines = [title && `${title}.`, detail, requestId && `Request ${requestId}.`];
+  return [
+    el("details", {},
+      el("summary", { textContent: "What the service said" }),
+      el("p", { className: "quiet", textContent: lines.filter(Boolean).join(" ") })),
+  ];
 }
 
 // A button that counts down for as long as the service asked to wait.
@@ -59,16 +59,18 @@ function retry(problem, again) {
   return button;
 }
 
-export function askForKey(problem, again) {
+export function askForKey(again) {
   clearProblem();
-  byId("key-told").textContent = hasKey() ? problem.detail : "It is kept until this tab is closed.";
+  byId("key-told").textContent = hasKey()
+    ? "This key isn't known here. Check it, or ask whoever runs the service."
+    : "It is kept until this tab is closed.";
   const form = byId("key-form");
   form.hidden = false;
   form.onsubmit = (event) => {
     event.preventDefault();
     const key = byId("key").value.trim();
     if (!/^[\x21-\x7e]+$/.test(key)) {
-      byId("key-told").textContent = "A key has letters, digits and signs of ASCII alone. Was something else copied with it?";
+      byId("key-told").textContent = "A key has only plain letters, digits and signs. Was something else copied with it?";
       return;
     }
     setKey(key);

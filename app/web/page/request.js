@@ -1,4 +1,4 @@
-// Step 5: where the request's time went, and the same request from other programs.
+// Where the request's time went, and the same request from other programs.
 
 import * as api from "./api.js";
 import { el } from "./dom.js";
@@ -21,7 +21,7 @@ function timings(timing) {
   }));
   const legend = el("ul", { className: "legend" }, ...parts.map(([name, text, ms]) =>
     el("li", {}, el("i", { className: `time ${name}`, attrs: { "aria-hidden": "true" } }), `${text} `, el("b", { textContent: `${ms.toFixed(1)} ms` }))));
-  return el("div", {}, el("p", { textContent: `The service had the answer after ${timing.total.toFixed(1)} ms.` }), bar, legend);
+  return el("div", {}, el("p", { textContent: `The service had the answer after ${timing.total.toFixed(1)} ms:` }), bar, legend);
 }
 
 function snippets(about) {

@@ -16,8 +16,9 @@ export function showStrip(photos, current, look, labelOf) {
           attrs: { "aria-label": spoken(index, photo.file.name, labelOf(photo)), "aria-pressed": photo === current },
         },
         el("img", { src: photo.url, alt: "", width: 72, height: 56 }),
-        el("span", { textContent: labelOf(photo) ?? "…", attrs: { "aria-hidden": "true" } }),
+        el("span", { attrs: { "aria-hidden": "true" } }),
       );
+      write(button, labelOf(photo));
       button.addEventListener("click", () => {
         look(photo);
         strip.children[index].firstChild.focus(); // the strip was drawn anew
@@ -30,8 +31,14 @@ export function showStrip(photos, current, look, labelOf) {
 export function labelInStrip(index, label) {
   const button = byId("strip").children[index]?.firstChild;
   if (!button) return;
-  button.lastChild.textContent = label;
+  write(button, label);
   button.setAttribute("aria-label", spoken(index, button.title, label));
 }
 
-const spoken = (index, name, label) => `Photo ${index + 1}: ${name}${label ? `: ${label}` : ""}`;
+// Only a label is set as one: what is unknown, unreadable or not yet known stands in grey.
+function write(button, label) {
+  button.lastChild.textContent = label ? label.text : "…";
+  button.lastChild.className = label?.isLabel ? "" : "none";
+}
+
+const spoken = (index, name, label) => `Photo ${index + 1}: ${name}${label ? `: ${label.text}` : ""}`;

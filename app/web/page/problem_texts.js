@@ -1,0 +1,55 @@
+// What went wrong, for the person in front of the page, by the code of the service's error.
+//
+// The service's own words are for programs and for whoever runs it; the page keeps them under details.
+
+const SMALLER = "Most phones and viewers can export a smaller copy; 480 pixels on the shorter side are enough.";
+const NEWER = "The page and the service don't fit together. Reload the page.";
+const OPERATOR = "Choose another model above, or tell whoever runs this service.";
+
+export const TEXTS = {
+  // about the photo
+  not_an_image: ["This file is no photo", "It holds something else, whatever its name says. Choose a JPEG, PNG, WebP, GIF or BMP."],
+  unsupported_format: ["This kind of image can't be read here", "Open it in a viewer, save it as JPEG or PNG, and choose that copy."],
+  broken_image: ["This photo is damaged", "The file is cut short or broken, often by an interrupted copy. Copy it again from where it came, or choose another."],
+  too_many_bytes: ["This photo's file is too large", SMALLER],
+  too_many_pixels: ["This photo has too many pixels", SMALLER],
+  too_much_memory: ["This photo needs too much memory", SMALLER],
+  too_many_files: ["Too many photos at once", "Choose fewer of them."],
+  bad_input: ["This file can't be used", "Choose another photo."],
+  unreadable: ["This file can't be opened", "It is a folder, or was moved or changed after it was chosen. Choose it again."],
+  // about the connection
+  gone: ["The service doesn't answer", "Is it running, and are you connected? Try again when it is."],
+  body_too_slow: ["The upload was too slow", `The connection broke off before the photo had arrived. ${SMALLER}`],
+  client_gone: ["The connection broke off", "Try again."],
+  queue_full: ["Many photos are waiting just now", "The service is busy. There will be room in a moment."],
+  no_capacity: ["The service is busy", "There will be room in a moment."],
+  out_of_memory: ["The service is short of memory", "It is busy with other photos. Try again in a moment."],
+  deadline_passed: ["That took too long", "The service was too busy to finish in time. Try again in a moment."],
+  // about the key
+  unauthenticated: ["This service asks for a key", "Whoever runs it can give you one."],
+  forbidden: ["Your key doesn't allow this", "Whoever runs this service can give you another."],
+  access_denied: ["You may not do this here", "Whoever runs this service can allow it."],
+  // about the model
+  unknown_model: ["This model is no longer here", "Reload the page to see those that are."],
+  model_not_ready: ["This model isn't ready", "It is loading, or was switched off. Try again in a moment, or choose another model above."],
+  not_in_model: ["This model doesn't know that label", "Choose one of the labels that appear while you type."],
+  model_error: ["This model can't do that", OPERATOR],
+  model_required: ["Which model?", "Choose one above."],
+  model_output_invalid: ["This model gave no usable answer", `Its numbers are not finite. ${OPERATOR}`],
+  bundle_error: ["This model can't be used", OPERATOR],
+  bundle_invalid: ["This model's files are damaged", OPERATOR],
+  bundle_mismatch: ["This model's files don't fit together", OPERATOR],
+  // about the page and the service
+  bad_parameter: ["The service didn't understand the page", NEWER],
+  device_unavailable: ["The service's processor isn't available", "Tell whoever runs this service."],
+  internal: ["Something broke in the service", "Try again. If it happens again, tell whoever runs it the request's number below."],
+  page: ["Something broke on this page", "Reload it. The browser's console says more."],
+};
+
+// The title and the sentence for an error of the service, of the network, or of the page itself.
+export function textOf({ code, status }) {
+  if (TEXTS[code]) return TEXTS[code];
+  if (status >= 500) return TEXTS.internal;
+  if (status >= 400) return ["The service refused this", "What it said stands below."];
+  return TEXTS.page;
+}

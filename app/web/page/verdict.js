@@ -1,0 +1,44 @@
+// The answer as a sentence: "Probably an Egyptian cat, 63 %".
+
+import { named } from "./article.js";
+import { percent } from "./dom.js";
+
+const LIKELY = 0.5; // without a rule of the model's own: the first label is more likely than all others
+const VERY_LIKELY = 0.9;
+const RIVAL = 0.25; // a second label with this share of the first one's probability is named too
+
+export const isUnknown = (answer) => answer.decision === "unknown";
+
+// The sentence, and why it isn't said more plainly.
+export function verdictOf(answer) {
+  const [first, second] = answer.predictions;
+  if (isUnknown(answer))
+    return [
+      "This doesn't resemble anything the model was trained on",
+      `Its labels mean little here; grey are those that come nearest.${familiarity(answer)}`,
+    ];
+  if (!first) return ["No label", "The model gave no label for this photo."];
+  const certain = answer.decision === "accepted" || (answer.decision === null && first.probability >= LIKELY);
+  if (certain) {
+    const how = first.probability >= VERY_LIKELY ? "Very probably" : "Probably";
+    const why = answer.decision ? "It resembles the photos of training, and one label is clear." : "";
+    return [`${how} ${named(first.label)}, ${percent(first.probability)}`, why];
+  }
+  const why = answer.decision === "unsure"
+    ? "It resembles the photos of training, but no label is clear."
+    : "No label reaches one half.";
+  if (second && second.probability >= RIVAL * first.probability)
+    return [
+      `Either ${named(first.label)}, ${percent(first.probability)}, or ${named(second.label)}, ${percent(second.probability)}`,
+      why,
+    ];
+  return [`Perhaps ${named(first.label)}, ${percent(first.probability)}`, why];
+}
+
+// What stands below the photo in the strip.
+export const inShort = (answer) => (isUnknown(answer) ? "unknown" : (answer.predictions[0]?.label ?? "no label"));
+
+function familiarity({ familiarity: found, unknown_threshold: threshold }) {
+  if (typeof found !== "number" || typeof threshold !== "number") return "";
+  return ` Its familiarity is ${found.toFixed(2)}; a known photo has at least ${threshold.toFixed(2)}.`;
+}
