@@ -8,7 +8,7 @@
     |   |-- TooManyBytes          the body is larger than the limit
     |   |-- TooManyPixels         the header announces more pixels than the limit
     |   |-- TooMuchMemory         the work needs more memory than the service has
-    |   |-- TooManyFiles          more files than the limit, or than the queue can ever hold
+    |   |-- TooManyFiles          more files than the limit
     |   |-- BadParameter          a parameter or a field is invalid
     |   `-- BodyTooSlow           the body did not arrive in time
     |-- AccessError               the caller may not do this
@@ -23,7 +23,7 @@
     |       |-- BundleInvalid     unreadable, or it violates the schema
     |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
     |-- CapacityError             the service can't do this work now
-    |   |-- QueueFull             more work is waiting than can be done in time
+    |   |-- QueueFull             requests would wait for too long, or hold too much memory
     |   |-- OutOfMemory           the process has no memory left for the work
     |   |-- DeadlinePassed        the response would come too late
     |   `-- ClientGone            the client disconnected before its response
@@ -103,7 +103,7 @@ class TooMuchMemory(InputError):
 
 
 class TooManyFiles(InputError):
-    """The request has more files than the limit, or than the queue can ever hold."""
+    """The request has more files than the limit."""
 
     code = "too_many_files"
     title = "Too many files"
@@ -216,7 +216,7 @@ class CapacityError(HubelError):
 
 
 class QueueFull(CapacityError):
-    """More work is waiting than can be done in time.
+    """The request would wait for too long, or memory is full.
 
     Attributes:
         retry_after_s: whole seconds after which the queue is likely to have room, at least 1.

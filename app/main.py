@@ -14,6 +14,7 @@ from app import __version__, vision
 from app.api import problems
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
+from app.api.early_refusal import EarlyRefusal
 from app.api.metrics import Metrics
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
@@ -34,6 +35,8 @@ from app.settings import Settings
 
 log = logging.getLogger("hubel")
 
+_PIXELS_BYTES = 1_000_000_000
+"""The most memory for all images that are decoded at the same time."""
 _DESCRIPTION = (
     "Hubel classifies images: POST an image to `/api/v1/classify` and get calibrated "
     "probabilities. Errors are `application/problem+json` with a stable `code`."
@@ -58,7 +61,14 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     )
     registry, device = created.registry, created.device
     threads = threads_for(device.device, cores, capped=is_capped())
-    engine = Engine(threads=threads, deadline_s=settings.deadline_s)
+    pixels_budget = MemoryBudget(_PIXELS_BYTES)
+    engine = Engine(
+        threads=threads,
+        cores=cores,
+        deadline_s=settings.deadline_s,
+        wait_s=settings.queue_wait_s,
+        memory=pixels_budget,
+    )
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
     memory_budget = MemoryBudget(settings.max_buffered_bytes)
     return Service(
@@ -71,12 +81,14 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             settings.max_image_bytes,
             settings.max_body_bytes,
             settings.max_files,
-            settings.body_timeout_s,
+            min(settings.body_timeout_s, settings.deadline_s),
         ),
         memory_budget=memory_budget,
         metrics=Metrics(
             depth=lambda: engine.depth,
             capacity=lambda: engine.capacity,
+            large_depth=lambda: engine.large_depth,
+            wait_s=lambda: engine.wait_s,
             held_bytes=lambda: memory_budget.held_bytes,
             registry=registry,
             device=device,
@@ -131,6 +143,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     app.include_router(torchserve.ping_router)
     app.include_router(tensorflow.router)
     page.install(app)
+    app.state.early_refusal = EarlyRefusal(app, service, settings.queue_wait_s)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app
 
@@ -145,10 +158,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         log.error("Requests without a model name get 503: %s", err)
     engine = service.classifier.engine
     # Use no local variable for a model: this frame lives as long as the process.
-    engine.service_s = max(
-        (entry.model.service_s for entry in service.registry.entries if entry.model),
-        default=engine.service_s,
-    )
+    times_s = [entry.model.service_s for entry in service.registry.entries if entry.model]
+    if times_s:
+        engine.expect(max(times_s))
     with engine:
         yield
 

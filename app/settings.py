@@ -67,12 +67,20 @@ class Settings(BaseSettings):
         description="Maximum size of all request bodies in memory, in bytes. Above it: 429.",
     )
     body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        30.0, description="Time limit for a request body to arrive, in seconds. After it: 408."
+        30.0,
+        description="Time limit for a request body to arrive, in seconds, at most "
+        "`HUBEL_DEADLINE_S`. After it: 408.",
+    )
+    queue_wait_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        1.0,
+        description="Time that a request may be expected to wait in the queue, in seconds. "
+        "Above it: 429. A longer time absorbs larger bursts; under lasting load, accepted requests "
+        "wait for about this time.",
     )
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         10.0,
-        description="Time limit for a response, in seconds. After it: 504. "
-        "The queue's length follows from it.",
+        description="Time limit for a response from the first byte of its request, in seconds. "
+        "After it: 504.",
     )
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         5.0, description="Time after SIGTERM in which new requests are still accepted, in seconds."

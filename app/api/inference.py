@@ -6,11 +6,12 @@ admit (does the model exist, has the queue room?) -> the protocol reads the body
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from fastapi import Request, Response
 
@@ -19,8 +20,15 @@ from app.api.middleware.request_context import record_of
 from app.api.problems import problem_of
 from app.api.schemas.classification import Failure
 from app.api.service import Service
-from app.errors import ClientGone, DeadlinePassed, HubelError, ModelOutputInvalid
+from app.errors import (
+    ClientGone,
+    DeadlinePassed,
+    HubelError,
+    ModelOutputInvalid,
+    QueueFull,
+)
 from app.runtime.classifier import Classified, Photo, Query
+from app.runtime.engine import Turn
 from app.runtime.loaded_model import Model
 
 log = logging.getLogger(__name__)
@@ -44,6 +52,16 @@ def admit(service: Service, model: str | None, version: int | None) -> Model:
     return resolved
 
 
+def deadline_of(request: Request, service: Service) -> float:
+    """Return time.monotonic() at which a response is too late, from the request's first byte."""
+    return record_of(request.scope).began + service.classifier.engine.deadline_s
+
+
+def client_of(request: Request) -> str:
+    """Return who sent a request: the address of its peer."""
+    return request.client.host if request.client else ""
+
+
 async def classify_photos(
     request: Request, service: Service, photos: Sequence[Photo], model: Model, query: Query
 ) -> Sequence[Classified | BaseException]:
@@ -51,7 +69,6 @@ async def classify_photos(
 
     Raises:
         QueueFull: the queue has no room for all photos.
-        TooManyFiles: it could not hold them even if it were empty.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
@@ -60,13 +77,12 @@ async def classify_photos(
 
 
 async def run_each(
-    request: Request, service: Service, jobs: Sequence[Callable[[float], TimedT]], model: Model
+    request: Request, service: Service, jobs: Sequence[Callable[[Turn], TimedT]], model: Model
 ) -> Sequence[TimedT | BaseException]:
     """Run `jobs`, one per photo, on the engine and return a result for each, or its error.
 
     Raises:
         QueueFull: the queue has no room for all jobs.
-        TooManyFiles: it could not hold them even if it were empty.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
@@ -79,12 +95,16 @@ async def _run(
     service: Service,
     model: Model,
     images: int,
-    submit: Callable[[], Sequence[Future[TimedT]]],
+    submit: Callable[..., Sequence[Future[TimedT]]],
 ) -> Sequence[TimedT | BaseException]:
     """Submit, wait, and record the results for metrics and log."""
     record = record_of(request.scope)
     record.model, record.version, record.images = model.name, model.version, images
-    results = await _wait(submit(), request, service.classifier.engine.deadline_s)
+    deadline = deadline_of(request, service)
+    futures = submit(deadline=deadline, client=client_of(request))
+    results = await _wait(futures, request, deadline)
+    if len(results) > 1 and isinstance(results[0], QueueFull):
+        _raise_if_all_refused(results)
     for result in results:
         if not isinstance(result, BaseException):
             record.add(result.stages)
@@ -93,6 +113,14 @@ async def _run(
             service.metrics.invalid_outputs(model.name, model.version).inc()
             log.error("request %s: %s", record.request_id, result)
     return results
+
+
+def _raise_if_all_refused(results: Sequence[object]) -> None:
+    """Raise the first error if the queue has refused all photos of the request."""
+    for result in results:
+        if not isinstance(result, QueueFull):
+            return
+    raise cast(QueueFull, results[0])
 
 
 def all_or_raise(results: Sequence[Classified | BaseException]) -> Sequence[Classified]:
@@ -127,7 +155,7 @@ async def write_response(write: Callable[[], Response], numbers: int) -> Respons
 
 
 async def _wait(
-    futures: Sequence[Future[TimedT]], request: Request, deadline_s: float
+    futures: Sequence[Future[TimedT]], request: Request, deadline: float
 ) -> Sequence[TimedT | BaseException]:
     """Wait for all `futures` and return their results or errors; cancel the rest on an error.
 
@@ -156,11 +184,11 @@ async def _wait(
         future.add_done_callback(on_done)
     disconnect = asyncio.create_task(_fail_on_disconnect(request, all_done))
     try:
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
             await all_done
     except TimeoutError as err:
         raise DeadlinePassed(
-            f"The response was not ready within {deadline_s:g} s. Try again later."
+            "The response was not ready within the time limit of the service. Try again later."
         ) from err
     finally:
         disconnect.cancel()

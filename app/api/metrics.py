@@ -46,7 +46,9 @@ class Metrics:
 
     Args:
         depth: returns the number of images waiting.
-        capacity: returns the number of images that may wait.
+        capacity: returns the number of images that may wait, at the present estimate.
+        large_depth: returns the number of large images waiting.
+        wait_s: returns the seconds that a new image is expected to wait.
         held_bytes: returns the bytes of request bodies in memory.
         registry: the models.
         device: the device that models run on.
@@ -57,6 +59,8 @@ class Metrics:
         *,
         depth: Callable[[], float],
         capacity: Callable[[], float],
+        large_depth: Callable[[], float],
+        wait_s: Callable[[], float],
         held_bytes: Callable[[], float],
         registry: Registry,
         device: DeviceChoice,
@@ -106,7 +110,15 @@ class Metrics:
         self.rejections = cache(rejections.labels)
         self.invalid_outputs = cache(invalid_outputs.labels)
         self._gauge("hubel_queue_depth", "Images waiting.", depth)
-        self._gauge("hubel_queue_capacity", "Maximum number of images waiting.", capacity)
+        self._gauge(
+            "hubel_queue_capacity",
+            "Maximum number of images waiting, by HUBEL_QUEUE_WAIT_S and the measured time.",
+            capacity,
+        )
+        self._gauge("hubel_queue_large_depth", "Large images waiting.", large_depth)
+        self._gauge(
+            "hubel_queue_wait_seconds", "Seconds that a new image is expected to wait.", wait_s
+        )
         self._gauge("hubel_held_bytes", "Bytes of request bodies in memory.", held_bytes)
         Gauge(
             "hubel_device",

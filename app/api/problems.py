@@ -66,13 +66,13 @@ def _make_problem(status: int, code: str, title: str, detail: str, request_id: s
 
 
 def _problem_response(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
-    media_type, body = _render_problem(request.scope, problem)
+    media_type, body = _render_problem(request.scope["path"], problem)
     return Response(body, problem.status, headers, media_type)
 
 
-def _render_problem(scope: Scope, problem: Problem) -> tuple[str, bytes]:
-    """Return media type and body, in the error format of the request's protocol."""
-    error_format = format_of(scope["path"])
+def _render_problem(path: str, problem: Problem) -> tuple[str, bytes]:
+    """Return media type and body, in the error format of the protocol at `path`."""
+    error_format = format_of(path)
     if error_format is None:
         return MEDIA_TYPE, problem.model_dump_json().encode()
     return "application/json", json.dumps(error_format(problem)).encode()
@@ -125,8 +125,16 @@ def internal_problem(scope: Scope) -> tuple[str, bytes]:
     text = "An unexpected error occurred in the service. See its log for this request id."
     request_id = record_of(scope).request_id
     return _render_problem(
-        scope, _make_problem(500, "internal", "Internal error", text, request_id)
+        scope["path"], _make_problem(500, "internal", "Internal error", text, request_id)
     )
+
+
+def problem_bytes(
+    path: str, kind: type[HubelError], detail: str, request_id: str
+) -> tuple[str, bytes]:
+    """Return media type and body of an error for a request to `path`."""
+    problem = _make_problem(STATUS[kind], kind.code, kind.title, detail, request_id)
+    return _render_problem(path, problem)
 
 
 def raw_http_problem(status: int, code: str, title: str, text: str) -> bytes:

@@ -31,7 +31,7 @@ class BodyLimits:
     """The limit for a multipart or JSON body."""
     max_files: int
     timeout_s: float
-    """The time in which the whole body must arrive."""
+    """The time from the first byte of a request in which its whole body must arrive."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from app import vision
 from app.errors import BadParameter, HubelError
 from app.runtime.classifier import Classified, Query, classify
-from app.runtime.engine import Engine
+from app.runtime.engine import Engine, Turn
 from app.runtime.loaded_model import Model
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"})
@@ -52,13 +52,13 @@ def classify_files(
 
 
 def _classify_file(
-    path: Path, model: Model, query: Query, limits: vision.Limits, queue_s: float
+    path: Path, model: Model, query: Query, limits: vision.Limits, _turn: Turn
 ) -> Classified:
     try:
         data = path.read_bytes()
     except OSError as err:
         raise BadParameter(f"{path} can't be read ({err.strerror}).") from err
-    return classify(data, model, query, limits, queue_s)
+    return classify(data, model, query, limits)
 
 
 def _result(path: Path, future: Future[Classified]) -> tuple[Path, Classified | HubelError]:

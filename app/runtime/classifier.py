@@ -4,7 +4,7 @@ bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predict
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.bundle import UnknownRule
-from app.runtime.engine import Engine
+from app.runtime.engine import NO_ENGINE, Engine, Turn
 from app.runtime.loaded_model import Model
 
 Photo = bytes | NDArray[np.uint8]
@@ -82,8 +82,7 @@ def classify(
     model: Model,
     query: Query,
     limits: vision.Limits,
-    queue_s: float = 0.0,
-    use_all_cores: Callable[[], bool] = lambda: False,
+    turn: Turn = NO_ENGINE,
 ) -> Classified:
     """Classify one photo on the calling thread.
 
@@ -92,19 +91,22 @@ def classify(
         model: the model that classifies it.
         query: which predictions to return.
         limits: the largest photo that is decoded.
-        queue_s: seconds that the photo waited; copied into the result.
-        use_all_cores: called just before the run; if it returns True, the run uses all cores.
+        turn: the photo's turn on a thread of the engine. If it is alone just before the run, the
+            run uses all cores.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
         ModelOutputInvalid: the model returned NaN or infinity.
+        CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    picture = vision.decode(photo, limits) if isinstance(photo, bytes) else photo
+    picture = decode(photo, limits, turn) if isinstance(photo, bytes) else photo
     decoded = time.perf_counter()
+    turn.check()
     pixels = _resize(picture, model)
     resized = time.perf_counter()
-    probabilities, familiarity = model.run(pixels, all_cores=use_all_cores())
+    turn.check()
+    probabilities, familiarity = model.run(pixels, all_cores=turn.is_alone())
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
     return Classified(
@@ -117,8 +119,21 @@ def classify(
         format=format,
         width=width,
         height=height,
-        stages=Stages(queue_s, decoded - began, resized - decoded, ran - resized),
+        stages=Stages(turn.queue_s, decoded - began, resized - decoded, ran - resized),
     )
+
+
+def decode(photo: bytes, limits: vision.Limits, turn: Turn) -> vision.Picture:
+    """Decode a photo once its turn has come for the work that its header announces.
+
+    Raises:
+        InputError: the photo can't be used; the subclass says why.
+    """
+    if turn is NO_ENGINE:  # nothing else bounds the memory of threads that decode
+        return vision.decode(photo, limits)
+    opened = vision.read_header(photo, limits)
+    turn.begin(opened.work)
+    return opened.decode()
 
 
 def _resize(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
@@ -174,25 +189,26 @@ class Classifier:
         self.limits = limits
 
     def submit(
-        self, photos: Sequence[Photo], model: Model, query: Query
+        self,
+        photos: Sequence[Photo],
+        model: Model,
+        query: Query,
+        *,
+        deadline: float | None = None,
+        client: str = "",
     ) -> Sequence[Future[Classified]]:
         """Queue all of `photos` or none; a photo that can't be used fails its own future only.
 
+        Args:
+            photos: the photos of one request.
+            model: the model that classifies them.
+            query: which predictions to return.
+            deadline: see `Engine.submit`.
+            client: see `Engine.submit`.
+
         Raises:
             QueueFull: the queue has no room for them.
-            TooManyFiles: it never has room for so many.
+            DeadlinePassed: the deadline has passed already.
         """
-        engine = self.engine
-        return engine.submit(
-            *(
-                partial(
-                    classify,
-                    photo,
-                    model,
-                    query,
-                    self.limits,
-                    use_all_cores=lambda: engine.has_single_job,
-                )
-                for photo in photos
-            )
-        )
+        jobs = [partial(classify, photo, model, query, self.limits) for photo in photos]
+        return self.engine.submit(*jobs, deadline=deadline, client=client)

@@ -15,6 +15,7 @@ import logging
 import signal
 import socket
 from collections.abc import Generator
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -45,7 +46,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
     """
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=partial(BoundedProtocol, refuse=app.state.early_refusal.response),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="on",

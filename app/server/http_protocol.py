@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, strict about framing, with limits on what a connection may take.
 
 connected -> a head, within HEAD_TIMEOUT_S and MAX_HEAD_BYTES -> uvicorn and the application
+          -> the queue is full: 429 at once; the body is dropped
           -> no data: closed; an incomplete head: 408, closed
           -> more than MAX_HEAD_BYTES of head or trailers: 431, closed
           -> not HTTP/1.1, or framed wrongly (request_head.py): 400, 405, 501 or 505, closed
@@ -18,6 +19,7 @@ a reset, so that the client loses the response.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sized
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,8 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.api.early_refusal import Refuse
+from app.api.middleware.request_context import FIRST_BYTE_AT
 from app.api.problems import raw_http_problem
 from app.server.half_closed import HalfClosedClient
 from app.server.request_head import HeadRejected, check_head, head_without_upgrade
@@ -59,8 +63,22 @@ class _PipelineFlowControl(FlowControl):
             super().resume_reading()
 
 
+_REFUSED: Any = SimpleNamespace(response_complete=True, message_event=asyncio.Event())
+"""The cycle of a request that was refused before the application: its response is complete."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection with the limits that the module's docstring lists."""
+    """A connection with the limits that the module's docstring lists.
+
+    Args:
+        refuse: returns the response to a request that is refused, or None; see `EarlyRefusal`.
+        options: those of uvicorn's protocol.
+    """
+
+    def __init__(self, *, refuse: Refuse | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._refuse = refuse
+        self._first_byte_at = 0.0
 
     _running: RequestResponseCycle | None = None
     """The request that is being served, or was served last."""
@@ -173,6 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the time limit for this head."""
         super().on_message_begin()
+        self._first_byte_at = self.scope["state"][FIRST_BYTE_AT] = time.monotonic()
         self._parts += 1
         self._in_head = self._head_has_begun = True
         self._expect_head(HEAD_TIMEOUT_S)
@@ -193,8 +212,33 @@ class BoundedProtocol(HttpToolsProtocol):
         check_head(self.parser.get_http_version(), self.headers)
         self._in_head = self._head_has_begun = False
         self._cancel_timer()
-        super().on_headers_complete()
-        self.cycle.transport = self._for_requests
+        if not self._is_refused():
+            super().on_headers_complete()
+            self.cycle.transport = self._for_requests
+
+    def _is_refused(self) -> bool:
+        """Refuse this request if the queue is full: write the response, and drop the body."""
+        if (
+            self._refuse is None
+            or not self._is_idle
+            or self.expect_100_continue
+            or not self.parser.should_keep_alive()
+            or self.transport.get_write_buffer_size()  # the client doesn't read
+        ):
+            return False
+        response = self._refuse(
+            self.parser.get_method(),
+            self.url,
+            self.headers,
+            self._first_byte_at,
+            self.server_state.default_headers,
+        )
+        if response is None:
+            return False
+        self.transport.write(response)
+        self.cycle = _REFUSED
+        self.on_response_complete()
+        return True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -30,6 +30,12 @@ def idle_s() -> float:
     return (int(fields[4]) + int(fields[5])) / _TICKS  # idle, and waiting for the disk
 
 
+def busy_s() -> float:
+    """Return the seconds that all cores together have been busy since the machine started."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split(None, 9)
+    return sum(map(int, (*fields[1:4], *fields[6:9]))) / _TICKS
+
+
 class ServerProcess:
     """A running server.
 

@@ -61,7 +61,7 @@ class Block:
         self._released = threading.Event()
         started = threading.Semaphore(0)
 
-        def hold(queue_s: float) -> None:
+        def hold(turn: object) -> None:
             started.release()
             assert self._released.wait(30)
 
@@ -71,8 +71,13 @@ class Block:
 
     def fill(self) -> None:
         """Fill the queue."""
-        self.engine.service_s = 1e9
-        self.engine.submit(*[lambda queue_s: None] * self.engine.capacity)
+        self.engine.expect(1e9)
+        self.engine.submit(lambda turn: None)
+        assert self.engine.is_full()
+
+    def empty(self) -> None:
+        """Let the queue accept requests again, once this block is released."""
+        self.engine.expect(0.02)
 
     def release(self) -> None:
         self._released.set()

@@ -367,11 +367,11 @@ def test_a_busy_service_shows_when_to_try_again(make_bundle, serve, open_page, s
         engine = client.app.state.service.classifier.engine
         opened = threading.Event()
         began = threading.Semaphore(0)
-        engine.submit(*[lambda queue_s: (began.release(), opened.wait(30))] * engine.threads)
+        engine.submit(*[lambda turn: (began.release(), opened.wait(30))] * engine.threads)
         for _ in range(engine.threads):
             assert began.acquire(timeout=30)
-        engine.service_s = 1e9
-        engine.submit(*[lambda queue_s: None] * engine.capacity)
+        engine.expect(1e9)
+        engine.submit(lambda turn: None)
         try:
             choose(page, save("red"))
             expect(page.locator("#problem h2")).to_have_text("Many photos are waiting just now")

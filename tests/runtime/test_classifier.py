@@ -14,7 +14,7 @@ from app import vision
 from app.bundle import UnknownRule
 from app.errors import BrokenImage, BundleMismatch, NotAnImage
 from app.runtime.classifier import Classifier, Query, classify, decide, top
-from app.runtime.engine import Engine
+from app.runtime.engine import Engine, Turn
 from app.runtime.loaded_model import load_model
 
 LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
@@ -78,7 +78,9 @@ def test_a_photo_that_is_the_only_job_runs_on_all_cores(model, photo, monkeypatc
 def test_the_result_holds_format_size_and_timings(model):
     file = io.BytesIO()
     Image.new("RGB", (30, 20), "red").save(file, "PNG")
-    result = classify(file.getvalue(), model, Query(), LIMITS, queue_s=1.5)
+    turn = Turn()
+    turn.queue_s = 1.5
+    result = classify(file.getvalue(), model, Query(), LIMITS, turn)
     assert (result.format, result.width, result.height) == ("png", 30, 20)
     assert (result.model, result.version, result.decision) == ("colours", 1, None)
     stages = result.stages

@@ -55,7 +55,7 @@ _BODY = {
 }
 
 
-@router.put("/predictions/{model}", include_in_schema=False)
+@router.put("/predictions/{model}", include_in_schema=False, responses=_RESPONSES)
 @router.post(
     "/predictions/{model}",
     summary="Classify an image",
@@ -67,7 +67,7 @@ async def predictions(request: Request, service: ServiceDep, model: str) -> dict
     return await _predict(request, service, model, None)
 
 
-@router.put("/predictions/{model}/{version}", include_in_schema=False)
+@router.put("/predictions/{model}/{version}", include_in_schema=False, responses=_RESPONSES)
 @router.post(
     "/predictions/{model}/{version}",
     summary="Classify an image by one version",

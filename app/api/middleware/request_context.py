@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +18,9 @@ from app.runtime.classifier import Stages
 
 log = logging.getLogger("hubel.request")
 
+FIRST_BYTE_AT = "first_byte_at"
+"""The key in a scope's state under which the server puts time.monotonic() at the first byte."""
+
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -26,7 +29,8 @@ class RequestRecord:
     """The data of one request for metrics and log; routes add to it."""
 
     request_id: str
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=time.monotonic)
+    """time.monotonic() at the first byte of the request."""
     code: str | None = None
     """The error's code; None for a success."""
     model: str | None = None
@@ -52,7 +56,7 @@ class RequestRecord:
     def server_timing(self) -> str:
         """Return the value of the Server-Timing header."""
         parts = [f"{name};dur={ms:.2f}" for name, ms in self.stages_ms.items()]
-        total_ms = (time.perf_counter() - self.began) * 1e3
+        total_ms = (time.monotonic() - self.began) * 1e3
         return ", ".join([*parts, f"total;dur={total_ms:.2f}"])
 
 
@@ -89,8 +93,10 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(scope))
-        scope.setdefault("state", {})["request_record"] = record
+        record = RequestRecord(request_id(scope["headers"]))
+        state = scope.setdefault("state", {})
+        record.began = state.get(FIRST_BYTE_AT, record.began)
+        state["request_record"] = record
         has_body = _has_body(scope)
         record.body_read = not has_body
 
@@ -134,7 +140,7 @@ class RequestContext:
         await send({"type": "http.response.body", "body": body})
 
     def _count_and_log(self, scope: Scope, record: RequestRecord) -> None:
-        seconds = time.perf_counter() - record.began
+        seconds = time.monotonic() - record.began
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests(
             scope["method"],
@@ -169,20 +175,21 @@ def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> 
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _request_id(scope: Scope) -> str:
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the client's request id if it is valid, else a new one; ids need not be secret."""
-    client_id = _header(scope, b"x-request-id")
+    client_id = _header(headers, b"x-request-id")
     return client_id if _CLIENT_ID.fullmatch(client_id) else f"{random.getrandbits(128):032x}"
 
 
 def _has_body(scope: Scope) -> bool:
-    return _header(scope, b"content-length") not in ("", "0") or bool(
-        _header(scope, b"transfer-encoding")
+    headers = scope["headers"]
+    return _header(headers, b"content-length") not in ("", "0") or bool(
+        _header(headers, b"transfer-encoding")
     )
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    for key, value in headers:
         if key == name:
-            return cast(bytes, value).decode("latin-1")
+            return value.decode("latin-1")
     return ""

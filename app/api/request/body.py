@@ -4,9 +4,11 @@ Content-Length -> TooManyBytes | QueueFull, before a byte is read -> chunks, cou
 """
 
 import asyncio
+import time
 
 from fastapi import Request
 
+from app.api.middleware.request_context import record_of
 from app.api.service import BodyLimits
 from app.errors import BodyTooSlow, ClientGone, TooManyBytes, UnsupportedFormat
 from app.memory_budget import MemoryShare
@@ -36,8 +38,9 @@ async def read_body(
         _check(int(announced), max_bytes)
         # only checked, not reserved: a client may never send what it announced
         share.check_room(int(announced))
+    left_s = record_of(request.scope).began + limits.timeout_s - time.monotonic()
     try:
-        async with asyncio.timeout(limits.timeout_s):
+        async with asyncio.timeout(max(0.0, left_s)):
             return await _read(request, max_bytes, share)
     except TimeoutError as err:
         raise BodyTooSlow(

@@ -38,6 +38,7 @@ from app.api.schemas.inspection import EXAMPLE_ACTIVATIONS, Activations, Channel
 from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import BadParameter
+from app.runtime.engine import Turn
 from app.runtime.inspection import Kernel, Maps
 from app.runtime.loaded_model import Model
 
@@ -124,13 +125,13 @@ def _parse_kernel(parameters: ActivationsParameters) -> Kernel | None:
 
 
 def _activations(
-    compute: Callable[[float], Maps],
+    compute: Callable[[Turn], Maps],
     model: Model,
     include_values: bool,
     as_png: bool,
-    queue_s: float,
+    turn: Turn,
 ) -> RenderedResponse:
-    maps = compute(queue_s)
+    maps = compute(turn)
     if as_png:
         return make_rendered_response(model, maps.stages, maps.png, PNG)
     body = Activations(

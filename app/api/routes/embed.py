@@ -30,6 +30,7 @@ from app.api.routes.rendered_response import (
 from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
+from app.runtime.engine import Turn
 from app.runtime.inspection import Inspector, require_embedding
 from app.runtime.loaded_model import Model
 
@@ -108,9 +109,9 @@ def _check(model: Model, parameters: EmbedParameters) -> None:
 
 
 def _embed(
-    inspector: Inspector, photo: bytes, model: Model, normalize: bool, queue_s: float
+    inspector: Inspector, photo: bytes, model: Model, normalize: bool, turn: Turn
 ) -> RenderedResponse:
-    embedding = inspector.embed(photo, model, normalize, queue_s)
+    embedding = inspector.embed(photo, model, normalize, turn)
     body = Embedded(
         model=model.name,
         version=model.version,

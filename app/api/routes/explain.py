@@ -31,6 +31,7 @@ from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
+from app.runtime.engine import Turn
 from app.runtime.inspection import Explanation, Inspector, label_index
 from app.runtime.loaded_model import Model
 
@@ -97,9 +98,9 @@ def _explain(
     model: Model,
     label: int | None,
     as_png: bool,
-    queue_s: float,
+    turn: Turn,
 ) -> RenderedResponse:
-    explanation = inspector.explain(photo, model, label, queue_s)
+    explanation = inspector.explain(photo, model, label, turn)
     crop = model.manifest.input.crop
     if as_png:
         return make_rendered_response(model, explanation.stages, explanation.overlay(crop), PNG)

@@ -45,7 +45,6 @@ def by_occlusion(
     prepared_photo: PreparedPhoto,
     label: int | None,
     deadline_s: float,
-    until: float,
 ) -> Explanation:
     """Explain `label` by covering parts of the photo; None selects the most probable label.
 
@@ -54,16 +53,15 @@ def by_occlusion(
         prepared_photo: the photo.
         label: the label's index.
         deadline_s: seconds that a request may take, which limits the number of runs.
-        until: time.monotonic() at which the explanation is given up.
 
     Raises:
-        DeadlinePassed: the runs took too long.
+        CapacityError: the runs took too long, or the client has left.
     """
     probabilities = model.session.run(prepared_photo.pixels[np.newaxis])[0]
     index = int(probabilities.argmax()) if label is None else label
     side = occlusion.cells_per_side(model.service_s, deadline_s)
     occlusion_map = occlusion.occlusion_map(
-        model.session, prepared_photo.pixels, index, side, until
+        model.session, prepared_photo.pixels, index, side, prepared_photo.turn.check
     )
     return Explanation(
         prepared_photo=prepared_photo,

@@ -5,13 +5,13 @@
 Every method runs on the thread that calls it.
 """
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from app import vision
 from app.errors import NotInModel
+from app.runtime.engine import NO_ENGINE, Turn
 from app.runtime.inspection import drawing, explanation
 from app.runtime.inspection.drawing import Grid
 from app.runtime.inspection.filters import Filters
@@ -64,7 +64,9 @@ class Inspector:
             )
         return filters
 
-    def embed(self, photo: bytes, model: Model, normalize: bool, queue_s: float = 0) -> Embedding:
+    def embed(
+        self, photo: bytes, model: Model, normalize: bool, turn: Turn = NO_ENGINE
+    ) -> Embedding:
         """Return the embedding of one photo; of length 1 if `normalize`.
 
         Raises:
@@ -72,7 +74,7 @@ class Inspector:
             NotInModel: the model has no embedding.
         """
         require_embedding(model)
-        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        prepared_photo = prepare_photo(photo, model, self._limits, turn)
         batch = prepared_photo.pixels[np.newaxis]
         (embeddings,) = model.session.outputs_of(["embedding"], batch)
         vector = embeddings[0]
@@ -82,7 +84,7 @@ class Inspector:
         return Embedding(prepared_photo, prepared_photo.stages(), vector)
 
     def explain(
-        self, photo: bytes, model: Model, label: int | None, queue_s: float = 0
+        self, photo: bytes, model: Model, label: int | None, turn: Turn = NO_ENGINE
     ) -> Explanation:
         """Return a map of how much each part of one photo contributes to a label.
 
@@ -90,17 +92,16 @@ class Inspector:
             photo: the file.
             model: the model.
             label: the label's index; None for the most probable.
-            queue_s: seconds that the photo has waited.
+            turn: the photo's turn on a thread of the engine.
 
         Raises:
             InputError: the photo can't be used; the subclass names the reason.
             DeadlinePassed: the model is too slow for occlusion.
         """
-        until = time.monotonic() + self._deadline_s - queue_s
-        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        prepared_photo = prepare_photo(photo, model, self._limits, turn)
         inspected = self._models.get(model)
         if inspected.head is None:
-            return explanation.by_occlusion(model, prepared_photo, label, self._deadline_s, until)
+            return explanation.by_occlusion(model, prepared_photo, label, self._deadline_s)
         return explanation.by_class_activation(
             model, inspected, inspected.head, prepared_photo, label
         )
@@ -128,7 +129,7 @@ class Inspector:
         )
 
     def activations(
-        self, photo: bytes, model: Model, name: str | None, top: int | None, queue_s: float = 0
+        self, photo: bytes, model: Model, name: str | None, top: int | None, turn: Turn = NO_ENGINE
     ) -> Maps:
         """Return the activation maps of one layer for one photo.
 
@@ -138,7 +139,7 @@ class Inspector:
             name: the name of the layer, or `canvas`; None for the first convolution after its
                 nonlinearity.
             top: the number of channels, those with the largest mean first; None for all, in order.
-            queue_s: seconds that the photo has waited.
+            turn: the photo's turn on a thread of the engine.
 
         Raises:
             InputError: the photo can't be used; the subclass names the reason.
@@ -146,7 +147,7 @@ class Inspector:
             ModelOutputInvalid: the layer holds NaN or infinity.
         """
         layer = self.layer(model, name)
-        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        prepared_photo = prepare_photo(photo, model, self._limits, turn)
         if layer is _CANVAS:
             return _canvas_maps(prepared_photo)
         batch = prepared_photo.pixels[np.newaxis]
@@ -162,13 +163,15 @@ class Inspector:
         png, grid = drawing.map_grid(values, scale)
         return Maps(prepared_photo, stages, layer, tuple(channels), values, scale, png, grid)
 
-    def apply_kernel(self, photo: bytes, model: Model, kernel: Kernel, queue_s: float = 0) -> Maps:
+    def apply_kernel(
+        self, photo: bytes, model: Model, kernel: Kernel, turn: Turn = NO_ENGINE
+    ) -> Maps:
         """Return the map of a user-defined filter over one photo's canvas.
 
         Raises:
             InputError: the photo can't be used; the subclass names the reason.
         """
-        prepared_photo = prepare_photo(photo, model, self._limits, queue_s)
+        prepared_photo = prepare_photo(photo, model, self._limits, turn)
         values = convolve(prepared_photo.canvas, kernel)
         stages, scale = prepared_photo.stages(), drawing.scale_of(values)
         layer = Layer(KERNEL_LAYER, "Conv", (1, *values.shape), "")

@@ -6,13 +6,11 @@ Networks"). The map shows the fall of the label's log-odds, which doesn't satura
 probabilities of 0 and 1. Each cell of the map is the mean over the squares that cover it.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import DeadlinePassed
 from app.runtime.session import Session
 
 _GRIDS = (8, 6, 4)
@@ -34,7 +32,7 @@ def cells_per_side(run_s: float, deadline_s: float) -> int:
 
 
 def occlusion_map(
-    session: Session, pixels: NDArray[np.uint8], label: int, side: int, until: float
+    session: Session, pixels: NDArray[np.uint8], label: int, side: int, check: Callable[[], None]
 ) -> NDArray[np.float32]:
     """Return how much covering each part of a photo lowers a label's log-odds.
 
@@ -43,21 +41,20 @@ def occlusion_map(
         pixels: (S, S, 3) uint8 RGB.
         label: the label's index.
         side: cells per side.
-        until: time.monotonic() at which the computation is given up.
+        check: called between the runs; raises an error if the result is no longer of use.
 
     Returns:
         (side, side) float32, the fall of the log-odds; positive where covering the part lowers the
         label's probability.
 
     Raises:
-        DeadlinePassed: the runs took too long.
+        CapacityError: the runs took too long, or the client has left.
     """
     uncovered = _log_odds(session.run(pixels[np.newaxis])[:, label])[0]
     total, count = np.zeros((2, side, side), np.float32)
     places = [(row, column) for row in range(side - 1) for column in range(side - 1)]
     for start in range(0, len(places), _BATCH):
-        if time.monotonic() > until:
-            raise DeadlinePassed("The model is too slow to be explained in time. Try again later.")
+        check()
         batch = places[start : start + _BATCH]
         covered = np.stack([*_covered(pixels, batch, side)])
         falls = uncovered - _log_odds(session.run(covered)[:, label])

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
-from app.runtime.classifier import Stages
+from app.runtime.classifier import Stages, decode
+from app.runtime.engine import Turn
 from app.runtime.loaded_model import Model
 
 
@@ -18,7 +19,8 @@ class PreparedPhoto:
     picture: vision.Picture
     pixels: NDArray[np.uint8]
     """(S, S, 3) RGB."""
-    queue_s: float
+    turn: Turn
+    """Its turn on a thread of the engine."""
     decode_s: float
     resize_s: float
     began: float
@@ -32,26 +34,27 @@ class PreparedPhoto:
     def stages(self) -> Stages:
         """Return the duration of each stage; the stage `run` is everything after the resize."""
         run_s = time.perf_counter() - self.began - self.decode_s - self.resize_s
-        return Stages(self.queue_s, self.decode_s, self.resize_s, run_s)
+        return Stages(self.turn.queue_s, self.decode_s, self.resize_s, run_s)
 
 
-def prepare_photo(
-    photo: bytes, model: Model, limits: vision.Limits, queue_s: float
-) -> PreparedPhoto:
+def prepare_photo(photo: bytes, model: Model, limits: vision.Limits, turn: Turn) -> PreparedPhoto:
     """Decode and resize one photo.
 
     Raises:
         InputError: the photo can't be used; the subclass names the reason.
+        CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    picture = vision.decode(photo, limits)
+    picture = decode(photo, limits, turn)
     decoded = time.perf_counter()
+    turn.check()
     pixels = vision.resize(picture, model.manifest.input)
     resized = time.perf_counter()
+    turn.check()
     return PreparedPhoto(
         picture=picture,
         pixels=pixels,
-        queue_s=queue_s,
+        turn=turn,
         decode_s=decoded - began,
         resize_s=resized - decoded,
         began=began,

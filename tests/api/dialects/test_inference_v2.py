@@ -238,7 +238,7 @@ def test_a_full_queue_returns_429_with_its_error(client, speaker, photo, block):
     assert status == raw.status_code == 429
     assert "Try again later" in text
     assert int(raw.headers["retry-after"]) >= 1
-    held.engine.service_s = 0.02
+    held.empty()
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])

@@ -122,9 +122,9 @@ def test_the_photo_of_a_client_that_left_the_queue_is_not_decoded(
         from app import vision
 
         decoded = []
-        decode = vision.decode
+        read = vision.read_header
         monkeypatch.setattr(
-            vision, "decode", lambda data, limits: decoded.append(data) or decode(data, limits)
+            vision, "read_header", lambda data, limits: decoded.append(data) or read(data, limits)
         )
         with block(client) as held:
             raw = connect(client)

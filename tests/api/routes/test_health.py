@@ -110,7 +110,7 @@ def test_images_and_their_stages_are_counted(fresh, photo):
 def test_the_queue_is_in_the_metrics(fresh, block):
     with block(fresh) as held:
         before = samples(fresh)
-        held.engine.submit(*[lambda queue_s: None] * 3)
+        held.engine.submit(*[lambda turn: None] * 3)
         counted = samples(fresh)
     assert before[("hubel_queue_depth",)] == 0
     assert counted[("hubel_queue_depth",)] == 3

@@ -176,7 +176,7 @@ def test_the_figures_are_those_computed_by_hand(folders, model, engine):
     assert by_label["green"]["precision"] == 0.5
     (failed,) = result.failed
     assert failed["path"].endswith("blue/broken.jpg")
-    assert "no known image format" in failed["error"]
+    assert "not an image" in failed["error"]
 
 
 def test_progress_receives_every_photo(folders, model, engine):
@@ -196,7 +196,9 @@ def test_progress_receives_every_photo(folders, model, engine):
 
 def test_photos_of_which_none_can_be_used_are_refused(folders, model, engine):
     photos = labelled_photos(folders({"red/1.jpg": b"text"}), model.manifest.labels)
-    with pytest.raises(BadParameter, match="None of the photos can be used; the first: The file"):
+    with pytest.raises(
+        BadParameter, match="None of the photos can be used; the first: This is text"
+    ):
         evaluate(model, photos, LIMITS, engine)
 
 
