@@ -11,6 +11,8 @@ from app.runtime.classifier import Classified
 from app.runtime.evaluation.measure import Evaluation
 
 Row = tuple[Path, Classified | HubelError]
+_UNKNOWN = ("familiarity", "unknown_score", "unknown_threshold")
+"""The last columns of CSV, after those that were there before them."""
 _SHOWN_CLASSES = 10
 """Number of classes in the table of figures: those with the lowest recall."""
 
@@ -71,13 +73,24 @@ def row_fields(path: Path, result: Classified | HubelError) -> dict[str, Any]:
                 for p in result.predictions
             ],
             "decision": result.decision,
+            **_unknown_fields(result),
         }
     return row
 
 
+def _unknown_fields(result: Classified) -> dict[str, Any]:
+    """Return the score that decides whether a photo is unknown, as /api/v1/classify names it."""
+    unknown = result.unknown
+    return {
+        "familiarity": unknown and unknown.shown_value,
+        "unknown_score": unknown and unknown.name,
+        "unknown_threshold": unknown and unknown.threshold,
+    }
+
+
 def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelError], Any]:
     pairs = [(f"label_{rank}", f"probability_{rank}") for rank in range(1, top_k + 1)]
-    columns = ["path", *(name for pair in pairs for name in pair), "decision", "error"]
+    columns = ["path", *(name for pair in pairs for name in pair), "decision", "error", *_UNKNOWN]
     writer = csv.DictWriter(out, columns, restval="")
     writer.writeheader()
 
@@ -87,6 +100,7 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
             cells["error"] = f"{result.code}: {_printable(result)}"
         else:
             cells["decision"] = result.decision or ""
+            cells |= {n: "" if v is None else v for n, v in _unknown_fields(result).items()}
             for (label, probability), p in zip(pairs, result.predictions, strict=False):
                 cells |= {label: p.label, probability: f"{p.probability:.6f}"}
         writer.writerow(cells)

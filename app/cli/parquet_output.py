@@ -27,6 +27,9 @@ _SCHEMA = pa.schema(
         ("predictions", pa.list_(_PREDICTION)),
         ("decision", pa.string()),
         ("error", pa.struct([("code", pa.string()), ("detail", pa.string())])),
+        ("familiarity", pa.float64()),
+        ("unknown_score", pa.string()),
+        ("unknown_threshold", pa.float64()),
     ]
 )
 

@@ -3,6 +3,7 @@
 bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predictions, decision
 """
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -27,13 +28,18 @@ SURE_FROM = 2 / 3
 """The least top-1 probability of an accepted prediction. Between two classes, one is then twice as
 likely as the other. If calibrated, predictions at this probability are right two times in three."""
 
+_SCORE_DECIMALS = 9
+"""Decimal places of a score: with six, one under the threshold could look equal to it."""
+
 
 @dataclass(frozen=True)
 class Query:
-    """The part of the probabilities that a request selects."""
+    """The part of the result that a request selects, and its threshold."""
 
     top_k: int = 5
     min_probability: float = 0.0
+    unknown_threshold: float | None = None
+    """Replaces the threshold of the bundle's `unknown` rule; None keeps it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,27 @@ class Prediction:
     label: str
     index: int
     probability: float
+
+
+@dataclass(frozen=True)
+class UnknownScore:
+    """The score of a photo that decides whether it is unknown."""
+
+    name: Literal["familiarity", "max_probability"]
+    value: float
+    """NaN if the model gave none."""
+    threshold: float
+    """A lower value is unknown."""
+
+    @property
+    def shown_value(self) -> float | None:
+        """The value with the digits of a float32, for responses; None for NaN."""
+        return None if math.isnan(self.value) else round(self.value, _SCORE_DECIMALS)
+
+    @property
+    def is_unknown(self) -> bool:
+        """True if the photo resembles no training photo; a NaN is under every threshold."""
+        return not self.value >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -67,6 +94,8 @@ class Classified:
     """Most probable first."""
     familiarity: float | None
     """None if the bundle's out-of-distribution threshold does not use it."""
+    unknown: UnknownScore | None
+    """None if the bundle has no `unknown` rule."""
     decision: Decision | None
     """See `decide`."""
     format: str
@@ -109,13 +138,17 @@ def classify(
     probabilities, familiarity = model.run(pixels, all_cores=turn.is_alone())
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
+    unknown = _unknown_score(
+        probabilities, familiarity, model.manifest.unknown, query.unknown_threshold
+    )
     return Classified(
         model=model.name,
         version=model.version,
         probabilities=probabilities,
         predictions=top(probabilities, model, query),
         familiarity=familiarity,
-        decision=decide(probabilities, familiarity, model.manifest.unknown),
+        unknown=unknown,
+        decision=decide(probabilities, unknown),
         format=format,
         width=width,
         height=height,
@@ -161,9 +194,24 @@ def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple
     )
 
 
-def decide(
-    probabilities: NDArray[np.float32], familiarity: float | None, rule: UnknownRule | None
-) -> Decision | None:
+def _unknown_score(
+    probabilities: NDArray[np.float32],
+    familiarity: float | None,
+    rule: UnknownRule | None,
+    threshold: float | None,
+) -> UnknownScore | None:
+    """Return the score that `rule` names; `threshold` replaces the rule's own unless it is None."""
+    if rule is None:
+        return None
+    value = float(probabilities.max()) if rule.score == "max_probability" else familiarity
+    return UnknownScore(
+        rule.score,
+        math.nan if value is None else value,
+        rule.threshold if threshold is None else threshold,
+    )
+
+
+def decide(probabilities: NDArray[np.float32], unknown: UnknownScore | None) -> Decision | None:
     """Return the decision about one prediction.
 
     unknown   the photo resembles no training photo: its score is under the out-of-distribution
@@ -172,13 +220,11 @@ def decide(
     accepted  neither. It may still be wrong, as often as its probability says.
     None      the bundle has no threshold: it was trained without one.
     """
-    if rule is None:
+    if unknown is None:
         return None
-    confidence = float(probabilities.max())
-    score = confidence if rule.score == "max_probability" else familiarity
-    if score is None or not score >= rule.threshold:  # a NaN is under every threshold
+    if unknown.is_unknown:
         return "unknown"
-    return "unsure" if confidence < SURE_FROM else "accepted"
+    return "unsure" if float(probabilities.max()) < SURE_FROM else "accepted"
 
 
 class Classifier:

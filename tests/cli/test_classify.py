@@ -53,6 +53,9 @@ def test_classify_as_csv_has_room_for_every_prediction(hubel, models, photos, to
         *(f"{part}_{i}" for i in range(1, top_k + 1) for part in ("label", "probability")),
         "decision",
         "error",
+        "familiarity",
+        "unknown_score",
+        "unknown_threshold",
     ]
     assert float(rows[0]["probability_1"]) > 0.99
 
@@ -322,3 +325,35 @@ def test_a_photo_for_which_the_model_returns_nan_has_its_error_in_its_row(
     rows = [json.loads(line, parse_constant=pytest.fail) for line in result.stdout.splitlines()]
     (row,) = [row for row in rows if row["path"].endswith("white.jpg")]
     assert "Model 'colours' version 1 returned NaN" in str(row)
+
+
+@pytest.fixture
+def models_with_a_threshold(make_bundle, rewrite, tmp_path):
+    folder = make_bundle(tmp_path / "with threshold").folder
+    rewrite(folder, {"unknown": {"score": "max_probability", "threshold": 0.9, "accepts": 0.95}})
+    return folder.parent
+
+
+@pytest.mark.parametrize("row_format", ["jsonl", "csv", "parquet"])
+def test_classify_writes_why_a_photo_is_unknown(
+    hubel, models_with_a_threshold, photo, tmp_path, row_format
+):
+    grey = tmp_path / "grey.jpg"
+    grey.write_bytes(photo((127, 127, 127)))
+    (tmp_path / "text.jpg").write_bytes(b"text")
+    output = tmp_path / f"rows.{row_format}"
+    options = ("--models", models_with_a_threshold, "--format", row_format, "--output", output)
+    if row_format == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+    hubel("classify", grey, tmp_path / "text.jpg", *options)
+    if row_format == "jsonl":
+        first, failed = map(json.loads, output.read_text().splitlines())
+    elif row_format == "csv":
+        first, failed = csv.DictReader(io.StringIO(output.read_text()))
+    else:
+        first, failed = parquet.read_table(output).to_pylist()
+    assert first["decision"] == "unknown"
+    assert float(first["familiarity"]) == pytest.approx(1 / 3, abs=0.05)
+    assert first["unknown_score"] == "max_probability"
+    assert float(first["unknown_threshold"]) == 0.9
+    assert not failed.get("familiarity")

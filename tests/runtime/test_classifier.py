@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app import vision
-from app.bundle import UnknownRule
 from app.errors import BrokenImage, BundleMismatch, NotAnImage
-from app.runtime.classifier import Classifier, Query, classify, decide, top
+from app.runtime.classifier import Classifier, Query, UnknownScore, classify, decide, top
 from app.runtime.engine import Engine, Turn
 from app.runtime.loaded_model import load_model
 
@@ -102,9 +101,10 @@ def test_the_result_holds_format_size_and_timings(model):
     ],
 )
 def test_the_decision_follows_from_score_and_top_1_probability(score, familiarity, top1, decision):
-    rule = UnknownRule(score=score, threshold=0.5, accepts=0.95) if score else None
+    value = top1 if score == "max_probability" else familiarity
+    unknown = UnknownScore(score, value, 0.5) if score else None
     probabilities = np.array([top1, *[(1 - top1) / 2] * 2], np.float32)
-    assert decide(probabilities, familiarity, rule) == decision
+    assert decide(probabilities, unknown) == decision
 
 
 def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(
@@ -129,6 +129,12 @@ def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(
     dull = classify(photo((150, 120, 120)), loaded, Query(), LIMITS)
     assert (bright.decision, dull.decision) == ("accepted", "unknown")
     assert dull.predictions[0].label == "red"
+    assert dull.unknown == UnknownScore("familiarity", dull.familiarity, 0.5)
+    assert dull.familiarity < 0.5 <= bright.familiarity
+    low = classify(photo((150, 120, 120)), loaded, Query(unknown_threshold=-1.0), LIMITS)
+    assert (low.decision, low.unknown.threshold) == ("accepted", -1.0)
+    high = classify(photo("red"), loaded, Query(unknown_threshold=2.0), LIMITS)
+    assert high.decision == "unknown"
 
 
 def test_a_threshold_of_familiarity_without_that_output_is_refused(make_bundle, rewrite):

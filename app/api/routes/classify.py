@@ -23,8 +23,10 @@ from app.api.routes.photo_request import read_request
 from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Result, result_of
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
+from app.errors import BadParameter
 from app.runtime import classifier
 from app.runtime.classifier import Classified
+from app.runtime.loaded_model import Model
 
 router = APIRouter(
     prefix="/api/v1",
@@ -42,6 +44,14 @@ class ClassifyParameters(BatchParameters):
     min_probability: Annotated[
         float, Field(ge=0, le=1, description="Minimum probability of a prediction.")
     ] = 0.0
+    unknown_threshold: Annotated[
+        float | None,
+        Field(
+            allow_inf_nan=False,
+            description="Score below which the decision is `unknown`, for this request. Unset: "
+            "the model's own threshold.",
+        ),
+    ] = None
 
 
 @router.post(
@@ -93,14 +103,37 @@ async def classify(
     file does not affect the others.
     """
     with service.memory_budget.hold() as share:
-        admitted = await read_request(request, service, share, query)
+        admitted = await read_request(request, service, share, query, _check)
         parameters, photos = admitted.parameters, admitted.photos
-        selection = classifier.Query(parameters.top_k, parameters.min_probability)
+        selection = classifier.Query(
+            parameters.top_k, parameters.min_probability, parameters.unknown_threshold
+        )
         results = await classify_photos(request, service, photos.files, admitted.model, selection)
     request_id = record_of(request.scope).request_id
     is_batch = parameters.batch or photos.has_several
     numbers = sum(len(r.predictions) for r in results if isinstance(r, Classified))
     return await write_response(partial(_response, results, is_batch, service, request_id), numbers)
+
+
+def _check(model: Model, parameters: ClassifyParameters) -> None:
+    """Check that the model has a threshold for the request to replace.
+
+    Raises:
+        BadParameter: it has none, or the request's can't be one of its score.
+    """
+    threshold, rule = parameters.unknown_threshold, model.manifest.unknown
+    if threshold is None:
+        return
+    if rule is None:
+        raise BadParameter(
+            f"Model {model.name!r} has no threshold for unknown photos, so unknown_threshold can't "
+            "replace it. Leave it out."
+        )
+    if rule.score == "max_probability" and not 0 <= threshold <= 1:
+        raise BadParameter(
+            f"unknown_threshold is {threshold:g}, but model {model.name!r} compares it with a "
+            "probability. Send a number from 0 to 1."
+        )
 
 
 def _response(

@@ -19,6 +19,9 @@ EXAMPLE_RESULT: dict[str, Any] = {
         {"label": "tabby", "index": 281, "probability": 0.102369},
     ],
     "decision": None,
+    "familiarity": None,
+    "unknown_score": None,
+    "unknown_threshold": None,
     "image": {"format": "jpeg", "width": 451, "height": 300},
 }
 
@@ -59,6 +62,24 @@ class Result(BaseModel):
             "thresholds for this."
         ),
     ]
+    familiarity: Annotated[
+        float | None,
+        Field(
+            description="How like the training photos the photo is. Below `unknown_threshold`, "
+            "the decision is `unknown`. null if the model has no threshold."
+        ),
+    ]
+    unknown_score: Annotated[
+        Literal["familiarity", "max_probability"] | None,
+        Field(
+            description="What `familiarity` is: an output of the model, which compares the photo "
+            "with the training photos; or the highest probability."
+        ),
+    ]
+    unknown_threshold: Annotated[
+        float | None,
+        Field(description="The request's `unknown_threshold`, or the model's own."),
+    ]
     image: Image
 
 
@@ -76,6 +97,7 @@ class Batch(BaseModel):
 
 def result_of(classified: Classified) -> Result:
     """Return the response for one classified image."""
+    unknown = classified.unknown
     return Result(
         model=classified.model,
         version=classified.version,
@@ -84,5 +106,8 @@ def result_of(classified: Classified) -> Result:
             for p in classified.predictions
         ],
         decision=classified.decision,
+        familiarity=unknown.shown_value if unknown else None,
+        unknown_score=unknown.name if unknown else None,
+        unknown_threshold=unknown.threshold if unknown else None,
         image=Image(format=classified.format, width=classified.width, height=classified.height),
     )

@@ -54,7 +54,16 @@ def test_the_response_has_all_documented_fields(client, photo):
     response = client.post(CLASSIFY, content=photo("red", (600, 400)))
     body = response.json()
     assert response.headers["content-type"] == "application/json"
-    assert list(body) == ["model", "version", "predictions", "decision", "image"]
+    assert list(body) == [
+        "model",
+        "version",
+        "predictions",
+        "decision",
+        "familiarity",
+        "unknown_score",
+        "unknown_threshold",
+        "image",
+    ]
     assert (body["model"], body["version"], body["decision"]) == ("colours", 1, None)
     assert body["image"] == {"format": "jpeg", "width": 600, "height": 400}
     assert [list(p) for p in body["predictions"]] == [["label", "index", "probability"]] * 3
