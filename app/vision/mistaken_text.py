@@ -26,6 +26,12 @@ _NOT_ASCII = bytes(range(128, 256))
 _MIN_ASCII_SHARE = 0.9
 """The least share of ASCII in a text of one byte a character, such as a page in Latin-1."""
 
+LOST_LINE_ENDS = (
+    "This is an image whose line ends were changed or removed, as a transfer as text and curl -d "
+    "do. Send its bytes unchanged; with curl, use --data-binary."
+)
+_MAGICS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a", b"RIFF")
+_MIN_STRIPPED_BYTES = 32
 _DAMAGED = (
     (
         # U+FFFD, or the first bytes of a JPEG or PNG as characters of Latin-1, in UTF-8
@@ -35,8 +41,7 @@ _DAMAGED = (
     ),
     (
         re.compile(rb"\x89PNG(?!\r\n\x1a\n).{4}", re.S),  # the signature has both line ends
-        "This is a PNG whose line ends were changed or removed, as a transfer as text and curl -d "
-        "do. Send its bytes unchanged; with curl, use --data-binary.",
+        LOST_LINE_ENDS,
     ),
     (
         re.compile(rb"(?:\r?\n)?--[^\r\n]{1,256}\r?\nContent-", re.I),
@@ -144,6 +149,21 @@ def _decoded(start: bytes, encoding: str) -> str | None:
     except ValueError:
         return None
     return None if _CONTROL_CHARACTERS.search(text) else text
+
+
+def lost_its_line_ends(data: bytes) -> bool:
+    """Return whether `data` is an image without the bytes that `curl -d @photo.jpg` removes.
+
+    It removes line ends, and zeros with the rest of their lines. Every whole image has a zero, and
+    nearly always in its first bytes, so this costs nothing for one.
+    """
+    return (
+        b"\0" not in data
+        and b"\n" not in data
+        and b"\r" not in data
+        and len(data) >= _MIN_STRIPPED_BYTES
+        and data.startswith(_MAGICS)
+    )
 
 
 def advice_on(data: bytes, is_image: Callable[[bytes], bool]) -> str | None:

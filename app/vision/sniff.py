@@ -10,7 +10,7 @@ File names and content types are ignored: both are often wrong.
 import re
 
 from app.errors import NotAnImage, UnsupportedFormat
-from app.vision.mistaken_text import advice_on, text_of
+from app.vision.mistaken_text import LOST_LINE_ENDS, advice_on, lost_its_line_ends, text_of
 from app.vision.picture import Format
 
 READABLE_FORMATS = "JPEG, PNG, WebP, GIF or BMP"
@@ -70,6 +70,8 @@ def sniff(data: bytes) -> Format:
         UnsupportedFormat: the format isn't read; the message names it.
         NotAnImage: the bytes are in no known image format.
     """
+    if lost_its_line_ends(data):
+        raise NotAnImage(LOST_LINE_ENDS)
     if format := _readable_format(data):
         return format
     if name := _unreadable_format(data):

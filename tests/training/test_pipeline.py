@@ -67,7 +67,7 @@ def trained(unusual_data):
     "line",
     [
         "Files that can't be used, skipped (3): κόκκινο/corrupt.jpg (",
-        "κόκκινο/notes.txt (The file is in no known image format)",
+        "κόκκινο/notes.txt (This is text, not an image)",
         "κόκκινο/scan.tif (This is TIFF, which isn't read here)",
         "GIFs, of which the first frame is used (1): κόκκινο/moving.gif",
         "Photos under 64 pixels high or wide (1): κόκκινο/small.png (40x40)",
@@ -139,7 +139,7 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
     arguments = ("evaluate", trained[0], tmp_path / "others", "--report", folder)
     result = CliRunner().invoke(main, [*map(str, arguments)])
     assert result.exit_code == 1
-    assert "1 photos can't be used" in result.stderr
+    assert "1 photos have no result" in result.stderr
     text = (folder / "index.html").read_text(encoding="utf-8")
     for expected in (
         "6 of 6",
@@ -148,7 +148,7 @@ def test_an_evaluation_of_it_has_a_report_with_familiarity(trained, blob, tmp_pa
         "dark_green/0.jpg",
     ):
         assert expected in text
-    assert "dark_green/broken.jpg (The file is in no known image format" in text
+    assert "dark_green/broken.jpg (This is text, not an image" in text
 
 
 def test_the_bundle_recognises_its_classes_and_rejects_others(trained, blob):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import textwrap
 
 import numpy as np
@@ -200,6 +201,22 @@ def test_an_image_that_was_changed_on_its_way_is_told_apart(data, message):
 def test_bytes_that_are_no_text_are_in_no_known_format(data):
     with pytest.raises(NotAnImage, match="in no known image format"):
         sniff(data)
+
+
+def sent_by_curl_d(data):
+    """Return what `curl -d @FILE` sends: each line up to its first carriage return or zero."""
+    return b"".join(re.split(rb"[\r\0]", line)[0] for line in data.split(b"\n"))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_an_image_sent_with_curl_d_is_told_apart(format):
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    Image.fromarray(noise).save(file, format)
+    whole = file.getvalue()
+    assert sniff(whole) == format.lower()
+    with pytest.raises(NotAnImage, match="with curl, use --data-binary"):
+        sniff(sent_by_curl_d(whole))
 
 
 def test_a_long_text_costs_no_more_than_a_short_one(monkeypatch):

@@ -90,6 +90,48 @@ def test_a_part_is_a_file_by_its_filename_or_type(headers):
     assert split_files(part(b"data", headers) + END, TYPE, 9) == [b"data"]
 
 
+CLIENTS = {
+    ".NET": (
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=top_k",
+        b"Content-Type: image/jpeg\r\nContent-Disposition: form-data; name=file; "
+        b"filename=a.jpg; filename*=utf-8''a.jpg",
+    ),
+    "Dart": (
+        b'content-disposition: form-data; name="top_k"\r\n'
+        b"content-type: text/plain; charset=utf-8\r\ncontent-transfer-encoding: binary",
+        b"content-type: application/octet-stream\r\n"
+        b'content-disposition: form-data; name="file"; filename="a.jpg"',
+    ),
+    "OkHttp": (
+        b'Content-Disposition: form-data; name="top_k"\r\nContent-Length: 1',
+        b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+        b"Content-Type: image/*\r\nContent-Length: 4",
+    ),
+    "Go": (
+        b'Content-Disposition: form-data; name="top_k"',
+        b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+        b"Content-Type: application/octet-stream",
+    ),
+    "aiohttp": (
+        b'Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name="top_k"',
+        b"Content-Type: image/jpeg\r\n"
+        b'Content-Disposition: form-data; name="file"; filename="r%C3%B6.jpg"',
+    ),
+    "a browser's blob": (
+        b'Content-Disposition: form-data; name="top_k"',
+        b'Content-Disposition: form-data; name="file"; filename="blob"\r\nContent-Type: image/png',
+    ),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_field_and_a_file_are_read_as_each_client_writes_them(client):
+    field_headers, file_headers = CLIENTS[client]
+    body = part(b"3", field_headers) + part(b"\xff\xd8", file_headers) + END
+    for content_type in (TYPE, 'multipart/form-data; boundary="XX"'):
+        assert split_form(body, content_type, 9) == Form([b"\xff\xd8"], {"top_k": "3"})
+
+
 @pytest.mark.parametrize("content_type", [TYPE, 'multipart/form-data; charset=x; boundary="XX"'])
 def test_the_boundary_may_be_quoted(content_type):
     assert split_files(part() + END, content_type, 9) == [b"data"]
