@@ -57,7 +57,7 @@ def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
     with tempfile.TemporaryDirectory() as folder:
         files = layout.scan_folder(data).files
         photos, _, (pixels,) = read_photos(files, [backbone.manifest.input], Path(folder))
-        doubles = duplicates.find(photos)
+        doubles = duplicates.find(photos, pixels)
         used = findings.used(photos, doubles)
         rows = [photos[index].row for index in used]
         (embeddings,) = run_graph(session, ["embedding"], pixels, rows, "embedding photos")
@@ -198,7 +198,7 @@ def _print_bundle(folder: Path, known: Path, unknown: Path, left_out: set[str]) 
         data = layout.scan_folder(known)
         photos, _, (pixels,) = read_photos(data.files, [spec], Path(first))
         own = examples.select_and_split(
-            data, photos, duplicates.find(photos), trained.manifest.training.seed
+            data, photos, duplicates.find(photos, pixels), trained.manifest.training.seed
         )
         test_rows = own.rows[own.indices_of("test")].tolist()
         unknown_photos, _, (unknown_pixels,) = read_photos(

@@ -135,7 +135,7 @@ def _read_data(
             f"None of the {len(data.files)} files of {arguments.data} is a photo; the first, "
             f"{unusable[0].file.name}: {unusable[0].reason} Name a folder of photos."
         )
-    duplicates_found = duplicates.find(photos)
+    duplicates_found = duplicates.find(photos, pixels[0])
     data_findings = findings.collect(data, photos, unusable, duplicates_found)
     for line in data_findings.lines():
         report_progress(line)

@@ -148,6 +148,8 @@ def import_(
         )
     if min(std) <= 0:
         raise WrongUsage("--std must be over 0. Give the standard deviations of the training.")
+    from app.runtime.evaluation.interval import with_interval
+
     with train_extra("Importing"):
         from training.errors import GateMissed
         from training.importing import importer
@@ -176,7 +178,8 @@ def import_(
             raise CheckFailed(str(err)) from err
     for precision, figures in result.manifest.metrics.items():
         click.echo(
-            f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
+            f"{precision}: top-1 {with_interval(figures.top1, figures.images)}, "
+            f"ECE {figures.ece:.3f} on "
             f"{figures.images} photos"
         )
     click.echo(f"written to {output}")

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from app.errors import HubelError
 from app.runtime.classifier import Classified
+from app.runtime.evaluation.interval import interval_text, with_interval
 from app.runtime.evaluation.measure import Evaluation
 
 Row = tuple[Path, Classified | HubelError]
@@ -112,13 +113,17 @@ def evaluation_table(figures: Evaluation) -> str:
     """Return the figures as text: first for all photos, then the classes with the lowest recall."""
     lines = [
         f"{figures.model} version {figures.version}, {figures.precision}, {figures.images} photos",
-        f"top-1  {figures.top1:.1%}",
-        f"top-5  {figures.top5:.1%}",
+        f"top-1  {with_interval(figures.top1, figures.images)}",
+        f"top-5  {with_interval(figures.top5, figures.images)}",
         f"ECE    {figures.ece:.3f}",
     ]
     worst = sorted(figures.per_class, key=lambda label: label["recall"])[:_SHOWN_CLASSES]
-    lines += ["", "lowest recall  photos  label"]
-    lines += [f"{c['recall']:13.1%}  {c['images']:6}  {c['label']}" for c in worst]
+    lines += ["", "lowest recall  photos  interval             label"]
+    lines += [
+        f"{c['recall']:13.1%}  {c['images']:6}  {interval_text(c['recall'], c['images']):19}  "
+        f"{c['label']}"
+        for c in worst
+    ]
     if figures.failed:
         lines += ["", f"{len(figures.failed)} photos have no result:"]
         lines += [

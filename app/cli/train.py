@@ -87,6 +87,8 @@ def train(
 
     If DATA contains train/, alone or beside val/ and test/, this split is used.
     """
+    from app.runtime.evaluation.interval import with_interval
+
     with train_extra("Training"):
         from training import pipeline as training
         from training.errors import GateMissed
@@ -112,7 +114,8 @@ def train(
             raise CheckFailed(str(err)) from err
     for precision, figures in result.bundle.manifest.metrics.items():
         click.echo(
-            f"{precision}: top-1 {100 * figures.top1:.1f} %, ECE {figures.ece:.3f} on "
+            f"{precision}: top-1 {with_interval(figures.top1, figures.images)}, "
+            f"ECE {figures.ece:.3f} on "
             f"{figures.images} test photos"
         )
     click.echo(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")

@@ -1,6 +1,7 @@
 """`hubel evaluate`: figures, JSON, the report, and rejected input."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -22,8 +23,11 @@ def test_evaluate_prints_figures_and_failed_photos(hubel, models, labelled):
     assert "1 photos have no result" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "colours version 1, fp32, 3 photos"
-    assert lines[1:3] == ["top-1  66.7%", "top-5  100.0%"]
-    assert "         0.0%       1  blue" in lines
+    assert lines[1:3] == [
+        "top-1  66.7 % (95 %: 9 to 99 %)",
+        "top-5  100.0 % (95 %: 29 to 100 %)",
+    ]
+    assert re.fullmatch(r" +0\.0% +1  95 %: 0 to 9[78] % +blue", lines[6])
     assert "1 photos have no result:" in lines
     assert lines[-1].startswith(str(labelled / "red/2.jpg"))
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from training.data.duplicates import Duplicates
+from training.data.duplicates import ALIKE, Duplicates
 from training.data.layout import Dataset
 from training.data.photos import Photo, Unusable
 
@@ -25,6 +25,7 @@ Kind = Literal[
     "near duplicates",
     "near, two labels",
     "leak",
+    "alike",
     "tiny",
     "imbalance",
     "empty class",
@@ -174,7 +175,26 @@ def _about_duplicates(photos: Sequence[Photo], duplicates: Duplicates) -> list[F
             "The same photo in two parts of the given split, so figures are too high",
             named(leaks),
         ),
+        Finding("alike", *_about_likeness(duplicates)),
     ]
+
+
+def _about_likeness(duplicates: Duplicates) -> tuple[str, tuple[str, ...]]:
+    """Return what a set of photos that are alike by nature means for near duplicates."""
+    likeness = f"correlation of two coarse pictures {duplicates.likeness:.2f}"
+    if not duplicates.bound:
+        return (
+            "Photos so alike that near duplicates can't be told from different photos; only copies "
+            "of one file are recognised, and figures may be too high",
+            (likeness,),
+        )
+    if duplicates.likeness >= ALIKE:
+        return (
+            "Photos alike by nature, as X-rays or forms are; two count as the same only where "
+            "their detail agrees",
+            (likeness,),
+        )
+    return "", ()
 
 
 def _about_folders(dataset: Dataset) -> list[Finding]:

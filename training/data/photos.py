@@ -1,7 +1,7 @@
-"""Read photo files once: their metadata, their pixels and a perceptual hash.
+"""Read photo files once: their metadata, their pixels and a coarse picture.
 
     file -> bytes -> sha256 -> vision.decode -> vision.resize -> a row of the pixels on disk
-                                                              -> perceptual hash, thumbnail
+                                                              -> a coarse picture
 
 A file that can't be decoded becomes an `Unusable` with the reason. Pixels come through app.vision
 alone, so training reads the same pixels as the service.
@@ -29,14 +29,12 @@ from training.parallel import map_in_order
 
 LIMITS = vision.Limits(max_bytes=100_000_000, max_pixels=200_000_000)
 """Limits for training photos, far above those for uploads: the files come from the user."""
-HASH_SIDE = 16
-_THUMBNAIL_SIDE = 8
-_BOX = Image.Resampling.BOX
+_COARSE_SIDE = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo: its file, its row in the pixels, its hashes."""
+    """A photo: its file, its row in the pixels, its hash and its coarse picture."""
 
     file: File
     row: int
@@ -45,10 +43,8 @@ class Photo:
     format: str
     width: int
     height: int
-    hash: NDArray[np.bool_]
-    """(256,): where brightness rises from left to right, on a 16x16 grid (a difference hash)."""
-    thumbnail: NDArray[np.uint8]
-    """(8, 8, 3) RGB."""
+    coarse: NDArray[np.uint8]
+    """(16, 16) grey: similar for two photos that show the same picture."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +159,8 @@ def _read(
     picture = vision.decode(data, LIMITS)
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(picture, spec)
-    image = Image.fromarray(pixels[0][row])
-    grey = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), _BOX))
+    grey = Image.fromarray(pixels[0][row]).convert("L")
+    coarse = grey.resize((_COARSE_SIDE, _COARSE_SIDE), Image.Resampling.BOX)
     return Photo(
         file=file,
         row=row,
@@ -172,6 +168,5 @@ def _read(
         format=picture.format,
         width=picture.width,
         height=picture.height,
-        hash=(grey[:, 1:] > grey[:, :-1]).ravel(),
-        thumbnail=np.asarray(image.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), _BOX)),
+        coarse=np.asarray(coarse),
     )

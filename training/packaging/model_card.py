@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
+from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
 from training.int8.candidate import INVALID, TOO_FEW, Candidate
@@ -111,7 +112,7 @@ def _render(template: str, manifest: Manifest, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=_percent, fixed=_fixed)
+    environment.filters.update(percent=_percent, fixed=_fixed, interval=interval_text)
     names = [label.name for label in manifest.labels]
     return environment.get_template(template).render(
         manifest=manifest,

@@ -22,6 +22,7 @@ from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation import accuracy
 from app.runtime.evaluation.calibration_error import calibration_error
+from app.runtime.evaluation.interval import interval
 from app.runtime.loaded_model import Model
 
 _PARTS = ("test", "val", "validation", "valid")
@@ -63,6 +64,8 @@ class Evaluation:
     precision: str
     images: int
     top1: float
+    top1_interval: list[float]
+    """Lower and upper limit of the 95 % confidence interval of top-1 (Clopper and Pearson)."""
     top5: float
     ece: float
     """Expected calibration error of top-1, over 15 equal-width bins."""
@@ -166,12 +169,14 @@ def figures(model: Model, outputs: ModelOutputs) -> Evaluation:
     """Return accuracy and calibration error of a model's outputs, in all and by class."""
     probabilities, truth = outputs.probabilities, outputs.truth
     labels = model.manifest.labels
+    top1 = accuracy.top_k_accuracy(probabilities, truth, 1)
     return Evaluation(
         model=model.name,
         version=model.version,
         precision=model.session.precision,
         images=len(truth),
-        top1=accuracy.top_k_accuracy(probabilities, truth, 1),
+        top1=top1,
+        top1_interval=list(interval(top1, len(truth))),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
         ece=calibration_error(probabilities, truth),
         per_class=[
