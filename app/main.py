@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, vision
-from app.api import problems
+from app.api import problems, routing
 from app.api.auth import Keys
 from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
 from app.api.early_refusal import EarlyRefusal
@@ -23,6 +23,7 @@ from app.api.schemas.classification import Batch, Result
 from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
+from app.api.turns import Turns
 from app.errors import ModelError
 from app.memory_budget import MemoryBudget
 from app.runtime.batching import threads_for
@@ -114,11 +115,14 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
         title="Hubel",
         version=__version__,
         description=_DESCRIPTION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan,
     )
     app.state.service = service
+    app.state.turns = turns = Turns()
     app.state.route_cache = route_cache = RouteCache()
     app.add_middleware(
         RouteCacheMiddleware, route_cache=route_cache, error_response=problems.error_response
@@ -142,7 +146,8 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     app.include_router(torchserve.router)
     app.include_router(torchserve.ping_router)
     app.include_router(tensorflow.router)
-    page.install(app)
+    page.install(app, turns)
+    routing.install(app)
     app.state.early_refusal = EarlyRefusal(app, service, settings.queue_wait_s)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app

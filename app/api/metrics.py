@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from app.api.scrapes import Scrapes
 from app.runtime.classifier import Stages
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
@@ -127,6 +128,7 @@ class Metrics:
             registry=self._collectors,
         ).labels(device.device, device.note or "").set(1)
         self._collectors.register(_Models(registry))
+        self.scrapes = Scrapes(self._exposition)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self._collectors).set_function(value)
@@ -143,7 +145,7 @@ class Metrics:
         ):
             self.stages(stage, result.model, result.version).observe(seconds)
 
-    def exposition(self) -> bytes:
+    def _exposition(self) -> bytes:
         """Return the metrics in Prometheus's text format."""
         return generate_latest(self._collectors)
 

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from app import errors
 from app.api.error_formats import format_of
 from app.api.middleware.request_context import record_of
+from app.api.routing import allowed_methods
 from app.api.schemas.problem_details import EXAMPLE_ID, Problem
 from app.errors import HubelError, QueueFull
 
@@ -117,7 +118,10 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
     record = record_of(request.scope)
     record.code = code
     problem = _make_problem(http.status_code, code, title, detail, record.request_id)
-    return _problem_response(request, problem, dict(http.headers or {}))
+    headers = dict(http.headers or {})
+    if http.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed_methods(request.app.routes, request.scope["path"])
+    return _problem_response(request, problem, headers)
 
 
 def internal_problem(scope: Scope) -> tuple[str, bytes]:

@@ -85,7 +85,6 @@ async def predictions_by_version(
     return await _predict(request, service, model, int(number[1]))
 
 
-@ping_router.head("/ping", include_in_schema=False)
 @ping_router.get(
     "/ping",
     summary="Whether requests should be sent here",

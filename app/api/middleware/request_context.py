@@ -1,4 +1,4 @@
-"""The middleware around every request: id, timing, metrics and one log line.
+"""The middleware around every request: id, timing, metrics, one log line, and HEAD as GET.
 
 It is pure ASGI, because Starlette's BaseHTTPMiddleware costs a task and a queue per request.
 """
@@ -97,6 +97,8 @@ class RequestContext:
         state = scope.setdefault("state", {})
         record.began = state.get(FIRST_BYTE_AT, record.began)
         state["request_record"] = record
+        # Routes know GET; the server leaves out the body, since it sees the request's own method.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         has_body = _has_body(scope)
         record.body_read = not has_body
 
@@ -114,7 +116,7 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive_counted, send_with_headers)
+            await self._app(inner, receive_counted, send_with_headers)
         except Exception:
             log.exception("request %s failed", record.request_id)
             if record.status:  # the response has begun, so it can only be aborted
@@ -122,7 +124,7 @@ class RequestContext:
             record.code = "internal"
             await self._send_internal(scope, send_with_headers)
         finally:
-            self._count_and_log(scope, record)
+            self._count_and_log(scope, getattr(inner.get("route"), "path", "unmatched"), record)
 
     def _headers(self, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
         """Yield the headers that every response carries besides its own."""
@@ -139,9 +141,8 @@ class RequestContext:
         await send({"type": "http.response.start", "status": 500, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _count_and_log(self, scope: Scope, record: RequestRecord) -> None:
+    def _count_and_log(self, scope: Scope, route: str, record: RequestRecord) -> None:
         seconds = time.monotonic() - record.began
-        route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests(
             scope["method"],
             route,

@@ -1,6 +1,6 @@
-"""Probes and metrics, which run no model, wait for nothing and require no key."""
+"""Probes and metrics, which run no model, wait for no photo and require no key."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.problems import NOT_READY_RETRY_S
@@ -11,14 +11,12 @@ from app.errors import ModelError
 router = APIRouter(tags=["operation"])
 
 
-@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Check that the process is alive")
 async def livez() -> dict[str, str]:
     """Return 200 while the event loop runs."""
     return {"status": "alive"}
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Check that the service is ready for requests",
@@ -53,6 +51,8 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-async def metrics(service: ServiceDep) -> Response:
+async def metrics(request: Request, service: ServiceDep) -> Response:
     """Return requests by route and status, stage times, queue depth, rejections and models."""
-    return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    exposition = await service.metrics.scrapes.exposition()
+    await request.app.state.turns.wait()
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)

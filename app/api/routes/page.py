@@ -1,12 +1,17 @@
-"""The page at / and Swagger UI at /docs, served from disk so that they need no network."""
+"""The page at /, Swagger UI at /docs, their files, and the OpenAPI document: no network is needed.
 
+Files are read once. Restart the service after a change to app/web.
+"""
+
+import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.constant_documents import ConstantDocument
+from app.api.turns import Turns
 
 _WEB = Path(str(files("app") / "web"))
 _PAGE_HEADERS = {
@@ -15,40 +20,67 @@ _PAGE_HEADERS = {
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
 }
 _DOCS_HEADERS = {
     # Swagger UI writes style attributes and shows images and responses from data and blob URLs.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
 }
+_MEDIA_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".woff2": "font/woff2",
+    ".md": "text/plain",
+    ".LICENSE": "text/plain",
+}
+_OTHER_MEDIA_TYPE = "text/plain"
+"""The type of files such as LICENSE."""
 
 
-class _Assets(StaticFiles):
-    """Static files that browsers revalidate by ETag, so that they never mix two releases."""
+def install(app: FastAPI, turns: Turns) -> None:
+    """Serve the pages, their files and the OpenAPI document from `app`."""
+    router = APIRouter(include_in_schema=False)
+    page = _file("index.html", turns, _PAGE_HEADERS)
+    docs = _file("docs.html", turns, _DOCS_HEADERS)
+    names = [path.relative_to(_WEB).as_posix() for path in _WEB.rglob("*") if path.is_file()]
+    static = {name: _file(name, turns) for name in names}
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+    def write_openapi() -> bytes:
+        return json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
+    openapi = ConstantDocument(write_openapi, "application/json", turns)
 
-router = APIRouter(include_in_schema=False)
+    @router.get("/")
+    async def get_page(request: Request) -> Response:
+        return await page.response(request)
 
+    @router.get("/docs")
+    async def get_docs(request: Request) -> Response:
+        return await docs.response(request)
 
-@router.get("/")
-async def page() -> FileResponse:
-    """Return the page on which photos can be classified and inspected."""
-    return FileResponse(_WEB / "index.html", headers=_PAGE_HEADERS)
+    @router.get("/docs/")
+    async def redirect_to_docs() -> RedirectResponse:
+        """Redirect to the URL that the page's links are relative to."""
+        return RedirectResponse("../docs")
 
+    @router.get("/openapi.json")
+    async def get_openapi(request: Request) -> Response:
+        return await openapi.response(request)
 
-@router.get("/docs")
-async def docs() -> FileResponse:
-    """Return the page on which the API can be read and tried."""
-    return FileResponse(_WEB / "docs.html", headers=_DOCS_HEADERS)
+    @router.get("/static/{path:path}")
+    async def get_static(request: Request, path: str) -> Response:
+        if path not in static:
+            raise HTTPException(404)
+        return await static[path].response(request)
 
-
-def install(app: FastAPI) -> None:
-    """Serve the pages and their assets from `app`."""
     app.include_router(router)
-    app.mount("/static", _Assets(directory=_WEB), name="static")
+
+
+def _file(name: str, turns: Turns, headers: dict[str, str] | None = None) -> ConstantDocument:
+    path = _WEB / name
+    media_type = _MEDIA_TYPES.get(path.suffix, _OTHER_MEDIA_TYPE)
+    return ConstantDocument(path.read_bytes, media_type, turns, headers)

@@ -4,7 +4,7 @@ import asyncio
 import mimetypes
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 
 from app import errors
 from app.api.auth import require_key
@@ -50,6 +50,12 @@ _REPORT = {
 async def read_report(name: str, service: ServiceDep, version: Version = None) -> FileResponse:
     """Return the training report: findings in the data, curves, metrics and mistakes."""
     return await asyncio.to_thread(_file, service.registry.resolve(name, version), _INDEX)
+
+
+@router.get("/{name}/report", include_in_schema=False)
+async def redirect_to_report(version: Version = None) -> RedirectResponse:
+    """Redirect to the URL with a slash, which the links of the report's page are relative to."""
+    return RedirectResponse("report/" if version is None else f"report/?version={version}")
 
 
 @router.get("/{name}/report/{path:path}", include_in_schema=False)

@@ -301,7 +301,8 @@ def test_a_key_is_required(make_bundle, serve, photo):
     [
         ("GET", PREDICT, 405),
         ("GET", CLASSIFY, 405),
-        ("GET", "/v1/models/colours/versions/1:predict", 400),
+        ("GET", "/v1/models/colours/versions/1:predict", 405),
+        ("GET", "/v1/models/colours/versions/x", 400),
         ("POST", "/v1/models/colours", 405),
         ("POST", "/v1/models/colours:regress", 405),
         ("POST", "/v1/models/colours/metadata", 405),

@@ -29,6 +29,8 @@ from app.runtime.loaded_model import Model
 from app.vision import CANVAS
 
 Version = Annotated[int, Path(ge=1, description="A version of the model.")]
+"""Version 0 is none: Triton's clients leave the version out for the serving one."""
+_BAD_VERSION = error_docs(message_only, errors.BadParameter)
 
 _EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository"]
 _PLATFORM = "onnxruntime_onnx"
@@ -72,7 +74,11 @@ async def describe_model(name: str, service: ServiceDep) -> ModelMetadata:
     return _metadata_of(service, service.registry.resolve(name))
 
 
-@_models_router.get("/versions/{version}", summary="v2: one version's inputs and outputs")
+@_models_router.get(
+    "/versions/{version}",
+    summary="v2: one version's inputs and outputs",
+    responses=_BAD_VERSION,
+)
 async def describe_version(name: str, version: Version, service: ServiceDep) -> ModelMetadata:
     """Return one version's tensors."""
     return _metadata_of(service, service.registry.resolve(name, version))
@@ -84,7 +90,11 @@ async def configure_model(name: str, service: ServiceDep) -> ModelConfig:
     return _config_of(service, service.registry.resolve(name))
 
 
-@_models_router.get("/versions/{version}/config", summary="v2: one version's Triton configuration")
+@_models_router.get(
+    "/versions/{version}/config",
+    summary="v2: one version's Triton configuration",
+    responses=_BAD_VERSION,
+)
 async def configure_version(name: str, version: Version, service: ServiceDep) -> ModelConfig:
     """Return the parts of Triton's model configuration that clients read, for one version."""
     return _config_of(service, service.registry.resolve(name, version))
@@ -97,7 +107,9 @@ async def model_ready(name: str, service: ServiceDep, response: Response) -> Mod
 
 
 @_models_router.get(
-    "/versions/{version}/ready", summary="v2: whether one version is ready", responses=_NOT_READY
+    "/versions/{version}/ready",
+    summary="v2: whether one version is ready",
+    responses={**_NOT_READY, **_BAD_VERSION},
 )
 async def version_ready(
     name: str, version: Version, service: ServiceDep, response: Response

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path
+from pydantic import AfterValidator, BeforeValidator
 
 from app import errors
 from app.api.dialects.openapi import error_docs, response_docs
@@ -22,6 +23,17 @@ router = APIRouter()
 """The routes below /v1/models."""
 
 Version = Annotated[int, Path(ge=1)]
+
+
+def _reject_verb(segment: str) -> str:
+    """Reject GET for the paths of `predict` and `classify`, which the routes below match, too."""
+    if segment.endswith((":predict", ":classify")):
+        raise HTTPException(405)
+    return segment
+
+
+_Model = Annotated[str, AfterValidator(_reject_verb)]
+_Version = Annotated[Version, BeforeValidator(_reject_verb)]
 
 _STATUS: Mapping[str, Any] = {
     "model_version_status": [
@@ -45,7 +57,7 @@ _METADATA: dict[str, Any] = {
     summary="The state of a model's versions",
     responses={200: response_docs("All versions.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
-async def status(service: ServiceDep, model: str) -> dict[str, Any]:
+async def status(service: ServiceDep, model: _Model) -> dict[str, Any]:
     """Return AVAILABLE, or END with the reason why a version is not ready."""
     return _status(service, model, None)
 
@@ -55,26 +67,28 @@ async def status(service: ServiceDep, model: str) -> dict[str, Any]:
     summary="The state of one version",
     responses={200: response_docs("The version.", {"type": "object"}, _STATUS), **_UNKNOWN},
 )
-async def status_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
+async def status_by_version(
+    service: ServiceDep, model: _Model, version: _Version
+) -> dict[str, Any]:
     """Return AVAILABLE, or END with the reason why a version is not ready."""
     return _status(service, model, version)
 
 
 @router.get("/{model}/metadata", summary="A model's signatures", **_METADATA)
-async def metadata(service: ServiceDep, model: str) -> dict[str, Any]:
+async def metadata(service: ServiceDep, model: _Model) -> dict[str, Any]:
     """Return names, types and shapes of inputs and outputs, for the serving version."""
     return metadata_of(service.registry.resolve(model))
 
 
 @router.get("/{model}/versions/{version}/metadata", summary="One version's signatures", **_METADATA)
-async def metadata_by_version(service: ServiceDep, model: str, version: Version) -> dict[str, Any]:
+async def metadata_by_version(
+    service: ServiceDep, model: _Model, version: _Version
+) -> dict[str, Any]:
     """Return names, types and shapes of inputs and outputs."""
     return metadata_of(service.registry.resolve(model, version))
 
 
 def _status(service: Service, model: str, version: int | None) -> dict[str, Any]:
-    if model.endswith((":predict", ":classify")):
-        raise HTTPException(405, headers={"Allow": "POST"})
     with suppress(ModelNotReady):  # the version's status holds the reason
         service.registry.resolve(model, version)
     entries = [entry for entry in service.registry.entries if entry.name == model]
