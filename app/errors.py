@@ -13,6 +13,7 @@
     |   `-- BodyTooSlow           the body did not arrive in time
     |-- AccessError               the caller may not do this
     |   |-- Unauthenticated       the API key is missing or wrong
+    |   |-- TooManyWrongKeys      the client's address has sent many wrong keys
     |   `-- Forbidden             the API key lacks the required scope
     |-- ModelError                a model can't do what was requested
     |   |-- UnknownModel          no model of that name, or no such version
@@ -135,6 +136,21 @@ class Unauthenticated(AccessError):
 
     code = "unauthenticated"
     title = "Unauthenticated"
+
+
+class TooManyWrongKeys(AccessError):
+    """The API key is wrong, and the client's address has sent many wrong keys.
+
+    Attributes:
+        retry_after_s: whole seconds after which a wrong key gets 401 again, at least 1.
+    """
+
+    code = "too_many_wrong_keys"
+    title = "Too many wrong keys"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Forbidden(AccessError):

@@ -4,14 +4,19 @@ Clients send a key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.
 """
 
 import hmac
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
-from app.errors import Forbidden, Unauthenticated
+from app.api.wrong_keys import WrongKeys
+from app.errors import Forbidden, HubelError, TooManyWrongKeys, Unauthenticated
+
+KEY_ERRORS: tuple[type[HubelError], ...] = (Unauthenticated, TooManyWrongKeys)
+"""The errors of every route that requires a key."""
 
 
 @dataclass(frozen=True)
@@ -20,24 +25,36 @@ class Keys:
 
     api: str | None = None
     admin: str | None = None
+    wrong_keys: WrongKeys = field(default_factory=WrongKeys, compare=False)
 
-    def check(self, key: str | None) -> None:
+    def check(self, key: str | None, address: str = "") -> None:
         """Check that `key` is the API key or the admin key.
+
+        Args:
+            key: the key that was sent.
+            address: the client's address, for which wrong keys are counted.
 
         Raises:
             Unauthenticated: an API key is configured, and `key` is neither of the two.
+            TooManyWrongKeys: likewise, and the address has sent many wrong keys.
         """
         if self.api is not None and not (_equal(key, self.api) or _equal(key, self.admin)):
+            self._count(key, address)
             raise Unauthenticated(
                 ("This key is not known." if key else "A key is needed.")
                 + " Send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
             )
 
-    def check_admin(self, key: str | None) -> None:
+    def check_admin(self, key: str | None, address: str = "") -> None:
         """Check that `key` is the admin key.
+
+        Args:
+            key: the key that was sent.
+            address: the client's address, for which wrong keys are counted.
 
         Raises:
             Unauthenticated: the key is missing or unknown.
+            TooManyWrongKeys: it is unknown, and the address has sent many wrong keys.
             Forbidden: it is the API key, or no admin key is configured.
         """
         if self.admin is None:
@@ -45,8 +62,21 @@ class Keys:
         if not _equal(key, self.admin):
             if self.api is not None and _equal(key, self.api):
                 raise Forbidden("This key lacks the admin scope. Send the admin key.")
+            self._count(key, address)
             raise Unauthenticated(
                 "The admin key is needed. Send it as 'Authorization: Bearer KEY'."
+            )
+
+    def _count(self, key: str | None, address: str) -> None:
+        """Count a wrong key; a request without a key guesses none.
+
+        Raises:
+            TooManyWrongKeys: the address has sent many wrong keys.
+        """
+        if key and (wait_s := self.wrong_keys.count(address)):
+            raise TooManyWrongKeys(
+                "Many wrong keys came from this address. Check the key, and try again later.",
+                retry_after_s=math.ceil(wait_s),
             )
 
 
@@ -78,14 +108,19 @@ def key_from_headers(request: Request) -> str | None:
     return bearer or request.headers.get("x-api-key")
 
 
+def address_of(request: Request) -> str:
+    """Return the address of a request's client, or of the proxy in front; empty if unknown."""
+    return request.client.host if request.client else ""
+
+
 KeyDep = Annotated[str | None, Depends(key_dependency)]
 
 
 async def require_key(request: Request, key: KeyDep) -> None:
     """Check the API key; the dependency of every route that requires one."""
-    request.app.state.service.keys.check(key)
+    request.app.state.service.keys.check(key, address_of(request))
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:
     """Check the admin key; the dependency of the routes that change which models are served."""
-    request.app.state.service.keys.check_admin(key)
+    request.app.state.service.keys.check_admin(key, address_of(request))

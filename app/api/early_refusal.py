@@ -68,7 +68,7 @@ class EarlyRefusal:
     """The refusals of one application, for the server's protocol.
 
     Args:
-        app: the application. Its routes that document the status of `QueueFull` queue images.
+        app: the application. Its routes that document `QueueFull` queue images.
         service: its objects.
         wait_s: the limit of the waiting time, for the message.
     """
@@ -148,11 +148,13 @@ class EarlyRefusal:
 
 
 def _queueing_routes(app: FastAPI) -> Sequence[_Route]:
-    status = STATUS[QueueFull]
+    status, code = STATUS[QueueFull], f"`{QueueFull.code}`"  # wrong keys have the same status
     routes = []
     for context in iter_route_contexts(app.routes):
         route = context.original_route
-        if isinstance(route, APIRoute) and context.path and status in route.responses:
+        if not isinstance(route, APIRoute) or not context.path:
+            continue
+        if code in route.responses.get(status, {}).get("description", ""):
             pattern, _, _ = compile_path(context.path)
             routes += [
                 _Route(method.encode(), pattern, context.path) for method in route.methods or ()

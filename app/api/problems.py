@@ -34,6 +34,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BadParameter: 400,
     errors.BodyTooSlow: 408,
     errors.Unauthenticated: 401,
+    errors.TooManyWrongKeys: 429,
     errors.Forbidden: 403,
     errors.UnknownModel: 404,
     errors.ModelNotReady: 503,
@@ -84,7 +85,7 @@ def error_response(request: Request, err: HubelError) -> Response:
     record = record_of(request.scope)
     record.code = err.code
     headers = {}
-    if isinstance(err, QueueFull):
+    if isinstance(err, QueueFull | errors.TooManyWrongKeys):
         headers["Retry-After"] = str(err.retry_after_s)
     elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable | errors.OutOfMemory):
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
@@ -141,14 +142,17 @@ def problem_bytes(
     return _render_problem(path, problem)
 
 
-def raw_http_problem(status: int, code: str, title: str, text: str) -> bytes:
+def raw_http_problem(
+    status: int, code: str, title: str, text: str, retry_after_s: int | None = None
+) -> bytes:
     """Return a complete HTTP response, for a request that never reaches the application."""
     request_id = uuid.uuid4().hex
     body = _make_problem(status, code, title, text, request_id).model_dump_json().encode()
+    retry = "" if retry_after_s is None else f"retry-after: {retry_after_s}\r\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
-        f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        f"x-request-id: {request_id}\r\nconnection: close\r\n{retry}\r\n"
     )
     return head.encode() + body
 

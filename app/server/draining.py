@@ -4,9 +4,11 @@
                responses, each with `Connection: close`
             -> the listener closes; connections that the kernel had already accepted are served
             -> running requests finish; the lifespan ends; exit 0
+a second signal, or _GRACE_S without an end -> connections are aborted, their requests end as those
+               of clients that left; the lifespan ends; exit 0
 
 uvicorn's own handler closes the listener at once. Clients that have just connected then get a
-reset.
+reset. After a second signal uvicorn leaves tracebacks of all tasks that were cancelled.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from fastapi import FastAPI
 
 from app.api.service import Lifecycle
 from app.server.http_protocol import BoundedProtocol
+from app.server.open_files import ConnectionLimit, raise_limit
 
 log = logging.getLogger("hubel")
 
@@ -29,6 +32,10 @@ _KEEP_ALIVE_S = 75
 """Longer than the idle timeouts of common proxies, so that the proxies close first."""
 _LINGER_S = 1.0
 """Time that connections may stay open without a request after the listener has closed."""
+_ACCEPTED_S = 0.1
+"""Time in which the event loop hands over the connections that it has accepted."""
+_DROP_S = 1.0
+"""Time for requests to end once their connections are aborted."""
 _BACKLOG = 2048
 _GRACE_S = 15
 """Time limit for running requests. Added to the default of drain_s, 5 s, it stays below the 30 s of
@@ -44,9 +51,13 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         lifecycle: its `draining` is set when draining begins.
         drain_s: time after SIGTERM in which new requests are accepted; after SIGINT it is 0.
     """
+    raise_limit()
+    protocol = partial(
+        BoundedProtocol, refuse=app.state.early_refusal.response, limit=ConnectionLimit()
+    )
     config = uvicorn.Config(
         app,
-        http=partial(BoundedProtocol, refuse=app.state.early_refusal.response),  # type: ignore[arg-type]
+        http=protocol,  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -56,7 +67,6 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=_GRACE_S,
     )
     DrainingServer(config, lifecycle, drain_s).run(sockets=[listener])
 
@@ -101,11 +111,37 @@ class DrainingServer(uvicorn.Server):
         self._lifecycle.draining = True
         for listener in sockets or []:
             await self._close_listener(listener)
+        await asyncio.sleep(_ACCEPTED_S)
+        await self._wait_until_unused(_LINGER_S)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if not await self._wait_until_unused(_GRACE_S):
+            await self._drop_requests()
+        await self.lifespan.shutdown()
+
+    async def _wait_until_unused(self, seconds: float) -> bool:
+        """Wait until no connection and no request is left, for a time or until a second signal."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + _LINGER_S
-        while self.server_state.connections and loop.time() < end and not self.force_exit:
+        end = loop.time() + seconds
+        while self.server_state.connections or self.server_state.tasks:
+            if loop.time() >= end or self.force_exit:
+                return False
             await asyncio.sleep(0.01)
-        await super().shutdown(sockets)
+        return True
+
+    async def _drop_requests(self) -> None:
+        """End all connections, then the requests, which see that their clients have left."""
+        state = self.server_state
+        log.warning("%d requests are dropped: the server stops", len(state.tasks))
+        for connection in list(state.connections):
+            connection.transport.abort()
+        for cancel in (False, True):
+            if not state.tasks:
+                return
+            if cancel:
+                for task in state.tasks:
+                    task.cancel()
+            await asyncio.wait(set(state.tasks), timeout=_DROP_S)
 
     async def _close_listener(self, listener: socket.socket) -> None:
         """Stop listening, then serve the connections that the kernel has already accepted.

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, strict about framing, with limits on what a connection may take.
 
-connected -> a head, within HEAD_TIMEOUT_S and MAX_HEAD_BYTES -> uvicorn and the application
+connected -> more connections than the limit of open files allows: 503, closed (open_files.py)
+          -> a head, within HEAD_TIMEOUT_S and MAX_HEAD_BYTES -> uvicorn and the application
           -> the queue is full: 429 at once; the body is dropped
           -> no data: closed; an incomplete head: 408, closed
           -> more than MAX_HEAD_BYTES of head or trailers: 431, closed
@@ -32,6 +33,7 @@ from app.api.early_refusal import Refuse
 from app.api.middleware.request_context import FIRST_BYTE_AT
 from app.api.problems import raw_http_problem
 from app.server.half_closed import HalfClosedClient
+from app.server.open_files import ConnectionLimit
 from app.server.request_head import HeadRejected, check_head, head_without_upgrade
 from app.server.stalled_writes import StalledWrites
 
@@ -72,12 +74,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Args:
         refuse: returns the response to a request that is refused, or None; see `EarlyRefusal`.
+        limit: the limit of connections; None: there is none.
         options: those of uvicorn's protocol.
     """
 
-    def __init__(self, *, refuse: Refuse | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, refuse: Refuse | None = None, limit: ConnectionLimit | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._refuse = refuse
+        self._limit = limit
         self._first_byte_at = 0.0
 
     _running: RequestResponseCycle | None = None
@@ -109,6 +115,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._for_requests: Any = SimpleNamespace(
             write=transport.write, is_closing=transport.is_closing, close=self._end
         )
+        if self._limit is not None and not self._limit.admits(len(self.connections)):
+            text = "The service has as many connections as it can have. Try again later."
+            title = "Too many connections"
+            transport.write(raw_http_problem(503, "too_many_connections", title, text, 1))
+            self._end()
+            return
         self._expect_head(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

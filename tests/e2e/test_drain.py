@@ -1,6 +1,11 @@
-"""SIGTERM under load: every request on an open connection gets its response."""
+"""The end of a server and its limits: SIGTERM under load, a second signal, open files."""
 
+import contextlib
+import shutil
+import signal
+import socket
 import time
+from collections import Counter
 
 import httpx
 import pytest
@@ -58,3 +63,72 @@ def test_idle_connections_do_not_keep_the_process_alive(start, raw_client, cat_p
     server.terminate()
     assert server.wait() == 0
     client.close()
+
+
+@pytest.mark.parametrize("gap_s", [0.05, 0.3])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_second_signal_ends_the_process_without_a_traceback(
+    start, cat_photo, first, second, gap_s
+):
+    server = start(HUBEL_DRAIN_S="30")
+    head = f"POST /api/v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {len(cat_photo)}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(30):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            stack.enter_context(connection)
+            body = cat_photo[:-1] if number % 3 == 0 else cat_photo  # some bodies never end
+            connection.sendall(head.encode() + body)
+        server.popen.send_signal(first)
+        time.sleep(gap_s)
+        server.popen.send_signal(second)
+        assert server.wait() == 0
+    log = server.log()
+    assert not [line for line in log if "traceback" in line or line["level"] == "error"]
+    assert any("requests are dropped" in str(line["message"]) for line in log)
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
+def test_at_the_limit_of_open_files_new_connections_get_503_and_later_ones_are_served(start):
+    server = start("prlimit", "--nofile=64:64")
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            for _ in range(100)
+        ]
+        statuses = Counter(map(probe, connections))
+    assert statuses["200"] == 32
+    assert set(statuses) <= {"200", "503", "closed"}
+    deadline = time.monotonic() + 10
+    while True:  # the closed connections are noticed in a moment
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            if probe(connection) == "200":
+                break
+        assert time.monotonic() < deadline
+    server.terminate()
+    assert server.wait() == 0
+    warnings = [line for line in server.log() if line["level"] == "warning"]
+    assert ["open files" in str(line["message"]) for line in warnings] == [True]
+
+
+def probe(connection):
+    """Return the status of /livez, or 'closed'."""
+    try:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        return connection.recv(4096)[9:12].decode() or "closed"
+    except OSError:
+        return "closed"
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
+def test_the_soft_limit_of_open_files_is_raised(start):
+    server = start("prlimit", "--nofile=100:2000")
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            for _ in range(200)
+        ]
+        assert set(map(probe, connections)) == {"200"}

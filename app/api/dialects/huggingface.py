@@ -20,7 +20,7 @@ from fastapi import Query as Parameter
 from pydantic import BaseModel
 
 from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.json_images import base64_length, decode_base64, read_json
 from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.error_formats import message_only
@@ -34,7 +34,7 @@ router = APIRouter(
     prefix="/hf",
     tags=["hugging face"],
     dependencies=[Depends(require_key)],
-    responses=error_docs(message_only, errors.Unauthenticated),
+    responses=error_docs(message_only, *KEY_ERRORS),
 )
 
 _PARAMETERS_BYTES = 4096

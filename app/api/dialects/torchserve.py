@@ -14,7 +14,7 @@ import re
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, response_docs
 from app.api.error_formats import torchserve
 from app.api.inference import admit, all_or_raise, classify_photos
@@ -28,7 +28,7 @@ from app.runtime.classifier import Query
 router = APIRouter(
     tags=["torchserve"],
     dependencies=[Depends(require_key)],
-    responses=error_docs(torchserve, errors.Unauthenticated),
+    responses=error_docs(torchserve, *KEY_ERRORS),
 )
 ping_router = APIRouter(tags=["torchserve"])
 """The probe, which needs no key."""

@@ -3,6 +3,7 @@
 It is pure ASGI, because Starlette's BaseHTTPMiddleware costs a task and a queue per request.
 """
 
+import asyncio
 import logging
 import random
 import re
@@ -117,6 +118,9 @@ class RequestContext:
 
         try:
             await self._app(inner, receive_counted, send_with_headers)
+        except asyncio.CancelledError:
+            # The server stops and has aborted the connection: a traceback would tell nothing.
+            log.warning("request %s is dropped: the server stops", record.request_id)
         except Exception:
             log.exception("request %s failed", record.request_id)
             if record.status:  # the response has begun, so it can only be aborted

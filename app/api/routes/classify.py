@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.inference import classify_photos, failure_in_batch, write_response
 from app.api.middleware.request_context import record_of
 from app.api.middleware.route_cache import CachedRoute
@@ -32,7 +32,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["classify"],
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(errors.Unauthenticated),
+    responses=openapi_responses(*KEY_ERRORS),
     route_class=CachedRoute,
 )
 

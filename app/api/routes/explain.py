@@ -10,8 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.inference import run_each
 from app.api.problems import openapi_responses
 from app.api.request.parameters import PhotoParameters
@@ -39,7 +38,7 @@ router = APIRouter(
     prefix="/api/v1",
     tags=["look inside"],
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(errors.Unauthenticated),
+    responses=openapi_responses(*KEY_ERRORS),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from app import errors
-from app.api.auth import require_admin, require_key
+from app.api.auth import KEY_ERRORS, require_admin, require_key
 from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import ModelDetails, ModelList, details_of, list_of
@@ -19,7 +19,7 @@ router = APIRouter(
     prefix="/api/v1/models",
     tags=["models"],
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(errors.Unauthenticated),
+    responses=openapi_responses(*KEY_ERRORS),
 )
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse, RedirectResponse
 
 from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import REPORT
@@ -20,7 +20,7 @@ router = APIRouter(
     prefix="/api/v1/models",
     tags=["models"],
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(errors.Unauthenticated),
+    responses=openapi_responses(*KEY_ERRORS),
 )
 
 _FOLDER, _INDEX = REPORT.split("/")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.inference_v2.request import LENGTH_HEADER, json_bytes, read_inference
 from app.api.dialects.inference_v2.response import make_response
 from app.api.dialects.inference_v2.schemas import INFERENCE, InferenceAnswer
@@ -27,7 +27,7 @@ from app.runtime.classifier import Query
 router = APIRouter(
     prefix="/models/{name}",
     dependencies=[Depends(require_key)],
-    responses=error_docs(message_only, errors.Unauthenticated, errors.TooManyFiles, *IMAGE_ERRORS),
+    responses=error_docs(message_only, *KEY_ERRORS, errors.TooManyFiles, *IMAGE_ERRORS),
 )
 
 _JSON_COPIES = 2

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response
 
 from app import __version__, errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.inference_v2.request import INPUT, OUTPUT
 from app.api.dialects.inference_v2.schemas import (
     ModelConfig,
@@ -42,7 +42,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(
-    dependencies=[Depends(require_key)], responses=error_docs(message_only, errors.Unauthenticated)
+    dependencies=[Depends(require_key)], responses=error_docs(message_only, *KEY_ERRORS)
 )
 _models_router = APIRouter(
     prefix="/models/{name}",

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import errors
-from app.api.auth import require_admin, require_key
+from app.api.auth import KEY_ERRORS, require_admin, require_key
 from app.api.dialects.inference_v2.schemas import IndexEntry
 from app.api.dialects.openapi import error_docs
 from app.api.error_formats import message_only
@@ -21,7 +21,7 @@ _MAX_BODY_BYTES = 64 * 1024
 router = APIRouter(
     prefix="/repository",
     dependencies=[Depends(require_key)],
-    responses=error_docs(message_only, errors.Unauthenticated, errors.BadParameter),
+    responses=error_docs(message_only, *KEY_ERRORS, errors.BadParameter),
 )
 
 

@@ -10,8 +10,7 @@ and versions are numbers.
 
 from fastapi import APIRouter, Depends
 
-from app import errors
-from app.api.auth import require_key
+from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.openapi import error_docs
 from app.api.dialects.tensorflow.metadata import router as _metadata
 from app.api.dialects.tensorflow.predict import router as _predict
@@ -21,7 +20,7 @@ router = APIRouter(
     prefix="/v1/models",
     tags=["tensorflow serving"],
     dependencies=[Depends(require_key)],
-    responses=error_docs(message_only, errors.Unauthenticated),
+    responses=error_docs(message_only, *KEY_ERRORS),
 )
 for _part in (_metadata, _predict):
     router.include_router(_part)
