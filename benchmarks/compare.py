@@ -39,7 +39,12 @@ def start(tree: Path, models: Path | None) -> tuple[ServerProcess, str, float]:
     command = [sys.executable, "-c", SERVE, "serve", "--port", str(port)]
     if models is not None:
         command += ["--models", str(models)]
-    environment = {"PYTHONPATH": str(tree), "HUBEL_DRAIN_S": "0", "ORT_DISABLE_TELEMETRY": "1"}
+    environment = {
+        "PYTHONPATH": str(tree),
+        "PYTHONSAFEPATH": "1",  # else the current folder's `app` would serve for both trees
+        "HUBEL_DRAIN_S": "0",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
     began = time.perf_counter()
     process = ServerProcess(command, environment, lambda: responds(url, PHOTO, form=False))
     return process, url, time.perf_counter() - began
