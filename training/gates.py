@@ -27,6 +27,8 @@ INT8_MIN_LABELLED = 300
 INT8_MIN_IMAGES: the upper limit (95 %) of the share of photos that only fp32 gets right must be
 within the allowed drop. Of 300 photos not a single one may be lost."""
 _CONFIDENCE = 0.95
+_SHOWN_POINTS = 0.01
+"""The smallest change of top-1 that two decimals show, in points."""
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -89,6 +91,14 @@ class Int8Result:
     def is_slower(self) -> bool:
         """True if int8 is not faster than fp32, which fails the gate."""
         return not self.speedup > 1
+
+    @property
+    def loss_or_gain(self) -> str:
+        """The change of top-1 accuracy in words: int8 may also get more photos right."""
+        points = 100 * self.drop
+        if abs(points) < _SHOWN_POINTS / 2:
+            return "keeps its top-1"
+        return f"{'gains' if points < 0 else 'loses'} {abs(points):.2f} points of top-1"
 
     @property
     def failures(self) -> list[str]:

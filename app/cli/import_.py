@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from app.bundle import Resample
 
 _CHANNELS = 3
+PRESETS = (
+    *("torchvision", "keras-tf", "keras-caffe", "timm"),
+    *("openclip", "teachable-machine", "custom-vision"),
+)
+"""Their values are in training.importing.presets."""
 
 
 class _Triple(click.ParamType[Any]):
@@ -53,6 +58,12 @@ class _Triple(click.ParamType[Any]):
 )
 @click.option("--size", type=int, help="Side of the input, in pixels. Unset: the side in the file.")
 @click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    help="Usual convention of mean, standard deviation, pixel range, channels, crop and filter. "
+    "Options below replace its values.",
+)
+@click.option(
     "--mean", type=_Triple(), help="Mean of each channel, subtracted: three numbers, or one."
 )
 @click.option(
@@ -73,35 +84,46 @@ class _Triple(click.ParamType[Any]):
 @click.option(
     "--output-kind",
     type=click.Choice(["logits", "probabilities"]),
-    help="Kind of the output. Unset: probabilities if the graph ends with a Softmax.",
+    help="Kind of the output. Unset: derived from the graph's end and its values.",
 )
-@click.option("--output-name", help="Name of the output. Unset: the only output.")
+@click.option(
+    "--output-name",
+    help="Name of the output, or of another tensor. Unset: the one with a number per label.",
+)
 @click.option(
     "--channels",
     type=click.Choice(["rgb", "bgr"]),
-    default="rgb",
-    show_default=True,
-    help="Order of the input's channels.",
+    help="Order of the input's channels.  [default: rgb]",
 )
 @click.option(
     "--crop",
     type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Side of the centre square that is kept, as a share of the whole square.",
+    help="Side of the centre square that is kept, as a share of the whole square.  [default: 1.0]",
 )
 @click.option(
     "--resample",
     type=click.Choice(["box", "bilinear", "bicubic", "lanczos"]),
-    default="box",
-    show_default=True,
-    help="Filter that resizes this square.",
+    help="Filter that resizes this square.  [default: box]",
 )
 @click.option(
     "--calibrate", type=FOLDER, help="Folder of labelled photos that fit the temperature."
 )
 @click.option(
     "--int8", type=FOLDER, help="Folder of labelled photos that calibrate and test an int8 graph."
+)
+@click.option(
+    "--reference",
+    multiple=True,
+    metavar="PHOTO=P1,P2,…|FILE",
+    help="Probabilities that a script of yours gives for a photo, or a JSON or CSV file of them. "
+    "May be repeated.",
+)
+@click.option(
+    "--reference-tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    show_default=True,
+    help="Largest allowed difference of a probability from --reference.",
 )
 @output_option
 @force_option
@@ -119,6 +141,7 @@ def import_(
     model: Path,
     labels: Path,
     size: int | None,
+    preset: str | None,
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
     pixel_range: str | None,
@@ -126,10 +149,12 @@ def import_(
     output_kind: Any,
     output_name: str | None,
     channels: Any,
-    crop: float,
-    resample: "Resample",
+    crop: float | None,
+    resample: "Resample | None",
     calibrate: Path | None,
     int8: Path | None,
+    reference: tuple[str, ...],
+    reference_tolerance: float,
     output: Path,
     force: bool,
     name: str | None,
@@ -140,36 +165,38 @@ def import_(
 
     The service serves it like any other bundle. Options supply what the file does not state.
     """
-    if mean is None or std is None or pixel_range is None:
-        raise WrongUsage(
-            "The file does not state how pixels are normalised. Give --mean, --std and "
-            "--pixel-range as in the training, or --mean 0 --std 1 --pixel-range 255 if the "
-            "graph normalises them itself."
-        )
-    if min(std) <= 0:
+    if std is not None and min(std) <= 0:
         raise WrongUsage("--std must be over 0. Give the standard deviations of the training.")
     from app.runtime.evaluation.interval import with_interval
 
     with train_extra("Importing"):
         from training.errors import GateMissed
         from training.importing import importer
+        from training.importing.presets import StatedPreprocessing
         from training.importing.source import StatedProperties
-        from training.importing.wrap import Normalization
 
     arguments = importer.Arguments(
         model=model,
         labels=labels,
         output=output.resolve(),
-        stated=StatedProperties(size, layout, output_kind, output_name),
-        normalization=Normalization(mean, std, 1 if pixel_range == "1" else 255, channels),
-        crop=crop,
-        resample=resample,
+        properties=StatedProperties(size, layout, output_kind, output_name),
+        preprocessing=StatedPreprocessing(
+            preset=preset,
+            mean=mean,
+            std=std,
+            pixel_range=None if pixel_range is None else 1 if pixel_range == "1" else 255,
+            channels=channels,
+            crop=crop,
+            resample=resample,
+        ),
         name=checked_name(name, output),
         version=checked_version(version, output),
         seed=seed,
         force=force,
         calibrate=calibrate,
         int8=int8,
+        references=reference,
+        reference_tolerance=reference_tolerance,
     )
     with expected_errors():
         try:

@@ -40,6 +40,20 @@ def test_an_int8_graph_fails_with_a_reason(change, reason):
 
 
 @pytest.mark.parametrize(
+    ("drop", "words"),
+    [
+        (0.0031, "loses 0.31 points of top-1"),
+        (-0.0043, "gains 0.43 points of top-1"),
+        (0.0, "keeps its top-1"),
+        (-0.00004, "keeps its top-1"),
+        (0.00006, "loses 0.01 points of top-1"),
+    ],
+)
+def test_a_loss_and_a_gain_are_called_so(drop, words):
+    assert Int8Result(**{**PASSING, "drop": drop}).loss_or_gain == words
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"images": 299, "lost": 0}, "299 photos, and 300 are needed"),

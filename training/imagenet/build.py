@@ -230,7 +230,7 @@ def _result(int8: Candidate) -> Int8Result:
 def _report_int8(int8: Candidate, report_progress: ReportProgress) -> None:
     result = _result(int8)
     report_progress(
-        f"int8 on {result.images} photos: drop {100 * result.drop:.2f} points, "
+        f"int8 on {result.images} photos: it {result.loss_or_gain}, "
         f"agreement {100 * result.agreement:.1f} %, {result.speedup:.2f} times as fast"
     )
     if result.failures:

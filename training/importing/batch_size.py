@@ -25,7 +25,7 @@ def variants(source: Source) -> Iterator[onnx.ModelProto]:
             dims[0].dim_param = "N"
     del model.graph.value_info[:]
     yield model
-    _make_reshapes_dynamic(model, source.batch or 1)
+    _make_reshapes_dynamic(model, source.image.batch or 1)
     yield model
 
 

@@ -12,6 +12,7 @@ from app.runtime.session import Session
 from training import calibration
 from training.calibration import Temperatures
 from training.importing.labelled_photos import LabelledPhotos
+from training.importing.script_parity import ScriptParity
 from training.packaging import default_golden, golden, measure
 from training.report import Content
 
@@ -30,6 +31,8 @@ class ImportedGraphs:
     """By precision, the probabilities (N, K) of the measured photos."""
     temperatures: Temperatures | None
     calibration: Calibration | None
+    script_parity: ScriptParity | None
+    """The comparison with a script of the user's."""
 
 
 def metrics(exported: ImportedGraphs) -> dict[Precision, Metrics]:

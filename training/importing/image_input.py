@@ -1,26 +1,36 @@
-"""The image input of a graph -> its name, type, layout, size and batch.
+"""The image input of a graph -> its name, type, layout, channels, size and batch.
 
 inputs -> the one that a node reads      the others are left out, with a note
-       -> layout, size                   from its shape, or as the command line says
+       -> layout, channels, size         from its shape, or the first convolution, or an option
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Literal
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from training.errors import DataUnusable
 
 Layout = Literal["nchw", "nhwc"]
-CHANNELS = 3
-_IMAGE_RANK = 4
-_FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
-_SMALLEST, _LARGEST = 8, 480
-"""Sides of a bundle's input in pixels, as app.bundle.InputSpec limits them."""
+COLOUR, GREY = 3, 1
+"""Numbers of channels."""
+_IMAGE_RANK, _ROW_RANK = 4, 2
+_FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE})
+_INTEGERS = frozenset(
+    {
+        *(TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64),
+        *(TensorProto.INT16, TensorProto.INT32, TensorProto.INT64),
+    }
+)
+_SMALLEST, _LARGEST = 8, 4096
+"""Sides of an input in pixels."""
 _CHANNEL_AXIS: Mapping[Layout, int] = {"nchw": 1, "nhwc": 3}
 _SIDES: Mapping[Layout, slice] = {"nchw": slice(2, 4), "nhwc": slice(1, 3)}
+_ELEMENTWISE = frozenset({"Cast", "Identity", "Sub", "Add", "Mul", "Div"})
+"""Operators that may stand between the input and the first convolution."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +38,30 @@ class ImageInput:
     """The input that reads images."""
 
     name: str
-    is_float16: bool
-    """True if it reads float16."""
+    dtype: int
+    """The type of its elements, of onnx.TensorProto."""
     layout: Layout
+    channels: int
+    """3 for RGB or BGR, 1 for grey."""
     size: int
     """Side of the square, in pixels."""
     batch: int | None
     """The number of pictures per run; None for any number."""
-    notes: tuple[str, ...]
-    """A sentence for each input that is left out."""
+    is_row: bool = False
+    """True if it reads the pixels of a picture as one row, [N, H * W * C]."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was derived or left out."""
+
+    @property
+    def is_integer(self) -> bool:
+        """True if it reads pixels of 0 to 255 as integers, so that the graph normalises them."""
+        return self.dtype in _INTEGERS
+
+    @property
+    def pixel_shape(self) -> tuple[int, int, int]:
+        """The shape of a picture in the input's layout."""
+        size, channels = self.size, self.channels
+        return (channels, size, size) if self.layout == "nchw" else (size, size, channels)
 
 
 def read_image_input(model: onnx.ModelProto, layout: Layout | None, size: int | None) -> ImageInput:
@@ -44,7 +69,7 @@ def read_image_input(model: onnx.ModelProto, layout: Layout | None, size: int | 
 
     Args:
         model: the model.
-        layout: its layout; None to derive it from the shape.
+        layout: its layout; None to derive it.
         size: its side in pixels; None to derive it from the shape.
 
     Raises:
@@ -52,11 +77,15 @@ def read_image_input(model: onnx.ModelProto, layout: Layout | None, size: int | 
     """
     value, notes = _only_input(model)
     dims = _dims(value)
-    actual_layout = _layout(value.name, dims, layout)
+    dtype = value.type.tensor_type.elem_type
+    if len(dims) == _ROW_RANK:
+        return _row_input(value.name, dtype, dims, layout, size, notes)
+    actual_layout, channels = _layout(model, value.name, dims, layout)
     return ImageInput(
         name=value.name,
-        is_float16=value.type.tensor_type.elem_type == TensorProto.FLOAT16,
+        dtype=dtype,
         layout=actual_layout,
+        channels=channels,
         size=_size(value.name, dims, actual_layout, size),
         batch=dims[0],
         notes=tuple(notes),
@@ -85,80 +114,158 @@ def _only_input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, list[str]]
             "Export it with the others fixed."
         )
     (image,) = used
-    rank, dtype = len(_dims(image)), image.type.tensor_type.elem_type
-    if dtype not in _FLOATS:
-        name = TensorProto.DataType.Name(dtype).lower()
-        raise DataUnusable(
-            f"The model's input {image.name!r} is {name}, and float32 or float16 is needed. "
-            "Export it with a float input."
-        )
-    if rank != _IMAGE_RANK:
-        raise DataUnusable(
-            f"The model's input {image.name!r} has {rank} dimensions, and images have four: "
-            "pictures, channels, height, width. Export it with such an input."
-        )
+    _check_type(image)
     return image, [
         f"input {name!r} is a dummy: nothing reads it, it is left out" for name in dummies
     ]
 
 
+def _check_type(image: onnx.ValueInfoProto) -> None:
+    rank, dtype = len(_dims(image)), image.type.tensor_type.elem_type
+    if dtype not in _FLOATS | _INTEGERS:
+        name = TensorProto.DataType.Name(dtype).lower()
+        what = (
+            "reads encoded files or text"
+            if dtype == TensorProto.STRING
+            else f"is {name}, which has no usual meaning for pixels"
+        )
+        raise DataUnusable(
+            f"The model's input {image.name!r} {what}. Export it with an input of float32 or uint8."
+        )
+    if rank not in (_IMAGE_RANK, _ROW_RANK):
+        raise DataUnusable(
+            f"The model's input {image.name!r} has {rank} dimensions, and images have four: "
+            "pictures, channels, height, width. Export it with such an input."
+        )
+
+
+def _row_input(
+    name: str,
+    dtype: int,
+    dims: Sequence[int | None],
+    layout: Layout | None,
+    size: int | None,
+    notes: list[str],
+) -> ImageInput:
+    """Return an input that reads the pixels of a picture as one row, as scikit-learn does."""
+    width = dims[1]
+    if width is None:
+        raise DataUnusable(
+            f"The model's input {name!r} is {_shape(dims)}, rows of any length. "
+            "Export it for a fixed number of pixels."
+        )
+    for channels in (COLOUR, GREY):
+        side = isqrt(width // channels)
+        if side * side * channels == width:
+            _check_size(side, size)
+            actual: Layout = layout or "nhwc"
+            order = "height, width, channels" if actual == "nhwc" else "channels, height, width"
+            pixels = "grey" if channels == GREY else "colour"
+            note = f"input {name!r} reads {side}x{side} {pixels} pixels as one row of {order}"
+            return ImageInput(
+                name, dtype, actual, channels, side, dims[0], is_row=True, notes=(*notes, note)
+            )
+    raise DataUnusable(
+        f"The model's input {name!r} is {_shape(dims)}, and {width} numbers are no square picture. "
+        "Name a classifier that reads pixels."
+    )
+
+
 def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
     """Return an input's shape, with None for each dimension that varies."""
-    dims = value.type.tensor_type.shape.dim
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return [None] * _IMAGE_RANK
+    dims = tensor.shape.dim
     return [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
 
 
-def _layout(name: str, dims: Sequence[int | None], stated: Layout | None) -> Layout:
+def _layout(
+    model: onnx.ModelProto, name: str, dims: Sequence[int | None], stated: Layout | None
+) -> tuple[Layout, int]:
+    """Return the layout and the number of channels."""
     fits: list[Layout] = [
-        layout for layout, place in _CHANNEL_AXIS.items() if dims[place] in (CHANNELS, None)
+        layout for layout, place in _CHANNEL_AXIS.items() if dims[place] in (COLOUR, GREY, None)
     ]
     if not fits:
         raise DataUnusable(
             f"The model's input {name!r} is {_shape(dims)}: no dimension has the three channels of "
-            "RGB. Export it for colour images."
+            "RGB, or one for grey. Export it for photos."
         )
-    if stated is not None:
-        if stated not in fits:
-            raise DataUnusable(
-                f"The model's input {name!r} is {_shape(dims)}, which is not {stated}. "
-                "Leave out --layout."
-            )
-        return stated
-    unambiguous: list[Layout] = [
-        layout for layout in fits if dims[_CHANNEL_AXIS[layout]] == CHANNELS
-    ]
-    if len(unambiguous) == 1:
-        return unambiguous[0]
-    raise DataUnusable(
-        f"The model's input {name!r} is {_shape(dims)}, so its layout is ambiguous. "
-        "Pass --layout nchw or --layout nhwc."
-    )
+    if stated is not None and stated not in fits:
+        raise DataUnusable(
+            f"The model's input {name!r} is {_shape(dims)}, which is not {stated}. "
+            "Leave out --layout."
+        )
+    known = [layout for layout in fits if dims[_CHANNEL_AXIS[layout]] is not None]
+    layout = stated or (known[0] if len(known) == 1 else None)
+    convolved = _from_first_convolution(model, name)
+    if layout is None and convolved is not None and convolved[0] in fits:
+        layout = convolved[0]
+    if layout is None:
+        raise DataUnusable(
+            f"The model's input {name!r} is {_shape(dims)}, so its layout is ambiguous. "
+            "Pass --layout nchw or --layout nhwc."
+        )
+    channels = dims[_CHANNEL_AXIS[layout]]
+    if channels is None and convolved is not None and convolved[0] == layout:
+        channels = convolved[1]
+    return layout, COLOUR if channels is None else channels
+
+
+def _from_first_convolution(model: onnx.ModelProto, name: str) -> tuple[Layout, int] | None:
+    """Return the layout and the channels that the first convolution reads; None if unknown."""
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    layout: Layout = "nchw"
+    for node in model.graph.node:
+        if name not in node.input:
+            continue
+        if node.op_type == "Conv":
+            dims = weights.get(node.input[1])
+            groups = _attribute(node, "group", 1)
+            channels = dims[1] * groups if dims is not None else None
+            return (layout, channels) if channels in (COLOUR, GREY) else None
+        if node.op_type == "Transpose" and _attribute(node, "perm", None) == [0, 3, 1, 2]:
+            layout = "nhwc"
+        elif node.op_type not in _ELEMENTWISE:
+            return None
+        name = node.output[0]
+    return None
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
+    found = next((each for each in node.attribute if each.name == name), None)
+    return default if found is None else helper.get_attribute_value(found)
 
 
 def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: int | None) -> int:
     sides = {side for side in dims[_SIDES[layout]] if side is not None}
     if len(sides) > 1:
         raise DataUnusable(
-            f"The model's input {name!r} is {_shape(dims)}, and only squares are served. "
-            "Export it for square images."
+            f"The model's input {name!r} is {_shape(dims)}, which isn't square, and only squares "
+            "are served so far. Export it for square images."
         )
     fixed = next(iter(sides), None)
     if fixed is None and stated is None:
         raise DataUnusable(
             f"The model's input {name!r} is {_shape(dims)}, of any size. Pass --size, in pixels."
         )
-    if None not in (fixed, stated) and fixed != stated:
-        raise DataUnusable(
-            f"The model reads {fixed}x{fixed} pixels, and --size is {stated}. Pass --size {fixed}."
-        )
-    size = fixed if stated is None else stated
+    size = fixed if fixed is not None else stated
     assert size is not None
+    _check_size(size, stated)
+    return size
+
+
+def _check_size(size: int, stated: int | None) -> None:
+    if stated not in (None, size):
+        raise DataUnusable(
+            f"The model reads {size}x{size} pixels, and --size is {stated}. Pass --size {size}."
+        )
     if not _SMALLEST <= size <= _LARGEST:
         raise DataUnusable(
             f"The model reads {size}x{size} pixels, and {_SMALLEST} to {_LARGEST} are served. "
             "Export it for such a size."
         )
-    return size
 
 
 def _names_read(graph: onnx.GraphProto) -> Iterator[str]:

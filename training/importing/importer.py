@@ -1,9 +1,10 @@
 """Run `hubel import`, from an ONNX file to a bundle.
 
-    labels, ONNX file -> source -> wrapped, for any number of images    a parity miss ends it
-         -> photos, where there are some -> temperature                 labelled_photos
-         -> int8                                                        left out on a missed gate
-         -> golden photos, figures, report, model card, bundle.json     packaging
+    ONNX file, labels -> a classifier whose input and output are known   classifier_file
+         -> wrapped, for any number of images    a parity miss ends it   verification
+         -> photos, where there are some -> temperature                  labelled_photos
+         -> int8                                 left out on a missed gate
+         -> golden photos, figures, report, model card, bundle.json      packaging
 
 Parity: for the same photos, the wrapped graph has the probabilities of the original file, whose
 input is normalised with NumPy.
@@ -11,29 +12,30 @@ input is normalised with NumPy.
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from app.bundle import (
-    MODEL_FILES,
-    Bundle,
-    Calibration,
-    InputSpec,
-    Label,
-    Precision,
-    Resample,
-)
+from app.bundle import MODEL_FILES, Bundle, Calibration, InputSpec, Label, Precision
 from app.runtime.session import Session
 from training import calibration
 from training.calibration import Temperatures
 from training.contracts import ReportProgress
-from training.data.photos import fingerprint, read_pixels
+from training.data.photos import fingerprint
 from training.errors import DataUnusable
-from training.importing import int8_graph, labelled_photos, labels, source, verification, wrap
+from training.importing import (
+    classifier_file,
+    int8_graph,
+    labelled_photos,
+    onnx_file,
+    reference_file,
+    script_parity,
+    wrap,
+)
+from training.importing.classifier_file import ClassifierFile
 from training.importing.exported import (
     ImportedGraphs,
     logits_of,
@@ -42,9 +44,12 @@ from training.importing.exported import (
     report_content,
 )
 from training.importing.labelled_photos import LabelledPhotos
-from training.importing.source import Source, StatedProperties
-from training.importing.wrap import Normalization, Wrapped
-from training.packaging import default_golden, measure, model_card, versions
+from training.importing.presets import StatedPreprocessing
+from training.importing.script_parity import ScriptParity
+from training.importing.source import StatedProperties
+from training.importing.verification import Verified, wrap_and_verify
+from training.importing.wrap import Wrapped
+from training.packaging import measure, model_card, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside, report_kept, require_free
 
@@ -59,10 +64,8 @@ class Arguments:
     model: Path
     labels: Path
     output: Path
-    stated: StatedProperties
-    normalization: Normalization
-    crop: float
-    resample: Resample
+    properties: StatedProperties
+    preprocessing: StatedPreprocessing
     name: str
     version: int
     seed: int
@@ -70,6 +73,9 @@ class Arguments:
     """Whether foreign files in the output are kept beside the bundle, or end the import."""
     calibrate: Path | None = None
     int8: Path | None = None
+    references: tuple[str, ...] = ()
+    """The values of --reference."""
+    reference_tolerance: float = script_parity.DEFAULT_TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +83,21 @@ class _Import:
     """The inputs of the import, and the folders that it works in."""
 
     arguments: Arguments
-    labels: tuple[Label, ...]
-    source: Source
-    spec: InputSpec
+    classifier: ClassifierFile
     folder: Path
     """The folder that becomes the bundle."""
     temporary: Path
     report_progress: ReportProgress
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels of the bundle."""
+        return self.classifier.labels
+
+    @property
+    def spec(self) -> InputSpec:
+        """The input of the bundle."""
+        return self.classifier.spec
 
     @property
     def file(self) -> Path:
@@ -99,36 +113,38 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
         GateMissed: the wrapped graph's probabilities differ from the file's.
     """
     began = time.monotonic()
+    model = onnx_file.load(arguments.model)
     folders = [folder for folder in (arguments.calibrate, arguments.int8) if folder is not None]
     inputs = (arguments.model, arguments.labels, *folders)
     kept = require_free(arguments.output, *inputs, force=arguments.force)
     versions.require_unused(arguments.output, arguments.name, arguments.version)
     report_kept(kept, report_progress)
-    model = source.read(arguments.model, arguments.stated)
-    label_file = labels.read(arguments.labels)
-    for note in (*label_file.notes, *model.notes):
-        report_progress(note)
-    spec = InputSpec(size=model.size, crop=arguments.crop, resample=arguments.resample)
     with (
         folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        work = _Import(
-            arguments, label_file.labels, model, spec, folder, temporary, report_progress
+        classifier = classifier_file.read(
+            model,
+            arguments.labels,
+            arguments.properties,
+            arguments.preprocessing,
+            temporary,
+            report_progress,
         )
+        work = _Import(arguments, classifier, folder, temporary, report_progress)
         exported = _export(work)
         measured = exported.measured
         bundle = build_bundle(
             ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
-                labels=label_file.labels,
-                input=spec,
-                golden=record_golden(exported, label_file.labels, spec, folder, temporary),
+                labels=work.labels,
+                input=work.spec,
+                golden=record_golden(exported, work.labels, work.spec, folder, temporary),
                 metrics=metrics(exported),
                 calibration=exported.calibration,
                 baseline=measure.baseline(exported.probabilities["fp32"]) if measured else None,
-                origin=_origin(work, measured, began),
+                origin=_origin(work, exported, began),
             ),
             folder,
             arguments.output,
@@ -144,31 +160,34 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
 
 def _export(work: _Import) -> ImportedGraphs:
     """Write the graphs into the bundle's folder, and run them on photos where there are some."""
-    pixels = read_pixels(default_golden.find(default_golden.FOLDER), work.spec)
-    wrapped, message = verification.wrap_and_verify(
-        work.source, work.arguments.normalization, pixels, len(work.labels), work.file
+    classifier = work.classifier
+    verified = wrap_and_verify(
+        classifier.source,
+        classifier.preparation,
+        classifier.form,
+        classifier.expected,
+        classifier.pixels,
+        work.file,
     )
-    work.report_progress(message)
+    work.report_progress(_summary(classifier, verified))
     fp32 = Session(work.file, "cpu", "fp32")
+    parity = _compare_with_script(work, fp32)
     sets = _read_sets(work)
     temperatures, calibrated = None, None
     measured = sets.get(work.arguments.calibrate)
     if measured is not None:
-        fp32, temperatures, calibrated = _calibrate(work, measured, wrapped, fp32)
+        fp32, temperatures, calibrated = _calibrate(work, measured, verified.wrapped, fp32)
     sessions: dict[Precision, Session] = {"fp32": fp32}
     message = "int8 was not requested (--int8)"
     int8_set = sets.get(work.arguments.int8)
     if int8_set is not None:
-        photos = (int8_set.pixels, int8_set.examples.rows, int8_set.truth)
-        int8, message = int8_graph.make(
-            work.folder, fp32, wrapped.added_nodes, photos, work.arguments.seed
-        )
+        int8, message = _int8(work, verified, int8_set, fp32)
         work.report_progress(message)
         if int8 is not None:
             sessions["int8"] = int8
     measured = measured or int8_set
     return ImportedGraphs(
-        has_head=wrapped.head is not None,
+        has_head=verified.wrapped.has_head,
         sessions=sessions,
         int8_line=message,
         measured=measured,
@@ -177,6 +196,46 @@ def _export(work: _Import) -> ImportedGraphs:
         else {},
         temperatures=temperatures,
         calibration=calibrated,
+        script_parity=parity,
+    )
+
+
+def _compare_with_script(work: _Import, fp32: Session) -> ScriptParity | None:
+    """Compare the graph, before a temperature is fitted, with the references of the user's."""
+    arguments, classifier = work.arguments, work.classifier
+    references = reference_file.read(arguments.references, work.labels)
+    if not references:
+        return None
+    parity = script_parity.compare(
+        references,
+        fp32,
+        work.spec,
+        work.labels,
+        arguments.reference_tolerance,
+        work.report_progress,
+    )
+    hint = script_parity.require(
+        parity, references, classifier.preparation, classifier.preprocessing, classifier.predict
+    )
+    if hint is not None:
+        work.report_progress(f"warning: {hint}")
+    return parity
+
+
+def _summary(classifier: ClassifierFile, verified: Verified) -> str:
+    image, form = classifier.source.image, classifier.form
+    head = (
+        "a pooled linear head"
+        if verified.wrapped.has_head
+        else "no pooled linear head, so explanations use occlusion and there are no embeddings"
+    )
+    if verified.one_at_a_time is not None:
+        batches = f"; pictures are run one at a time ({verified.one_at_a_time})"
+    else:
+        batches = f"; its fixed batch size {image.batch} was made dynamic" if image.batch else ""
+    return (
+        f"reads {image.layout.upper()} of {image.size}x{image.size}, gives {form.kind}; {head}"
+        f"{batches}; parity with the file {verified.difference:.1e}"
     )
 
 
@@ -196,6 +255,20 @@ def _read_sets(work: _Import) -> dict[Path | None, LabelledPhotos]:
                 work.report_progress,
             )
     return sets
+
+
+def _int8(
+    work: _Import, verified: Verified, photos: LabelledPhotos, fp32: Session
+) -> tuple[Session | None, str]:
+    """Make the int8 graph, where it can gain something."""
+    if work.classifier.source.is_quantized:
+        return None, "int8 is left out: the model is quantised already"
+    if verified.one_at_a_time is not None:
+        return None, "int8 is left out: the graph runs pictures one at a time"
+    pixels = (photos.pixels, photos.examples.rows, photos.truth)
+    return int8_graph.make(
+        work.folder, fp32, verified.wrapped.added_nodes, pixels, work.arguments.seed
+    )
 
 
 def _calibrate(
@@ -220,10 +293,12 @@ def _calibrate(
     return Session(work.file, "cpu", "fp32"), temperatures, figures
 
 
-def _origin(work: _Import, measured: LabelledPhotos | None, began: float) -> TrainingOrigin:
+def _origin(work: _Import, exported: ImportedGraphs, began: float) -> TrainingOrigin:
+    measured, parity = exported.measured, exported.script_parity
+    reference = {} if parity is None else {"reference": asdict(parity)}
     return TrainingOrigin(
         recipe="import",
-        arguments=_metadata(work.arguments, work.source),
+        arguments={**_metadata(work.arguments, work.classifier), **reference},
         seed=work.arguments.seed,
         data="no photos" if measured is None else fingerprint(measured.examples.photos),
         libraries=("onnx",),
@@ -231,17 +306,19 @@ def _origin(work: _Import, measured: LabelledPhotos | None, began: float) -> Tra
     )
 
 
-def _metadata(arguments: Arguments, model: Source) -> dict[str, Any]:
+def _metadata(arguments: Arguments, classifier: ClassifierFile) -> dict[str, Any]:
     """Return the arguments for bundle.json; a file is recorded by its last name only."""
-    normalization = arguments.normalization
+    normalization = classifier.preparation.normalization
     photos_of = {"calibrate": arguments.calibrate, "int8": arguments.int8}
     return {
         "model": arguments.model.name,
         "sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
         "labels": arguments.labels.name,
-        "layout": model.layout,
-        "output": model.output,
-        "output_kind": model.kind,
+        "layout": classifier.source.image.layout,
+        "size": classifier.source.image.size,
+        "output": classifier.source.output.tensor,
+        "output_kind": classifier.form.kind,
+        **({} if (preset := arguments.preprocessing.preset) is None else {"preset": preset}),
         "mean": list(normalization.mean),
         "std": list(normalization.std),
         "pixel_range": normalization.pixel_range,

@@ -1,77 +1,158 @@
-"""The output of a graph that holds the classes -> its name, and whether it holds logits.
+"""Logits or probabilities: from the last operator of a graph, an option, and the values themselves.
 
-outputs -> the only one, or the one that the command line names
-        -> logits or probabilities    from its last node, or as the command line says
+Softmax at the end            probabilities, and the tensor that it reads holds logits
+LogSoftmax                    logits
+Sigmoid, one output           a binary classifier: the probability of the second label
+Sigmoid, several outputs      several labels at once, which aren't served so far
+anything else                 rows that sum to 1: probabilities; values beyond 0..1: logits
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
+from training import calibration
 from training.errors import DataUnusable
 
 Kind = Literal["logits", "probabilities"]
-_SKIPPED = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Cast", "Dropout"})
-"""Operators that may stand between a Softmax and the output."""
+_SKIPPED = frozenset(
+    {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout", "Concat"}
+)
+"""Operators that may stand between a Softmax or a Sigmoid and the output."""
+_SUM_TOLERANCE = 1e-2
+"""The distance from 1 that the sum of a row of probabilities may have."""
+_BINARY = 2
 
 
-def class_output(model: onnx.ModelProto, stated: str | None) -> str:
-    """Return the name of the output that holds the classes.
+@dataclass(frozen=True)
+class OutputForm:
+    """The form in which a tensor holds the classes."""
+
+    tensor: str
+    kind: Kind
+    logits: str | None = None
+    """The tensor that the last Softmax or Sigmoid reads; None where none ends the graph."""
+    is_binary: bool = False
+    """True if it holds one number, for the second of two labels."""
+    note: str | None = None
+    """How the kind was derived, where the values decided."""
+
+    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return probabilities (N, K) of the tensor's own values (N, K) or, if binary, (N, 1)."""
+        if not self.is_binary:
+            return rows if self.kind == "probabilities" else calibration.softmax(rows)
+        if self.kind == "logits":
+            return calibration.softmax(np.hstack([np.zeros_like(rows), rows]))
+        return np.hstack([1 - rows, rows])
+
+
+def output_form(
+    model: onnx.ModelProto, tensor: str, stated: Kind | None, values: NDArray[np.float64]
+) -> OutputForm:
+    """Return the form of a tensor.
 
     Args:
         model: the model.
-        stated: the name on the command line; None for the only output.
+        tensor: the tensor that holds the classes.
+        stated: the kind on the command line; None to derive it.
+        values: (N, K) its values for some photos; K = 1 for a binary classifier.
 
     Raises:
-        DataUnusable: there is no such output, or there are several.
+        DataUnusable: the kind contradicts the graph or the values, or can't be derived, or a photo
+            may have several labels.
     """
-    names: list[str] = [value.name for value in model.graph.output]
-    if stated is None and len(names) == 1:
-        return names[0]
-    if stated not in names:
-        problem = f"no output {stated!r}" if stated is not None else f"{len(names)} outputs"
-        listed = " and ".join(map(repr, names))
-        raise DataUnusable(
-            f"The model has {problem}: there {'is' if len(names) == 1 else 'are'} {listed}. "
-            "Pass the one that holds the classes as --output-name."
-        )
-    return stated or names[0]
-
-
-def output_kind(
-    model: onnx.ModelProto, output: str, stated: Kind | None
-) -> tuple[Kind, str | None]:
-    """Return what an output holds, and the tensor that its last Softmax reads.
-
-    The tensor is None if no Softmax ends the graph.
-
-    Raises:
-        DataUnusable: the kind can't be seen in the graph, or contradicts `stated`, or the classes
-            don't exclude one another.
-    """
-    producers = {name: node for node in model.graph.node for name in node.output}
-    last = producers.get(output)
-    while last is not None and last.op_type in _SKIPPED:
-        last = producers.get(last.input[0])
-    op = "" if last is None else last.op_type
-    if op == "Softmax":
+    op, before = _last(model, tensor)
+    is_binary = values.shape[1] == 1
+    if op == "Softmax" and not is_binary:
         if stated == "logits":
             raise DataUnusable(
                 "The model ends with a Softmax, so it gives probabilities. Leave out --output-kind."
             )
-        assert last is not None
-        return "probabilities", last.input[0]
+        _require_probabilities(tensor, values)
+        return OutputForm(tensor, "probabilities", before)
     if op == "LogSoftmax":  # logarithms of probabilities are logits
-        return "logits", None
+        return OutputForm(tensor, "logits")
     if op == "Sigmoid":
-        raise DataUnusable(
-            "The model ends with a Sigmoid: its classes don't exclude one another, and don't sum "
-            "to 1. Export it with a Softmax."
+        if is_binary:
+            return OutputForm(tensor, "probabilities", before, is_binary=True, note=_BINARY_NOTE)
+        raise DataUnusable(_several_labels(values.shape[1], before))
+    return _from_values(tensor, op, stated, values)
+
+
+_BINARY_NOTE = "a binary classifier: its one output is the probability of the second label"
+
+
+def _last(model: onnx.ModelProto, tensor: str) -> tuple[str, str | None]:
+    """Return the operator that decides on the kind of `tensor`, and what it reads."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    last = producers.get(tensor)
+    while last is not None and last.op_type in _SKIPPED:
+        if last.op_type == "Concat" and len(last.input) > 1:
+            break
+        last = producers.get(last.input[0])
+    return ("", None) if last is None else (last.op_type, last.input[0])
+
+
+def _from_values(
+    tensor: str, op: str, stated: Kind | None, values: NDArray[np.float64]
+) -> OutputForm:
+    is_binary = values.shape[1] == 1
+    in_range = bool(values.min() >= -_SUM_TOLERANCE and values.max() <= 1 + _SUM_TOLERANCE)
+    if is_binary:
+        if stated == "probabilities" and not in_range:
+            raise DataUnusable(
+                f"The output {tensor!r} is no probability: it is {values.flat[0]:.3g} for a photo. "
+                "Pass --output-kind logits."
+            )
+        if stated is None and in_range:
+            raise DataUnusable(_ambiguous(tensor, op))
+        return OutputForm(tensor, stated or "logits", is_binary=True, note=_BINARY_NOTE)
+    if stated is not None:
+        if stated == "probabilities":
+            _require_probabilities(tensor, values)
+        return OutputForm(tensor, stated)
+    if _are_probabilities(values):
+        return OutputForm(
+            tensor, "probabilities", note=f"the rows of {tensor!r} sum to 1, so it is probabilities"
         )
-    if stated is None:
+    if in_range:
+        raise DataUnusable(_ambiguous(tensor, op))
+    return OutputForm(
+        tensor,
+        "logits",
+        note=f"{tensor!r} holds values from {values.min():.3g} to {values.max():.3g}, so it is "
+        "logits",
+    )
+
+
+def _are_probabilities(values: NDArray[np.float64]) -> bool:
+    sums = values.sum(axis=1)
+    return bool(values.min() >= -_SUM_TOLERANCE and np.abs(sums - 1).max() <= _SUM_TOLERANCE)
+
+
+def _require_probabilities(tensor: str, values: NDArray[np.float64]) -> None:
+    if not _are_probabilities(values):
         raise DataUnusable(
-            f"The model ends with {op or 'its input'}, so it can't be told whether its "
-            f"output {output!r} holds logits or probabilities. Pass --output-kind logits or "
-            "--output-kind probabilities."
+            f"The output {tensor!r} is not probabilities: a row sums to "
+            f"{values.sum(axis=1)[0]:.3g}. Pass --output-kind logits, or name the logits with "
+            "--output-name."
         )
-    return stated, None
+
+
+def _ambiguous(tensor: str, op: str) -> str:
+    return (
+        f"The model ends with {op or 'its input'}, and all values of its output {tensor!r} lie "
+        "between 0 and 1 without summing to 1, so they may be logits, or a probability for each "
+        "label. Pass --output-kind logits if exactly one label is right for a photo."
+    )
+
+
+def _several_labels(count: int, logits: str | None) -> str:
+    return (
+        f"The model ends with a Sigmoid for each of its {count} outputs: a photo may have several "
+        "labels at once, which isn't served so far. If exactly one label is right for each photo, "
+        f"pass the logits: --output-name {logits} --output-kind logits."
+    )

@@ -1,28 +1,29 @@
 """An ONNX file -> its graph with one input and one output, and the properties of both.
 
-    file -> its graph, with external data; opset 13 or newer where it can be converted
-         -> image_input: layout, size, batch
-         -> output_kind: logits or probabilities
+    file -> onnx_file: its model
+         -> image_input: layout, channels, size, batch
+         -> class_output: the tensor that holds the classes
 
 If the file leaves something open, an error names the option to pass.
 """
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import version_converter
+from onnx import TensorProto
 
-from app.errors import first_line_of
-from training.errors import DataUnusable
-from training.importing.image_input import Layout, read_image_input
-from training.importing.output_kind import Kind, class_output, output_kind
+from training.importing.class_output import ClassOutput, select_output
+from training.importing.image_input import ImageInput, Layout, read_image_input
+from training.importing.onnx_file import nodes_of
+from training.importing.output_kind import Kind
 
-_OLDEST_OPSET = 7
-"""The oldest operator set; from here on arithmetic broadcasts as NumPy does."""
-_MIN_OPSET, _CONVERTED_OPSET = 13, 17
-"""Graphs older than the first operator set are converted to the second, which int8 needs."""
+_QUANTIZED = frozenset(
+    {
+        *("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"),
+        *("QLinearConv", "QLinearMatMul", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"),
+        *("MatMulIntegerToFloat", "QAttention", "QGemm"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -37,76 +38,43 @@ class StatedProperties:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A graph whose input and output are fully known."""
+    """A graph whose input and output are known."""
 
     model: onnx.ModelProto
-    input: str
-    is_float16: bool
-    """True if it reads float16."""
-    layout: Layout
-    size: int
-    """Side of the square input, in pixels."""
-    batch: int | None
-    """The number of pictures per run; None for any number."""
-    output: str
-    kind: Kind
-    softmax: str | None
-    """The tensor that the last Softmax reads; None where no Softmax ends the graph."""
-    notes: tuple[str, ...] = field(default=())
-    """Sentences on what was derived or left out, to be shown."""
+    image: ImageInput
+    output: ClassOutput
+    stated_kind: Kind | None
+
+    @property
+    def has_float16(self) -> bool:
+        """True if a part of the graph computes in float16 or bfloat16."""
+        halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+        tensors = {tensor.data_type for tensor in self.model.graph.initializer}
+        casts = {
+            attribute.i
+            for node in self.model.graph.node
+            if node.op_type == "Cast"
+            for attribute in node.attribute
+            if attribute.name == "to"
+        }
+        return bool(halves & ({self.image.dtype} | tensors | casts))
+
+    @property
+    def is_quantized(self) -> bool:
+        """True if a part of the graph is in int8 already."""
+        return any(node.op_type in _QUANTIZED for node in nodes_of(self.model.graph))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was derived or left out, to be shown."""
+        return (*self.image.notes, *self.output.notes)
 
 
-def read(file: Path, stated: StatedProperties) -> Source:
-    """Read `file` and determine its input and output.
+def read(model: onnx.ModelProto, stated: StatedProperties, labels: int) -> Source:
+    """Determine the input and the output of `model`, for so many labels.
 
     Raises:
         DataUnusable: it is no image classifier, or `stated` leaves something open.
     """
-    model = _loaded(file)
     image = read_image_input(model, stated.layout, stated.size)
-    output = class_output(model, stated.output)
-    kind, softmax = output_kind(model, output, stated.kind)
-    return Source(
-        model=model,
-        input=image.name,
-        is_float16=image.is_float16,
-        layout=image.layout,
-        size=image.size,
-        batch=image.batch,
-        output=output,
-        kind=kind,
-        softmax=softmax,
-        notes=image.notes,
-    )
-
-
-def _loaded(file: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(file)
-    except DecodeError as err:
-        raise DataUnusable(f"{file} is no ONNX file. Name a model exported to ONNX.") from err
-    except (OSError, ValueError, onnx.checker.ValidationError) as err:
-        raise DataUnusable(
-            f"{file} can't be read ({first_line_of(err)}). "
-            "Files with its weights must lie beside it."
-        ) from err
-    if not model.graph.node or not model.graph.output:
-        raise DataUnusable(f"{file} holds no graph. Name a model exported to ONNX.")
-    unnamed = [value for value in (*model.graph.input, *model.graph.output) if not value.name]
-    if unnamed:
-        raise DataUnusable(
-            f"{file} has an input or an output without a name, so nothing can be connected to it. "
-            "Export it with names."
-        )
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset >= _MIN_OPSET:
-        return model
-    try:
-        return version_converter.convert_version(model, _CONVERTED_OPSET)
-    except Exception as err:  # version_converter raises plain exceptions
-        if opset >= _OLDEST_OPSET:
-            return model  # only int8 needs a newer one
-        raise DataUnusable(
-            f"{file} is of operator set {opset}, which can't be converted to {_CONVERTED_OPSET} "
-            f"({first_line_of(err)}). Export it with a newer one."
-        ) from err
+    return Source(model, image, select_output(model, stated.output, labels), stated.kind)

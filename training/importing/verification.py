@@ -1,9 +1,11 @@
 """A source -> a wrapped graph with the file's predictions, for one picture or many at a time.
 
 The reference is the file itself, run on floats that NumPy normalised. Its output is checked, too:
-one number per label, probabilities where it should hold them, different for different pictures.
+one number per label, finite, different for different pictures.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,148 +13,132 @@ import onnx
 from numpy.typing import NDArray
 
 from app.errors import first_line_of
-from app.runtime import ort
 from app.runtime.session import Session
-from training import calibration
 from training.errors import DataUnusable
-from training.gates import check_parity, probabilities_of
-from training.importing import batch_size, wrap
+from training.gates import PARITY, check_parity, probabilities_of
+from training.importing import batch_size, one_at_a_time
+from training.importing.output_kind import OutputForm
+from training.importing.preparation import Preparation
 from training.importing.source import Source
-from training.importing.wrap import Normalization, Wrapped
+from training.importing.wrap import Wrapped, wrap
 
-_SUM_TOLERANCE = 1e-2
-"""The distance from 1 that the sum of a row of probabilities may have."""
 _HALF_PARITY = 2e-3
 """The parity tolerance of a float16 graph: its softmax is in float16, the
 bundle's in float32."""
 _BATCH_TOLERANCE = 1e-4
 """The largest difference of a probability between a picture alone and in a batch."""
+_BINARY = 2
 
 Pixels = NDArray[np.uint8]
 
 
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """A wrapped graph whose predictions are the file's."""
+
+    wrapped: Wrapped
+    difference: float
+    """The largest difference of a probability."""
+    one_at_a_time: str | None
+    """Why pictures are run one by one; None if they are run together."""
+
+
 def wrap_and_verify(
-    source: Source, normalization: Normalization, pixels: Pixels, labels: int, file: Path
-) -> tuple[Wrapped, str]:
-    """Write the fp32 graph to `file`, and compare it with the source on some photos.
+    source: Source,
+    preparation: Preparation,
+    form: OutputForm,
+    expected: NDArray[np.float64],
+    pixels: Pixels,
+    file: Path,
+) -> Verified:
+    """Write the fp32 graph to `file`, and compare it with the file's own probabilities.
 
     Args:
         source: the source.
-        normalization: the normalisation that it expects.
+        preparation: what it expects of the pixels.
+        form: the form of its output.
+        expected: (N, K) the file's own probabilities of the photos.
         pixels: (N, S, S, 3) uint8 RGB, two photos at least.
-        labels: the number of labels.
         file: the file to write.
 
-    Returns:
-        The graph, and a summary of it for the user.
-
     Raises:
-        DataUnusable: the file can't be run, its output doesn't fit, or its batch size is fixed.
+        DataUnusable: the graph can't be run.
         GateMissed: the graph's predictions differ from the file's.
     """
-    expected = _reference(source, normalization, pixels)
-    _check_output(source, expected, labels)
-    reason = ""
-    for model in batch_size.variants(source):
-        wrapped = wrap.wrap(model, source, normalization, labels)
+    allowed = _HALF_PARITY if source.has_float16 else PARITY
+    reason, missed = "", None
+    for wrapped, is_scan in _candidates(source, preparation, form, expected.shape[1]):
         onnx.save(wrapped.model, file)
         try:
             session = Session(file, "cpu", "fp32")
-            together = session.run(pixels)
             alone = probabilities_of(session, pixels)
+            together = session.run(pixels)
         except Exception as err:  # ONNX Runtime raises plain Exceptions
-            reason = first_line_of(err)
+            reason = reason if is_scan and reason else first_line_of(err)
             continue
-        if np.abs(together - alone).max() <= _BATCH_TOLERANCE:
-            allowed = _HALF_PARITY if source.is_float16 else None
-            difference = check_parity(_probabilities(source, expected), alone, "the file", allowed)
-            return wrapped, _summary(source, wrapped, difference)
-        reason = "pictures in one run change each other's predictions"
-    size = "" if source.batch is None else f" instead of {source.batch}"
+        if not np.abs(together - alone).max() <= _BATCH_TOLERANCE:
+            reason = "pictures in one run change each other's predictions"
+        elif not np.abs(alone - expected).max() <= allowed:
+            missed = alone
+        else:
+            difference = check_parity(expected, alone, "the file", allowed)
+            return Verified(wrapped, difference, reason if is_scan else None)
+    if missed is not None:
+        check_parity(expected, missed, "the file", allowed)
     raise DataUnusable(
-        f"The model can't be run with any number of pictures at a time{size} ({reason}). "
-        "Export it with a dynamic batch dimension."
+        f"The model can't be run on pixels ({reason}). Export it again, with a dynamic batch "
+        "dimension."
     )
 
 
-def _summary(source: Source, wrapped: Wrapped, difference: float) -> str:
-    head = (
-        "a pooled linear head"
-        if wrapped.head
-        else "no pooled linear head, so explanations use occlusion and there are no embeddings"
-    )
-    dynamic = f"; its fixed batch size {source.batch} was made dynamic" if source.batch else ""
-    return (
-        f"reads {source.layout.upper()} of {source.size}x{source.size}, gives {source.kind}; {head}"
-        f"{dynamic}; parity with the file {difference:.1e}"
-    )
+def _candidates(
+    source: Source, preparation: Preparation, form: OutputForm, classes: int
+) -> Iterator[tuple[Wrapped, bool]]:
+    """Yield graphs for any number of pictures, the fastest first, and whether they are a Scan."""
+    for model in batch_size.variants(source):
+        yield wrap(model, preparation, form, classes), False
+    whole = wrap(source.model, preparation, form, classes)
+    yield one_at_a_time.scan(whole, source.image.batch or 1), True
 
 
-def _reference(source: Source, normalization: Normalization, pixels: Pixels) -> NDArray[np.float64]:
-    """Return the file's own output for each picture: (N, …)."""
-    model = onnx.ModelProto()
-    model.CopyFrom(source.model)
-    others = [v for v in model.graph.input if v.name != source.input]
-    weights = {tensor.name for tensor in model.graph.initializer}
-    for value in others:
-        if value.name not in weights:
-            model.graph.input.remove(value)
-    floats = normalization.applied(pixels)
-    if source.layout == "nchw":
-        floats = floats.transpose(0, 3, 1, 2)
-    floats = np.ascontiguousarray(floats.astype(np.float16 if source.is_float16 else np.float32))
-    try:
-        session = ort.open_session(model.SerializeToString())
-        rows = [
-            session.run(
-                [source.output], {source.input: np.repeat(each[None], source.batch or 1, 0)}
-            )
-            for each in floats
-        ]
-    except Exception as err:  # ONNX Runtime raises plain Exceptions
+def check_output(source: Source, values: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
+    """Return the values of the classes as (N, K); K = 1 for a binary classifier.
+
+    Raises:
+        DataUnusable: they aren't a row of finite numbers, one for each label, or are the same for
+            all photos.
+    """
+    tensor, shape = source.output.tensor, values.shape[1:]
+    if len(shape) > 1:
         raise DataUnusable(
-            f"ONNX Runtime can't run the model ({first_line_of(err)}). "
-            f"Export it again, for {source.size}x{source.size} pixels."
-        ) from err
-    return np.stack([row[0][0] for row in rows]).astype(np.float64)
-
-
-def _check_output(source: Source, expected: NDArray[np.float64], labels: int) -> None:
-    """Reject an output that isn't a row of numbers, one for each label, or is the same for all."""
-    shape = [size for size in expected.shape[1:] if size != 1]
-    if len(shape) != 1:
-        raise DataUnusable(
-            f"The output {source.output!r} is {list(expected.shape[1:])} for a picture, and a "
-            "classifier gives one number for each class. Name another with --output-name."
+            f"The output {tensor!r} is {list(shape)} for a picture, and a classifier gives one "
+            "number for each class. Name another with --output-name."
         )
-    if shape[0] != labels:
-        hint = (
-            " Some models have a first class for the background: add a label for it."
-            if shape[0] == labels + 1
-            else ""
-        )
-        raise DataUnusable(
-            f"The model has {shape[0]} classes and the label file has {labels} labels.{hint} "
-            "Name a file with a label for each class, in the model's order."
-        )
-    if not np.isfinite(expected).all():
+    classes = shape[0] if shape else 1
+    if classes != labels and (classes, labels) != (1, _BINARY):
+        raise DataUnusable(_wrong_count(classes, labels))
+    if not np.isfinite(values).all():
         raise DataUnusable(
             "The model's output holds NaN or infinity. Check --mean, --std and --pixel-range."
         )
-    if (expected == expected[0]).all():
+    if (values == values[0]).all():
         raise DataUnusable(
-            f"The model gives the same for every picture. Check that its input {source.input!r} is "
-            "the picture, and --mean, --std and --pixel-range."
+            f"The model gives the same for every picture. Check that its input "
+            f"{source.image.name!r} is the picture, and --mean, --std and --pixel-range."
         )
-    if source.kind == "probabilities":
-        rows = expected.reshape(len(expected), -1)
-        if rows.min() < -_SUM_TOLERANCE or np.abs(rows.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
-            raise DataUnusable(
-                f"The output {source.output!r} is not probabilities: a row sums to "
-                f"{rows.sum(axis=1)[0]:.3g}. Pass --output-kind logits."
-            )
+    return values.reshape(len(values), -1)
 
 
-def _probabilities(source: Source, expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = expected.reshape(len(expected), -1)
-    return rows if source.kind == "probabilities" else calibration.softmax(rows)
+def _wrong_count(classes: int, labels: int) -> str:
+    if classes == 1:
+        return (
+            "The model has one output, as binary classifiers have, and the label file has "
+            f"{labels} labels. Name a file with two: first the label for 0, then the one for 1."
+        )
+    hint = ""
+    if classes == labels + 1:
+        hint = " Some models have a first class for the background: add a label for it."
+    return (
+        f"The model has {classes} classes and the label file has {labels} labels.{hint} "
+        "Name a file with a label for each class, in the model's order."
+    )

@@ -1,6 +1,6 @@
-"""A graph that reads normalised floats -> the self-contained graph of a bundle.
+"""A graph that reads prepared floats -> the self-contained graph of a bundle.
 
-    image uint8 [N, S, S, 3] -> the source's layout and type -> (pixel - mean) / std
+    image uint8 [N, S, S, 3] -> prepared as the source reads it          input_nodes
         -> the source's graph, unchanged
         -> logits -> divided by the temperature -> softmax -> probabilities [N, K]
 
@@ -11,50 +11,23 @@ explanation needs no second run. Nodes that lead only to other outputs are remov
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from app.runtime.inspection.onnx_graph import Graph
 from app.runtime.inspection.onnx_head import PooledHead, pooled_head
-from training.importing.image_input import CHANNELS
-from training.importing.source import Source
+from training.importing.image_input import COLOUR
+from training.importing.input_nodes import add_input_nodes
+from training.importing.onnx_file import names_inside
+from training.importing.output_kind import OutputForm
+from training.importing.preparation import Preparation
+from training.importing.subgraph import Subgraph
 
-_RESERVED = frozenset(
-    {
-        *("image", "planes", "planes.order", "planes.reversed", "rows", "rows.shape"),
-        *("pixels", "pixels.reversed", "pixels.float", "pixels.mean", "pixels.sub"),
-        *("pixels.scale", "pixels.mul", "pixels.shape", "pixels.half"),
-        *("activation", "embedding", "pooled", "temperature", "head.weight", "head.bias"),
-        *("logits", "calibrated_logits", "probabilities", "source_output", "at_least", "smallest"),
-        "logarithm",
-    }
-)
-"""The names of tensors that this module adds; see `_PREFIX`."""
 _PREFIX = "source/"
-"""Put before all names of a source that has one of the reserved names."""
+"""Put before all names of a source that has one of the bundle's names."""
 _OLDEST_IR = 8
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """The normalisation that the graph expects: (pixel / pixel_range - mean) / std, per channel."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    pixel_range: Literal[1, 255]
-    """The value of white, in the scale of mean and std."""
-    channels: Literal["rgb", "bgr"] = "rgb"
-    """The order of channels that the graph reads, and of mean and std."""
-
-    def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return uint8 RGB (N, S, S, 3) as the graph reads it, channels last."""
-        ordered = pixels if self.channels == "rgb" else pixels[..., ::-1]
-        scaled = ordered.astype(np.float64) * (self.pixel_range / 255)
-        return np.asarray((scaled - np.array(self.mean)) / np.array(self.std))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,111 +35,71 @@ class Wrapped:
     """The graph of a bundle, made of a source."""
 
     model: onnx.ModelProto
-    head: PooledHead | None
-    """None where the source has no pooled linear head in float."""
+    has_head: bool
+    """True if it ends with a pooled linear head in float, under the bundle's names."""
     added_nodes: tuple[str, ...]
     """Names of the nodes before and after the source's."""
 
 
 def wrap(
-    model: onnx.ModelProto, source: Source, normalization: Normalization, classes: int
+    model: onnx.ModelProto, preparation: Preparation, form: OutputForm, classes: int
 ) -> Wrapped:
-    """Return `model`, a variant of the graph of `source`, between pixels and probabilities."""
-    prefix = _PREFIX if _RESERVED & _all_names(model) else ""
-    if prefix:
-        model = compose.add_prefix(model, prefix)
-    logits = prefix + (source.softmax or source.output)
-    head = None if source.is_float16 else _exact_head(model, logits)
-    before = _Subgraph()
-    _add_input(before, prefix + source.input, source, normalization)
-    after = _Subgraph()
-    if head is not None:
-        _head(after, head)
-    else:
-        _logits(after, logits, source)
-    after.node("Div", ["logits", "temperature"], "calibrated_logits")
-    after.constant("temperature", np.array(1.0, np.float32))
-    after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
-    wrapped = _joined(model, before, after, _outputs(head, classes), source.size)
+    """Return `model`, a variant of a source's graph, between pixels and probabilities."""
+    head = _exact_head(model, form.logits or form.tensor)
+    before, after = _parts("", head, preparation, form, classes)
+    names = _all_names(model) - {preparation.image.name}
+    if (before.names | after.names | {"image"}) & names or preparation.image.name == "image":
+        model = compose.add_prefix(model, _PREFIX)
+        head = _exact_head(model, _PREFIX + (form.logits or form.tensor))
+        before, after = _parts(_PREFIX, head, preparation, form, classes)
+    wrapped = _joined(model, before, after, _outputs(head, classes), preparation.spec.size)
     added_nodes = tuple(node.name for part in (before, after) for node in part.nodes)
-    return Wrapped(wrapped, head, added_nodes)
-
-
-def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
-    """Return the pooled linear head of `logits`; None without one, or if part of it is int8."""
-    head = pooled_head(Graph(model, logits), logits)
-    return head if head is not None and head.is_exact else None
+    return Wrapped(wrapped, head is not None, added_nodes)
 
 
 def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
-    """Set the divisor of the logits."""
-    for tensor in model.graph.initializer:
-        if tensor.name == "temperature":
+    """Set the divisor of the logits, in the graph or in the body of its Scan."""
+    graphs = [model.graph, *(a.g for node in model.graph.node for a in node.attribute)]
+    for tensor in (tensor for graph in graphs for tensor in graph.initializer):
+        if tensor.name.rpartition("/")[2] == "temperature":
             value = np.array(temperature, np.float32)
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
 
 
-class _Subgraph:
-    """The nodes and constants of one added part."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: NDArray[Any]) -> None:
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-
-    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Append a node and return the name of its output."""
-        name = f"hubel.{output}"
-        self.nodes.append(helper.make_node(op, inputs, [output], name, **attributes))
-        return output
+def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
+    """Return the pooled linear head of `logits`; None without one, or if part of it isn't float."""
+    head = pooled_head(Graph(model, logits), logits)
+    return head if head is not None and head.is_exact else None
 
 
-def _add_input(part: _Subgraph, target: str, source: Source, normalization: Normalization) -> None:
-    """Add the nodes from the image to `target`, the tensor that the source reads.
-
-    ONNX Runtime is slow where the innermost axis is the three channels: it takes 30 times as long
-    to broadcast them there, and to reverse them. So planes (N, 3, S, S) are normalised, or rows of
-    pixels (N, S, 3 S) where the source reads pixels last (docs/decisions/importing.md).
-    """
-    unit = 255 / normalization.pixel_range
-    mean = np.array(normalization.mean, np.float32) * np.float32(unit)
-    scale = (1 / (np.array(normalization.std) * unit)).astype(np.float32)
-    is_planar, is_reversed = source.layout == "nchw", normalization.channels == "bgr"
-    last = "image"
-    if is_planar or is_reversed:
-        last = part.node("Transpose", [last], "planes", perm=[0, 3, 1, 2])
-    if is_reversed:
-        part.constant("planes.order", np.arange(CHANNELS)[::-1].astype(np.int64))
-        last = part.node("Gather", [last, "planes.order"], "planes.reversed", axis=1)
-        if not is_planar:
-            last = part.node("Transpose", [last], "pixels.reversed", perm=[0, 2, 3, 1])
-    last = part.node("Cast", [last], "pixels.float", to=TensorProto.FLOAT)
-    if is_planar:
-        shape: tuple[int, ...] = (CHANNELS, 1, 1)
+def _parts(
+    prefix: str,
+    head: PooledHead | None,
+    preparation: Preparation,
+    form: OutputForm,
+    classes: int,
+) -> tuple[Subgraph, Subgraph]:
+    """Return the nodes before and after the source's, whose names begin with `prefix`."""
+    before, after = Subgraph(), Subgraph()
+    add_input_nodes(before, prefix + preparation.image.name, preparation)
+    if head is not None:
+        _head(after, head, form)
     else:
-        shape = (source.size * CHANNELS,)
-        mean, scale = np.tile(mean, source.size), np.tile(scale, source.size)
-        part.constant("rows.shape", np.array([0, source.size, *shape], np.int64))
-        last = part.node("Reshape", [last, "rows.shape"], "rows")
-    for op, name, value, neutral in (("Sub", "mean", mean, 0), ("Mul", "scale", scale, 1)):
-        if (value != neutral).any():
-            part.constant(f"pixels.{name}", value.reshape(shape))
-            last = part.node(op, [last, f"pixels.{name}"], f"pixels.{op.lower()}")
-    if not is_planar:
-        sides = np.array([0, source.size, source.size, CHANNELS], np.int64)
-        part.constant("pixels.shape", sides)
-        last = part.node("Reshape", [last, "pixels.shape"], "pixels")
-    if source.is_float16:
-        part.node("Cast", [last], "pixels.half", to=TensorProto.FLOAT16)
-    part.nodes[-1].output[0] = target
+        _logits(after, prefix, form, classes)
+    after.constant("temperature", np.array(1.0, np.float32))
+    after.node("Div", ["logits", "temperature"], "calibrated_logits")
+    after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
+    return before, after
 
 
-def _head(part: _Subgraph, head: PooledHead) -> None:
+def _head(part: Subgraph, head: PooledHead, form: OutputForm) -> None:
     # The bundle's temperature is fitted anew, so the source's is folded into the weights.
-    part.constant("head.weight", head.weight / np.float32(head.temperature))
-    part.constant("head.bias", head.bias / np.float32(head.temperature))
+    weight = head.weight / np.float32(head.temperature)
+    bias = head.bias / np.float32(head.temperature)
+    if form.is_binary:  # softmax of (0, z) is (1 - sigmoid(z), sigmoid(z))
+        weight, bias = np.vstack([np.zeros_like(weight), weight]), np.append(np.float32(0), bias)
+    part.constant("head.weight", weight)
+    part.constant("head.bias", bias)
     if head.channels_last:
         part.node("Transpose", [head.activation], "activation", perm=[0, 3, 1, 2])
     else:
@@ -176,16 +109,28 @@ def _head(part: _Subgraph, head: PooledHead) -> None:
     part.node("Gemm", ["embedding", "head.weight", "head.bias"], "logits", transB=1)
 
 
-def _logits(part: _Subgraph, tensor: str, source: Source) -> None:
+def _logits(part: Subgraph, prefix: str, form: OutputForm, classes: int) -> None:
     """Add logits [N, K]: the source's, or the logarithm of its probabilities."""
-    part.node("Cast", [tensor], "source_output", to=TensorProto.FLOAT)
-    last = "source_output"
-    if source.kind == "probabilities" and source.softmax is None:
+    tensor = prefix + (form.logits or form.tensor)
+    columns = 1 if form.is_binary else classes
+    last = part.node("Cast", [tensor], "source_output", to=TensorProto.FLOAT)
+    rows = part.constant("rows_of_classes", np.array([-1, columns], np.int64))
+    last = part.node("Reshape", [last, rows], "source_rows")
+    if form.is_binary:
+        second = part.constant("second", np.array([[0, 1]], np.float32))
+        last = part.node("MatMul", [last, second], "both")  # (0, z)
+        if form.kind == "probabilities" and form.logits is None:
+            first = part.constant("first", np.array([1, 0], np.float32))
+            sign = part.constant("sign", np.array([-1, 1], np.float32))
+            twice = part.constant("twice", np.array([[1, 1]], np.float32))
+            last = part.node("MatMul", ["source_rows", twice], "both_probabilities")
+            last = part.node("Mul", [last, sign], "signed")
+            last = part.node("Add", [last, first], "complement")  # (1 - p, p)
+    if form.kind == "probabilities" and form.logits is None:
         part.constant("smallest", np.array(np.finfo(np.float32).tiny, np.float32))
         part.node("Max", [last, "smallest"], "at_least")
-        part.node("Log", ["at_least"], "logarithm")
-        last = "logarithm"
-    part.node("Flatten", [last], "logits", axis=1)
+        last = part.node("Log", ["at_least"], "logarithm")
+    part.node("Identity", [last], "logits")
 
 
 def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]:
@@ -202,8 +147,8 @@ def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]
 
 def _joined(
     model: onnx.ModelProto,
-    before: _Subgraph,
-    after: _Subgraph,
+    before: Subgraph,
+    after: Subgraph,
     outputs: Sequence[onnx.ValueInfoProto],
     size: int,
 ) -> onnx.ModelProto:
@@ -214,12 +159,12 @@ def _joined(
     for node in reversed(nodes):
         if needed & set(node.output):
             kept.append(node)
-            needed |= set(node.input) | _names_inside(node)
+            needed |= set(node.input) | names_inside(node)
     tensors = [*model.graph.initializer, *before.initializers, *after.initializers]
     graph = helper.make_graph(
         kept[::-1],
         "imported",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, CHANNELS])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, COLOUR])],
         list(outputs),
         [tensor for tensor in tensors if tensor.name in needed],
     )
@@ -231,14 +176,6 @@ def _joined(
         opset_imports=model.opset_import,
         functions=model.functions,
     )
-
-
-def _names_inside(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node's branches and loops read, in the outer graph too."""
-    graphs = [inner for a in node.attribute for inner in (a.g, *a.graphs)]
-    inner = [each for graph in graphs for each in graph.node]
-    names = {value.name for graph in graphs for value in graph.output}
-    return names.union(*({*each.input, *_names_inside(each)} for each in inner))
 
 
 def _all_names(model: onnx.ModelProto) -> set[str]:

@@ -100,7 +100,7 @@ class Candidate:
             return f"int8 is left out: {misses}"
         verdict = f"; it is left out: {misses}" if misses else ""
         return (
-            f"int8 on {self.result.images} photos: drop {100 * self.result.drop:.2f} points, "
+            f"int8 on {self.result.images} photos: it {self.result.loss_or_gain}, "
             f"{self.result.speedup:.2f} times as fast{verdict}"
         )
 

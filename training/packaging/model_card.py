@@ -61,7 +61,7 @@ def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
             f"{_verdict(int8)} On {int8.images} photos that didn't calibrate it ({int8.labelled} "
             f"of them labelled: top-1 {100 * int8.top1_int8:.1f} %, fp32 "
             f"{100 * int8.top1_fp32:.1f} %), it agrees with fp32 on "
-            f"{100 * int8.agreement:.1f} %, loses {100 * int8.drop:.2f} points of top-1 "
+            f"{100 * int8.agreement:.1f} %, {int8.loss_or_gain} "
             f"({100 * INT8_MAX_DROP:.1f} is allowed; for a photo without a label the loss "
             f"is estimated from fp32's probabilities) and is {int8.speedup:.2f} times as "
             "fast, on one thread of the machine it was built on.",

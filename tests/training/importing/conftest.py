@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from app.bundle import load, verify_files
+from app.cli import main
+from app.runtime.session import Session
+
 CLASSES, WIDTH, SIZE = 3, 6, 32
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLOATS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
 
 
@@ -133,3 +140,74 @@ def saved(tmp_path, build) -> Callable[..., object]:
         return tmp_path / "model.onnx"
 
     return save
+
+
+NORMAL = ("--mean", "0.485,0.456,0.406", "--std", "0.229 0.224 0.225", "--pixel-range", "1")
+
+
+@pytest.fixture
+def labels(tmp_path):
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
+    return tmp_path / "labels.txt"
+
+
+@pytest.fixture
+def run_import(tmp_path, labels):
+    """Return a function that runs the command on a file, with the output tmp_path/mine."""
+
+    def run(file, *options, normal=NORMAL):
+        arguments = ("import", file, "--labels", labels, "--output", tmp_path / "mine")
+        return CliRunner().invoke(main, [*map(str, (*arguments, *normal, *options))])
+
+    return run
+
+
+@pytest.fixture
+def imported(run_import, tmp_path):
+    """Return a function that imports a file and returns its bundle."""
+
+    def run(file, *options, **more):
+        result = run_import(file, *options, **more)
+        assert result.exit_code == 0, result.output
+        bundle = load(tmp_path / "mine")
+        verify_files(bundle)
+        return bundle
+
+    return run
+
+
+@pytest.fixture
+def pixels():
+    """Three pictures, (3, 32, 32, 3) uint8 RGB."""
+    return np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.fixture
+def outputs_of(pixels):
+    """Return a function that returns a bundle's probabilities (3, K) of the pictures."""
+
+    def run(bundle, images=pixels):
+        return Session(bundle.model_path("fp32"), "cpu", "fp32").run(images)
+
+    return run
+
+
+@pytest.fixture
+def original(pixels):
+    """Return a function that runs a file with ONNX Runtime on pixels that `prepare` prepares.
+
+    The default normalises as `NORMAL` says, in NCHW.
+    """
+
+    def normalised(image):
+        floats = (image / 255 - np.array(MEAN)) / np.array(STD)
+        return floats.astype(np.float32).transpose(2, 0, 1)[None]
+
+    def run(file, prepare=normalised, output=None, images=pixels):
+        session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        outputs = None if output is None else [output]
+        rows = [np.ravel(session.run(outputs, {name: prepare(image)})[0]) for image in images]
+        return np.stack(rows).astype(np.float64)
+
+    return run

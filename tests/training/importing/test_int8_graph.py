@@ -6,9 +6,11 @@ import pytest
 
 from app.runtime.session import Session
 from training import gates
-from training.importing import int8_graph, source, wrap
-from training.importing.source import StatedProperties
-from training.importing.wrap import Normalization
+from training.importing import int8_graph, onnx_file, wrap
+from training.importing.image_input import read_image_input
+from training.importing.normalization import Normalization
+from training.importing.output_kind import OutputForm
+from training.importing.preparation import prepare
 from training.int8 import candidate
 
 PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
@@ -17,8 +19,10 @@ PLAIN = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1)
 @pytest.fixture
 def exported(saved, tmp_path):
     """A folder with the fp32 graph of a small classifier, and the names of the added nodes."""
-    model = source.read(saved(batch="N"), StatedProperties())
-    wrapped = wrap.wrap(model.model, model, PLAIN, 3)
+    model = onnx_file.load(saved(batch="N"))
+    preparation = prepare(read_image_input(model, None, None), PLAIN, 1.0, "box")
+    logits = next(node.input[0] for node in model.graph.node if node.op_type == "Softmax")
+    wrapped = wrap.wrap(model, preparation, OutputForm("output", "probabilities", logits), 3)
     onnx.save(wrapped.model, tmp_path / "model.onnx")
     return tmp_path, Session(tmp_path / "model.onnx", "cpu", "fp32"), wrapped.added_nodes
 

@@ -2,12 +2,14 @@
 
 import codecs
 import json
+from pathlib import Path
 
 import pytest
 
 from training.errors import DataUnusable
 from training.importing import labels
 
+CASES = Path(__file__).parent / "cases"
 TABLE = "index\tsynset\tname\n1\tn02\tdog\n0\tn01\tcat\n"
 CAT_DOG = (["cat", "dog"], [None, None])
 THREE = (["ant", "bee", "cat"], [None, None, None])
@@ -206,3 +208,29 @@ def test_the_two_cranes_of_imagenet_get_their_index(read):
     result = read(json.dumps(names))
     assert [result.labels[index].name for index in (134, 517)] == ["crane (134)", "crane (517)"]
     assert result.notes[1] == "labels with one name: crane (134) and crane (517)"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("numbered_unordered.txt", ["ant", "bee", "cat"]),
+        ("json_index_out_of_order.json", ["ant", "bee", "cat"]),
+        ("tsv_unsorted.tsv", ["ant", "bee", "cat"]),
+        ("hf_config.json", ["ant", "bee", "cat"]),
+        ("python_dict.txt", ["ant", "bee", "cat's"]),
+        ("csv_class_names.csv", ["ant", "bee", "cat"]),
+        ("names.yaml", ["ant", "bee", "cat"]),
+        ("teach.txt", ["Class 1", "Class 2", "Class 3"]),
+    ],
+)
+def test_the_cases_from_the_field(name, expected):
+    assert [label.name for label in labels.read(CASES / name).labels] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("latin1.txt", "line 2 has the byte 0xe9"), ("lsur.json", "U+D800")]
+)
+def test_the_cases_from_the_field_without_usable_labels(name, words):
+    with pytest.raises(DataUnusable) as err:
+        labels.read(CASES / name)
+    assert words in str(err.value)
