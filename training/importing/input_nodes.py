@@ -50,7 +50,7 @@ def add_input_nodes(part: Subgraph, target: str, preparation: Preparation) -> No
         last = part.node("Round", [last], "pixels.rounded")
     if image.dtype != TensorProto.FLOAT or not part.nodes:
         last = part.node("Cast", [last], "pixels.typed", to=image.dtype)
-    part.nodes[-1].output[0] = target
+    part.compute(target)
 
 
 def _floats(part: Subgraph, last: str, preparation: Preparation) -> str:

@@ -13,6 +13,8 @@ class Subgraph:
     """The nodes and constants of one added part."""
 
     def __init__(self) -> None:
+        self.target: str | None = None
+        """A tensor of the graph itself that the last node computes."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
@@ -27,8 +29,13 @@ class Subgraph:
         self.nodes.append(helper.make_node(op, inputs, [output], name, **attributes))
         return output
 
+    def compute(self, target: str) -> None:
+        """Let the last node compute `target`, a tensor of the graph itself."""
+        self.nodes[-1].output[0] = self.target = target
+
     @property
     def names(self) -> set[str]:
-        """The names of all added tensors."""
-        outputs = {name for node in self.nodes for name in node.output}
+        """The names of all added tensors, without the target."""
+        nodes = self.nodes if self.target is None else self.nodes[:-1]
+        outputs = {name for node in nodes for name in node.output}
         return outputs | {tensor.name for tensor in self.initializers}

@@ -47,8 +47,7 @@ def wrap(
     """Return `model`, a variant of a source's graph, between pixels and probabilities."""
     head = _exact_head(model, form.logits or form.tensor)
     before, after = _parts("", head, preparation, form, classes)
-    names = _all_names(model) - {preparation.image.name}
-    if (before.names | after.names | {"image"}) & names or preparation.image.name == "image":
+    if (before.names | after.names | {"image"}) & _all_names(model):
         model = compose.add_prefix(model, _PREFIX)
         head = _exact_head(model, _PREFIX + (form.logits or form.tensor))
         before, after = _parts(_PREFIX, head, preparation, form, classes)

@@ -67,6 +67,10 @@ def _outputs(bundle, pixels, *names):
         pytest.param(
             {"input": "image", "output": "probabilities"}, id="names of the bundle format"
         ),
+        *(
+            pytest.param({"input": name, "output": other}, id=f"names {name} and {other}")
+            for name, other in (("pixels", "logits"), ("planes", "embedding"), ("rows", "pooled"))
+        ),
         pytest.param({"batch": 1}, id="batch of one"),
         pytest.param({"batch": 1, "flatten": "Reshape"}, id="batch of one in a reshape"),
         pytest.param({"batch": "N", "flatten": "Reshape"}, id="batch of one, declared free"),
