@@ -37,7 +37,8 @@ class Load:
         self.rate = rate
         self.loop = asyncio.get_running_loop()
         self.idle: list[Connection] = []
-        self.open = 0
+        self.connections: set[Connection] = set()
+        self.opening = 0
         self.begin = self.loop.time() + WARM_UP_S
         self.end = self.begin + seconds
         self.due = self.loop.time()
@@ -58,8 +59,8 @@ class Load:
                 self.cpu_s = time.process_time()
             if self.idle:
                 self.idle.pop().post(self.due)
-            elif self.open < _MAX_CONNECTIONS:
-                self.open += 1
+            elif len(self.connections) + self.opening < _MAX_CONNECTIONS:
+                self.opening += 1
                 self.loop.create_task(self._connect(self.due))
             else:
                 self.lost += 1
@@ -72,9 +73,10 @@ class Load:
                 lambda: Connection(self), *self.address
             )
         except OSError:
-            self.open -= 1
             self.lost += 1
             return
+        finally:
+            self.opening -= 1
         connection.post(due)
 
     def count(self, due: float, status: int) -> None:
@@ -94,6 +96,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = transport
+        self._load.connections.add(self)
+
+    def abort(self) -> None:
+        """End the connection, and count its request as lost."""
+        self._transport.abort()
 
     def post(self, due: float) -> None:
         """Send the request that was due at `due`."""
@@ -121,7 +128,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Count the request that was not answered."""
-        self._load.open -= 1
+        self._load.connections.discard(self)
         if self in self._load.idle:
             self._load.idle.remove(self)
         if self._due is not None:
@@ -140,6 +147,9 @@ async def run(url: str, body: bytes, rate: float, seconds: float) -> Load:
     load = Load(address.hostname, address.port, head.encode() + body, rate, seconds)
     load.send_due()
     await load.finished
+    for connection in list(load.connections):
+        connection.abort()
+    await asyncio.sleep(0.01)  # let the loop close them
     return load
 
 
@@ -155,7 +165,6 @@ def main() -> None:
     """Print the measurement."""
     url, file, rate, seconds = sys.argv[1:]
     load = uvloop.run(run(url, Path(file).read_bytes(), float(rate), float(seconds)))
-    pending = load.open - len(load.idle)
     result = {
         "statuses": {
             status: {
@@ -165,10 +174,9 @@ def main() -> None:
             }
             for status, latencies in load.latencies_ms.items()
         },
-        "lost": load.lost + pending,
+        "lost": load.lost,
         "seconds": float(seconds),
         "cores": load.cpu_s / float(seconds),
-        "connections": load.open,
     }
     print(json.dumps(result))
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.problems import NOT_READY_RETRY_S
-from app.api.schemas.models import Readiness, summary_of
+from app.api.schemas.models import QueueState, Readiness, summary_of
 from app.api.service import ServiceDep
 from app.errors import ModelError
 
@@ -30,6 +30,7 @@ async def livez() -> dict[str, str]:
 async def readyz(service: ServiceDep, response: Response) -> Readiness:
     """Return 200 if the default model is ready; 503 if it is not, and after SIGTERM."""
     registry = service.registry
+    engine = service.classifier.engine
     readiness = Readiness(
         status="ready",
         reason=None,
@@ -37,6 +38,12 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
         device_note=service.device.note,
         default=registry.default,
         models=[summary_of(entry, registry) for entry in registry.entries],
+        queue=QueueState(
+            waiting=engine.depth,
+            large=engine.large_depth,
+            wait_seconds=round(engine.wait_s, 3),
+            full=engine.is_full(),
+        ),
     )
     try:
         registry.resolve()

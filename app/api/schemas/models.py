@@ -53,8 +53,19 @@ class ModelList(BaseModel):
     models: list[ModelSummary]
 
 
+class QueueState(BaseModel):
+    """The images that wait."""
+
+    waiting: int
+    large: Annotated[int, Field(description="Those of them that are large, and wait apart.")]
+    wait_seconds: Annotated[
+        float, Field(description="Expected seconds until a new small image begins.")
+    ]
+    full: Annotated[bool, Field(description="Whether a new request would get 429.")]
+
+
 class Readiness(BaseModel):
-    """The readiness of the service for requests."""
+    """The readiness of the service for requests; a full queue does not change it."""
 
     status: Literal["ready", "not ready", "draining"]
     reason: Annotated[str | None, Field(description="Reason why the service is not ready.")]
@@ -62,6 +73,7 @@ class Readiness(BaseModel):
     device_note: str | None
     default: str
     models: list[ModelSummary]
+    queue: QueueState
 
 
 class LayerInfo(BaseModel):

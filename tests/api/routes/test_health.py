@@ -118,6 +118,22 @@ def test_the_queue_is_in_the_metrics(fresh, block):
     assert counted[("hubel_held_bytes",)] == 0
 
 
+def test_the_queue_is_in_the_readiness_and_a_full_one_stays_ready(fresh, block):
+    idle = {"waiting": 0, "large": 0, "wait_seconds": 0, "full": False}
+    assert fresh.get("/readyz").json()["queue"] == idle
+    with block(fresh) as held:
+        held.fill()
+        response = fresh.get("/readyz")
+        assert response.status_code == 200
+        queue = response.json()["queue"]
+        assert (queue["waiting"], queue["full"]) == (1, True)
+        assert queue["wait_seconds"] > 1
+        counted = samples(fresh)
+        assert counted[("hubel_queue_wait_seconds",)] > 1
+        assert counted[("hubel_queue_large_depth",)] == 0
+        held.empty()
+
+
 def test_a_rejected_request_is_counted(fresh, photo, block):
     with block(fresh) as held:
         held.fill()
