@@ -160,6 +160,8 @@ class WorkQueue:
 
     def push(self, jobs: Sequence[Job]) -> None:
         """Append jobs to the small work."""
+        if not self._small:
+            self._standing.on_empty()
         for job in jobs:
             self._small[job.future] = job
 

@@ -210,6 +210,22 @@ def test_a_queue_whose_jobs_take_longer_than_expected_is_shortened():
     assert len(begun) >= 0.95 * (sim.clock.now - 5) / (slow_s / 2)
 
 
+def test_a_queue_that_was_abandoned_does_not_stand():
+    """All waiting clients of a standing queue leave; the next ones are served."""
+    sim = Simulation(threads=2)
+    sim.queue._cost_s.configure(UNIT_S / 100)
+    for _ in range(400):
+        sim.arrive(8 * SERVICE_S)
+        sim.run(0.005)
+    assert sim.queue.is_full()
+    for future in list(sim.queue._small):
+        assert sim.queue.discard(future)
+    refused = len(sim.refused)
+    for _ in range(5):
+        sim.arrive()
+    assert len(sim.refused) == refused
+
+
 @pytest.mark.parametrize("photos", [12, 24, 64])
 def test_slow_photos_do_not_refuse_a_batch_for_ever(photos):
     sim = Simulation(threads=2)
