@@ -46,7 +46,12 @@ def start(tree: Path, models: Path | None, photo: bytes) -> tuple[ServerProcess,
     command = [sys.executable, "-c", SERVE, "serve", "--port", url.rpartition(":")[2]]
     if models is not None:
         command += ["--models", str(models)]
-    environment = {"PYTHONPATH": str(tree), "HUBEL_DRAIN_S": "0", "ORT_DISABLE_TELEMETRY": "1"}
+    environment = {
+        "PYTHONPATH": str(tree),
+        "PYTHONSAFEPATH": "1",  # or the folder that this runs in comes before the tree
+        "HUBEL_DRAIN_S": "0",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
     route = f"{url}/api/v1/classify"
     return ServerProcess(command, environment, lambda: responds(route, photo, form=False)), url
 
