@@ -5,7 +5,10 @@ import re
 import socket
 import time
 
+import httpx
 import pytest
+
+from app.runtime.host import available_cores
 
 pytestmark = pytest.mark.e2e
 
@@ -271,3 +274,27 @@ def test_a_body_that_is_too_large_gets_its_413_and_no_reset(exchange, headers):
     body = bytes(30_000_000)
     request = post(body, *headers) + body
     assert problem_of(exchange(request, end=False)) == (413, "too_many_bytes")
+
+
+def test_photos_of_clients_that_have_left_are_not_classified(start, cat_photo):
+    """A client that closes its connection looks as if it had closed only its side."""
+    server = start(HUBEL_QUEUE_WAIT_S="9")
+    request = post(cat_photo) + cat_photo
+    photos = 40 * available_cores()  # several times the work of the moment until they are noticed
+    for _ in range(photos):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(request)
+    deadline = time.monotonic() + 20
+    while True:
+        metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
+        gone = value_of(metrics, 'hubel_rejections_total{code="client_gone"}')
+        classified = value_of(metrics, 'hubel_images_total{model="imagenet",version="1"}')
+        if gone + classified >= photos:
+            break
+        assert time.monotonic() < deadline, (gone, classified)
+    assert gone > photos / 8
+
+
+def value_of(metrics, name):
+    match = re.search(rf"^{re.escape(name)} (\S+)", metrics, re.MULTILINE)
+    return float(match[1]) if match else 0
