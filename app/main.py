@@ -31,13 +31,13 @@ from app.runtime.classifier import Classifier
 from app.runtime.engine import Engine
 from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
+from app.runtime.model_memory import ModelMemory
+from app.runtime.process_memory import memory_for_requests, memory_limits
 from app.runtime.registry import RegistryAndDevice, create_registry
 from app.settings import Settings
 
 log = logging.getLogger("hubel")
 
-_PIXELS_BYTES = 1_000_000_000
-"""The most memory for all images that are decoded at the same time."""
 _DESCRIPTION = (
     "Hubel classifies images: POST an image to `/api/v1/classify` and get calibrated "
     "probabilities. Errors are `application/problem+json` with a stable `code`."
@@ -62,16 +62,16 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     )
     registry, device = created.registry, created.device
     threads = threads_for(device.device, cores, capped=is_capped())
-    pixels_budget = MemoryBudget(_PIXELS_BYTES)
+    memory_budget = MemoryBudget(memory_for_requests(memory_limits(), threads))
+    body_budget = memory_budget.part(settings.max_buffered_bytes)
     engine = Engine(
         threads=threads,
         cores=cores,
         deadline_s=settings.deadline_s,
         wait_s=settings.queue_wait_s,
-        memory=pixels_budget,
+        memory=memory_budget,
     )
-    photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels)
-    memory_budget = MemoryBudget(settings.max_buffered_bytes)
+    photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     return Service(
         registry=registry,
         classifier=Classifier(engine, photo_limits),
@@ -85,12 +85,17 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             min(settings.body_timeout_s, settings.deadline_s),
         ),
         memory_budget=memory_budget,
+        body_budget=body_budget,
+        model_memory=ModelMemory(
+            memory_budget, body_budget, settings.max_buffered_bytes, registry, threads
+        ),
         metrics=Metrics(
             depth=lambda: engine.depth,
             capacity=lambda: engine.capacity,
             large_depth=lambda: engine.large_depth,
             wait_s=lambda: engine.wait_s,
             held_bytes=lambda: memory_budget.held_bytes,
+            memory_bytes=lambda: memory_budget.total_bytes,
             registry=registry,
             device=device,
         ),
@@ -157,6 +162,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     service = cast(Service, app.state.service)
     await asyncio.to_thread(service.registry.load_all)
+    service.model_memory.settle()
     try:
         service.registry.resolve()
     except ModelError as err:

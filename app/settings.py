@@ -59,12 +59,17 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(gt=0)] = Field(
         50_000_000, description="Maximum number of pixels of an image, according to its header."
     )
+    max_side: Annotated[int, Field(gt=0)] = Field(
+        65_535, description="Maximum width and height of an image, in pixels, by its header."
+    )
     max_files: Annotated[int, Field(gt=0)] = Field(
         64, description="Maximum number of files in one request."
     )
     max_buffered_bytes: Annotated[int, Field(gt=0)] = Field(
         256 * MIB,
-        description="Maximum size of all request bodies in memory, in bytes. Above it: 429.",
+        description="Maximum size of all request bodies in memory, in bytes, and at most half of "
+        "the memory for requests, which the limits of the process or container leave. Above it: "
+        "429.",
     )
     body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30.0,

@@ -50,7 +50,8 @@ class Metrics:
         capacity: returns the number of images that may wait, at the present estimate.
         large_depth: returns the number of large images waiting.
         wait_s: returns the seconds that a new image is expected to wait.
-        held_bytes: returns the bytes of request bodies in memory.
+        held_bytes: returns the bytes of memory that requests hold.
+        memory_bytes: returns the bytes that they may hold.
         registry: the models.
         device: the device that models run on.
     """
@@ -63,6 +64,7 @@ class Metrics:
         large_depth: Callable[[], float],
         wait_s: Callable[[], float],
         held_bytes: Callable[[], float],
+        memory_bytes: Callable[[], float],
         registry: Registry,
         device: DeviceChoice,
     ) -> None:
@@ -120,7 +122,10 @@ class Metrics:
         self._gauge(
             "hubel_queue_wait_seconds", "Seconds that a new image is expected to wait.", wait_s
         )
-        self._gauge("hubel_held_bytes", "Bytes of request bodies in memory.", held_bytes)
+        self._gauge("hubel_held_bytes", "Bytes of memory that requests hold.", held_bytes)
+        self._gauge(
+            "hubel_memory_bytes", "Bytes of memory that all requests may hold.", memory_bytes
+        )
         Gauge(
             "hubel_device",
             "Device that models run on; `note` is the reason for a fallback.",

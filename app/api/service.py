@@ -10,6 +10,7 @@ from app.api.metrics import Metrics
 from app.memory_budget import MemoryBudget
 from app.runtime.classifier import Classifier
 from app.runtime.inspection import Inspector
+from app.runtime.model_memory import ModelMemory
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 
@@ -45,6 +46,10 @@ class Service:
     keys: Keys
     limits: BodyLimits
     memory_budget: MemoryBudget
+    """The memory for all requests: bodies, pixels and responses."""
+    body_budget: MemoryBudget
+    """Its part for bodies."""
+    model_memory: ModelMemory
     metrics: Metrics
     lifecycle: Lifecycle
 

@@ -82,7 +82,7 @@ def photo_limits(settings: "Settings") -> "vision.Limits":
     """Return the limits on the size of one photo."""
     from app import vision
 
-    return vision.Limits(settings.max_image_bytes, settings.max_pixels)
+    return vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
 
 
 def checked_name(name: str | None, output: Path) -> str:

@@ -15,6 +15,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -51,6 +52,10 @@ class Registry:
         self._is_loaded = False
         self.promotions: Counter[tuple[str, str]] = Counter()
         """The number of promotions by name and result, `promoted` or `refused`."""
+        self.while_loading: Callable[[Path], AbstractContextManager[None]] = _unaccounted
+        """Entered with a bundle's folder while it is loaded."""
+        self.on_change: Callable[[], None] = _do_nothing
+        """Called after models were loaded, replaced or unloaded."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -143,6 +148,7 @@ class Registry:
     def _drop(self, folders: Collection[Path]) -> None:
         with self._promoting:
             self._catalogue = self._catalogue.without(folders)
+        self.on_change()
 
     def reload_or_raise(self, name: str, version: int | None = None) -> None:
         """Reload, and raise if a new bundle is refused; the old model then stays in use.
@@ -174,6 +180,7 @@ class Registry:
                 unloaded = replace(entry, model=None, reason=reason, unloaded=True)
                 self._catalogue = self._catalogue.with_entry(unloaded)
         del entries, entry, unloaded  # they refer to the models
+        self.on_change()
         host.release_memory()
         log.info("model %s is unloaded", name)
 
@@ -185,7 +192,8 @@ class Registry:
         """
         with self._promoting:
             try:
-                model = self._load(folder)
+                with self.while_loading(folder):
+                    model = self._load(folder)
                 self._check_unique(model, folder)
                 entry = Entry(model.name, model.version, folder, model)
                 for note in model.notes:
@@ -202,6 +210,7 @@ class Registry:
                 entry = self._refused(folder, f"It can't be loaded ({kind}: {err}). Copy it again.")
             self.promotions[entry.name, "refused" if entry.reason else "promoted"] += 1
             self._catalogue = self._catalogue.with_entry(entry)
+        self.on_change()
         host.release_memory()
         return entry
 
@@ -219,6 +228,14 @@ class Registry:
             if before.folder == folder:
                 return replace(before, reason=reason)
         return Entry(*identity(folder), folder, None, reason)
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _unaccounted(_folder: Path) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @lru_cache

@@ -11,6 +11,9 @@ from PIL import Image
 from app.vision.canvas import Box, is_canvas, to_canvas
 from app.vision.colour import to_srgb
 
+MAX_SIDE = 65_535
+"""The longest side that JPEG and GIF can have; encoders of WebP allow 16,383."""
+
 Format = Literal["jpeg", "png", "webp", "gif", "bmp"]
 """The formats that are read."""
 
@@ -23,7 +26,7 @@ class Limits:
     """Largest file, in bytes."""
     max_pixels: int
     """Largest width times height that a header may announce."""
-    max_side: int = 65_535
+    max_side: int = MAX_SIDE
     """Largest width or height that a header may announce."""
 
 

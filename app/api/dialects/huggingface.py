@@ -94,11 +94,11 @@ async def classify_for_hugging_face(
 ) -> list[Score]:
     """Classify an image: the body itself, of any content type, or base64 in JSON."""
     selected_model = admit(service, model, version)
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         body = await read_body(request, _limit(request, service.limits), service.limits, share)
         photo, query = body, Query()
         if body.lstrip()[:1] in _JSON_STARTS and body:
-            photo, query = await read_json(body, service.memory_budget, _interpret)
+            photo, query = await read_json(body, service.body_budget, _interpret)
         (classified,) = all_or_raise(
             await classify_photos(request, service, [photo], selected_model, query)
         )

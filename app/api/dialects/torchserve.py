@@ -113,7 +113,7 @@ async def _predict(
     request: Request, service: Service, model: str, version: int | None
 ) -> dict[str, float]:
     selected_model = admit(service, model, version)
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         photo = await _read_photo(request, service, share)
         (classified,) = all_or_raise(
             await classify_photos(request, service, [photo], selected_model, Query())

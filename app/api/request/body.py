@@ -5,6 +5,7 @@ Content-Length -> TooManyBytes | QueueFull, before a byte is read -> chunks, cou
 
 import asyncio
 import time
+from io import BytesIO
 
 from fastapi import Request
 
@@ -59,7 +60,8 @@ def _check_not_compressed(encodings: list[str]) -> None:
 
 
 async def _read(request: Request, max_bytes: int, share: MemoryShare) -> bytes:
-    chunks: list[bytes] = []
+    first = b""
+    buffer = BytesIO()  # joining a list of chunks would hold the body twice
     size = 0
     while True:
         message = await request.receive()
@@ -69,9 +71,14 @@ async def _read(request: Request, max_bytes: int, share: MemoryShare) -> bytes:
             size += len(chunk)
             _check(size, max_bytes)
             share.grow_to(size)
-            chunks.append(chunk)
+            if size == len(chunk):
+                first = chunk
+            else:
+                buffer.write(first)
+                buffer.write(chunk)
+                first = b""
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return first or buffer.getvalue()
 
 
 def _check(size: int, max_bytes: int) -> None:

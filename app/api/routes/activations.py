@@ -93,7 +93,7 @@ async def activations(
 
     With `kernel`, the maps come from your own filter instead of a layer.
     """
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query)
         model, parameters = admitted.model, admitted.parameters
         kernel = _parse_kernel(parameters)

@@ -102,7 +102,7 @@ async def classify(
     for several is a `Batch` in the order of the request; an error of one
     file does not affect the others.
     """
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _check)
         parameters, photos = admitted.parameters, admitted.photos
         selection = classifier.Query(

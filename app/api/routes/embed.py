@@ -88,7 +88,7 @@ async def embed(
     The response for one image that can't be used is a problem. The response for several is in the
     order of the request; a bad file fails alone.
     """
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _check)
         model, parameters, photos = admitted.model, admitted.parameters, admitted.photos
         jobs = [

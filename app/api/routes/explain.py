@@ -68,7 +68,7 @@ async def explain(
     If the model's head is not pooled and linear, the map is computed by occlusion. The field
     `method` names the method.
     """
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _label_index)
         job = partial(
             _explain,

@@ -22,6 +22,7 @@ from app.runtime.engine.job import (
     check_wanted,
 )
 from app.runtime.engine.work_queue import WorkQueue
+from app.vision import Work
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +235,7 @@ class Engine:
             check_wanted(job)
         except HubelError as err:
             self._finish(job, None)
-            future.set_exception(err)
+            future.set_exception(err.with_traceback(None))  # its frames would keep the photo
             return
         began = time.monotonic()
         queue_s = began - job.batch.enqueued_at
@@ -242,16 +243,20 @@ class Engine:
         try:
             result = job.run(turn)
         except PutBack as signal:
-            self._put_back(job, signal)
+            work = signal.work
         except BaseException as err:  # every job must finish its future
             self._finish(job, time.monotonic() - began)
             future.set_exception(err)
             # The traceback refers to this frame and those below it: a cycle would keep the photo.
             turn.end()
             del job, future
+            return
         else:
             self._finish(job, time.monotonic() - began)
             future.set_result(result)
+            return
+        # Not in the handler: an error that is raised there would keep the signal, and it the photo.
+        self._put_back(job, work)
 
     def _is_alone(self) -> bool:
         return self._queue.has_single_job
@@ -263,10 +268,9 @@ class Engine:
             if self._queue.large_depth:
                 self._wake(1)
 
-    def _put_back(self, job: Job, signal: PutBack) -> None:
+    def _put_back(self, job: Job, work: Work) -> None:
         try:
             with self._lock:
-                self._queue.put_back(job, signal.work)
+                self._queue.put_back(job, work)
         except HubelError as err:
-            job.future.set_exception(err)
-            del job
+            job.future.set_exception(err.with_traceback(None))  # its frames would keep the photo

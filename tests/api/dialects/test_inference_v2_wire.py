@@ -339,7 +339,7 @@ def test_json_reserves_the_memory_that_reading_it_takes(make_bundle, serve, phot
     tail = prefixed(photo("red").ljust(30_000, b"\0"))
     text = json.dumps(request([base64.b64encode(tail[4:]).decode()]))
     with serve(max_buffered_bytes=100_000, max_body_bytes=90_000) as client:
-        buffer = client.app.state.service.memory_budget
+        buffer = client.app.state.service.body_budget
         assert "binary data" in error(post(client, text.encode()), 413)
         assert top_index(post(client, request(size=len(tail)), tail)) == 0
         buffer.total_bytes = 3 * len(text)

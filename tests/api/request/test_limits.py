@@ -2,7 +2,11 @@
 
 import pytest
 
+from app.errors import QueueFull
+from benchmarks.hardening.images import png
+
 CLASSIFY = "/api/v1/classify"
+PNG = png((4200, 4200), "rgba", 8)
 
 
 def buffer_of(client):
@@ -141,11 +145,20 @@ def test_the_photo_of_a_client_that_left_the_queue_is_not_decoded(
     assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
 
 
-def test_a_failed_request_does_not_keep_its_body(client, monkeypatch):
-    """A reference cycle through the error's traceback would keep it until garbage collection."""
+BROKEN = b"\xff\xd8\xff" + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("body", "room", "expected"),
+    [(BROKEN, 10**9, 422), (PNG, 10_000_000, 413), (PNG, 10**9, 429), (PNG, 10**9, 200)],
+    ids=["broken", "never fits", "no room among large images", "large"],
+)
+def test_no_request_keeps_its_body(client, monkeypatch, body, room, expected):
+    """A reference cycle through an error's traceback would keep it until garbage collection."""
     import gc
 
     from app import vision
+    from app.runtime.engine.large_lane import LargeLane
 
     alive = []
 
@@ -155,20 +168,37 @@ def test_a_failed_request_does_not_keep_its_body(client, monkeypatch):
         def __del__(self):
             alive.remove(id(self))
 
-    decode = vision.decode
+    class Holder:
+        """An opened image that keeps its bytes, as every format's reader does."""
+
+        def __init__(self, body, opened):
+            self.body, self.opened, self.work = body, opened, opened.work
+
+        def decode(self):
+            return self.opened.decode()
+
+    read_header, opened = vision.read_header, []
 
     def watched(data, limits):
         body = Body(data)
         alive.append(id(body))
-        return decode(body, limits)
+        opened.append(True)
+        return Holder(body, read_header(body, limits))
 
-    monkeypatch.setattr(vision, "decode", watched)
+    def refuse(*_):
+        raise QueueFull("There is no room.", retry_after_s=1)
+
+    monkeypatch.setattr(vision, "read_header", watched)
+    if expected == 429:
+        monkeypatch.setattr(LargeLane, "add", refuse)
+    client.app.state.service.memory_budget.total_bytes = room
     gc.collect()
     gc.disable()
     try:
         for _ in range(3):
-            assert client.post(CLASSIFY, content=b"\xff\xd8\xff" + bytes(99)).status_code == 422
+            assert client.post(CLASSIFY, content=body).status_code == expected
         client.get("/livez")  # the last request has ended
+        assert opened
         assert alive == []
     finally:
         gc.enable()

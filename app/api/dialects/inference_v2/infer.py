@@ -94,7 +94,7 @@ async def infer_by_version(
 async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
     model_input = ModelInput(model.manifest.input.size, service.limits.max_files)
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         body = await read_body(request, service.limits.max_body_bytes, service.limits, share)
         json_length = json_bytes(request.headers.get(LENGTH_HEADER), len(body))
         _account_for_reading(share, json_length, len(body))

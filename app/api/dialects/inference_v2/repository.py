@@ -110,7 +110,7 @@ async def _read_object(request: Request, service: Service) -> Mapping[str, Any]:
     Raises:
         BadParameter: the body is not a JSON object.
     """
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         body = await read_body(request, _MAX_BODY_BYTES, service.limits, share)
     try:
         value = json.loads(body or b"{}")

@@ -149,11 +149,11 @@ async def _classify_images(
     """Classify all images of the body, and return whether they came in columns."""
     sides = _sides(model)
     limits = service.limits
-    with service.memory_budget.hold() as share:
+    with service.body_budget.hold() as share:
         body = await read_body(request, limits.max_body_bytes, limits, share)
         photos, columns = await read_json(
             body,
-            service.memory_budget,
+            service.body_budget,
             interpret,
             find_arrays=lambda text: pixel_lists.find_images(text, sides),
             advice=f"Send images in base64, or as {pixel_lists.describe(sides)}.",

@@ -1,0 +1,100 @@
+"""Models and requests share the memory of the process: what a model takes, requests don't get.
+
+all models loaded -> measured use of the process -> memory for requests
+a model is loaded, replaced or unloaded later -> the estimated difference of all models
+"""
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.bundle import MODEL_FILES
+from app.memory_budget import MemoryBudget
+from app.runtime.loaded_model import Model
+from app.runtime.process_memory import (
+    LEAST_BYTES,
+    MemoryLimit,
+    memory_for_requests,
+    memory_limits,
+)
+from app.runtime.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_BYTES_PER_FILE_BYTE = 2.5
+"""Memory of a loaded graph for each byte of its file: ONNX Runtime keeps a second copy of the
+weights in the order that its kernels read. Measured: 22 MB for 8.9 MB."""
+
+
+def model_bytes(model: Model) -> int:
+    """Return the estimated memory of a loaded model."""
+    file = model.manifest.files[MODEL_FILES[model.session.precision]]
+    return int(_BYTES_PER_FILE_BYTE * file.bytes)
+
+
+class ModelMemory:
+    """The models' part of the memory that they share with requests.
+
+    Args:
+        budget: the memory for requests; its total is set here.
+        body_budget: the part for bodies.
+        max_body_bytes: the upper limit for all bodies; they get at most half of the budget.
+        registry: the models.
+        threads: the engine's threads.
+        limits: returns the limits on the process.
+    """
+
+    def __init__(
+        self,
+        budget: MemoryBudget,
+        body_budget: MemoryBudget,
+        max_body_bytes: int,
+        registry: Registry,
+        threads: int,
+        limits: Callable[[], list[MemoryLimit]] = memory_limits,
+    ) -> None:
+        self._budget = budget
+        self._body_budget = body_budget
+        self._max_body_bytes = max_body_bytes
+        self._registry = registry
+        self._threads = threads
+        self._limits = limits
+        self._without_models_bytes = 0
+
+    def settle(self) -> None:
+        """Set the memory for requests to what is left now, and follow later changes of models.
+
+        Call it once all models are loaded and before any request.
+        """
+        limits = self._limits()
+        left_bytes = memory_for_requests(limits, self._threads)
+        self._without_models_bytes = left_bytes + self._loaded_bytes()
+        self._follow()
+        self._registry.on_change = self._follow
+        self._registry.while_loading = self._loading
+        tightest = min(limits, key=lambda limit: limit.left_bytes)
+        text = "requests may use %d MB of memory, of %d MB of %s"
+        message = (text, left_bytes // 10**6, tightest.limit_bytes // 10**6, tightest.name)
+        if left_bytes == LEAST_BYTES:
+            log.warning(text + ", which is too little for large images", *message[1:])
+        else:
+            log.info(*message)
+
+    def _follow(self) -> None:
+        left_bytes = max(LEAST_BYTES, self._without_models_bytes - self._loaded_bytes())
+        self._budget.total_bytes = left_bytes
+        self._body_budget.total_bytes = min(self._max_body_bytes, left_bytes // 2)
+
+    def _loaded_bytes(self) -> int:
+        return sum(model_bytes(entry.model) for entry in self._registry.entries if entry.model)
+
+    @contextmanager
+    def _loading(self, folder: Path) -> Generator[None, None, None]:
+        """Hold memory for a bundle that is loaded while the old model serves; wait for it."""
+        graphs = [folder / name for name in MODEL_FILES.values()]
+        file_bytes = sum(graph.stat().st_size for graph in graphs if graph.is_file())
+        # with traffic, all of the budget would never be free
+        needed_bytes = min(int(_BYTES_PER_FILE_BYTE * file_bytes), self._budget.total_bytes // 2)
+        with self._budget.waiting_hold(needed_bytes):
+            yield
