@@ -274,6 +274,22 @@ class DeviceUnavailable(HubelError):
     title = "Device unavailable"
 
 
+_MEMORY_REASONS = ("bad_alloc", "allocate memory", "can't start new thread")
+"""Parts of messages where a library, or the system, had no memory and raised something else."""
+
+
+def out_of_memory(err: BaseException) -> OutOfMemory | None:
+    """Return the expected error in place of one that says that memory is used up; else None."""
+    is_memory = isinstance(err, MemoryError) or (
+        not isinstance(err, HubelError) and any(reason in str(err) for reason in _MEMORY_REASONS)
+    )
+    if not is_memory:
+        return None
+    return OutOfMemory(
+        "The service had no memory left for this. Try again later, or send less at once."
+    )
+
+
 _MAX_QUOTED_CHARACTERS = 300
 
 

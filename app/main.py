@@ -136,7 +136,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
         RequestContext,
         metrics=service.metrics,
         is_draining=lambda: service.lifecycle.draining,
-        internal_problem=problems.internal_problem,
+        unexpected_response=problems.unexpected_response,
     )
     problems.install(app)
     app.include_router(classify.router)

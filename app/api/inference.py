@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from app.api.metrics import TimedResult
 from app.api.middleware.request_context import record_of
 from app.api.problems import problem_of
+from app.api.response_memory import response_bytes, take_response
 from app.api.schemas.classification import Failure
 from app.api.service import Service
 from app.errors import (
@@ -26,6 +27,7 @@ from app.errors import (
     HubelError,
     ModelOutputInvalid,
     QueueFull,
+    out_of_memory,
 )
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.engine import Turn
@@ -63,15 +65,34 @@ def client_of(request: Request) -> str:
 
 
 async def classify_photos(
-    request: Request, service: Service, photos: Sequence[Photo], model: Model, query: Query
+    request: Request,
+    service: Service,
+    photos: Sequence[Photo],
+    model: Model,
+    query: Query,
+    *,
+    all_probabilities: bool = False,
 ) -> Sequence[Classified | BaseException]:
     """Classify `photos` and return a result for each, or its error.
 
+    Args:
+        request: the request; memory for its response is held until that is sent.
+        service: the service.
+        photos: encoded or decoded.
+        model: the model.
+        query: the labels that the response lists.
+        all_probabilities: whether the response has the probability of every label.
+
     Raises:
-        QueueFull: the queue has no room for all photos.
+        TooMuchMemory: the response needs more memory than the service ever has.
+        QueueFull: the queue has no room for all photos, or there is no memory for the response.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
+    labels = len(model.manifest.labels)
+    listed, numbers = min(query.top_k, labels), labels if all_probabilities else 0
+    size = response_bytes(len(photos), listed, numbers)
+    take_response(service.memory_budget, record_of(request.scope), size)
     submit = partial(service.classifier.submit, photos, model, query)
     return await _run(request, service, model, len(photos), submit)
 
@@ -194,7 +215,12 @@ async def _wait(
         disconnect.cancel()
         for future in futures:
             future.cancel()
-    return [future.exception() or future.result() for future in futures]
+    return [_outcome(future) for future in futures]
+
+
+def _outcome(future: Future[TimedT]) -> TimedT | BaseException:
+    error = future.exception()
+    return (out_of_memory(error) or error) if error else future.result()
 
 
 async def _fail_on_disconnect(request: Request, all_done: asyncio.Future[None]) -> None:

@@ -19,7 +19,7 @@ from app.api.error_formats import format_of
 from app.api.middleware.request_context import record_of
 from app.api.routing import allowed_methods
 from app.api.schemas.problem_details import EXAMPLE_ID, Problem
-from app.errors import HubelError, QueueFull
+from app.errors import HubelError, QueueFull, out_of_memory
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -125,13 +125,15 @@ async def _on_http_error(request: Request, err: Exception) -> Response:
     return _problem_response(request, problem, headers)
 
 
-def internal_problem(scope: Scope) -> tuple[str, bytes]:
-    """Return media type and body for an unexpected error, whose traceback is in the log."""
+def unexpected_response(scope: Scope, err: Exception) -> Response:
+    """Return the response for an unexpected error: 503 if memory is used up, else 500."""
+    if expected := out_of_memory(err):
+        return error_response(Request(scope), expected)
+    record = record_of(scope)
+    record.code = "internal"
     text = "An unexpected error occurred in the service. See its log for this request id."
-    request_id = record_of(scope).request_id
-    return _render_problem(
-        scope["path"], _make_problem(500, "internal", "Internal error", text, request_id)
-    )
+    problem = _make_problem(500, "internal", "Internal error", text, record.request_id)
+    return _problem_response(Request(scope), problem, {})
 
 
 def problem_bytes(

@@ -42,7 +42,7 @@ class Query:
     """Replaces the threshold of the bundle's `unknown` rule; None keeps it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """One label and its probability."""
 

@@ -16,11 +16,13 @@ IMAGE_ERRORS: tuple[type[HubelError], ...] = (
     errors.BodyTooSlow,
     errors.TooManyBytes,
     errors.TooManyPixels,
+    errors.TooMuchMemory,
     errors.UnsupportedFormat,
     errors.BrokenImage,
     errors.QueueFull,
     errors.ModelOutputInvalid,
     errors.ModelNotReady,
+    errors.OutOfMemory,
     errors.DeadlinePassed,
 )
 """The errors that any request with an image may get."""

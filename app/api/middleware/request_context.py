@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
+from app.errors import out_of_memory
 from app.runtime.classifier import Stages
 
 log = logging.getLogger("hubel.request")
@@ -42,6 +44,8 @@ class RequestRecord:
     body_bytes: int = 0
     body_read: bool = False
     status: int = 0
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called once the response is sent, or the request has failed."""
 
     def add(self, stages: Stages) -> None:
         """Add the stage times of one image."""
@@ -53,6 +57,11 @@ class RequestRecord:
             ("run", stages.run_s),
         ):
             sums[name] = sums.get(name, 0.0) + seconds * 1e3
+
+    def end(self) -> None:
+        """Call what was registered for the end of the request."""
+        for call in self.at_end:
+            call()
 
     def server_timing(self) -> str:
         """Return the value of the Server-Timing header."""
@@ -73,7 +82,7 @@ class RequestContext:
         app: the application inside.
         metrics: the metrics that count requests.
         is_draining: returns whether responses should close their connections.
-        internal_problem: returns media type and body for an unexpected error.
+        unexpected_response: returns the response for an unexpected error.
     """
 
     def __init__(
@@ -82,12 +91,12 @@ class RequestContext:
         *,
         metrics: Metrics,
         is_draining: Callable[[], bool],
-        internal_problem: Callable[[Scope], tuple[str, bytes]],
+        unexpected_response: Callable[[Scope, Exception], Response],
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._is_draining = is_draining
-        self._internal_problem = internal_problem
+        self._unexpected_response = unexpected_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, then count and log it."""
@@ -121,13 +130,14 @@ class RequestContext:
         except asyncio.CancelledError:
             # The server stops and has aborted the connection: a traceback would tell nothing.
             log.warning("request %s is dropped: the server stops", record.request_id)
-        except Exception:
-            log.exception("request %s failed", record.request_id)
+        except Exception as err:
+            _log_failure(record, err)
             if record.status:  # the response has begun, so it can only be aborted
                 raise
-            record.code = "internal"
-            await self._send_internal(scope, send_with_headers)
+            response = self._unexpected_response(scope, err)
+            await response(scope, receive, send_with_headers)
         finally:
+            record.end()
             self._count_and_log(scope, getattr(inner.get("route"), "path", "unmatched"), record)
 
     def _headers(self, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
@@ -138,12 +148,6 @@ class RequestContext:
         # While a body is still arriving, closing would reset the connection and lose the response.
         if self._is_draining() and record.body_read:
             yield b"connection", b"close"
-
-    async def _send_internal(self, scope: Scope, send: Send) -> None:
-        media_type, body = self._internal_problem(scope)
-        headers = [(b"content-type", media_type.encode())]
-        await send({"type": "http.response.start", "status": 500, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
     def _count_and_log(self, scope: Scope, route: str, record: RequestRecord) -> None:
         seconds = time.monotonic() - record.began
@@ -159,6 +163,14 @@ class RequestContext:
             self._metrics.rejections(record.code).inc()
         if log.isEnabledFor(logging.INFO):
             log.info("request", extra={"fields": _fields(scope, record, route, seconds)})
+
+
+def _log_failure(record: RequestRecord, err: Exception) -> None:
+    """Log an unexpected error; without its traceback where memory is used up."""
+    if out_of_memory(err):
+        log.error("request %s failed: no memory is left", record.request_id)
+    else:
+        log.error("request %s failed", record.request_id, exc_info=err)
 
 
 def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> dict[str, Any]:

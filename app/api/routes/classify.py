@@ -20,7 +20,7 @@ from app.api.problems import openapi_responses
 from app.api.request.parameters import BatchParameters
 from app.api.request.photos import photo_body
 from app.api.routes.photo_request import read_request
-from app.api.schemas.classification import EXAMPLE_RESULT, Batch, Result, result_of
+from app.api.schemas.classification import EXAMPLE_RESULT, Failure, Result, result_of
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import BadParameter
@@ -80,12 +80,14 @@ class ClassifyParameters(BatchParameters):
             errors.BodyTooSlow,
             errors.TooManyBytes,
             errors.TooManyPixels,
+            errors.TooMuchMemory,
             errors.TooManyFiles,
             errors.UnsupportedFormat,
             errors.BrokenImage,
             errors.QueueFull,
             errors.ModelOutputInvalid,
             errors.ModelNotReady,
+            errors.OutOfMemory,
             errors.DeadlinePassed,
         ),
     },
@@ -143,20 +145,18 @@ def _response(
     request_id: str,
 ) -> Response:
     if is_batch:
-        return _json(
-            Batch(
-                results=[
-                    failure_in_batch(result, service, request_id)
-                    if isinstance(result, BaseException)
-                    else result_of(result)
-                    for result in results
-                ]
-            )
-        )
+        # Each becomes text at once: as objects, the labels of all take ten times the memory.
+        texts = [_item(result, service, request_id).model_dump_json() for result in results]
+        return Response(f'{{"results":[{",".join(texts)}]}}', media_type="application/json")
     if isinstance(results[0], BaseException):
         raise results[0]
-    return _json(result_of(results[0]))
+    return Response(result_of(results[0]).model_dump_json(), media_type="application/json")
 
 
-def _json(body: Result | Batch) -> Response:
-    return Response(body.model_dump_json(), media_type="application/json")
+def _item(
+    result: Classified | BaseException, service: Service, request_id: str
+) -> Result | Failure:
+    """Return one item of a `Batch`."""
+    if isinstance(result, BaseException):
+        return failure_in_batch(result, service, request_id)
+    return result_of(result)

@@ -24,12 +24,14 @@ INSPECTION_ERRORS = (
     errors.BodyTooSlow,
     errors.TooManyBytes,
     errors.TooManyPixels,
+    errors.TooMuchMemory,
     errors.TooManyFiles,
     errors.UnsupportedFormat,
     errors.BrokenImage,
     errors.QueueFull,
     errors.ModelOutputInvalid,
     errors.ModelNotReady,
+    errors.OutOfMemory,
     errors.DeadlinePassed,
 )
 """The errors of embed, explain and activations."""

@@ -101,7 +101,12 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
         inference = await asyncio.to_thread(read_inference, body, json_length, model_input)
         classes = inference.output.classes
         results = await classify_photos(
-            request, service, inference.photos, model, Query(top_k=classes)
+            request,
+            service,
+            inference.photos,
+            model,
+            Query(top_k=classes),
+            all_probabilities=not classes,
         )
     images = all_or_raise(results)
     numbers = len(images) * (classes or len(model.manifest.labels))

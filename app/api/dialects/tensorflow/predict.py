@@ -112,7 +112,9 @@ async def classify_by_version(
 async def _predict(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
     interpret = _body_reader(service, model).predict
-    classified, columns = await _classify_images(request, service, model, Query(1), interpret)
+    classified, columns = await _classify_images(
+        request, service, model, Query(1), interpret, all_probabilities=True
+    )
     member = "outputs" if columns else "predictions"
     return await _json(lambda: {member: [image.probabilities.tolist() for image in classified]})
 
@@ -145,6 +147,8 @@ async def _classify_images(
     model: Model,
     query: Query,
     interpret: Callable[[Any], tuple[list[Photo], bool]],
+    *,
+    all_probabilities: bool = False,
 ) -> tuple[Sequence[Classified], bool]:
     """Classify all images of the body, and return whether they came in columns."""
     sides = _sides(model)
@@ -160,7 +164,10 @@ async def _classify_images(
             range_error=pixel_lists.RANGE_ERROR,
         )
         del body  # free its memory while the images are classified
-        return all_or_raise(await classify_photos(request, service, photos, model, query)), columns
+        results = await classify_photos(
+            request, service, photos, model, query, all_probabilities=all_probabilities
+        )
+        return all_or_raise(results), columns
 
 
 async def _json(make: Callable[[], Any]) -> Response:
