@@ -16,6 +16,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -137,10 +138,10 @@ def run(
     """
     outcome = Outcome()
     serve = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
-    with memory_cgroup(limit_bytes) as cgroup:
-        server = subprocess.Popen(cgroup.enter(*serve), stderr=subprocess.PIPE, text=True)
+    with memory_cgroup(limit_bytes) as cgroup, tempfile.NamedTemporaryFile() as log:
+        server = subprocess.Popen(cgroup.enter(*serve), stderr=log)
         try:
-            port = _port_of(server)
+            port = _port_of(server, Path(log.name))
             attack(port, files, photo, outcome, clients, seconds)
             outcome.process_peak_bytes = _peak_bytes(server.pid)
         finally:
@@ -151,13 +152,12 @@ def run(
     return outcome
 
 
-def _port_of(server: "subprocess.Popen[str]") -> int:
-    """Return the port from the log, which is read to its end on a thread of its own."""
-    assert server.stderr is not None
-    for line in server.stderr:
-        if match := re.search(r"answers at http://127\.0\.0\.1:(\d+)", line):
-            threading.Thread(target=server.stderr.read, daemon=True).start()
+def _port_of(server: "subprocess.Popen[bytes]", log: Path) -> int:
+    """Wait until the service has logged its address, and return the port."""
+    while server.poll() is None:
+        if match := re.search(r"answers at http://127\.0\.0\.1:(\d+)", log.read_text()):
             return int(match[1])
+        time.sleep(0.1)
     raise SystemExit("The service does not start. Try `hubel serve`.")
 
 
