@@ -138,23 +138,26 @@ class MemoryShare:
         """Hold `size` bytes in total for this request.
 
         Raises:
-            QueueFull: the budget has no room for them now.
+            TooMuchMemory: the budget never has so much room.
+            QueueFull: it has no room for them now.
         """
         more = max(0, size - self.bytes)
         if not self.budget.try_take(more):
-            raise self._no_room()
+            raise self._no_room(more)
         self.bytes += more
 
     def check_room(self, more: int) -> None:
         """Check that the budget has room for `more` bytes now, without taking them.
 
         Raises:
-            QueueFull: it has none.
+            TooMuchMemory: it never has so much.
+            QueueFull: it has none now.
         """
         if not self.budget.has_room(more):
-            raise self._no_room()
+            raise self._no_room(more)
 
-    def _no_room(self) -> QueueFull:
+    def _no_room(self, more: int) -> QueueFull:
+        self.budget.check_fits(self.bytes + more, "The request", "Send fewer or smaller images.")
         return QueueFull(
             f"Requests in progress already hold {self.budget.held_bytes} bytes. "
             "Try again later, or send smaller images.",

@@ -86,9 +86,11 @@ def test_a_share_grows_never_shrinks_and_ends_with_its_block():
         share.grow_to(20)
         assert budget.held_bytes == share.bytes == 70
         share.check_room(30)
-        with pytest.raises(QueueFull):
+        with pytest.raises(TooMuchMemory):
             share.check_room(31)
-        with pytest.raises(QueueFull):
+        with budget.hold() as other, pytest.raises(QueueFull):
+            other.check_room(31)
+        with pytest.raises(TooMuchMemory):
             share.grow_to(101)
         assert budget.held_bytes == 70
     assert budget.held_bytes == 0

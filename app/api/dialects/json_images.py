@@ -49,6 +49,7 @@ async def read_json(
         range_error: see `json_numbers.load`.
 
     Raises:
+        TooMuchMemory: reading takes more memory than the limit for all bodies together.
         QueueFull: all requests together hold too much memory.
         BadParameter: the text is not JSON, has too many values or a number out of range.
     """
@@ -57,6 +58,8 @@ async def read_json(
         arrays = find_arrays(body)
         return interpret(json_numbers.load(body, arrays, advice=advice, range_error=range_error))
 
+    needed_bytes = (1 + _COPIES) * len(body)
+    budget.check_fits(needed_bytes, "Reading the JSON", "Send fewer images at once.")
     with budget.hold() as reading:
         reading.grow_to(_COPIES * len(body))
         return await asyncio.to_thread(read)

@@ -271,9 +271,13 @@ def test_reading_json_reserves_memory(make_bundle, serve, photo):
     make_bundle()
     body = {"instances": [b64(photo("red").ljust(15_000, b"\0"))]}  # 20,000 bytes of text
     with serve(max_buffered_bytes=50_000) as client:
-        check(client.post(PREDICT, json=body), 429, "hold")
+        check(client.post(PREDICT, json=body), 413, "Send fewer images at once")
     with serve(max_buffered_bytes=70_000) as client:
         assert client.post(PREDICT, json=body).status_code == 200
+        bodies = client.app.state.service.body_budget
+        assert bodies.try_take(30_000)
+        check(client.post(PREDICT, json=body), 429, "hold")
+        bodies.give_back(30_000)
 
 
 def test_a_full_queue(client, photo, block):

@@ -80,6 +80,16 @@ def test_bodies_that_together_exceed_the_buffer_are_rejected(small, connect, pho
     assert small.post(CLASSIFY, content=photo("red")).status_code == 200
 
 
+@pytest.mark.parametrize("announced", [True, False], ids=["Content-Length", "chunked"])
+def test_a_body_that_never_fits_is_413_and_not_429(make_bundle, serve, announced):
+    make_bundle()
+    with serve(max_image_bytes=50_000, max_buffered_bytes=20_000) as client:
+        body = bytes(30_000)
+        response = client.post(CLASSIFY, content=body if announced else iter([body]))
+        assert (response.status_code, response.json()["code"]) == (413, "too_much_memory")
+        assert "smaller images" in response.json()["detail"]
+
+
 def test_announced_bodies_take_no_room_in_the_buffer(small, connect, photo, until):
     idle = [connect(small) for _ in range(10)]
     for raw in idle:
