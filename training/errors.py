@@ -3,9 +3,13 @@
 HubelError
 `-- TrainingError        training can't go on
     |-- DataUnusable     photos, labels or arguments can't be used; exit code 2
+    |   `-- SplitUnclear folders may be classes or the parts of a split
     `-- GateMissed       the result is not good enough to be written; exit code 1
 """
 
+from collections.abc import Mapping
+
+from app.dataset.split_names import Part
 from app.errors import HubelError
 
 
@@ -21,6 +25,21 @@ class DataUnusable(TrainingError):
 
     code = "data_unusable"
     title = "Unusable data"
+
+
+class SplitUnclear(DataUnusable):
+    """Folders may be classes or the parts of a split.
+
+    Attributes:
+        suggested: the part that each folder probably holds.
+    """
+
+    code = "split_unclear"
+    title = "Unclear split"
+
+    def __init__(self, message: str, suggested: Mapping[str, Part]) -> None:
+        super().__init__(message)
+        self.suggested = suggested
 
 
 class GateMissed(TrainingError):

@@ -15,17 +15,21 @@ removes them.
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.bundle import Bundle, Label
+from app.dataset.label_table import Form
+from app.dataset.split_names import Part
 from training.contracts import Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, layout
-from training.data.examples import Examples, select_and_split
+from training.data.examples import Examples, select_and_split, small_classes
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
+from training.data.split import MIN_PHOTOS
 from training.errors import DataUnusable
 from training.packaging import model_card, recipe_result, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
@@ -44,6 +48,14 @@ class Arguments:
     seed: int
     force: bool = False
     """Whether foreign files in the output are kept beside the bundle, or end the run."""
+    labels_from: Form | None = None
+    """Where the labels come from; None: labels.csv if there is one, else the folders."""
+    split: Mapping[str, Part] | None = None
+    """The part that each folder of the data holds; empty: no split; None: by their names."""
+    min_photos: int = MIN_PHOTOS
+    """Different photos that each class must have."""
+    skip_small: bool = False
+    """Whether classes with fewer photos are left out, or end the run."""
 
     def metadata(self) -> dict[str, Any]:
         """Return the arguments for bundle.json; a folder is recorded by its last name only."""
@@ -98,6 +110,7 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
             baseline=exported.baseline,
             origin=_origin(arguments, training_data.examples, trained, began),
         )
+        _list_findings(data_findings, folder)
         bundle = build_bundle(
             fields,
             folder,
@@ -118,12 +131,10 @@ def _read_data(
     arguments: Arguments, temporary: Path, report_progress: ReportProgress
 ) -> tuple[Findings, TrainingData]:
     """Read all photos, report the findings, and split the photos."""
-    data, recipe = layout.scan_folder(arguments.data), arguments.recipe
+    data = layout.scan_folder(arguments.data, arguments.labels_from, arguments.split)
+    recipe = arguments.recipe
     if not data.files:
-        raise DataUnusable(
-            f"{arguments.data} has no class folders with files. "
-            "Make one folder of photos for each class."
-        )
+        raise layout.no_classes(arguments.data)
     specs = (
         [recipe.input]
         if recipe.augmentation_input is None
@@ -136,10 +147,23 @@ def _read_data(
             f"{unusable[0].file.name}: {unusable[0].reason} Name a folder of photos."
         )
     duplicates_found = duplicates.find(photos, pixels[0])
+    if arguments.skip_small and (
+        small := small_classes(data, photos, duplicates_found, arguments.min_photos)
+    ):
+        data = data.without(small)
+        photos = [photo for photo in photos if photo.file.label not in small]
+        if not photos:
+            raise DataUnusable(
+                f"Every class has fewer than {arguments.min_photos} photos. Add photos, or lower "
+                "--min-photos."
+            )
+        duplicates_found = duplicates.find(photos, pixels[0])
     data_findings = findings.collect(data, photos, unusable, duplicates_found)
     for line in data_findings.lines():
         report_progress(line)
-    examples = select_and_split(data, photos, duplicates_found, arguments.seed)
+    examples = select_and_split(
+        data, photos, duplicates_found, arguments.seed, arguments.min_photos
+    )
     report_progress(
         f"split: {', '.join(f'{part} {count}' for part, count in _split_sizes(examples).items())}"
         f"{' (as given)' if data.given else ''}"
@@ -166,6 +190,13 @@ def _train(
                 "whole epoch."
             )
         raise
+
+
+def _list_findings(data_findings: Findings, folder: Path) -> None:
+    """Write the names of all findings into the bundle, where the terminal shows only some."""
+    if text := data_findings.full_list():
+        (folder / findings.LIST).parent.mkdir(exist_ok=True)
+        (folder / findings.LIST).write_text(text, encoding="utf-8")
 
 
 def _origin(

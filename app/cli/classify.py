@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
-from app.cli.options import DEVICE, FOLDER, PATH, bulk_engine, photo_limits, read_settings
+from app.cli.options import (
+    DEVICE,
+    FOLDER,
+    PATH,
+    bulk_engine,
+    photo_limits,
+    read_settings,
+    skipped_option,
+)
 from app.cli.progress import with_progress_bar
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="File for the rows. Unset: standard output.",
 )
+@skipped_option
 def classify(
     paths: tuple[Path, ...],
     models: Path | None,
@@ -52,6 +61,7 @@ def classify(
     top_k: int,
     row_format: str,
     output: Path | None,
+    skipped_file: Path | None,
 ) -> None:
     """Classify photos and folders of photos on this machine, without a server.
 
@@ -60,19 +70,25 @@ def classify(
     write_parquet = _parquet_writer(output) if row_format == "parquet" else None
     from app.cli.output import write_rows
     from app.cli.output_file import open_output, require_safe_output
-    from app.runtime.bulk import classify_files, photos_below
+    from app.cli.skipped import report_skipped
+    from app.runtime.bulk import classify_files, find_photos
     from app.runtime.classifier import Query
     from app.runtime.registry import create_registry
 
     settings = read_settings(models=models, device=device)
     with expected_errors():
-        photos = [photo for path in paths for photo in photos_below(path)]
+        found = [find_photos(path) for path in paths]
+        photos = [photo for some, _ in found for photo in some]
+        skipped = [path for _, some in found for path in some]
+        require_safe_output(output, [*paths, *photos])
+        require_safe_output(skipped_file, [*paths, *photos, *skipped])
     if not photos:
+        others = f" ({len(skipped)} files are no photos)" if skipped else ""
         raise WrongUsage(
-            f"There are no photos in {', '.join(map(str, paths))}. Name photos or their folders."
+            f"There are no photos in {', '.join(map(str, paths))}{others}. "
+            "Name photos or their folders."
         )
     with expected_errors():
-        require_safe_output(output, [*paths, *photos])
         registry = create_registry(
             settings.models, settings.device, settings.default_model
         ).registry
@@ -86,6 +102,7 @@ def classify(
             else:
                 with open_output(output) as out:
                     failed = write_rows(results, row_format, top_k, out)
+        report_skipped(skipped, skipped_file)
     if failed:
         raise CheckFailed(
             f"{failed} of {len(photos)} photos have no result. Their rows hold the errors."

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
-from app.cli.options import DEVICE, FOLDER, PRECISION, bulk_engine, photo_limits, read_settings
+from app.cli.options import (
+    DEVICE,
+    FOLDER,
+    PRECISION,
+    bulk_engine,
+    labels_from_option,
+    photo_limits,
+    read_settings,
+    skipped_option,
+)
 from app.cli.progress import with_progress_bar
 
 if TYPE_CHECKING:
     from app.bundle import Precision
+    from app.dataset.label_table import Form
 
 
 @click.command()
@@ -29,6 +39,8 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for a report with pictures of the mistakes. Unset: no report.",
 )
+@labels_from_option
+@skipped_option
 def evaluate(
     bundle: Path,
     data: Path,
@@ -36,12 +48,21 @@ def evaluate(
     device: str | None,
     as_json: bool,
     report: Path | None,
+    labels_from: "Form | None",
+    skipped_file: Path | None,
 ) -> None:
-    """Measure BUNDLE on DATA, a folder with one folder of photos per label or label id."""
+    """Measure BUNDLE on DATA, a folder with one folder of photos per label or label id.
+
+    A folder that `hubel train` reads can be measured too: its test or val part, or a table of
+    labels.
+    """
     from dataclasses import asdict
 
     from app.cli.output import evaluation_table
+    from app.cli.output_file import require_safe_output
+    from app.cli.skipped import report_skipped
     from app.runtime.evaluation import measure as evaluation
+    from app.runtime.evaluation.labelled_folder import read_folder
     from app.runtime.loaded_model import load_model
     from app.runtime.session import choose_device
 
@@ -52,11 +73,14 @@ def evaluate(
             from training.report import evaluation_report
     with expected_errors():
         model = load_model(bundle, choose_device(settings.device).device, precision)
-        photos = evaluation.labelled_photos(data, model.manifest.labels)
+        folder = read_folder(data, model.manifest.labels, labels_from)
+        photos = folder.photos
+        require_safe_output(skipped_file, [*(each.path for each in photos), *folder.skipped])
         with bulk_engine(model) as engine:
             measured = evaluation.measure(
                 model, photos, limits, engine, lambda items: with_progress_bar(items, len(photos))
             )
+        report_skipped(folder.skipped, skipped_file)
         if report is not None:
             evaluation_report.write(model, measured, data, limits, report)
     result = evaluation.figures(model, measured)

@@ -29,6 +29,19 @@ output_option = click.option(
     required=True,
     help="Folder for the bundle. An existing bundle is replaced.",
 )
+skipped_option = click.option(
+    "--skipped",
+    "skipped_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that lists what is skipped because it is no photo. Unset: no list.",
+)
+labels_from_option = click.option(
+    "--labels-from",
+    type=click.Choice(["labels.csv", "roboflow", "columns", "filename"]),
+    help="Source of the labels: labels.csv (file,labels), roboflow (_annotations.csv), columns (a "
+    "table with a column of 0 and 1 for each label), or filename (cat_12.jpg).  [default: "
+    "labels.csv if there is one, else the folders]",
+)
 force_option = click.option(
     "--force",
     is_flag=True,

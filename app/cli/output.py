@@ -44,16 +44,16 @@ def _row_writer(
     return lambda path, result: print(line(path, result), file=out)
 
 
-def _printable(path: object) -> str:
+def printable(path: object) -> str:
     """Return a path, or a text with one; bytes that are not UTF-8 become question marks."""
     return str(path).encode("utf-8", "replace").decode()
 
 
 def _table_line(path: Path, result: Classified | HubelError) -> str:
     if isinstance(result, HubelError):
-        return f"{_printable(path)}  {result.code}: {_printable(result)}"
+        return f"{printable(path)}  {result.code}: {printable(result)}"
     shares = (f"{p.probability:.2f} {p.label}".removeprefix("0") for p in result.predictions)
-    return f"{_printable(path)}  {', '.join(shares)}"
+    return f"{printable(path)}  {', '.join(shares)}"
 
 
 def _json_line(path: Path, result: Classified | HubelError) -> str:
@@ -62,9 +62,9 @@ def _json_line(path: Path, result: Classified | HubelError) -> str:
 
 def row_fields(path: Path, result: Classified | HubelError) -> dict[str, Any]:
     """Return the fields of one photo's row, for a line of JSON or a row of Parquet."""
-    row: dict[str, Any] = {"path": _printable(path)}
+    row: dict[str, Any] = {"path": printable(path)}
     if isinstance(result, HubelError):
-        row["error"] = {"code": result.code, "detail": _printable(result)}
+        row["error"] = {"code": result.code, "detail": printable(result)}
     else:
         row |= {
             "model": result.model,
@@ -96,9 +96,9 @@ def _csv_writer(top_k: int, out: IO[str]) -> Callable[[Path, Classified | HubelE
     writer.writeheader()
 
     def write_row(path: Path, result: Classified | HubelError) -> None:
-        cells: dict[str, Any] = {"path": _printable(path)}
+        cells: dict[str, Any] = {"path": printable(path)}
         if isinstance(result, HubelError):
-            cells["error"] = f"{result.code}: {_printable(result)}"
+            cells["error"] = f"{result.code}: {printable(result)}"
         else:
             cells["decision"] = result.decision or ""
             cells |= {n: "" if v is None else v for n, v in _unknown_fields(result).items()}
@@ -126,7 +126,5 @@ def evaluation_table(figures: Evaluation) -> str:
     ]
     if figures.failed:
         lines += ["", f"{len(figures.failed)} photos have no result:"]
-        lines += [
-            _printable(f"{failure['path']}  {failure['error']}") for failure in figures.failed
-        ]
+        lines += [printable(f"{failure['path']}  {failure['error']}") for failure in figures.failed]
     return "\n".join(lines)

@@ -1,6 +1,8 @@
 """`hubel train`: run `training.pipeline` on a folder of labelled photos."""
 
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +15,77 @@ from app.cli.options import (
     checked_name,
     checked_version,
     force_option,
+    labels_from_option,
     name_option,
     output_option,
     version_option,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.dataset.label_table import Form
+    from app.dataset.split_names import Part
+    from app.errors import HubelError
     from training.recipes.registry import RecipeName
+
+
+class SplitType(click.ParamType[Any]):
+    """The folders of a split: train=A,test=B; or none."""
+
+    name = "split"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the part by folder; empty for none."""
+        if not isinstance(value, str):
+            return value
+        if value == "none":
+            return {}
+        pairs = [pair.partition("=") for pair in value.split(",")]
+        if any(part not in ("train", "val", "test") or not folder for part, _, folder in pairs):
+            self.fail(f"{value!r} is not like train=A,val=B,test=C, nor none.", param, ctx)
+        if not any(part == "train" for part, _, _ in pairs):
+            self.fail(f"{value!r} has no folder for train.", param, ctx)
+        return {folder: part for part, _, folder in pairs}
+
+
+def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Mapping[str, Part]":
+    """Ask whether folders are the parts of a split; return the parts, or nothing for classes.
+
+    Raises:
+        HubelError: `error`, where no terminal can be asked, or the answer is neither.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise error
+    parts = ", ".join(f"{folder} as {part}" for folder, part in suggested.items())
+    if click.confirm(f"Folders of the same names are in each. Is this a split: {parts}?"):
+        return suggested
+    if click.confirm(f"Are {', '.join(suggested)} the classes?"):
+        return {}
+    raise error
 
 
 @click.command()
 @click.argument("data", type=FOLDER)
 @output_option
 @force_option
+@labels_from_option
+@click.option(
+    "--split",
+    type=SplitType(),
+    help="Folders of DATA that hold the parts of a split, as train=A,test=B, or none where the "
+    "folders are classes.  [default: by their names, such as train and test]",
+)
+@click.option(
+    "--min-photos",
+    type=click.IntRange(3),
+    default=5,
+    show_default=True,
+    help="Different photos that each class must have.",
+)
+@click.option(
+    "--skip-small", is_flag=True, help="Leave out classes with fewer photos than --min-photos."
+)
 @click.option(
     "--recipe",
     type=click.Choice(["head", "finetune", "scratch"]),
@@ -77,6 +137,10 @@ def train(
     data: Path,
     output: Path,
     force: bool,
+    labels_from: "Form | None",
+    split: "Mapping[str, Part] | None",
+    min_photos: int,
+    skip_small: bool,
     recipe: "RecipeName",
     name: str | None,
     version: int | None,
@@ -85,13 +149,14 @@ def train(
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
 
-    If DATA contains train/, alone or beside val/ and test/, this split is used.
+    If DATA contains train/, alone or beside val/ and test/, this split is used. Instead of folders,
+    DATA may have a labels.csv.
     """
     from app.runtime.evaluation.interval import with_interval
 
     with train_extra("Training"):
         from training import pipeline as training
-        from training.errors import GateMissed
+        from training.errors import GateMissed, SplitUnclear
         from training.recipes import registry
 
     signal.signal(
@@ -108,8 +173,16 @@ def train(
                 version=checked_version(version, output),
                 seed=seed,
                 force=force,
+                labels_from=labels_from,
+                split=split,
+                min_photos=min_photos,
+                skip_small=skip_small,
             )
-            result = training.train(arguments, click.echo)
+            try:
+                result = training.train(arguments, click.echo)
+            except SplitUnclear as err:
+                arguments = replace(arguments, split=_ask_for_split(err, err.suggested))
+                result = training.train(arguments, click.echo)
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
     for precision, figures in result.bundle.manifest.metrics.items():

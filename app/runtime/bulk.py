@@ -7,13 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from app import vision
+from app.dataset.files import is_photo, list_below
 from app.errors import BadParameter, HubelError
 from app.runtime.classifier import Classified, Query, classify
 from app.runtime.engine import Engine, Turn
 from app.runtime.loaded_model import Model
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"})
-"""A file in a folder counts as a photo by its suffix; its format is detected from its bytes."""
 
 _AHEAD = 4
 """Photos queued per thread."""
@@ -21,16 +19,22 @@ _AHEAD = 4
 
 def photos_below(path: Path) -> Iterator[Path]:
     """Yield `path` itself if it is a file, else every photo below it, in order; not hidden ones."""
+    yield from find_photos(path)[0]
+
+
+def find_photos(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the photos below `path`, or `path` itself if it is a file, and what is skipped.
+
+    Broken links and files that can't be read count as photos: their rows have the error. Files that
+    are no photos are skipped, and so are links back to a folder.
+    """
     if not path.is_dir():
-        yield path
-        return
-    for child in sorted(path.iterdir()):
-        if child.name.startswith("."):
-            continue
-        if child.is_dir():
-            yield from photos_below(child)
-        elif child.suffix.lower() in SUFFIXES:
-            yield child
+        return [path], []
+    listing = list_below(path)
+    photos = [file for file in listing.files if is_photo(file)]
+    used = set(photos)
+    skipped = [file for file in listing.files if file not in used]
+    return photos, skipped + [entry for entry, _ in listing.skipped]
 
 
 def classify_files(

@@ -61,7 +61,6 @@ def photos(tmp_path, photo):
     (folder / "a.jpg").write_bytes(photo("red"))
     (folder / "more/b.jpg").write_bytes(photo("green"))
     (folder / "more/c.png").write_bytes(photo("blue"))
-    (folder / "notes.txt").write_text("no photo")
     return folder
 
 

@@ -272,6 +272,35 @@ def test_a_file_name_that_is_not_utf8_does_not_end_the_run(hubel, models, photos
     assert "caf?.jpg can't be read" in result.stdout
 
 
+def test_files_that_are_no_photos_are_counted_and_listed(hubel, models, photos, tmp_path):
+    for number in range(5):
+        (photos / f"notes{number}.txt").write_text("no photo")
+    (photos / "more" / "loop").symlink_to(photos)
+    shutil.copy(photos / "a.jpg", photos / "without suffix")
+    arguments = ("classify", photos, "--models", models, "--format", "csv")
+    result = hubel(*arguments)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1 + 4
+    assert result.stderr.startswith("skipped, no photos (6): ")
+    assert "and 3 more; --skipped FILE lists them all" in result.stderr
+    listed = tmp_path / "skipped.txt"
+    assert hubel(*arguments, "--skipped", listed).exit_code == 0
+    assert len(listed.read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize("name", ["new.heic", "gone.jpg", "two.mpo"])
+def test_photos_that_are_not_read_have_a_row(hubel, models, photos, photo, name):
+    if name == "gone.jpg":
+        (photos / name).symlink_to(photos / "nowhere")
+    elif name == "new.heic":
+        (photos / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    else:
+        (photos / name).write_bytes(photo("red"))
+    result = hubel("classify", photos, "--models", models)
+    (row,) = [line for line in result.stdout.splitlines() if name in line]
+    assert ("red" in row) == (result.exit_code == 0) == (name == "two.mpo")
+
+
 def test_a_folder_without_photos_is_rejected(hubel, models, tmp_path, assert_error):
     (tmp_path / "empty").mkdir()
     result = hubel("classify", tmp_path / "empty", "--models", models)

@@ -295,7 +295,7 @@ def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     for file in sorted((data / "green").iterdir())[4:]:
         file.unlink()
     _check_rejected(
-        _train(data, "--output", output), "Class 'green' has too few", "4, and 5 are needed"
+        _train(data, "--output", output), "1 of 2 classes have too few", "green (4)", "--skip-small"
     )
     shutil.rmtree(data / "green")
     _check_rejected(_train(data, "--output", output), "there is only 'red'")
@@ -305,6 +305,71 @@ def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     (data / "red" / "a.txt").write_text("no photo")
     _check_rejected(_train(data, "--output", output), "None of the 1 files", "red/a.txt")
     assert not output.exists()
+
+
+def test_small_classes_are_left_out_where_asked(data, tmp_path, blob):
+    for name, count in (("tiny", 2), ("small", 4)):
+        (data / name).mkdir()
+        for index in range(count):
+            (data / name / f"{index}.jpg").write_bytes(blob("blue", 500 + 10 * count + index))
+    output = tmp_path / "out"
+    _check_rejected(_train(data, "--output", output), "2 of 4 classes", "small (4), tiny (2)")
+    result = _train(data, "--output", output, "--skip-small", "--min-photos", 3)
+    assert result.exit_code == 0, result.output
+    assert "Classes with too few photos, left out (--skip-small) (1): tiny 2" in result.output
+    assert [label.name for label in load(output).manifest.labels] == ["green", "red", "small"]
+
+
+def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(data, tmp_path):
+    rows = ["file,labels"]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in sorted(data.rglob("*.jpg")):
+        name = f"{file.parent.name}_{file.name}"
+        shutil.copy(file, flat / name)
+        rows.append(f"{name},{file.parent.name}")
+    _check_rejected(_train(flat, "--output", tmp_path / "out"), "holds 24 photos, but none has a")
+    (flat / "labels.csv").write_text("\n".join(rows))
+    result = _train(flat, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "2 classes: green 12, red 12" in result.output
+    arguments = ["evaluate", tmp_path / "out", flat, "--labels-from"]
+    for form in ("labels.csv", "filename"):
+        measured = CliRunner().invoke(main, [*map(str, arguments), form])
+        assert "24 photos" in measured.output, measured.output
+    (flat / "labels.csv").write_text("\n".join([*rows[:-1], rows[-1] + ";blurred"]))
+    _check_rejected(
+        _train(flat, "--output", tmp_path / "new"),
+        "1 photos several labels",
+        "aren't supported yet",
+    )
+
+
+def test_an_unclear_split_is_an_error_where_no_terminal_can_be_asked(data, tmp_path):
+    for part, numbers in (("a", range(8)), ("b", range(8, 12))):
+        for hue in ("red", "green"):
+            (tmp_path / "parts" / part / hue).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(data / hue / f"{number:02}.jpg", tmp_path / "parts" / part / hue)
+    arguments = (tmp_path / "parts", "--output", tmp_path / "out")
+    _check_rejected(_train(*arguments), "Add --split train=a,test=b", "--split none")
+    _check_rejected(_train(*arguments, "--split", "a,b"), "is not like train=A,val=B,test=C")
+    _check_rejected(_train(*arguments, "--split", "test=b"), "has no folder for train")
+    result = _train(*arguments, "--split", "train=a,test=b")
+    assert "split: train 14, val 2, test 8 (as given)" in result.output
+
+
+def test_many_findings_are_listed_in_a_file_of_the_bundle(data, tmp_path):
+    for number in range(7):
+        (data / "red" / f"note {number}.txt").write_text("no photo")
+    (data / "red" / "loop").symlink_to(data)
+    result = _train(data, "--output", tmp_path / "out")
+    assert "note 3.txt (This is text" in result.output or "note 3.txt (The file" in result.output
+    assert "and 3 more, listed in report/findings.txt" in result.output
+    text = (tmp_path / "out" / "report" / "findings.txt").read_text()
+    assert text.count("red/note ") == 7
+    assert "red/loop (it leads to a folder that is read already)" in text
+    assert "report/findings.txt" in load(tmp_path / "out").manifest.files
 
 
 def test_five_photos_of_each_class_are_enough(data, tmp_path):

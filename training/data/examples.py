@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import findings
+from training.data import findings, split
 from training.data.duplicates import Duplicates
 from training.data.layout import Dataset, Part
 from training.data.photos import Photo
-from training.data.split import require_enough, split
 from training.errors import DataUnusable
+
+_SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,22 +40,48 @@ class Examples:
         return np.flatnonzero(np.isin(self.parts, parts))
 
 
+def small_classes(
+    dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates, min_photos: int
+) -> dict[str, int]:
+    """Return the classes with fewer different photos than `min_photos`, each with their number."""
+    kept, truth, given_parts = _kept(dataset, photos, duplicates)
+    groups = duplicates.group_of[kept]
+    return split.small_classes(truth, groups, given_parts, dataset.labels, min_photos)
+
+
 def select_and_split(
-    dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates, seed: int
+    dataset: Dataset,
+    photos: Sequence[Photo],
+    duplicates: Duplicates,
+    seed: int,
+    min_photos: int = split.MIN_PHOTOS,
 ) -> Examples:
     """Leave out the photos that training must not use, and split the rest.
 
     Raises:
         DataUnusable: too few photos are left.
     """
-    kept = findings.used(photos, duplicates)
-    labels = dataset.labels
-    truth = np.array([labels.index(photos[index].file.label) for index in kept], np.intp)
-    groups = duplicates.group_of[kept]
-    given_parts = [photos[index].file.part for index in kept]
-    require_enough(truth, groups, given_parts, labels)
-    parts = np.array(split(truth, groups, given_parts, seed))
+    kept, truth, given_parts = _kept(dataset, photos, duplicates)
+    labels, groups = dataset.labels, duplicates.group_of[kept]
+    if len(labels) == 1 and len(dataset.nested) > 1:
+        raise DataUnusable(
+            f"There is only the class {labels[0]!r}, and it has folders: "
+            f"{', '.join(dataset.nested[:_SHOWN])}. If these are the classes, name the folder "
+            "that holds them; else make a folder for each class."
+        )
+    split.require_enough(truth, groups, given_parts, labels, min_photos)
+    parts = np.array(split.split(truth, groups, given_parts, seed))
     if not (parts == "test").any():
         raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
     selected = tuple(photos[index] for index in kept)
     return Examples(dataset.name, labels, selected, truth, groups, parts)
+
+
+def _kept(
+    dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates
+) -> tuple[list[int], NDArray[np.intp], list[Part | None]]:
+    """Return the photos that are used, with the class and the given part of each."""
+    kept = findings.used(photos, duplicates)
+    index_of = {label: index for index, label in enumerate(dataset.labels)}
+    truth = np.array([index_of[photos[index].file.label] for index in kept], np.intp)
+    return kept, truth, [photos[index].file.part for index in kept]

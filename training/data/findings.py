@@ -31,6 +31,10 @@ Kind = Literal[
     "empty class",
     "nested",
     "stray",
+    "unlabelled",
+    "missing",
+    "spelling",
+    "small",
     "odd name",
 ]
 
@@ -39,6 +43,8 @@ TINY_SIDE = 64
 IMBALANCE = 5.0
 """The ratio of the largest to the smallest class from which classes count as unequal."""
 _SHOWN = 4
+LIST = "report/findings.txt"
+"""The file of the bundle that has all names of the findings."""
 _CLASSES_SHOWN = 12
 
 
@@ -53,7 +59,8 @@ class Finding:
     def line(self) -> str:
         """Return a line for the terminal: the problem and the first few names."""
         shown = "; ".join(self.names[:_SHOWN])
-        more = f"; and {len(self.names) - _SHOWN} more" if len(self.names) > _SHOWN else ""
+        rest = len(self.names) - _SHOWN
+        more = f"; and {rest} more, listed in {LIST}" if rest > 0 else ""
         return f"{self.says} ({len(self.names)}): {shown}{more}"
 
 
@@ -79,6 +86,16 @@ class Findings:
             f"{len(self.photos)} classes: {classes}",
             *(finding.line() for finding in self.found),
         ]
+
+    def full_list(self) -> str:
+        """Return the names of all findings, a line each; empty if `lines` shows them all."""
+        if all(len(finding.names) <= _SHOWN for finding in self.found):
+            return ""
+        blocks = [
+            "\n".join([f"{finding.says} ({len(finding.names)}):", *finding.names])
+            for finding in self.found
+        ]
+        return "\n\n".join(blocks) + "\n"
 
 
 def used(photos: Sequence[Photo], duplicates: Duplicates) -> list[int]:
@@ -205,6 +222,14 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
         Finding("empty class", "Folders without any file, left out as classes", dataset.empty),
         Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
         Finding("stray", "Outside any class's folder, skipped", dataset.stray),
+        Finding("unlabelled", "Photos without a label, skipped", dataset.unlabelled),
+        Finding("missing", "Listed in the table of labels, but not there", dataset.missing),
+        Finding(
+            "spelling",
+            "Names that differ in case or Unicode normalisation alone, taken as one",
+            dataset.spelling,
+        ),
+        Finding("small", "Classes with too few photos, left out (--skip-small)", dataset.small),
         Finding("odd name", "Class names with spaces or letters beyond ASCII", tuple(odd)),
     ]
 

@@ -1,34 +1,37 @@
 """List the files of a data folder, each with its class and its part of a given split.
 
-    DATA/cat/1.jpg             a folder per class; folders inside it belong to the class
-    DATA/train/cat/1.jpg       a given split: train/ alone, or beside val/ or test/
-    DATA/test/cat/2.jpg
+    DATA/cat/1.jpg                     a folder per class; folders inside it belong to the class
+    DATA/train/cat/1.jpg               a given split, in the usual spellings (app.dataset)
+    DATA/labels.csv  DATA/1.jpg        labels by a table, or by the names of the files
 
-A given split is used unchanged; val/ may be called validation/ or valid/. No file is opened here.
-Stray files are listed by name; training.data.findings reports them.
+A given split is used unchanged. Only tables of labels are opened here. Names that differ in Unicode
+normalisation alone are one class, and so are names that differ in case alone between the parts of a
+split. Stray files are listed by name; training.data.findings reports them.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import DataUnusable
+from app.dataset import label_table
+from app.dataset.files import is_photo, list_below, visible
+from app.dataset.label_table import Form, LabelledFiles
+from app.dataset.split_names import (
+    PARTS,
+    Part,
+    find_parts,
+    folders_alike,
+    suggested_parts,
+)
+from training.errors import DataUnusable, SplitUnclear
 
-Part = Literal["train", "val", "test"]
-PARTS: tuple[Part, ...] = ("train", "val", "test")
-_FOLDERS: dict[str, Part] = {
-    "train": "train",
-    "val": "val",
-    "validation": "val",
-    "valid": "val",
-    "test": "test",
-}
-"""The part that a folder of this name holds; other programs have other names for val/."""
+__all__ = ["PARTS", "Dataset", "File", "Part", "class_indices", "scan_folder"]
 
 
 @dataclass(frozen=True)
@@ -45,65 +48,103 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The files and folders of DATA; no file is opened."""
+    """The files and folders of DATA."""
 
     name: str
     files: tuple[File, ...]
     """Sorted by name."""
     given: tuple[Part, ...]
     """The parts of the split that DATA has folders for."""
-    empty: tuple[str, ...]
+    empty: tuple[str, ...] = ()
     """Folders of a class without any file."""
-    nested: tuple[str, ...]
+    nested: tuple[str, ...] = ()
     """Folders inside a class's folder; their files count for the class."""
-    stray: tuple[str, ...]
-    """Files and folders that belong to no class."""
+    stray: tuple[str, ...] = ()
+    """Files and folders that belong to no class, and links that lead back."""
+    unlabelled: tuple[str, ...] = ()
+    """Photos without a label in the table, or by their names."""
+    missing: tuple[str, ...] = ()
+    """Files that the table lists and the folder doesn't have."""
+    spelling: tuple[str, ...] = ()
+    """Names that differ in case or Unicode normalisation alone and count as one."""
+    small: tuple[str, ...] = ()
+    """Classes that are left out because they have too few photos."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes that have a file, sorted."""
         return tuple(sorted({file.label for file in self.files}))
 
+    def without(self, small: Mapping[str, int]) -> "Dataset":
+        """Return the dataset without the classes `small`, which have so many photos each."""
+        return replace(
+            self,
+            files=tuple(file for file in self.files if file.label not in small),
+            small=tuple(f"{label} {count}" for label, count in sorted(small.items())),
+        )
 
-def scan_folder(data: Path) -> Dataset:
+
+@dataclass
+class _Scan:
+    """What is found in DATA, so far."""
+
+    data: Path
+    files: list[File] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    stray: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    spelling: list[str] = field(default_factory=list)
+
+    def name(self, path: Path) -> str:
+        return name_below(path, self.data)
+
+
+def scan_folder(
+    data: Path, labels_from: Form | None = None, split: Mapping[str, Part] | None = None
+) -> Dataset:
     """List the files of DATA; hidden files and folders are skipped.
 
+    Args:
+        data: the folder.
+        labels_from: where the labels come from; None: labels.csv if there is one, else folders.
+        split: the part that each of these folders of DATA holds; empty: DATA has no split; None:
+            by the names of the folders.
+
     Raises:
-        DataUnusable: it is no folder, or it has two folders for the same part of a split.
+        DataUnusable: it is no folder, or its labels can't be read.
+        SplitUnclear: folders may be classes or parts of a split.
+        BadParameter: two folders hold the same part of a split, or a table can't be used.
     """
     if not data.is_dir():
         raise DataUnusable(f"{data} is not a folder. Name one that holds a folder per class.")
-    folders = {entry.name for entry in _visible(data) if entry.is_dir()}
-    given = _given(folders)
-    files: list[File] = []
-    empty, nested, stray = [], [], []
-    roots: dict[Part | None, Path] = {_FOLDERS[folder]: data / folder for folder in given} or {
-        None: data
-    }
-    for part, root in roots.items():
-        for entry in _visible(root):
-            if not entry.is_dir():
-                stray.append(name_below(entry, data))
-                continue
-            own = [
-                File(path, name_below(path, data), printable(entry.name), part)
-                for path in _entries_inside(entry)
-                if path.is_file()
-            ]
-            files += own
-            nested += [name_below(path, data) for path in _entries_inside(entry) if path.is_dir()]
-            if not own:
-                empty.append(name_below(entry, data))
-    if given:
-        stray += [name_below(entry, data) for entry in _visible(data) if entry.name not in given]
-    files.sort(key=lambda file: file.name)
+    roots = _roots(data, labels_from, split)
+    scan = _Scan(data)
+    form = labels_from or ("labels.csv" if label_table.has_labels_csv(data) else None)
+    parts = {part for part, _ in roots if part}
+    if form in ("labels.csv", "roboflow", "columns") and any(data.glob("*.csv")):
+        _scan_table(scan, data, form, roots)  # one table for all parts
+    else:
+        for part, root in roots:
+            own = labels_from or ("labels.csv" if label_table.has_labels_csv(root) else None)
+            if own is None:
+                _scan_classes(scan, root, part)
+            else:
+                _scan_table(scan, root, own, [(part, root)])
+        if parts:
+            scan.stray += _beside(data, [root for _, root in roots])
+    files = _one_spelling(scan)
     return Dataset(
         name=data.resolve().name,
-        files=tuple(files),
-        given=tuple(_FOLDERS[folder] for folder in given),
-        empty=tuple(empty),
-        nested=tuple(nested),
-        stray=tuple(sorted(stray)),
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        given=tuple(part for part in PARTS if part in parts),
+        empty=tuple(scan.empty),
+        nested=tuple(scan.nested),
+        stray=tuple(sorted(scan.stray)),
+        unlabelled=tuple(scan.unlabelled),
+        missing=tuple(scan.missing),
+        spelling=tuple(scan.spelling),
     )
 
 
@@ -122,37 +163,124 @@ def class_indices(files: Iterable[File], ids: Sequence[str]) -> NDArray[np.intp]
         ) from err
 
 
-def _given(folders: set[str]) -> list[str]:
-    """Return the folders of a given split, in the order of `PARTS`.
-
-    A folder named `train` may be a class, as in train, bus, car. It counts as a part of the split
-    only beside val/ or test/, or alone.
-
-    Raises:
-        DataUnusable: two of them hold the same part.
-    """
-    parts = [folder for folder in _FOLDERS if folder in folders]
-    if parts[:1] != ["train"] or (len(parts) == 1 and len(folders) > 1):
-        return []
-    of_val = [folder for folder in parts if _FOLDERS[folder] == "val"]
-    if len(of_val) > 1:
-        raise DataUnusable(
-            f"{' and '.join(f'{folder}/' for folder in of_val)} stand beside train/, and only "
-            "one folder can hold the validation photos. Merge them, or move one away."
+def no_classes(data: Path) -> DataUnusable:
+    """Return the error for a folder without any labelled file: what it holds, and what to do."""
+    photos = [path for path in list_below(data).files if is_photo(path)]
+    if not photos:
+        return DataUnusable(
+            f"{data} has no class folders with files. Make one folder of photos for each class."
         )
-    return parts
+    hint = (
+        ", or add --labels-from filename: their names look like cat_12.jpg"
+        if label_table.looks_numbered(photos)
+        else ", or name the format of a table of labels with --labels-from"
+    )
+    return DataUnusable(
+        f"{data} holds {len(photos)} photos, but none has a label. Make one folder of photos for "
+        f"each class, add a labels.csv with the header file,labels{hint}."
+    )
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _roots(
+    data: Path, labels_from: Form | None, split: Mapping[str, Part] | None
+) -> list[tuple[Part | None, Path]]:
+    """Return the folders to read, each with its part."""
+    if split is not None:
+        for name in split:
+            if not (data / name).is_dir():
+                raise DataUnusable(f"{data / name} of --split is not a folder. Name another.")
+        return [(part, data / name) for name, part in split.items()] or [(None, data)]
+    if parts := find_parts(data):
+        return [(part, root) for part, root in parts.items()]
+    is_by_folder = labels_from is None and not label_table.has_labels_csv(data)
+    if is_by_folder and (alike := folders_alike(data)):
+        counts = {folder: len(list_below(folder).files) for folder in alike}
+        suggested = suggested_parts(alike, counts)
+        names = ", ".join(folder.name for folder in alike)
+        option = ",".join(f"{part}={name}" for name, part in suggested.items())
+        raise SplitUnclear(
+            f"The folders {names} of {data} hold folders of the same names, so they may be classes "
+            f"or the parts of a split. Add --split {option} for a split, or --split none for "
+            "classes.",
+            suggested,
+        )
+    return [(None, data)]
 
 
-def _entries_inside(folder: Path) -> Iterator[Path]:
-    """Yield all files and folders below `folder`, except hidden ones."""
-    for entry in _visible(folder):
-        yield entry
-        if entry.is_dir():
-            yield from _entries_inside(entry)
+def _scan_classes(scan: _Scan, root: Path, part: Part | None) -> None:
+    """List the class folders of `root`."""
+    above = (scan.data, root)
+    for entry in visible(root):
+        if not entry.is_dir():
+            scan.stray.append(scan.name(entry))
+            continue
+        if any(entry.samefile(folder) for folder in above):
+            scan.stray.append(f"{scan.name(entry)} (it leads to a folder that is read already)")
+            continue
+        listing = list_below(entry, above)
+        scan.files += [
+            File(path, scan.name(path), printable(entry.name), part) for path in listing.files
+        ]
+        scan.nested += map(scan.name, listing.folders)
+        scan.stray += [f"{scan.name(path)} ({reason})" for path, reason in listing.skipped]
+        if not listing.files:
+            scan.empty.append(scan.name(entry))
+
+
+def _scan_table(
+    scan: _Scan, folder: Path, form: Form, roots: Sequence[tuple[Part | None, Path]]
+) -> None:
+    """List the files of `folder` that a table, or their names, give a label."""
+    listing = list_below(folder)
+    labelled = label_table.label_files(folder, listing.files, form)
+    for path, label in labelled.labels.items():
+        part = next((part for part, root in roots if path.is_relative_to(root)), None)
+        scan.files.append(File(path, scan.name(path), printable(label), part))
+    _report_unlabelled(scan, folder, labelled)
+    scan.stray += [f"{scan.name(path)} ({reason})" for path, reason in listing.skipped]
+
+
+def _report_unlabelled(scan: _Scan, folder: Path, labelled: LabelledFiles) -> None:
+    for path in labelled.unlabelled:
+        (scan.unlabelled if is_photo(path) else scan.stray).append(scan.name(path))
+    prefix = "" if folder == scan.data else f"{scan.name(folder)}/"
+    scan.missing += [prefix + printable(name) for name in labelled.missing]
+    scan.spelling += [prefix + printable(name) for name in labelled.spelled]
+
+
+def _beside(data: Path, roots: Sequence[Path]) -> list[str]:
+    """Return what stands beside the folders of the parts."""
+    names = []
+    for folder in {root.parent for root in roots}:
+        names += [
+            name_below(entry, data)
+            for entry in visible(folder)
+            if not any(root == entry or entry in root.parents for root in roots)
+        ]
+    return names
+
+
+def _one_spelling(scan: _Scan) -> list[File]:
+    """Return the files, with one spelling of each class."""
+    spellings: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for file in scan.files:
+        spellings[unicodedata.normalize("NFC", file.label)][file.label] = None
+    scan.spelling += [f"{label} (in Unicode)" for label, raw in spellings.items() if len(raw) > 1]
+    files = [replace(file, label=unicodedata.normalize("NFC", file.label)) for file in scan.files]
+    by_case: defaultdict[str, defaultdict[Part | None, set[str]]] = defaultdict(
+        lambda: defaultdict(set)
+    )
+    for file in files:
+        by_case[file.label.casefold()][file.part].add(file.label)
+    renamed = {}
+    for parts in by_case.values():
+        names = set.union(*parts.values())
+        if len(names) > 1 and all(len(of_part) == 1 for of_part in parts.values()):
+            first = next(of_part for part in PARTS if (of_part := parts.get(part)))
+            (kept,) = first
+            scan.spelling.append(" = ".join([kept, *sorted(names - first)]))
+            renamed.update(dict.fromkeys(names, kept))
+    return [replace(file, label=renamed.get(file.label, file.label)) for file in files]
 
 
 def name_below(path: Path, data: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.layout import PARTS, Part
+from app.dataset.split_names import PARTS, Part
 from training.errors import DataUnusable
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -21,6 +21,8 @@ MIN_PHOTOS = 5
 test."""
 MIN_TRAIN = 3
 """Different photos of every class in train/ of a given split."""
+
+_SHOWN = 20
 
 Integers = NDArray[np.intp]
 
@@ -82,7 +84,11 @@ def _shares(parts: Sequence[Part], photos: int) -> list[float]:
 
 
 def require_enough(
-    truth: Integers, groups: Integers, given: Sequence[Part | None], labels: Sequence[str]
+    truth: Integers,
+    groups: Integers,
+    given: Sequence[Part | None],
+    labels: Sequence[str],
+    min_photos: int = MIN_PHOTOS,
 ) -> None:
     """Reject classes that can't be learnt.
 
@@ -102,20 +108,38 @@ def require_enough(
             f"The classes {', '.join(twins)} differ in case alone, and case is ignored in class "
             "names. Merge their folders, or rename one."
         )
+    if small := small_classes(truth, groups, given, labels, min_photos):
+        names = ", ".join(f"{label} ({count})" for label, count in list(small.items())[:_SHOWN])
+        more = f" and {len(small) - _SHOWN} more" if len(small) > _SHOWN else ""
+        raise DataUnusable(
+            f"{len(small)} of {len(labels)} classes have too few usable photos that differ, of "
+            f"which {min_photos} are needed, {min(MIN_TRAIN, min_photos)} of them outside a given "
+            f"val/ and test/: {names}{more}. Add photos, lower --min-photos, or leave such classes "
+            "out with --skip-small."
+        )
+
+
+def small_classes(
+    truth: Integers,
+    groups: Integers,
+    given: Sequence[Part | None],
+    labels: Sequence[str],
+    min_photos: int,
+) -> dict[str, int]:
+    """Return the classes that have too few different photos, each with its number of them.
+
+    A class needs `min_photos` outside a given test/, and three of them outside a given val/.
+    """
     not_test = np.array([part != "test" for part in given], bool)
     in_train = np.array([part in (None, "train") for part in given], bool)
     classes_of: defaultdict[int, set[int]] = defaultdict(set)
     for group, index in zip(groups.tolist(), truth.tolist(), strict=True):
         classes_of[group].add(index)
+    small: dict[str, int] = {}
     for index, label in enumerate(labels):
-        for mask, minimum, suffix in (
-            (not_test, MIN_PHOTOS, ""),
-            (in_train, MIN_TRAIN, " in train/"),
-        ):
+        for mask, minimum in ((not_test, min_photos), (in_train, min(MIN_TRAIN, min_photos))):
             groups_of_class = set(groups[mask & (truth == index)].tolist())
             differing = sum(classes_of[group] == {index} for group in groups_of_class)
             if differing < minimum:
-                raise DataUnusable(
-                    f"Class {label!r} has too few usable photos that differ{suffix}: {differing}, "
-                    f"and {minimum} are needed. Add photos, or remove its folder."
-                )
+                small[label] = min(differing, small.get(label, differing))
+    return small

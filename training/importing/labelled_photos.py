@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import InputSpec, Label
-from app.runtime.evaluation.measure import labelled_photos
+from app.runtime.evaluation.labelled_folder import labelled_photos
 from app.runtime.session import Session
 from training.contracts import ReportProgress
 from training.data.examples import Examples

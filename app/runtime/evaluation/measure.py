@@ -1,40 +1,25 @@
 """The evaluation of a model on labelled photos.
 
-folder -> `labelled_photos` -> `measure` -> `figures`
-
-The folder has one subfolder per class, named by the label or its id. If it is split into parts,
-`test/` is measured, else `val/`.
+photos with their labels (labelled_folder) -> `measure` -> `figures`
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
-from app.bundle import Label
 from app.errors import BadParameter, HubelError, ModelOutputInvalid
-from app.runtime.bulk import classify_files, photos_below
+from app.runtime.bulk import classify_files
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation import accuracy
 from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.evaluation.interval import interval
+from app.runtime.evaluation.labelled_folder import LabelledPhoto
 from app.runtime.loaded_model import Model
-
-_PARTS = ("test", "val", "validation", "valid")
-"""Folders that hold a part of a split, in order of preference."""
-
-
-@dataclass(frozen=True)
-class LabelledPhoto:
-    """A photo and the index of its true label."""
-
-    path: Path
-    index: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,43 +58,6 @@ class Evaluation:
     """label, images, recall and precision of every class that occurs."""
     failed: list[dict[str, str]]
     """path and error of every photo without a result; no figure includes them."""
-
-
-def labelled_photos(data: Path, labels: tuple[Label, ...]) -> list[LabelledPhoto]:
-    """Return the photos below `data`, each with the index of its folder's label.
-
-    Raises:
-        BadParameter: a folder's name is no label, or there are no photos.
-    """
-    index_of = _indices(labels)
-    parts = [data / part for part in _PARTS if _key(part) not in index_of]
-    root = next((part for part in parts if part.is_dir()), data)
-    folders = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
-    unknown = [folder.name for folder in folders if _key(folder.name) not in index_of]
-    if unknown:
-        raise BadParameter(
-            f"{len(unknown)} folders of {root} aren't labels of this model, the first is "
-            f"{unknown[0]!r}. Name each folder by a label or its id."
-        )
-    photos = [
-        LabelledPhoto(path, index_of[_key(folder.name)])
-        for folder in folders
-        for path in photos_below(folder)
-    ]
-    if not photos:
-        raise BadParameter(f"{root} has no photos in folders. Make one folder for each label.")
-    return photos
-
-
-def _indices(labels: tuple[Label, ...]) -> dict[str, int]:
-    """Return the class index by normalised label name or id; an id takes precedence over a name."""
-    by_name = {_key(label.name): index for index, label in enumerate(labels)}
-    by_id = {_key(label.id): index for index, label in enumerate(labels) if label.id}
-    return by_name | by_id
-
-
-def _key(name: str) -> str:
-    return name.replace("_", " ").casefold()
 
 
 def evaluate(

@@ -11,7 +11,8 @@ from app.errors import BadParameter, BrokenImage, NotAnImage
 from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
-from app.runtime.evaluation.measure import evaluate, labelled_photos
+from app.runtime.evaluation.labelled_folder import labelled_photos
+from app.runtime.evaluation.measure import evaluate
 
 LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 LABELS = (
@@ -95,15 +96,41 @@ def test_a_label_named_like_a_part_is_a_label(folders):
 def test_photos_are_found_at_any_depth_in_order_and_other_files_are_skipped(folders):
     names = ["tench/b.PNG", "tench/a.jpeg", "tench/more/c.webp", "tench/z.bmp"]
     other = ["tench/notes.txt", "tench/.hidden.jpg", ".cache/x.jpg", "tench/.d/x.jpg", "at-top.jpg"]
-    data = folders(dict.fromkeys((*names, *other), "red"))
+    data = folders(dict.fromkeys(names, "red") | dict.fromkeys(other, b"no photo"))
     found = [str(p.path.relative_to(data)) for p in labelled_photos(data, LABELS)]
     assert found == ["tench/a.jpeg", "tench/b.PNG", "tench/more/c.webp", "tench/z.bmp"]
 
 
-@pytest.mark.parametrize("files", [{"tench/notes.txt": b""}, {"a.jpg": "red"}])
-def test_a_folder_without_photos_is_refused(folders, files):
-    with pytest.raises(BadParameter, match="has no photos in folders"):
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"tench/notes.txt": b""}, "has no photos in folders"),
+        ({"a.jpg": "red"}, "holds 1 photos, but none in a folder that names its label"),
+    ],
+)
+def test_a_folder_without_labelled_photos_is_refused(folders, files, words):
+    with pytest.raises(BadParameter, match=words):
         labelled_photos(folders(files), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("files", "used"),
+    [
+        ({"Test/tench/a.jpg": "red", "Train/tench/b.jpg": "red"}, "Test/tench/a.jpg"),
+        ({"seg_test/seg_test/tench/a.jpg": "red"}, "seg_test/seg_test/tench/a.jpg"),
+        ({"dev/tench/a.jpg": "red", "training/tench/b.jpg": "red"}, "dev/tench/a.jpg"),
+        ({"labels.csv": b"file,labels\na.jpg,tench\n", "a.jpg": "red"}, "a.jpg"),
+        ({"test/labels.csv": b"file,labels\na.jpg,tench\n", "test/a.jpg": "red"}, "test/a.jpg"),
+    ],
+)
+def test_the_layouts_of_training_are_measured(folders, files, used):
+    data = folders(files)
+    assert [photo.path for photo in labelled_photos(data, LABELS)] == [data / used]
+
+
+def test_a_split_without_photos_to_measure_on_is_refused(folders):
+    with pytest.raises(BadParameter, match="has photos to train on alone"):
+        labelled_photos(folders({"training/tench/b.jpg": "red"}), LABELS)
 
 
 def test_a_single_file_is_a_photo_whatever_its_name(folders):

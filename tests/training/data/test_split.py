@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.split import require_enough, split, split_by_groups
+from training.data.split import require_enough, small_classes, split, split_by_groups
 from training.errors import DataUnusable
 
 
@@ -60,7 +60,7 @@ def test_folds_are_even_in_every_class():
 def test_five_near_duplicates_are_one_photo():
     truth, given = np.repeat([0, 1], 5), [None] * 10
     require_enough(truth, np.arange(10), given, ["cat", "dog"])
-    with pytest.raises(DataUnusable, match="Class 'dog' has too few usable photos that differ: 4"):
+    with pytest.raises(DataUnusable, match=r"1 of 2 classes have too few .*: dog \(4\)"):
         require_enough(truth, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]), given, ["cat", "dog"])
 
 
@@ -68,7 +68,7 @@ def test_validation_photos_do_not_count_as_training_photos():
     truth, groups = np.repeat([0, 1], 8), np.arange(16)
     enough = (["train"] * 3 + ["val"] * 5) * 2
     require_enough(truth, groups, enough, ["cat", "dog"])
-    with pytest.raises(DataUnusable, match=r"'dog' has too few .* differ in train/: 2, and 3 are"):
+    with pytest.raises(DataUnusable, match=r"3 of them outside a given val/ .*: dog \(2\)"):
         require_enough(truth, groups, [*enough[:8], *["train"] * 2, *["val"] * 6], ["cat", "dog"])
 
 
@@ -83,3 +83,21 @@ def test_classes_that_differ_in_case_alone_are_rejected():
 def test_one_class_is_too_few(labels, words):
     with pytest.raises(DataUnusable, match=words):
         require_enough(np.zeros(9, np.intp), np.arange(9), [None] * 9, labels)
+
+
+def test_all_small_classes_are_named_at_once_with_what_to_do():
+    truth = np.repeat([0, 1, 2], [8, 2, 4])
+    groups, given, labels = np.arange(14), [None] * 14, ["cat", "dog", "cow"]
+    with pytest.raises(
+        DataUnusable, match=r"dog \(2\), cow \(4\)\. Add photos, lower --min-photos"
+    ):
+        require_enough(truth, groups, given, labels)
+    assert small_classes(truth, groups, given, labels, 4) == {"dog": 2}
+    assert small_classes(truth, groups, given, labels, 2) == {}
+
+
+def test_very_many_small_classes_are_counted():
+    truth = np.arange(60)
+    labels = [f"class {index}" for index in range(60)]
+    with pytest.raises(DataUnusable, match=r"60 of 60 classes .* and 40 more\."):
+        require_enough(truth, truth, [None] * 60, labels)
