@@ -74,6 +74,13 @@ def open_session(graph: Path | bytes, *, threads: int | None = None) -> OrtSessi
     return onnxruntime.InferenceSession(graph, options, providers=[CPU])
 
 
+def open_trial(path: Path) -> OrtSession:
+    """Open a session with the options of a served model that may fail: it logs nothing."""
+    options = _model_options(threads=1)
+    options.log_severity_level = _FATAL_ONLY
+    return onnxruntime.InferenceSession(path, options, providers=[CPU])
+
+
 def single_threaded(path: Path, provider: str) -> OrtSession:
     """Open a session on `provider` that uses one thread per run; several runs may be concurrent."""
     if provider == CPU:

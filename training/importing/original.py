@@ -28,7 +28,7 @@ class Original:
         self.source = source
         onnx.save(_with_one_output(source), file)
         try:
-            self._session = ort.single_threaded(file, ort.CPU)
+            self._session = ort.open_trial(file)
         except Exception as err:  # ONNX Runtime raises plain Exceptions
             raise DataUnusable(_cannot_run(source, err)) from err
 

@@ -13,9 +13,9 @@ import onnx
 from numpy.typing import NDArray
 
 from app.errors import first_line_of
-from app.runtime.session import Session
+from app.runtime import ort
 from training.errors import DataUnusable
-from training.gates import PARITY, check_parity, probabilities_of
+from training.gates import PARITY, check_parity
 from training.importing import batch_size, one_at_a_time
 from training.importing.output_kind import OutputForm
 from training.importing.preparation import Preparation
@@ -66,15 +66,14 @@ def wrap_and_verify(
         GateMissed: the graph's predictions differ from the file's.
     """
     allowed = _HALF_PARITY if source.has_float16 else PARITY
-    reason, missed = "", None
+    reason, failure, missed = "", "", None
     for wrapped, is_scan in _candidates(source, preparation, form, expected.shape[1]):
         onnx.save(wrapped.model, file)
         try:
-            session = Session(file, "cpu", "fp32")
-            alone = probabilities_of(session, pixels)
-            together = session.run(pixels)
+            alone, together = _run(file, pixels)
         except Exception as err:  # ONNX Runtime raises plain Exceptions
-            reason = reason if is_scan and reason else first_line_of(err)
+            failure = first_line_of(err)
+            reason = "its batch size can't be made dynamic"
             continue
         if not np.abs(together - alone).max() <= _BATCH_TOLERANCE:
             reason = "pictures in one run change each other's predictions"
@@ -86,9 +85,19 @@ def wrap_and_verify(
     if missed is not None:
         check_parity(expected, missed, "the file", allowed)
     raise DataUnusable(
-        f"The model can't be run on pixels ({reason}). Export it again, with a dynamic batch "
-        "dimension."
+        f"The model can't be run on pixels ({failure or reason}). Export it again, with a dynamic "
+        "batch dimension."
     )
+
+
+def _run(file: Path, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the probabilities (N, K) of the pictures run one by one, and run together."""
+    session = ort.open_trial(file)
+    alone = [
+        session.run(["probabilities"], {"image": pixels[i : i + 1]})[0] for i in range(len(pixels))
+    ]
+    (together,) = session.run(["probabilities"], {"image": pixels})
+    return np.concatenate(alone), together
 
 
 def _candidates(
