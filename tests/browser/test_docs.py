@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -144,3 +146,34 @@ def test_the_built_in_model_classifies_from_the_page(
         text = _execute(page, operation)
         shoot(page, "imagenet")
     assert re.search(r'"label": "Egyptian cat"', text)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_has_the_dress_of_the_others_in_both_themes(
+    serve, make_bundle, open_docs, shoot, theme, width
+):
+    make_bundle()
+    with serve() as client:
+        page = open_docs(client, color_scheme=theme, viewport={"width": width, "height": 800})
+        _expand(page, "image/jpeg")
+        shoot(page, f"docs-{width}-{theme}")
+        expected = "rgb(20, 18, 15)" if theme == "dark" else "rgb(250, 247, 242)"
+        for element in ("html", "body") if theme == "dark" else ("body",):
+            colour = f"getComputedStyle(document.querySelector('{element}')).backgroundColor"
+            assert page.evaluate(colour) == expected
+        title = "getComputedStyle(document.querySelector('.info .title')).fontFamily"
+        assert page.evaluate(title).startswith("Newsreader")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        unreadable = Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
+        assert [[node["html"] for node in found["nodes"]][:5] for found in unreadable] == []
+
+
+def test_the_theme_follows_the_system_while_the_page_is_open(serve, make_bundle, open_docs):
+    make_bundle()
+    with serve() as client:
+        page = open_docs(client, color_scheme="light")
+        page.emulate_media(color_scheme="dark")
+        expect(page.locator("html")).to_have_class("dark-mode")
+        page.emulate_media(color_scheme="light")
+        expect(page.locator("html")).to_have_class("")

@@ -18,6 +18,8 @@ export function showStrip(photos, current, look, labelOf) {
         el("img", { src: photo.url, alt: "", width: 72, height: 56 }),
         el("span", { attrs: { "aria-hidden": "true" } }),
       );
+      const image = button.firstChild; // a file that is no photo has no picture
+      image.addEventListener("error", () => image.classList.add("broken"));
       write(button, labelOf(photo));
       button.addEventListener("click", () => {
         look(photo);
