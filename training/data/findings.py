@@ -55,6 +55,8 @@ class Finding:
     kind: Kind
     says: str
     names: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] = ()
+    """For photos that belong together, such as copies: the files of each group, as in `names`."""
 
     def line(self) -> str:
         """Return a line for the terminal: the problem and the first few names."""
@@ -161,36 +163,35 @@ def _about_duplicates(photos: Sequence[Photo], duplicates: Duplicates) -> list[F
     def has_two_in_one_part(group: Sequence[int]) -> bool:
         return len({photos[index].file.part for index in group}) < len(group)
 
-    def named(groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
-        return tuple(" = ".join(photos[index].file.name for index in group) for group in groups)
+    def finding(kind: Kind, says: str, groups: Sequence[Sequence[int]]) -> Finding:
+        files = tuple(tuple(photos[index].file.name for index in group) for group in groups)
+        return Finding(kind, says, tuple(" = ".join(group) for group in files), files)
 
     return [
-        Finding("two labels", "The same photo under two labels, left out", named(conflicts)),
-        Finding(
+        finding("two labels", "The same photo under two labels, left out", conflicts),
+        finding(
             "copies",
             "Copies of one file, of which one is used",
-            named(
-                [
-                    group
-                    for group in duplicates.exact
-                    if group not in conflicts and has_two_in_one_part(group)
-                ]
-            ),
+            [
+                group
+                for group in duplicates.exact
+                if group not in conflicts and has_two_in_one_part(group)
+            ],
         ),
-        Finding(
+        finding(
             "near, two labels",
             "Photos that look the same under two labels; check them",
-            named(near_conflicts),
+            near_conflicts,
         ),
-        Finding(
+        finding(
             "near duplicates",
             "Photos that look the same, kept on one side of the split",
-            named([group for group in near if group not in near_conflicts]),
+            [group for group in near if group not in near_conflicts],
         ),
-        Finding(
+        finding(
             "leak",
             "The same photo in two parts of the given split, so figures are too high",
-            named(leaks),
+            leaks,
         ),
         Finding("alike", *_about_likeness(duplicates)),
     ]
@@ -242,8 +243,9 @@ def _about_balance(by_class: Mapping[str, int]) -> list[Finding]:
     if by_class[largest] < IMBALANCE * by_class[smallest]:
         return []
     ratio = by_class[largest] / by_class[smallest]
-    says = f"Unequal classes: the largest, {largest}, has {ratio:.0f} times the photos of"
-    return [Finding("imbalance", says, (smallest,))]
+    says = f"Unequal classes: the largest has {ratio:.0f} times the photos of the smallest"
+    ends = tuple(f"{label} {by_class[label]}" for label in (largest, smallest))
+    return [Finding("imbalance", says, ends)]
 
 
 def _labels(photos: Sequence[Photo], group: Sequence[int]) -> int:

@@ -9,12 +9,14 @@ Every recipe ends here. Nothing was fitted on the test split.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from app import vision
 from app.bundle import (
     MODEL_FILES,
     Baseline,
@@ -25,11 +27,13 @@ from app.bundle import (
     Metrics,
     Precision,
 )
+from app.errors import InputError
 from app.runtime.session import Session
 from training import calibration, gates
 from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
 from training.data.findings import Findings
-from training.data.layout import PARTS
+from training.data.layout import PARTS, File
+from training.data.photos import LIMITS
 from training.gates import check_parity
 from training.int8 import candidate
 from training.int8.candidate import Candidate, Comparison
@@ -160,7 +164,21 @@ def report_content(
         curves=trained.curves,
         int8=f"{exported.int8.line}.",
         scores=exported.scores,
+        data_photo=partial(_data_photo, _data_folder(examples.photos[0].file)),
     )
+
+
+def _data_folder(file: File) -> Path:
+    """Return the data folder that `file` lies in."""
+    return file.path.parents[file.name.count("/")]
+
+
+def _data_photo(folder: Path, name: str) -> NDArray[np.uint8] | None:
+    """Return a photo of the data folder, uint8 RGB (480, 480, 3); None if it can't be read."""
+    try:
+        return vision.decode((folder / name).read_bytes(), LIMITS).canvas
+    except (OSError, InputError):
+        return None
 
 
 def _comparison(

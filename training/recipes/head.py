@@ -103,8 +103,8 @@ class HeadRecipe:
 def _losses_by_c(trained: TrainedHead) -> Curve:
     losses = trained.losses
     return Curve(
-        title="Strengths tried, cross-validated over train and val",
-        x="strength (C: the larger, the freer)",
+        title="Inverse regularisation strength C, cross-validated over train and val",
+        x="C (the larger, the weaker the regularisation)",
         y="negative log-likelihood",
         lines=(Line("out of fold", list(losses.values()), list(losses)),),
         logarithmic=True,

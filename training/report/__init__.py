@@ -1,6 +1,8 @@
 """Write a report about a model, report/index.html: one file that opens without a network.
 
 content             the content of a report, as data that depends on no recipe
+advice              what to do first, with its numbers
+interval            the 95 % interval of a share
 tables              figures by class, and the most frequent confusions
 plots               matplotlib, imported by private_matplotlib -> SVG in the page's own colours
 photo_examples      the photos to show, and small copies of them

@@ -68,5 +68,7 @@ class Content:
     """The outcome of the int8 gate, in a sentence or two."""
     scores: NDArray[np.floating] | None = None
     """(T,) the scores that the out-of-distribution threshold is compared with."""
+    data_photo: Callable[[str], NDArray[np.uint8] | None] | None = None
+    """The name of a file in a finding -> uint8 RGB (h, w, 3); None if it can't be read."""
     unusable: Sequence[str] = ()
     """Photos that count in no figure, each with the reason."""

@@ -4,7 +4,9 @@ The page needs no script and no network, and its content security policy forbids
 escapes all text of the data, such as the names of classes and files.
 """
 
+import base64
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,7 @@ from markupsafe import Markup
 from app.bundle import Manifest
 from app.runtime.classifier import SURE_FROM
 from app.runtime.evaluation.calibration_error import calibration_error
-from training.gates import upper_limit
-from training.report import photo_examples, plots, tables
+from training.report import advice, interval, photo_examples, plots, tables
 from training.report.content import Content
 
 INDEX = "index.html"
@@ -23,6 +24,10 @@ _MAX_NAMES = 2000
 """The largest number of names shown of one finding; more would make the page too large to open."""
 _TOP5_FROM = 6
 """Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
+_TERMS = {"strength": "C, inverse regularisation strength"}
+"""The terms for arguments whose names in bundle.json are others."""
+_TYPEFACES = {"Newsreader": "newsreader", "Hanken Grotesk": "hanken-grotesk"}
+"""The typefaces of the service's page, by family, and their files in app/web/dress."""
 
 
 def write(content: Content, folder: Path) -> Path:
@@ -46,7 +51,9 @@ def render(content: Content) -> str:
     )
     environment.filters.update(percent=_percent, plain=_plain)
     return environment.get_template("page.html").render(
-        style=Markup((here / "page.css").read_text(encoding="utf-8")),
+        style=Markup(_typefaces() + (here / "page.css").read_text(encoding="utf-8")),
+        steps=advice.steps(content),
+        groups_of=lambda finding: photo_examples.groups_of(content, finding.groups),
         content=content,
         manifest=content.manifest,
         names_shown=_MAX_NAMES,
@@ -61,6 +68,17 @@ def render(content: Content) -> str:
     )
 
 
+def _typefaces() -> str:
+    """Return the rules that put the typefaces into the page, as data: URIs."""
+    dress = files("app") / "web" / "dress"
+    return "".join(
+        f'@font-face {{ font-family: "{family}"; font-weight: 400 700; '
+        f'src: url("data:font/woff2;base64,'
+        f'{base64.b64encode((dress / f"{name}.woff2").read_bytes()).decode()}"); }}\n'
+        for family, name in _TYPEFACES.items()
+    )
+
+
 def _summary(content: Content) -> Mapping[str, Any]:
     figures = next(iter(content.figures.values()))
     wrong = figures.images - round(figures.top1 * figures.images)
@@ -68,7 +86,7 @@ def _summary(content: Content) -> Mapping[str, Any]:
         "first": next(iter(content.figures)),
         "shown": figures,
         "right": figures.images - wrong,
-        "limit": upper_limit(wrong, figures.images),
+        "interval": interval.between(figures.images - wrong, figures.images),
     }
 
 
@@ -81,8 +99,10 @@ def _classes(content: Content) -> Mapping[str, Any]:
     counts = tables.confusion(content)
     count = len(counts)
     small = count <= tables.MATRIX
+    rows = tables.classes(content, counts)
     return {
-        "classes": tables.classes(content, counts),
+        "classes": rows,
+        "intervals": any(0 < row.images <= interval.FEW for row in rows),
         "measured_classes": int((counts.sum(axis=1) > 0).sum()),
         "pairs": tables.pairs(content, counts),
         "pairs_shown": tables.PAIRS,
@@ -137,16 +157,16 @@ def _pictures(content: Content) -> Mapping[str, Any]:
 def _origin(manifest: Manifest) -> dict[str, Any]:
     """Return the origin of the model, without the time: the same seed gives the same report."""
     training = manifest.training
-    arguments = {name: _text(value) for name, value in training.arguments.items()}
+    arguments = {_TERMS.get(name, name): _text(value) for name, value in training.arguments.items()}
     rows = {
         "recipe": training.recipe,
         **arguments,
         "seed": training.seed,
         "fingerprint of the photos": training.data,
-        **{f"version of {name}": version for name, version in training.versions.items()},
+        "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
         "git commit": training.git_commit,
     }
-    return {name: value for name, value in rows.items() if value is not None}
+    return {name: value for name, value in rows.items() if value not in (None, "", "None")}
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ probable photo, so that they aren't only the easy ones.
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from training.report.content import Content
 MISTAKES = 24
 EXAMPLES = 120
 PER_CLASS = 6
+GROUPS = 12
+GROUP = 4
 _SIDE = 144
 """Pixels of the longer side; a photo is shown at about this size."""
 _QUALITY = 62
@@ -93,6 +96,38 @@ def _picture(content: Content, index: int) -> Picture:
         right=truth == predicted,
         side=side,
     )
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small copy of a photo that a finding names."""
+
+    name: str
+    uri: str | None
+    """None if the photo can't be read."""
+    side: int
+
+
+def groups_of(content: Content, groups: Sequence[Sequence[str]]) -> list[list[Thumbnail]]:
+    """Return photos of the first groups of a finding, at most 12 groups of at most 4 photos.
+
+    Args:
+        content: reads the photos; without its `data_photo` there are none.
+        groups: the names of the photos that belong together.
+    """
+    if content.data_photo is None:
+        return []
+    return [
+        [_thumbnail(content.data_photo(name), name) for name in group[:GROUP]]
+        for group in groups[:GROUPS]
+    ]
+
+
+def _thumbnail(pixels: NDArray[np.uint8] | None, name: str) -> Thumbnail:
+    if pixels is None:
+        return Thumbnail(name, None, 0)
+    uri, side = _small(pixels)
+    return Thumbnail(name, uri, side)
 
 
 def _small(pixels: NDArray[np.uint8]) -> tuple[str, int]:

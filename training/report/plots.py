@@ -75,7 +75,7 @@ def curve(data: Curve) -> str:
         elif all(line.x is None for line in data.lines):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if data.selected is not None:
-            axes.axvline(data.selected, color=_INK, linewidth=1, linestyle=":", label="chosen")
+            axes.axvline(data.selected, color=_INK, linewidth=1, linestyle=":", label="selected")
         axes.set(xlabel=data.x, ylabel=data.y)
         if len(data.lines) > 1 or data.selected is not None:
             _legend(axes)
@@ -136,12 +136,12 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
             alpha=0.55,
             linewidth=0,
         )
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":", label="as sure as right")
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":", label="calibrated")
         areas = 14 + 130 * np.sqrt(bins.photos / bins.photos.max())
         axes.scatter(bins.confidence, bins.right, areas, color=_SECOND, zorder=3)
         axes.plot([], [], "o", color=_SECOND, label="bins, by size")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
-        axes.set(xlabel="mean confidence", ylabel="share that is right")
+        axes.set(xlabel="mean confidence", ylabel="accuracy")
         _legend(axes)
 
     return _svg(f"reliability {name}", draw)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runtime.evaluation import accuracy
+from training.report import interval
 from training.report.content import Content
 
 CLASSES = 100
@@ -28,6 +29,8 @@ class ClassRow:
     images: int
     """The number of measured photos."""
     recall: float | None
+    interval: str
+    """The interval of recall (95 %), in words; empty without photos."""
     precision: float | None
     taken_for: str | None
     """The most frequent wrong prediction for its photos."""
@@ -73,12 +76,17 @@ def classes(content: Content, counts: Counts) -> list[ClassRow]:
                 sizes=tuple(int(part[index]) for part in content.sizes.values()),
                 images=figures[index].images,
                 recall=figures[index].recall,
+                interval=_interval(int(counts[index, index]), figures[index].images),
                 precision=figures[index].precision,
                 taken_for=labels[most] if others[most] else None,
                 times=int(others[most]),
             )
         )
     return rows
+
+
+def _interval(right: int, images: int) -> str:
+    return interval.said(right, images) if images else ""
 
 
 def pairs(content: Content, counts: Counts) -> list[Pair]:

@@ -25,9 +25,10 @@ router = APIRouter(
 
 _FOLDER, _INDEX = REPORT.split("/")
 _HEADERS = {
-    # The report is one file with inline styles and pictures, without scripts and requests.
+    # The report is one file with inline styles, pictures and fonts, without scripts and requests.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox",
+    "img-src 'self' data:; font-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox",
     "Cache-Control": "no-cache",
 }
 _REPORT = {

@@ -121,7 +121,7 @@ def _written(content, folder):
 def test_every_section_stands_in_the_page(full, tmp_path):
     page = _read(_written(full, tmp_path))
     sections = (
-        "data learning figures classes confusion calibration unknown mistakes examples origin"
+        "first data learning figures classes confusion calibration unknown mistakes examples origin"
     )
     ids = [value for name, value in page.attributes if name == "id"]
     assert [id for id in ids if id in sections.split()] == sections.split()
@@ -150,11 +150,14 @@ def test_figures_are_those_of_the_photos(content, tmp_path):
         figures={"fp32": Metrics(top1=0.6, top5=1, ece=0.1, images=5, on="five")},
     )
     shown = _read(_written(small, tmp_path)).shown
-    assert "Right on 3 of 5 photos (60.0 %)" in shown
-    assert "cat 3 66.7 % 66.7 % dog (1)" in shown
-    assert "dog 2 50.0 % 50.0 % cat (1)" in shown
+    assert "3 of 5 photos are classified correctly: 60.0 %" in shown
+    assert "the accuracy lies between 15 and 95 % (95 % confidence)" in shown
+    assert "cat 3 66.7 % 95 %: 9 to 99 % 66.7 % dog (1)" in shown
+    assert "dog 2 50.0 % 95 %: 1 to 99 % 50.0 % cat (1)" in shown
     assert "cat dog cat 2 1 dog 1 1" in shown  # the matrix
-    mistakes = shown[shown.index("Most confident mistakes") : shown.index("Examples Of each")]
+    mistakes = shown[
+        shown.index("Most confident mistakes") : shown.index("Examples Photos of each")
+    ]
     assert re.findall(r"(\d)\.jpg", mistakes) == ["4", "2"]  # the surest first
     assert "cat 96.0 % is dog 4.0 %" in mistakes
 
@@ -177,6 +180,55 @@ def test_a_model_without_a_mistake_says_so(content, tmp_path):
     )
 
 
+def test_rows_and_columns_that_say_nothing_are_left_out(content, tmp_path):
+    right = np.eye(2)[np.arange(60) % 2]
+    figures = {"fp32": Metrics(top1=1, top5=1, ece=0, images=60, on="pets")}
+    sizes = {"train": np.array([70, 70]), "val": np.array([0, 0]), "test": np.array([30, 30])}
+    shown = _read(
+        _written(content(probabilities={"fp32": right}, figures=figures, sizes=sizes), tmp_path)
+    ).shown
+    assert "No measured photo was taken for another class." in shown
+    assert "most often taken for" not in shown
+    assert "val 0" not in shown
+    assert "None" not in shown
+    assert "git commit" not in shown
+
+
+def test_copies_and_conflicts_are_shown_as_thumbnails(content, tmp_path):
+    groups = (("cat/1.jpg", "dog/1.jpg"), ("cat/2.jpg", "dog/gone.jpg"))
+    names = tuple(" = ".join(group) for group in groups)
+    found = Findings(
+        4,
+        {"cat": 2, "dog": 2},
+        {"JPEG": 4},
+        (Finding("two labels", "The same photo under two labels", names, groups),),
+    )
+
+    def data_photo(name):
+        return None if "gone" in name else np.full((96, 96, 3), 90, np.uint8)
+
+    text = _written(content(findings=found, data_photo=data_photo), tmp_path)
+    section = text[text.index('<section id="data">') : text.index('<section id="figures">')]
+    assert section.count("<img") == 3
+    for name in ("cat/1.jpg", "dog/1.jpg", "cat/2.jpg", "dog/gone.jpg"):
+        assert name in section
+
+
+def test_many_copies_are_capped_and_all_are_named(content, tmp_path):
+    groups = tuple((f"cat/{index}.jpg", f"cat/{index} (1).jpg") for index in range(40))
+    names = tuple(" = ".join(group) for group in groups)
+    found = Findings(
+        80, {"cat": 40}, {"JPEG": 80}, (Finding("copies", "Copies of one file", names, groups),)
+    )
+    text = _written(
+        content(findings=found, data_photo=lambda name: np.zeros((96, 96, 3), np.uint8)), tmp_path
+    )
+    section = text[text.index('<section id="data">') : text.index('<section id="figures">')]
+    assert section.count("<img") == 24
+    assert "The first 12 are shown; all by name" in section
+    assert all(name in section for name in names)
+
+
 def test_the_page_has_no_script_and_fetches_nothing(full, tmp_path):
     page = _read(_written(full, tmp_path))
     assert "script" not in page.tags
@@ -184,7 +236,7 @@ def test_the_page_has_no_script_and_fetches_nothing(full, tmp_path):
     for name, value in page.attributes:
         if name in ("src", "href", "xlink:href"):
             assert value.startswith(("data:image/", "#"))
-    assert not re.search(r"url\((?!#)", _written(full, tmp_path))
+    assert not re.search(r"url\((?!#|\"data:font/woff2;base64,)", _written(full, tmp_path))
 
 
 def test_names_from_the_data_are_escaped(content, tmp_path):
@@ -213,7 +265,7 @@ def test_a_thousand_classes_are_capped_with_a_note(content, tmp_path):
     assert "The 100 of 1,000 classes with the lowest recall are shown" in shown
     assert "40 of 1,000 classes are shown" in shown
     assert "The first 2,000 are shown" in shown
-    assert re.search(r"The 24 of \d+ that it was surest of", shown)
+    assert re.search(r"The 24 of \d+ with the highest probability", shown)
 
 
 def test_a_cell_of_the_heat_map_is_as_opaque_as_its_share(content, tmp_path):
