@@ -125,9 +125,9 @@ def _doubtful(content: Content, wrong: int) -> Iterator[Step]:
     if sure:
         more = " or more" if len(sure) == len(surest) < wrong else ""
         reason = (
-            f"The model is at least {_percent(_SURE)} sure of another label for {len(sure)}{more} of "
-            f"{len(content.truth):,} measured photos. Relabel those whose label is wrong. If the "
-            "label is right, add photos like it."
+            f"The model is at least {_percent(_SURE)} sure of another label for "
+            f"{len(sure)}{more} of {len(content.truth):,} measured photos. Relabel those whose "
+            "label is wrong. If the label is right, add photos like it."
         )
         yield Step("Relabel these, if they are wrong", reason, pictures=tuple(sure[:_SHOWN]))
         return

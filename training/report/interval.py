@@ -1,36 +1,27 @@
-"""Compute the interval (95 %) of a share that was measured on few photos, and say it in words."""
+"""Say the 95 % interval of a share of photos in the words of the report."""
 
-from scipy.special import betaincinv
+from app.runtime.evaluation.interval import interval, interval_text
 
-_TAIL = 0.025
 FEW = 400
 """Photos up to which a share is shown with its interval; above, it is within about 5 points."""
 
 
 def of(part: int, whole: int) -> tuple[float, float]:
-    """Return the limits of Clopper and Pearson: 2 of 2 give 0.16 to 1.
+    """Return the limits, 0 to 1 each: 2 of 2 give 0.16 to 1.
 
     Args:
         part: the photos that have the property; at most `whole`.
         whole: the photos that were measured; at least 1.
     """
-    low = 0.0 if part == 0 else float(betaincinv(part, whole - part + 1, _TAIL))
-    high = 1.0 if part == whole else float(betaincinv(part + 1, whole - part, 1 - _TAIL))
-    return low, high
+    return interval(part / whole, whole)
 
 
 def said(part: int, whole: int) -> str:
     """Return the interval for parentheses: "95 %: 16 to 100 %"."""
-    low, high = _percents(part, whole)
-    return f"95\u00a0%: {low} to {high}\u00a0%"
+    return interval_text(part / whole, whole)
 
 
 def between(part: int, whole: int) -> str:
     """Return the interval for a sentence: "between 16 and 100 % (95 % confidence)"."""
-    low, high = _percents(part, whole)
-    return f"between {low} and {high}\u00a0% (95\u00a0% confidence)"
-
-
-def _percents(part: int, whole: int) -> tuple[str, str]:
     low, high = of(part, whole)
-    return f"{100 * low:.0f}", f"{100 * high:.0f}"
+    return f"between {100 * low:.0f} and {100 * high:.0f}\u00a0% (95\u00a0% confidence)"
