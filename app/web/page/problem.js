@@ -5,7 +5,7 @@ import { byId, el } from "./dom.js";
 import { textOf } from "./problem_texts.js";
 
 const WORTH_A_RETRY = new Set([
-  "queue_full", "no_capacity", "out_of_memory", "deadline_passed", "model_not_ready", "gone", "internal", "body_too_slow", "client_gone",
+  "queue_full", "no_capacity", "out_of_memory", "deadline_passed", "model_not_ready", "gone", "too_many_wrong_keys", "internal", "body_too_slow", "client_gone",
 ]);
 
 let timer = 0;

@@ -27,6 +27,7 @@ export const TEXTS = {
   deadline_passed: ["That took too long", "The service was too busy to finish in time. Try again in a moment."],
   // about the key
   unauthenticated: ["This service asks for a key", "Whoever runs it can give you one."],
+  too_many_wrong_keys: ["Too many wrong keys", "Wait a little, then try again with the right one."],
   forbidden: ["Your key doesn't allow this", "Whoever runs this service can give you another."],
   access_denied: ["You may not do this here", "Whoever runs this service can allow it."],
   // about the model
