@@ -9,7 +9,7 @@ LOCKS := requirements
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: help serve setup setup-torch test check fix docs bench docker lock clean
+.PHONY: help serve setup setup-torch test check fix docs bench soak docker lock clean
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,9 @@ docs: $(VENV)/.setup ## write the tables and help texts of docs/*.md anew
 
 bench: $(VENV)/.bench ## measure against other servers (ARGS="--photos DIR", --quick for two minutes)
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+soak: $(VENV)/.setup ## check 200,000 damaged images (ARGS="--count 50000" for fewer)
+	$(BIN)/python -m benchmarks.hardening.mutations --count 200000 $(ARGS)
 
 docker: ## build the image hubel
 	docker build --tag hubel .

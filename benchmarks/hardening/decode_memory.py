@@ -8,7 +8,6 @@ reset before each file (/proc/self/clear_refs). Estimate and peak are without th
 
 import gc
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,9 +21,9 @@ from app.errors import HubelError
 from app.runtime.host import release_memory, return_large_blocks
 from app.vision.fused_resize.filter_weights import Resample
 from benchmarks.hardening.images import cases, pillow
+from benchmarks.hardening.peak_memory import peak_bytes, reset_peak, resident_bytes
 
 LIMITS = vision.Limits(max_bytes=1 << 32, max_pixels=10**9, max_side=10**9)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,20 @@ def measure(name: str, data: bytes, plain_s: float) -> Measured:
     """
     gc.collect()
     release_memory()
-    before = _resident()
-    _reset_peak()
+    before = resident_bytes()
+    reset_peak()
     try:
         opened = vision.read_header(data, LIMITS)
         picture = opened.decode()
         pixels = picture.width * picture.height
         vision.resize(picture, _SPEC)
     except HubelError as err:
-        return Measured(name, 0, 0, _peak() - before, 0.0, 0.0, str(err))
+        return Measured(name, 0, 0, peak_bytes() - before, 0.0, 0.0, str(err))
     del picture
-    peak_bytes = _peak() - before
+    peak = peak_bytes() - before
     work = opened.work
     cost = min(_seconds(data) for _ in range(3)) / plain_s  # the resize's weights are cached now
-    return Measured(name, pixels, work.memory_bytes, peak_bytes, work.cost, cost)
+    return Measured(name, pixels, work.memory_bytes, peak, work.cost, cost)
 
 
 def measure_all(named: Iterator[tuple[str, Callable[[], bytes]]]) -> Iterator[Measured]:
@@ -90,19 +89,6 @@ def _seconds(data: bytes) -> float:
     began = time.thread_time()
     vision.resize(vision.read_header(data, LIMITS).decode(), _SPEC)
     return time.thread_time() - began
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-
-
-def _reset_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @click.command()
