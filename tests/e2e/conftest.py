@@ -19,10 +19,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Process:
-    """`hubel serve` on its own port, run by the command `under` where one is given."""
+    """`hubel serve` on a port of its own, or `port`; run by the command `under` if there is one."""
 
-    def __init__(self, *under: str, **environment: str) -> None:
-        command = [*under, Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
+    def __init__(self, *under: str, port: str = "0", **environment: str) -> None:
+        command = [*under, Path(sys.executable).with_name("hubel"), "serve", "--port", port]
         self.popen = subprocess.Popen(
             command, stderr=subprocess.PIPE, env={**os.environ, **environment}, cwd=REPOSITORY
         )
