@@ -61,6 +61,11 @@ class ServerProcess:
                 raise SystemExit(f"{' '.join(command)} does not start. Try it by hand.")
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """The id of the process that was started."""
+        return self._popen.pid
+
     def stop(self) -> None:
         """Stop the server and its children."""
         tree = self._tree()
