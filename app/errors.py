@@ -10,6 +10,7 @@
     |   |-- TooMuchMemory         the work needs more memory than the service has
     |   |-- TooManyFiles          more files than the limit
     |   |-- BadParameter          a parameter or a field is invalid
+    |   |-- ModelRequired         no model is named, and there is no default model
     |   `-- BodyTooSlow           the body did not arrive in time
     |-- AccessError               the caller may not do this
     |   |-- Unauthenticated       the API key is missing or wrong
@@ -20,9 +21,11 @@
     |   |-- ModelNotReady         the model was refused, unloaded, or changed on disk while loaded
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
     |   |-- ModelOutputInvalid    the model returned NaN or infinity
+    |   |-- PinFileInvalid        the file of pinned versions can't be used
     |   `-- BundleError           a bundle that can't be served
     |       |-- BundleInvalid     unreadable, or it violates the schema
-    |       `-- BundleMismatch    files, graph or golden photos contradict bundle.json
+    |       |-- BundleMismatch    files, graph or golden photos contradict bundle.json
+    |       `-- BundleMissing     the folder of a loaded bundle is missing
     |-- CapacityError             the service can't do this work now
     |   |-- QueueFull             requests would wait for too long, or hold too much memory
     |   |-- OutOfMemory           the process has no memory left for the work
@@ -117,6 +120,13 @@ class BadParameter(InputError):
     title = "Bad parameter"
 
 
+class ModelRequired(InputError):
+    """The request names no model, and there is no default model."""
+
+    code = "model_required"
+    title = "Model required"
+
+
 class BodyTooSlow(InputError):
     """The body did not arrive in time."""
 
@@ -203,6 +213,13 @@ class ModelOutputInvalid(ModelError):
         self.precision = precision
 
 
+class PinFileInvalid(ModelError):
+    """The file of pinned versions can't be read, or isn't one."""
+
+    code = "pin_file_invalid"
+    title = "Invalid pin file"
+
+
 class BundleError(ModelError):
     """The bundle can't be served."""
 
@@ -222,6 +239,13 @@ class BundleMismatch(BundleError):
 
     code = "bundle_mismatch"
     title = "Bundle mismatch"
+
+
+class BundleMissing(BundleError):
+    """The folder of a loaded bundle is missing; the model serves on."""
+
+    code = "bundle_missing"
+    title = "Bundle missing"
 
 
 class CapacityError(HubelError):

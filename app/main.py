@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -34,6 +35,7 @@ from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
 from app.runtime.registry import RegistryAndDevice, create_registry
+from app.runtime.watch import Watch
 from app.settings import Settings
 
 log = logging.getLogger("hubel")
@@ -100,6 +102,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             device=device,
         ),
         lifecycle=Lifecycle(),
+        model_changes=ThreadPoolExecutor(1, "models"),
     )
 
 
@@ -128,6 +131,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     )
     app.state.service = service
     app.state.turns = turns = Turns()
+    app.state.watch = Watch(service.registry) if settings.watch else nullcontext()
     app.state.route_cache = route_cache = RouteCache()
     app.add_middleware(
         RouteCacheMiddleware, route_cache=route_cache, error_response=problems.error_response
@@ -164,15 +168,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     await asyncio.to_thread(service.registry.load_all)
     service.model_memory.settle()
     try:
-        service.registry.resolve()
+        service.registry.check_ready()
     except ModelError as err:
-        log.error("Requests without a model name get 503: %s", err)
+        log.error("Requests without a model name get no result: %s", err)
     engine = service.classifier.engine
     # Use no local variable for a model: this frame lives as long as the process.
     times_s = [entry.model.service_s for entry in service.registry.entries if entry.model]
     if times_s:
         engine.expect(max(times_s))
-    with engine:
+    with engine, app.state.watch:
         yield
 
 

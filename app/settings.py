@@ -30,8 +30,13 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         None,
-        description="Model for requests that name none. "
-        "Unset: the only one in the models folder, else `imagenet`.",
+        description="Model for requests that name none. Unset: the only one in the models folder; "
+        "`imagenet` if there is none; with several, such requests get 400.",
+    )
+    watch: bool = Field(
+        False,
+        description="Whether new bundles in the models folder are loaded without a request, a few "
+        "seconds after they are complete.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

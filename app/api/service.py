@@ -1,5 +1,6 @@
 """The objects that routes use; `app.main.create_service` creates them."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -52,6 +53,8 @@ class Service:
     model_memory: ModelMemory
     metrics: Metrics
     lifecycle: Lifecycle
+    model_changes: Executor
+    """Runs reloads and unloads one after another, so that they take no thread of requests."""
 
 
 async def get_service(request: Request) -> Service:

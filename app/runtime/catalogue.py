@@ -1,15 +1,16 @@
-"""The known bundles at one moment, immutable: entries, pinned versions, and their lookup.
+"""The known bundles at one moment, immutable: entries, pins, and the lookup of a request's model.
 
 The registry replaces the whole catalogue at each change, so that readers need no lock.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from app.errors import ModelNotReady, UnknownModel
 from app.runtime.loaded_model import Model
+from app.runtime.pins import NO_PINS, Pins
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All entries and the pinned versions."""
+    """All entries, and the choices of versions."""
 
     entries: tuple[Entry, ...] = ()
     """Sorted by name, then the newest version first."""
-    pinned: Mapping[str, int] = field(default_factory=dict)
-    """The versions that are selected even if a higher one is ready, by model name."""
+    pins: Pins = NO_PINS
+    """The versions that are pinned or held back."""
 
     def named(self, name: str) -> list[Entry]:
         """Return the entries of the model `name`, the newest version first."""
@@ -58,7 +59,8 @@ class Catalogue:
 
         Args:
             name: the model's name.
-            version: None for the selected one: the pinned one, else the highest that is ready.
+            version: None for the selected one: the pinned one, else the highest that is ready and
+                not held back.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
@@ -68,28 +70,71 @@ class Catalogue:
         if not named:
             known = ", ".join(sorted({entry.name for entry in self.entries})) or "none"
             raise UnknownModel(f"There is no model {name!r}. Known models: {known}.")
-        matches = [entry for entry in named if version in (None, entry.version)]
+        if version is None:
+            matches = self._selectable(name, named)
+        else:
+            matches = [entry for entry in named if entry.version == version]
         if not matches:
             known = ", ".join(str(entry.version) for entry in named)
             raise UnknownModel(f"Model {name!r} has no version {version}. It has: {known}.")
-        if version is None and (pinned := self.pinned.get(name)):
-            matches.sort(key=lambda entry: entry.version != pinned)
         for entry in matches:
             if entry.model is not None:
                 return entry, entry.model
         raise ModelNotReady(f"Model {name!r} is not ready: {matches[0].reason}")
 
+    def _selectable(self, name: str, named: Sequence[Entry]) -> list[Entry]:
+        """Return the entries that may serve a request without a version, the best first.
+
+        Raises:
+            ModelNotReady: the pinned version is missing, or all versions are held back.
+        """
+        pins = self.pins.of(name)
+        if pins.serving is None:
+            matches = [entry for entry in named if entry.version not in pins.held]
+            problem = f"all its versions are held back ({', '.join(map(str, pins.held))})"
+        else:
+            matches = [entry for entry in named if entry.version == pins.serving]
+            problem = f"version {pins.serving} is pinned, and there is no bundle of it"
+        if not matches:
+            raise ModelNotReady(
+                f"Model {name!r} is not ready: {problem}. Select another version by a reload."
+            )
+        return matches
+
+    def highest_below(self, name: str, version: int) -> int:
+        """Return the highest version of `name` below `version` that is ready and not held back.
+
+        Raises:
+            UnknownModel: there is none.
+        """
+        held = self.pins.of(name).held
+        for entry in self.named(name):
+            candidate = entry.version or version
+            if entry.ready and candidate < version and candidate not in held:
+                return candidate
+        raise UnknownModel(
+            f"Model {name!r} has no version below {version} that is ready and not held back. Copy "
+            "one into the models folder and reload it with its version."
+        )
+
     def with_entry(self, entry: Entry) -> "Catalogue":
-        """Return a copy in which `entry` replaces the one of the same folder."""
+        """Return a copy in which `entry` replaces the one of the same folder.
+
+        If that was the pinned version, and `entry` is another, the pin is removed with it.
+        """
         others = [other for other in self.entries if other.folder != entry.folder]
         by_name = sorted([*others, entry], key=lambda e: (e.name, -(e.version or 0)))
-        return replace(self, entries=tuple(by_name))
+        return replace(self, entries=tuple(by_name), pins=self._pins_without_replaced(entry))
+
+    def _pins_without_replaced(self, entry: Entry) -> Pins:
+        for before in self.entries:
+            pins = self.pins.of(before.name)
+            is_pinned = before.version is not None and before.version == pins.serving
+            is_other = (before.name, before.version) != (entry.name, entry.version)
+            if before.folder == entry.folder and is_pinned and is_other:
+                return self.pins.with_model(before.name, None, pins.held)
+        return self.pins
 
     def without(self, folders: Collection[Path]) -> "Catalogue":
         """Return a copy without the entries of `folders`."""
         return replace(self, entries=tuple(e for e in self.entries if e.folder not in folders))
-
-    def with_pin(self, name: str, version: int | None) -> "Catalogue":
-        """Return a copy in which `version` of `name` is pinned; with None, no version is."""
-        others = {other: pin for other, pin in self.pinned.items() if other != name}
-        return replace(self, pinned=others if version is None else {**others, name: version})

@@ -6,9 +6,9 @@
             -> `resolve`: a request keeps its model until it is done
 
 An entry is ready if its model is loaded and verified: requests can name it. One version of each
-model is selected, and gets the requests that name no version: the highest that is ready, unless a
-reload has pinned another one (a roll-back). A model that was replaced or unloaded is freed when the
-last request that uses it is done.
+model is selected, and gets the requests that name no version: the highest that is ready and not
+held back, unless one is pinned. Only `unload` stops a model; a folder that is missing doesn't. A
+model that was replaced or unloaded is freed when the last request that uses it is done.
 """
 
 import logging
@@ -21,11 +21,23 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-from app.errors import BundleError, BundleMismatch, DeviceUnavailable, ModelError, UnknownModel
+from app.errors import (
+    BadParameter,
+    BundleError,
+    BundleMismatch,
+    BundleMissing,
+    ModelError,
+    ModelNotReady,
+    ModelRequired,
+    UnknownModel,
+)
 from app.runtime import host
+from app.runtime.bundle_loader import BundleLoader
 from app.runtime.catalogue import Catalogue, Entry
-from app.runtime.discovery import discover, identity, is_gone, model_roots
+from app.runtime.default_model import settle
+from app.runtime.discovery import discover, findings, identity, model_roots
 from app.runtime.loaded_model import Model, load_model
+from app.runtime.pins import NO_PINS, PinFile, Pins
 from app.runtime.session import DeviceChoice, choose_device
 
 log = logging.getLogger(__name__)
@@ -35,23 +47,35 @@ class Registry:
     """All models below some folders.
 
     Args:
-        roots: folders to search; of two bundles with one name and version the first is used.
+        roots: folders to search, the user's first; of two bundles with one name and version the
+            first is used.
         load: turns a bundle's folder into a verified model.
-        default: the model for requests that name none.
+        default: the model for requests that name none; None selects one.
+        pin_file: where choices are kept; None keeps them in memory.
+
+    Raises:
+        PinFileInvalid: the pin file can't be used.
     """
 
     def __init__(
-        self, roots: Sequence[Path], load: Callable[[Path], Model], default: str | None = None
+        self,
+        roots: Sequence[Path],
+        load: Callable[[Path], Model],
+        default: str | None = None,
+        pin_file: PinFile | None = None,
     ) -> None:
-        self._roots = roots
-        self._load = load
-        self._default = default
-        self._catalogue = Catalogue()
-        self._promoting = threading.Lock()
+        self.roots = roots
+        self._default_setting = default
+        self._pin_file = pin_file or PinFile(None)
+        self._catalogue = Catalogue(pins=self._pin_file.read() or NO_PINS)
+        self.default = settle(self._catalogue.pins.default, default, ())
+        """The default model; settled once all models are loaded."""
+        self.unsaved: str | None = None
+        """Why the newest choice ends with this process; None if it is in the pin file."""
+        self.loader = BundleLoader(load)
+        self._changing = threading.RLock()
         self._loading = threading.Lock()
         self._is_loaded = False
-        self.promotions: Counter[tuple[str, str]] = Counter()
-        """The number of promotions by name and result, `promoted` or `refused`."""
         self.while_loading: Callable[[Path], AbstractContextManager[None]] = _unaccounted
         """Entered with a bundle's folder while it is loaded."""
         self.on_change: Callable[[], None] = _do_nothing
@@ -63,20 +87,20 @@ class Registry:
         return self._catalogue.entries
 
     @property
-    def default(self) -> str:
-        """The default model's name: the setting, else the only one in the first root, or imagenet.
+    def pins(self) -> Pins:
+        """The pinned and held versions, and the chosen default model."""
+        return self._catalogue.pins
 
-        A refused model counts too, so that requests don't get predictions of another model instead.
-        """
-        if self._default is not None:
-            return self._default
-        names = {e.name for e in self.entries if _is_below(e.folder, self._roots[0])}
-        return names.pop() if len(names) == 1 else "imagenet"
+    @property
+    def promotions(self) -> Counter[tuple[str, str]]:
+        """The number of promotions by name and result, `promoted` or `refused`."""
+        return self.loader.results
 
     def load_all(self) -> None:
-        """Load all bundles in the roots; a refused one is kept with its reason.
+        """Load all bundles in the roots, then settle the default model.
 
-        This happens once. A caller that arrives while another thread loads waits for it.
+        A refused bundle is kept with its reason. This happens once. A caller that arrives while
+        another thread loads waits for it.
 
         Raises:
             DeviceUnavailable: ONNX Runtime can't use the device that `choose_device` returned.
@@ -84,9 +108,20 @@ class Registry:
         with self._loading:
             if self._is_loaded:
                 return
-            for folder in discover(self._roots):
+            for finding in findings(self.roots[0]):
+                log.warning(finding)
+            for folder in discover(self.roots):
                 self.promote(folder)
+            self._settle_default()
             self._is_loaded = True
+
+    def _settle_default(self) -> None:
+        self.default = settle(self.pins.default, self._default_setting, self._own_names())
+        served = self.default.name or "400 model_required"
+        log.info("requests that name no model get %s: %s", served, self.default.reason)
+
+    def _own_names(self) -> set[str]:
+        return {entry.name for entry in self.entries if _is_below(entry.folder, self.roots[0])}
 
     def resolve(self, name: str | None = None, version: int | None = None) -> Model:
         """Return the model for a request; see `find`."""
@@ -98,13 +133,33 @@ class Registry:
 
         Args:
             name: None for the default.
-            version: None for the selected one: the pinned one, else the highest that is ready.
+            version: None for the selected one: the pinned one, else the highest that is ready and
+                not held back.
 
         Raises:
+            ModelRequired: the name is None, and there is no default.
             UnknownModel: there is no such model, or no such version of it.
             ModelNotReady: it exists and isn't ready.
         """
-        return self._catalogue.find(name or self.default, version)
+        name = name or self.default.name
+        if name is None:
+            known = ", ".join(sorted({entry.name for entry in self.entries}))
+            raise ModelRequired(
+                f"The request names no model, and there are several: {known}. Name one of them, "
+                "or set HUBEL_DEFAULT_MODEL."
+            )
+        return self._catalogue.find(name, version)
+
+    def check_ready(self) -> None:
+        """Check that requests which name no model get a response, or, without a default, any.
+
+        Raises:
+            ModelError: the default model isn't ready, or without a default no model is.
+        """
+        if self.default.name is not None:
+            self.resolve()
+        elif not any(entry.ready for entry in self.entries):
+            raise ModelNotReady("No model is ready. See the log for the reasons.")
 
     def is_selected(self, entry: Entry) -> bool:
         """Return whether requests that name the model of `entry`, and no version, get `entry`."""
@@ -113,68 +168,182 @@ class Registry:
         except ModelError:
             return False
 
+    def promote(self, folder: Path, *, may_replace_pinned: bool = False) -> Entry:
+        """Load the bundle in `folder`; it is ready as soon as it has passed its checks.
+
+        Models become ready here and nowhere else. If the bundle is refused, a model that was loaded
+        from the folder before stays in use, and its entry gets the reason. A version that is held
+        back, or lower than the pinned one, becomes ready without being selected.
+        """
+        with self._changing:
+            known = {entry.name for entry in self.entries}
+            with_folder = partial(self.while_loading, folder)
+            entry = self.loader.load(folder, self._catalogue, may_replace_pinned, with_folder)
+            self._catalogue = self._catalogue.with_entry(entry)
+        if self._is_loaded and entry.name not in known and self.default.name != entry.name:
+            served = self.default.name or "400 model_required"
+            log.info("model %s is new; requests that name no model get %s", entry.name, served)
+        self.on_change()
+        host.release_memory()
+        return entry
+
     def reload(self, name: str, version: int | None = None) -> list[Entry]:
-        """Search again for bundles of this name and promote each; the old model stays meanwhile.
+        """Load the bundles of this name again; the old models stay in use meanwhile.
 
         Args:
             name: the model's name.
-            version: the only version to promote; it is then selected even if a higher one is ready
-                (a roll-back). None promotes all and selects the highest.
+            version: the only version to load; it is then pinned: it stays selected when a higher
+                one arrives. None loads all, removes the pin and selects the highest that isn't
+                held back.
+
+        Returns:
+            The entries that were loaded or refused, and those whose folder is missing. If the one
+            that should be selected is refused or missing, the selection hasn't changed.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
+            BundleMissing: its folder is missing; the model that was loaded from it serves on.
+            PinFileInvalid: the pin file can't be used. Nothing was changed.
         """
-        existing = list(discover(self._roots))
-        known = {entry.folder for entry in self._catalogue.named(name)}
-        folders = [f for f in existing if f in known or identity(f)[0] == name]
-        gone = {folder for folder in known.difference(existing) if is_gone(folder)}
-        if not folders:
-            self._drop(gone)
-        if version is not None:
-            folders = [folder for folder in folders if identity(folder)[1] == version]
-        if not folders:
-            missing = f"model {name!r}" if version is None else f"version {version} of {name!r}"
-            raise UnknownModel(
-                f"There is no bundle of {missing}. Copy it into the models folder, and reload."
-            )
-        promoted = [self.promote(folder) for folder in folders]
-        if any(entry.ready for entry in promoted):  # until then a removed version stays in use
-            self._drop(gone)
-        if version is None or not promoted[0].reason:
-            with self._promoting:
-                self._catalogue = self._catalogue.with_pin(name, version)
-        return promoted
-
-    def _drop(self, folders: Collection[Path]) -> None:
-        with self._promoting:
-            self._catalogue = self._catalogue.without(folders)
-        self.on_change()
+        entries, _ = self._reload(name, version)
+        return entries
 
     def reload_or_raise(self, name: str, version: int | None = None) -> None:
-        """Reload, and raise if a new bundle is refused; the old model then stays in use.
+        """Reload, and raise if the selection hasn't changed because of a bundle.
 
         Raises:
             UnknownModel: there is no such model, or no such version of it.
             BundleMismatch: a bundle was refused that would otherwise be selected now.
+            BundleMissing: the folder of such a bundle is missing.
+            PinFileInvalid: the pin file can't be used.
         """
-        entries = self.reload(name, version)
-        selected = max((entry.version or 0 for entry in entries if entry.ready), default=0)
-        for entry in entries:
-            # An older version that is refused changes nothing.
-            would_be_selected = entry.ready or entry.version is None or entry.version > selected
-            if entry.reason and would_be_selected:
-                raise BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
+        _, objection = self._reload(name, version)
+        if objection is not None:
+            raise objection
 
-    def unload(self, name: str) -> None:
-        """Stop serving all versions of a model, and free their memory.
+    def _reload(self, name: str, version: int | None) -> tuple[list[Entry], BundleError | None]:
+        with self._changing:
+            before = self._newest_pins()
+            pins = before.of(name)
+            known = self._catalogue.named(name)
+            found = list(discover(self.roots))
+            folders = [f for f in found if f in {e.folder for e in known} or _name_of(f) == name]
+            missing = [entry for entry in known if entry.folder not in found]
+            if version is not None:
+                folders = [folder for folder in folders if identity(folder)[1] == version]
+                missing = [entry for entry in missing if entry.version == version]
+            if not folders:
+                raise self._absence(name, version, missing)
+            entries = [self.promote(f, may_replace_pinned=version is None) for f in folders]
+            kept = self._keep_missing(missing)
+            objection = _objection(entries, kept, pins.held if version is None else ())
+            pin_was_replaced = self.pins.of(name).serving != pins.serving
+            if objection is None or pin_was_replaced:
+                held = [other for other in pins.held if other != version]
+                self._set_pins(before, before.with_model(name, version, held))
+            return entries + kept, objection
+
+    def _absence(self, name: str, version: int | None, missing: Sequence[Entry]) -> ModelError:
+        """Return the error for a model or version without a bundle."""
+        if kept := self._keep_missing(missing):
+            return _missing(max(kept, key=self.is_selected))
+        what = f"model {name!r}" if version is None else f"version {version} of {name!r}"
+        return UnknownModel(
+            f"There is no bundle of {what}. Copy it into the models folder, and reload."
+        )
+
+    def _keep_missing(self, missing: Sequence[Entry]) -> list[Entry]:
+        """Drop entries whose folder is missing if they aren't ready, or were moved.
+
+        Returns:
+            The others; their models stay in use, and their entries get the reason.
+        """
+        kept = []
+        for entry in missing:
+            self._catalogue = self._catalogue.without([entry.folder])
+            others = self._catalogue.named(entry.name)
+            is_moved = any(other.version == entry.version and other.ready for other in others)
+            if entry.ready and not is_moved:
+                reason = f"Its folder {entry.folder} is missing or can't be read. Put it back."
+                kept.append(replace(entry, reason=reason))
+                self._catalogue = self._catalogue.with_entry(kept[-1])
+        self.on_change()
+        return kept
+
+    def roll_back(self, name: str, version: int | None = None) -> None:
+        """Select a version that is already loaded, and hold back the one that was selected.
+
+        Nothing is read from the models folder, so this works while it is missing.
+
+        Args:
+            name: the model's name.
+            version: the version to select, which is pinned; None for the highest below the
+                selected one that isn't held back.
+
+        Raises:
+            UnknownModel: there is no such model, no such version, or no lower version.
+            ModelNotReady: the version isn't ready; or none was given, and none is selected.
+            BadParameter: the version is higher than the selected one.
+            PinFileInvalid: the pin file can't be used. Nothing was changed.
+        """
+        with self._changing:
+            before = self._newest_pins()
+            target = None if version is None else self.resolve(name, version).version
+            try:
+                selected = self.resolve(name).version
+            except ModelNotReady:
+                if target is None:
+                    raise
+                selected = target
+            if target is None:
+                target = self._catalogue.highest_below(name, selected)
+            if target > selected:
+                raise BadParameter(
+                    f"Version {target} of {name!r} is higher than version {selected}, which "
+                    "serves. Use mode=promote."
+                )
+            held = {*before.of(name).held, selected} - {target}
+            self._set_pins(before, before.with_model(name, target, held))
+            log.warning("model %s is rolled back to version %d", name, target)
+
+    def choose_default(self, name: str) -> None:
+        """Make a model the default, also after a restart.
 
         Raises:
             UnknownModel: there is no such model.
+            ModelNotReady: it isn't ready.
+            PinFileInvalid: the pin file can't be used. Nothing was changed.
         """
-        with self._promoting:
-            entries = self._catalogue.named(name)
+        with self._changing:
+            self.find(name)
+            before = self._newest_pins()
+            self._set_pins(before, before.with_default(name))
+
+    def forget_default(self, name: str) -> None:
+        """Forget that a model was made the default; the default is then settled as at a start.
+
+        Raises:
+            UnknownModel: there is no such model, and it isn't the default.
+            PinFileInvalid: the pin file can't be used. Nothing was changed.
+        """
+        with self._changing:
+            before = self._newest_pins()
+            if before.default == name:
+                self._set_pins(before, before.with_default(None))
+            else:
+                self.find(name)
+
+    def unload(self, name: str, version: int | None = None) -> None:
+        """Stop serving a version of a model, or all, and free their memory.
+
+        Raises:
+            UnknownModel: there is no such model, or no such version of it.
+        """
+        with self._changing:
+            entries = [e for e in self._catalogue.named(name) if version in (None, e.version)]
             if not entries:
-                raise UnknownModel(f"There is no model {name!r} to unload.")
+                what = f"model {name!r}" if version is None else f"version {version} of {name!r}"
+                raise UnknownModel(f"There is no {what} to unload.")
             for entry in entries:
                 reason = "It was unloaded. Load it again."
                 unloaded = replace(entry, model=None, reason=reason, unloaded=True)
@@ -182,52 +351,74 @@ class Registry:
         del entries, entry, unloaded  # they refer to the models
         self.on_change()
         host.release_memory()
-        log.info("model %s is unloaded", name)
+        log.info("model %s is unloaded", name if version is None else f"{name} version {version}")
 
-    def promote(self, folder: Path) -> Entry:
-        """Load the bundle in `folder`; it is ready as soon as it has passed its checks.
+    def follow_pin_file(self) -> None:
+        """Apply the pin file if another process has changed it.
 
-        Models become ready here and nowhere else. If the bundle is refused, a model that was loaded
-        from the folder before stays in use, and its entry gets the reason.
+        Raises:
+            PinFileInvalid: it can't be used; the earlier choices stay in force.
         """
-        with self._promoting:
-            try:
-                with self.while_loading(folder):
-                    model = self._load(folder)
-                self._check_unique(model, folder)
-                entry = Entry(model.name, model.version, folder, model)
-                for note in model.notes:
-                    log.warning("model %s version %d: %s", model.name, model.version, note)
-                log.info("model %s version %d is ready", model.name, model.version)
-            except BundleError as err:
-                log.error("bundle %s is refused: %s", folder, err)
-                entry = self._refused(folder, str(err))
-            except DeviceUnavailable:
-                raise
-            except Exception as err:  # one broken folder must not stop the others
-                log.exception("bundle %s can't be loaded", folder)
-                kind = type(err).__name__
-                entry = self._refused(folder, f"It can't be loaded ({kind}: {err}). Copy it again.")
-            self.promotions[entry.name, "refused" if entry.reason else "promoted"] += 1
-            self._catalogue = self._catalogue.with_entry(entry)
-        self.on_change()
-        host.release_memory()
-        return entry
+        with self._changing:
+            if self.unsaved is None and self._pin_file.has_changed():
+                self._apply(self._newest_pins())
+                log.info("%s was changed by another process, and is applied", self._pin_file.path)
 
-    def _check_unique(self, model: Model, folder: Path) -> None:
-        for other in self._catalogue.named(model.name):
-            is_same = other.version == model.version and other.model is not None
-            if is_same and other.folder != folder and other.folder.exists():
-                raise BundleMismatch(
-                    f"{other.folder} is already loaded as version {model.version} of "
-                    f"{model.name!r}. Give this one a higher version."
-                )
+    def _newest_pins(self) -> Pins:
+        """Return the choices in force, as other processes may have changed them in the file."""
+        if self.unsaved is not None:
+            return self.pins
+        return self._pin_file.read() or self.pins  # a file that is missing is no wish
 
-    def _refused(self, folder: Path, reason: str) -> Entry:
-        for before in self.entries:
-            if before.folder == folder:
-                return replace(before, reason=reason)
-        return Entry(*identity(folder), folder, None, reason)
+    def _set_pins(self, before: Pins, pins: Pins) -> None:
+        """Put `pins` into force, and into the file unless it has them: `before` is its content."""
+        if pins != before or self.unsaved is not None:
+            reason = self._pin_file.write(pins)
+            self.unsaved = reason and f"This choice ends with the process: {reason}."
+            if self.unsaved:
+                log.warning(self.unsaved)
+        self._apply(pins)
+
+    def _apply(self, pins: Pins) -> None:
+        is_new_default = pins.default != self.pins.default
+        self._catalogue = replace(self._catalogue, pins=pins)
+        if is_new_default:
+            self._settle_default()
+
+
+def _name_of(folder: Path) -> str:
+    return identity(folder)[0]
+
+
+def _objection(
+    entries: Sequence[Entry], missing: Sequence[Entry], held: Collection[int]
+) -> BundleError | None:
+    """Return why the entry that should be selected now can't be; None if it can.
+
+    Args:
+        entries: the entries that were loaded or refused.
+        missing: the entries that serve on although their folder is missing.
+        held: versions that aren't to be selected.
+    """
+    ready = [entry.version or 0 for entry in entries if entry.ready and entry.version not in held]
+    highest = max(ready, default=0)
+    for entry in entries:
+        if entry.version in held or not entry.reason:
+            continue
+        # An older version that is refused changes nothing.
+        if entry.ready or entry.version is None or entry.version > highest:
+            return BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
+    for entry in missing:
+        if entry.version not in held and (entry.version or 0) > highest:
+            return _missing(entry)
+    return None
+
+
+def _missing(entry: Entry) -> BundleMissing:
+    return BundleMissing(
+        f"Model {entry.name!r} version {entry.version} serves on, as it was loaded. {entry.reason} "
+        "To stop serving it, unload it."
+    )
 
 
 def _do_nothing() -> None:
@@ -240,7 +431,7 @@ def _unaccounted(_folder: Path) -> AbstractContextManager[None]:
 
 @lru_cache
 def _is_below(folder: Path, root: Path) -> bool:
-    return folder.is_relative_to(root)  # cached: it is slow and every request needs it
+    return folder.is_relative_to(root)  # cached: it is slow and every list of models needs it
 
 
 @dataclass(frozen=True)
@@ -270,9 +461,11 @@ def create_registry(
     Raises:
         DeviceUnavailable: the requested device can't be used.
         BadParameter: the folder can't be read.
+        PinFileInvalid: its pin file can't be used.
     """
     choice = choose_device(device)
     if choice.note:
         log.info(choice.note)
     load = partial(load_model, device=choice.device, cores=cores)
-    return RegistryAndDevice(Registry(model_roots(folder), load, default), choice)
+    registry = Registry(model_roots(folder), load, default, PinFile(folder))
+    return RegistryAndDevice(registry, choice)

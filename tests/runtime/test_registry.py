@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import DeviceUnavailable, ModelNotReady, UnknownModel
+from app.errors import (
+    BundleMissing,
+    DeviceUnavailable,
+    ModelNotReady,
+    ModelRequired,
+    UnknownModel,
+)
 from app.runtime.loaded_model import load_model
 from app.runtime.registry import Registry
 
@@ -52,10 +58,37 @@ def test_the_only_model_is_the_default(open_registry, make_bundle, models):
     assert open_registry().resolve().name == "birds"
 
 
-def test_of_several_imagenet_is_the_default(open_registry, make_bundle, models):
+def test_of_several_models_none_is_the_default(open_registry, make_bundle, models):
     make_bundle(models, "birds")
     make_bundle(models, "bees")
-    assert open_registry().resolve().name == "imagenet"
+    registry = open_registry()
+    with pytest.raises(ModelRequired, match=r"several: bees, birds, imagenet\. Name one of them"):
+        registry.resolve()
+    assert registry.resolve("bees").name == "bees"
+    registry.check_ready()
+
+
+@pytest.mark.parametrize("names", [(), ("birds",)], ids=["no own model", "one own model"])
+def test_the_default_does_not_change_when_models_arrive(open_registry, make_bundle, models, names):
+    for name in names:
+        make_bundle(models, name)
+    registry = open_registry()
+    before = registry.resolve().name
+    for name in ("ants", "bees"):
+        make_bundle(models, name)
+        registry.reload(name)
+    assert registry.resolve().name == before == (names[0] if names else "imagenet")
+
+
+def test_without_any_ready_model_and_without_a_default_it_is_not_ready(
+    open_registry, make_bundle, models, built_in
+):
+    shutil.rmtree(built_in)
+    for name in ("birds", "bees"):
+        break_bundle(make_bundle(models, name).folder)
+    registry = open_registry()
+    with pytest.raises(ModelNotReady, match="No model is ready"):
+        registry.check_ready()
 
 
 def test_two_versions_of_one_model_are_still_the_only_model(open_registry, make_bundle, models):
@@ -198,15 +231,35 @@ def test_a_repaired_bundle_serves_again_after_a_reload(open_registry, make_bundl
     assert registry.resolve("birds").version == 1
 
 
-def test_a_removed_version_stops_serving_at_a_reload(open_registry, make_bundle, models):
+def test_a_version_whose_folder_is_gone_serves_on_after_a_reload(
+    open_registry, make_bundle, models
+):
     for version in (1, 2):
         make_bundle(models, "birds", version, folder=models / f"birds/{version}")
     registry = open_registry()
     shutil.rmtree(models / "birds/2")
-    registry.reload("birds")
+    with pytest.raises(BundleMissing, match=r"'birds' version 2 serves on.*birds/2 is missing"):
+        registry.reload_or_raise("birds")
+    assert registry.resolve("birds").version == 2
+    assert registry.resolve("birds", 1).version == 1
+    registry.unload("birds", 2)
+    registry.reload_or_raise("birds")
     assert registry.resolve("birds").version == 1
-    with pytest.raises(UnknownModel):
-        registry.resolve("birds", 2)
+    assert [e.version for e in registry.entries if e.name == "birds"] == [1]
+
+
+def test_an_older_version_whose_folder_is_gone_hinders_no_reload(
+    open_registry, make_bundle, models
+):
+    make_bundle(models, "birds", 1, folder=models / "birds/1")
+    registry = open_registry()
+    shutil.rmtree(models / "birds/1")
+    make_bundle(models, "birds", 2, folder=models / "birds/2")
+    registry.reload_or_raise("birds")
+    assert registry.resolve("birds").version == 2
+    assert registry.resolve("birds", 1).version == 1
+    (old,) = [e for e in registry.entries if e.version == 1 and e.name == "birds"]
+    assert "birds/1 is missing" in old.reason
 
 
 def test_a_removed_version_serves_until_another_is_ready(
@@ -217,24 +270,25 @@ def test_a_removed_version_serves_until_another_is_ready(
     shutil.rmtree(models / "birds/1")
     make_bundle(models, "birds", 2, folder=models / "birds/2")
     break_bundle(models / "birds/2")
-    (entry,) = registry.reload("birds")
-    assert entry.reason
+    refused, missing = registry.reload("birds")
+    assert "model.onnx has" in refused.reason
+    assert "is missing" in missing.reason
     assert registry.resolve("birds").version == 1
     with pytest.raises(UnknownModel):
         registry.reload("birds", 3)
     assert registry.resolve("birds").version == 1
 
     make_bundle(models, "birds", 2, folder=models / "birds/2")
-    load, served = registry._load, []
+    load, served = registry.loader._load, []
 
     def watched(folder):
         served.append(registry.resolve("birds").version)
         return load(folder)
 
-    monkeypatch.setattr(registry, "_load", watched)
+    monkeypatch.setattr(registry.loader, "_load", watched)
     registry.reload("birds")
     assert served == [1]
-    assert [(e.version, e.ready) for e in registry.entries if e.name == "birds"] == [(2, True)]
+    assert registry.resolve("birds").version == 2
 
 
 def test_a_model_whose_folder_cannot_be_read_serves_on(
@@ -250,21 +304,39 @@ def test_a_model_whose_folder_cannot_be_read_serves_on(
         return original(path, **how)
 
     monkeypatch.setattr(Path, "stat", refuse)
-    with pytest.raises(UnknownModel):
+    with pytest.raises(BundleMissing, match="can't be read"):
         registry.reload("birds")
     assert registry.resolve("birds").version == 1
 
 
-def test_a_model_whose_folder_was_removed_stops_serving_at_a_reload(
-    open_registry, make_bundle, models
-):
+@pytest.mark.parametrize("gone", ["birds", "."], ids=["the folder", "the whole volume"])
+def test_a_model_whose_folder_is_gone_serves_on(open_registry, make_bundle, models, gone):
     make_bundle(models, "birds")
     registry = open_registry()
-    shutil.rmtree(models / "birds")
+    before = registry.resolve()
+    shutil.rmtree(models / gone)
+    for version in (None, 1):
+        with pytest.raises(BundleMissing, match=r"'birds' version 1 serves on.*unload it"):
+            registry.reload("birds", version)
+        assert registry.resolve() is before
+    with pytest.raises(UnknownModel, match="no bundle of version 2"):
+        registry.reload("birds", 2)
+    registry.unload("birds")
     with pytest.raises(UnknownModel, match="no bundle of model 'birds'"):
         registry.reload("birds")
     with pytest.raises(UnknownModel, match="There is no model 'birds'"):
-        registry.resolve("birds")
+        registry.resolve()
+
+
+def test_a_volume_that_comes_back_is_loaded_again(open_registry, make_bundle, models):
+    make_bundle(models, "birds")
+    registry = open_registry()
+    (models / "birds").rename(models.parent / "unmounted")
+    with pytest.raises(BundleMissing):
+        registry.reload("birds")
+    (models.parent / "unmounted").rename(models / "birds")
+    (entry,) = registry.reload("birds")
+    assert (entry.ready, entry.reason) == (True, None)
 
 
 def test_a_bundle_may_move_to_another_folder(open_registry, make_bundle, models):
@@ -309,14 +381,17 @@ def test_a_roll_back_to_a_missing_or_broken_version_is_refused(open_registry, ma
     assert registry.resolve("colours").version == 2
 
 
-def test_a_pinned_version_replaced_in_its_folder_is_no_longer_pinned(
+def test_a_pinned_version_is_replaced_in_its_folder_by_a_reload_alone(
     open_registry, make_bundle, models
 ):
     make_bundle(models, version=1)
     registry = open_registry()
     registry.reload("colours", 1)
     make_bundle(models, version=2)
-    registry.promote(models / "colours")
+    entry = registry.promote(models / "colours")
+    assert "version 1 of 'colours' is pinned and serves on" in entry.reason
+    assert registry.resolve("colours").version == 1
+    registry.reload_or_raise("colours")
     assert registry.resolve("colours").version == 2
 
 

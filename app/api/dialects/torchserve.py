@@ -100,7 +100,7 @@ async def predictions_by_version(
 async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
     """Return what /readyz returns, in TorchServe's format. It needs no key."""
     try:
-        service.registry.resolve()
+        service.registry.check_ready()
         healthy = not service.lifecycle.draining
     except ModelError:
         healthy = False

@@ -76,6 +76,7 @@ class ClassifyParameters(BatchParameters):
         **openapi_responses(
             errors.NotAnImage,
             errors.BadParameter,
+            errors.ModelRequired,
             errors.UnknownModel,
             errors.BodyTooSlow,
             errors.TooManyBytes,

@@ -36,7 +36,8 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
         reason=None,
         device=service.device.device,
         device_note=service.device.note,
-        default=registry.default,
+        default=registry.default.name,
+        default_reason=registry.default.reason,
         models=[summary_of(entry, registry) for entry in registry.entries],
         queue=QueueState(
             waiting=engine.depth,
@@ -46,7 +47,7 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
         ),
     )
     try:
-        registry.resolve()
+        registry.check_ready()
     except ModelError as err:
         readiness.status, readiness.reason = "not ready", str(err)
     if service.lifecycle.draining:

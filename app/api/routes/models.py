@@ -1,7 +1,9 @@
-"""GET /api/v1/models and below: the models, their details, their reload and unload."""
+"""GET /api/v1/models and below: the models, their details, reloads, roll-backs and the default."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -10,7 +12,7 @@ from app.api.auth import KEY_ERRORS, require_admin, require_key
 from app.api.problems import openapi_responses
 from app.api.request.parameters import Version
 from app.api.schemas.models import ModelDetails, ModelList, details_of, list_of
-from app.api.service import ServiceDep
+from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime.inspection import Inspector, filter_grid
 from app.runtime.loaded_model import Model
@@ -65,10 +67,16 @@ async def draw_filters(name: str, service: ServiceDep, version: Version = None) 
 
 @router.post(
     "/{name}/reload",
-    summary="Load a model's bundles again",
+    summary="Load a model's bundles again, or roll back",
     dependencies=[Depends(require_admin)],
     responses=openapi_responses(
-        errors.BadParameter, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch
+        errors.BadParameter,
+        errors.Forbidden,
+        errors.UnknownModel,
+        errors.BundleMismatch,
+        errors.BundleMissing,
+        errors.PinFileInvalid,
+        errors.ModelNotReady,
     ),
 )
 async def reload_model(
@@ -78,32 +86,82 @@ async def reload_model(
         int | None,
         Query(
             ge=1,
-            description="Version to serve from now on, for example to roll back. Unset: the "
-            "highest version.",
+            description="Version to serve from now on; it is pinned. Unset: the highest version "
+            "that isn't held back; for `rollback`, the highest below the one that serves.",
         ),
     ] = None,
+    mode: Annotated[
+        Literal["promote", "rollback"],
+        Query(
+            description="`promote`: load the bundles again. `rollback`: serve an earlier version "
+            "that is already loaded, and hold back the one that serves now."
+        ),
+    ] = "promote",
 ) -> ModelList:
-    """Load and verify the bundles of this name again. Requires the admin key.
+    """Load and verify the bundles of this name again, or roll back. Requires the admin key.
 
-    The present model serves until the new one has passed its checks. A bundle that is refused is
-    not used. Without `version`, an earlier choice of a version is forgotten all the same.
+    The present model serves until the new one has passed its checks. If the bundle that should
+    serve is refused or missing, nothing is selected. The choice is written to the pin file, so it
+    outlives a restart.
     """
-    await asyncio.to_thread(service.registry.reload_or_raise, name, version)
-    return list_of(service.registry)
+    registry = service.registry
+    change = registry.reload_or_raise if mode == "promote" else registry.roll_back
+    return await _change(service, partial(change, name, version))
 
 
 @router.post(
     "/{name}/unload",
     summary="Stop serving a model and free its memory",
     dependencies=[Depends(require_admin)],
-    responses=openapi_responses(errors.Forbidden, errors.UnknownModel),
+    responses=openapi_responses(errors.BadParameter, errors.Forbidden, errors.UnknownModel),
 )
-async def unload_model(name: str, service: ServiceDep) -> ModelList:
-    """Unload all versions of this model. Requires the admin key.
+async def unload_model(
+    name: str,
+    service: ServiceDep,
+    version: Annotated[
+        int | None, Query(ge=1, description="Version to unload. Unset: all versions.")
+    ] = None,
+) -> ModelList:
+    """Unload one version of this model, or all. Requires the admin key.
 
     Requests that were admitted before still get their responses.
     """
-    await asyncio.to_thread(service.registry.unload, name)
+    return await _change(service, partial(service.registry.unload, name, version))
+
+
+_DEFAULT_ERRORS = openapi_responses(
+    errors.Forbidden, errors.UnknownModel, errors.PinFileInvalid, errors.ModelNotReady
+)
+
+
+@router.post(
+    "/{name}/default",
+    summary="Make a model the default",
+    dependencies=[Depends(require_admin)],
+    responses=_DEFAULT_ERRORS,
+)
+async def choose_default(name: str, service: ServiceDep) -> ModelList:
+    """Give requests that name no model this one, also after a restart. Requires the admin key."""
+    return await _change(service, partial(service.registry.choose_default, name))
+
+
+@router.delete(
+    "/{name}/default",
+    summary="Forget that a model was made the default",
+    dependencies=[Depends(require_admin)],
+    responses=_DEFAULT_ERRORS,
+)
+async def forget_default(name: str, service: ServiceDep) -> ModelList:
+    """Select the default model as at a start without that choice. Requires the admin key.
+
+    Nothing changes if another model was chosen, or none.
+    """
+    return await _change(service, partial(service.registry.forget_default, name))
+
+
+async def _change(service: Service, change: Callable[[], None]) -> ModelList:
+    """Carry out a change of the models after those that were requested before."""
+    await asyncio.get_running_loop().run_in_executor(service.model_changes, change)
     return list_of(service.registry)
 
 

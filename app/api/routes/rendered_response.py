@@ -19,6 +19,7 @@ JSON, PNG = "application/json", "image/png"
 INSPECTION_ERRORS = (
     errors.NotAnImage,
     errors.BadParameter,
+    errors.ModelRequired,
     errors.UnknownModel,
     errors.NotInModel,
     errors.BodyTooSlow,

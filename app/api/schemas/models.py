@@ -16,6 +16,18 @@ REPORT = "report/index.html"
 """The training report's page, relative to the bundle."""
 
 
+DefaultName = Annotated[
+    str | None,
+    Field(
+        description="Model for requests that name none. null: there are several, and a request "
+        "must name one."
+    ),
+]
+DefaultReason = Annotated[
+    str, Field(description="Reason why the default model is that one, or why there is none.")
+]
+
+
 class ModelSummary(BaseModel):
     """One version of a model."""
 
@@ -30,6 +42,14 @@ class ModelSummary(BaseModel):
     serving: Annotated[
         bool, Field(description="Whether requests that name no version get this version.")
     ]
+    pinned: Annotated[
+        bool,
+        Field(description="Whether this version serves although a higher one may be ready."),
+    ]
+    held: Annotated[
+        bool,
+        Field(description="Whether this version serves only requests that name it."),
+    ]
     precision: Annotated[str | None, Field(description="Precision in use: fp32 or int8.")]
     device: str | None
     labels: Annotated[int | None, Field(description="Number of labels.")]
@@ -37,7 +57,7 @@ class ModelSummary(BaseModel):
         str | None,
         Field(
             description="Reason why the bundle in the folder is not loaded: it was refused or "
-            "unloaded. An older one may still be ready."
+            "unloaded, or the folder is missing. An older one may still be ready."
         ),
     ]
     notes: Annotated[
@@ -49,8 +69,16 @@ class ModelSummary(BaseModel):
 class ModelList(BaseModel):
     """All models, including those that were refused."""
 
-    default: str
+    default: DefaultName
+    default_reason: DefaultReason
     models: list[ModelSummary]
+    warning: Annotated[
+        str | None,
+        Field(
+            description="Reason why the newest choice of a version or default ends with the "
+            "process. null if it is in the pin file."
+        ),
+    ]
 
 
 class QueueState(BaseModel):
@@ -71,7 +99,8 @@ class Readiness(BaseModel):
     reason: Annotated[str | None, Field(description="Reason why the service is not ready.")]
     device: str
     device_note: str | None
-    default: str
+    default: DefaultName
+    default_reason: DefaultReason
     models: list[ModelSummary]
     queue: QueueState
 
@@ -133,12 +162,15 @@ class ModelDetails(ModelSummary):
 def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
     """Return the summary of one registered model."""
     model = entry.model
+    pins = registry.pins.of(entry.name)
     return ModelSummary(
         name=entry.name,
         version=entry.version,
         state=entry.state,
-        default=entry.name == registry.default,
+        default=entry.name == registry.default.name,
         serving=registry.is_selected(entry),
+        pinned=entry.version is not None and entry.version == pins.serving,
+        held=entry.version in pins.held,
         precision=model.session.precision if model else None,
         device=model.session.device if model else None,
         labels=len(model.manifest.labels) if model else None,
@@ -151,7 +183,9 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
 def list_of(registry: Registry) -> ModelList:
     """Return the summaries of all registered models."""
     return ModelList(
-        default=registry.default,
+        default=registry.default.name,
+        default_reason=registry.default.reason,
+        warning=registry.unsaved,
         models=[summary_of(entry, registry) for entry in registry.entries],
     )
 

@@ -182,4 +182,4 @@ def test_a_missing_default_model_is_reported_with_the_reason(make_bundle, serve,
     assert response.json()["status"] == "not ready"
     assert "no model 'typo'" in response.json()["reason"]
     assert int(response.headers["retry-after"]) >= 1
-    assert "get 503: There is no model 'typo'" in caplog.text
+    assert "get no result: There is no model 'typo'" in caplog.text

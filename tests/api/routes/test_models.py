@@ -18,6 +18,8 @@ def test_models_are_listed_with_precision_and_notes(make_bundle, serve, tmp_path
         "state": "ready",
         "default": True,
         "serving": True,
+        "pinned": False,
+        "held": False,
         "precision": "int8",
         "device": "cpu",
         "labels": 3,

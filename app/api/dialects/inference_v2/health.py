@@ -35,7 +35,7 @@ async def ready(service: ServiceDep, response: Response) -> Ready:
 
 def _is_ready(service: Service) -> bool:
     try:
-        service.registry.resolve()
+        service.registry.check_ready()
     except ModelError:
         return False
     return not service.lifecycle.draining

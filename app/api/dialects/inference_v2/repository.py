@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -66,7 +66,14 @@ async def index(request: Request, service: ServiceDep) -> list[IndexEntry]:
     response_class=Response,
     responses={
         200: {"description": "The highest version is ready; no body."},
-        **error_docs(message_only, errors.Forbidden, errors.UnknownModel, errors.BundleMismatch),
+        **error_docs(
+            message_only,
+            errors.Forbidden,
+            errors.UnknownModel,
+            errors.BundleMismatch,
+            errors.BundleMissing,
+            errors.PinFileInvalid,
+        ),
     },
     openapi_extra=_optional_body({"parameters": {"type": "object"}}),
 )
@@ -82,7 +89,7 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
             "A model is loaded from its bundle alone. Copy the bundle into the models folder, and "
             "load it without config and files."
         )
-    await asyncio.to_thread(service.registry.reload_or_raise, name)
+    await _change(service, service.registry.reload_or_raise, name)
     return Response()
 
 
@@ -100,8 +107,13 @@ async def load(name: str, request: Request, service: ServiceDep) -> Response:
 async def unload(name: str, request: Request, service: ServiceDep) -> Response:
     """Unload all versions of a model. This needs the admin key. Running requests are finished."""
     await _read_object(request, service)
-    await asyncio.to_thread(service.registry.unload, name)
+    await _change(service, service.registry.unload, name)
     return Response()
+
+
+async def _change(service: Service, change: Callable[[str], None], name: str) -> None:
+    """Carry out a change of the models after those that were requested before."""
+    await asyncio.get_running_loop().run_in_executor(service.model_changes, change, name)
 
 
 async def _read_object(request: Request, service: Service) -> Mapping[str, Any]:

@@ -1,0 +1,141 @@
+"""The pin file: an administrator's choices of versions and of the default model.
+
+    pins.json -> `PinFile.read`: schema -> Pins -> app.runtime.registry
+    a choice  -> Pins -> `PinFile.write`: beside, then renamed
+
+The file lies in the models folder, so that choices outlive a restart. It records, per model, the
+version that serves and the versions that are held back, and a default model that was chosen at run
+time. A file that can't be read is an error: without it, a version that was rolled back would serve
+again.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from app.errors import PinFileInvalid
+
+PIN_FILE = "pins.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelPins(_Part):
+    """The choices about the versions of one model."""
+
+    serving: PositiveInt | None = None
+    """The version that serves requests which name none; None for the highest that isn't held."""
+    held: tuple[PositiveInt, ...] = ()
+    """Versions that serve only requests which name them, sorted."""
+
+
+class Pins(_Part):
+    """The content of the pin file."""
+
+    schema_version: Literal[1]
+    default: str | None = None
+    """The default model that was chosen at run time."""
+    models: Mapping[str, ModelPins] = {}
+
+    def of(self, name: str) -> ModelPins:
+        """Return the choices about model `name`; empty ones if there are none."""
+        return self.models.get(name, ModelPins())
+
+    def with_model(self, name: str, serving: int | None, held: Iterable[int]) -> "Pins":
+        """Return a copy with other choices about model `name`."""
+        changed = ModelPins(serving=serving, held=tuple(sorted(set(held))))
+        others = {other: pins for other, pins in self.models.items() if other != name}
+        models = others if changed == ModelPins() else {**others, name: changed}
+        return self.model_copy(update={"models": models})
+
+    def with_default(self, name: str | None) -> "Pins":
+        """Return a copy with another default model; None for no choice."""
+        return self.model_copy(update={"default": name})
+
+
+NO_PINS = Pins(schema_version=1)
+"""The content of a file without any choice."""
+
+_Stamp = tuple[int, int, int] | None
+
+
+class PinFile:
+    """The pin file on disk, written by this process and perhaps by others on the same folder.
+
+    Args:
+        folder: the models folder; None if there is none, so that choices can't be kept.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.path = None if folder is None else folder / PIN_FILE
+        self._stamp: _Stamp = None
+
+    def read(self) -> Pins | None:
+        """Return the file's content; None if there is no file.
+
+        Raises:
+            PinFileInvalid: it can't be read, or isn't a pin file.
+        """
+        if self.path is None:
+            return None
+        self._stamp = self._stamp_on_disk()
+        try:
+            return Pins.model_validate_json(self.path.read_bytes(), strict=True)
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise self._invalid(err.strerror or str(err)) from err
+        except ValidationError as err:
+            first = err.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise self._invalid(f"{where}: {first['msg']}" if where else first["msg"]) from err
+
+    def _invalid(self, reason: str) -> PinFileInvalid:
+        return PinFileInvalid(
+            f"{self.path} can't be used ({reason}). It says which versions may serve: repair it, "
+            "or delete it to serve the highest version of each model."
+        )
+
+    def has_changed(self) -> bool:
+        """Return whether the file was replaced since this object read or wrote it.
+
+        A file that is missing has not changed: its folder may be unmounted.
+        """
+        stamp = self._stamp_on_disk()
+        return stamp is not None and stamp != self._stamp
+
+    def write(self, pins: Pins) -> str | None:
+        """Replace the file's content; return why that was impossible, or None if it worked."""
+        if self.path is None:
+            return "there is no models folder to write it to; set one with --models"
+        beside = self.path.with_name(f".{PIN_FILE}.{os.getpid()}.new")
+        text = pins.model_dump_json(indent=1, exclude_defaults=True) + "\n"
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.path)
+        except OSError as err:
+            _remove(beside)
+            return f"{self.path} can't be written ({err.strerror}); let this user write there"
+        self._stamp = self._stamp_on_disk()
+        return None
+
+    def _stamp_on_disk(self) -> _Stamp:
+        try:
+            found = None if self.path is None else self.path.stat()
+        except OSError:
+            return None
+        return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):  # its folder is read-only, so it was never written
+        file.unlink(missing_ok=True)
