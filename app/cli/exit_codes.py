@@ -6,10 +6,14 @@ any other HubelError, or an OSError  -> WrongUsage, 2
 a missing extra                      -> WrongUsage, 2
 """
 
+import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MAKE_ROOM = "Make room, or name an --output on a larger disk."
 
 
 class CheckFailed(click.ClickException):
@@ -35,7 +39,10 @@ def expected_errors() -> Generator[None, None, None]:
         raise CheckFailed(str(err)) from err
     except BrokenPipeError:
         raise  # a reader such as `head` has closed our output: click exits silently
-    except (HubelError, OSError) as err:
+    except OSError as err:
+        advice = f". {_MAKE_ROOM}" if err.errno in _FULL else ""
+        raise WrongUsage(f"{err}{advice}") from err
+    except HubelError as err:
         raise WrongUsage(str(err)) from err
 
 

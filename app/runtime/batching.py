@@ -3,6 +3,8 @@
 run(image) -> wait -> the device is free:              run all waiting images, distribute the rows
                    -> another thread ran this image:   done
 
+If a run of several images raises, each of them runs alone, so only those at fault get an error.
+
 There is no timer. An idle device begins at once, and a busy one continues with the images that
 queued meanwhile. The waiting threads are the engine's, so no batch is larger than their number.
 """
@@ -75,7 +77,7 @@ class Batches:
         """Return each output's row of one image (S, S, 3) uint8.
 
         Raises:
-            Exception: the run of the image's batch failed; this is its error.
+            Exception: the run of this image alone failed, after that of its batch.
         """
         mine = _Waiting(image)
         with self._changed:
@@ -98,6 +100,17 @@ class Batches:
             return batch
 
     def _run_batch(self, batch: list[_Waiting]) -> None:
+        if not self._fill(batch) and len(batch) > 1:
+            for waiting in batch:  # an error of a run names no image
+                self._fill([waiting])
+        with self._changed:
+            self._is_busy = False
+            for waiting in batch:
+                waiting.is_done = True
+            self._changed.notify_all()
+
+    def _fill(self, batch: list[_Waiting]) -> bool:
+        """Run `batch`, and give each image its rows or the error; return whether it ran."""
         try:
             size = next(size for size in self._sizes if size >= len(batch))
             images = [waiting.image for waiting in batch]
@@ -105,11 +118,9 @@ class Batches:
             outputs = self._run(np.stack(images))
             for number, waiting in enumerate(batch):
                 waiting.rows = [output[number] for output in outputs]
+                waiting.error = None
         except BaseException as err:  # every waiting thread must get a result or an error
             for waiting in batch:
                 waiting.error = err
-        with self._changed:
-            self._is_busy = False
-            for waiting in batch:
-                waiting.is_done = True
-            self._changed.notify_all()
+            return False
+        return True

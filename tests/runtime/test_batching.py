@@ -88,12 +88,22 @@ def test_each_caller_gets_its_own_rows(numbers, threads, max_images):
     assert {len(batch) for batch in device.batches} <= set(sizes(max_images))
 
 
-def test_a_batch_that_fails_raises_for_its_callers_and_the_next_one_runs():
-    batches = Batches(Device(seconds=0.05))
-    with ThreadPoolExecutor(6) as pool:
-        futures = [pool.submit(batches.run, image(n)) for n in (1, 13, 13, 13)]
-        errors = [future.exception(30) for future in futures]
-    assert any(isinstance(error, ValueError) for error in errors)
+@pytest.mark.parametrize("others", [(13, 3, 4), (3, 13, 13, 4, 5), (13, 13, 13)])
+def test_in_a_batch_that_fails_only_the_images_at_fault_get_an_error(others):
+    device = Device(seconds=0.2)
+    batches = Batches(device)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batches.run, image(1))
+        while not batches._is_busy:
+            time.sleep(0.001)
+        futures = [pool.submit(batches.run, image(n)) for n in others]
+        for number, future in zip(others, futures, strict=True):
+            if number == 13:
+                assert isinstance(future.exception(30), ValueError)
+            else:
+                assert float(future.result(30)[0]) == number * 2
+        assert float(first.result(30)[0]) == 2
+    assert len(device.batches[1]) == (4 if len(others) < 5 else 8)
     assert float(batches.run(image(4))[0]) == 8
 
 
