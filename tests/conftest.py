@@ -409,3 +409,25 @@ def imagenet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
     """A client of a service with the built-in model; one per module."""
     with _serve(Settings(models=tmp_path_factory.mktemp("models"))) as client:
         yield client
+
+
+HUES = {"red": (1.0, 0.3, 0.2), "green": (0.2, 1.0, 0.3), "blue": (0.3, 0.2, 1.0)}
+
+
+def blobs(hue: str, seed: int, size: int = 96) -> Image.Image:
+    """Return a photo of blobs, `size` pixels square."""
+    noise = np.random.default_rng(seed).integers(40, 256, (6, 6, 1))
+    pixels = (noise * np.array(HUES[hue])).astype(np.uint8)
+    return Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def blob() -> Callable[..., bytes]:
+    """Return a function that makes a photo's bytes: blob("red", 1), blob("red", 1, "GIF", ...)."""
+
+    def make(hue: str, seed: int, format: str = "JPEG", size: int = 96, **options: int) -> bytes:
+        file = io.BytesIO()
+        blobs(hue, seed, size).save(file, format, **options)
+        return file.getvalue()
+
+    return make

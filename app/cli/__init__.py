@@ -12,11 +12,12 @@ from app.cli.classify import classify
 from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
+from app.cli.installation import Commands
 from app.cli.serve import serve
 from app.cli.train import train
 
 
-@click.group()
+@click.group(cls=Commands)
 @click.version_option(__version__, prog_name="hubel")
 def main() -> None:
     """Train a CNN on your photos and serve it."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
+from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
     FOLDER,

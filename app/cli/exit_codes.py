@@ -44,14 +44,3 @@ def expected_errors() -> Generator[None, None, None]:
         raise WrongUsage(f"{err}{advice}") from err
     except HubelError as err:
         raise WrongUsage(str(err)) from err
-
-
-@contextmanager
-def train_extra(feature: str) -> Generator[None, None, None]:
-    """Wrap imports of `training`; the error names a missing package and how to install it."""
-    try:
-        yield
-    except ImportError as err:
-        raise WrongUsage(
-            f"{feature} needs {err.name}. Run make setup, or install the `train` extra."
-        ) from err

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors, train_extra
+from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.installation import train_extra
 from app.cli.options import (
     FILE,
     FOLDER,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors, train_extra
+from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
     FOLDER,

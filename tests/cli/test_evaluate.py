@@ -58,7 +58,7 @@ def test_a_report_without_the_train_extra_says_what_is_missing(
     arguments = ("evaluate", models / "colours", labelled, "--report", tmp_path / "report")
     command = [sys.executable, "-c", code, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert_error(result, 2, "A report needs jinja2. Run make setup, or install the `train` extra.")
+    assert_error(result, 2, "A report needs jinja2. Run make setup in a checkout")
     assert not (tmp_path / "report").exists()
 
 

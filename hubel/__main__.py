@@ -1,0 +1,5 @@
+"""`python -m hubel` is the same as `hubel`."""
+
+from hubel import main
+
+main()
