@@ -7,10 +7,13 @@ A block stands between `<!-- generated: KIND -->` and `<!-- end -->`. KIND is on
     help            the output of `hubel --help`
     help COMMAND    the output of `hubel COMMAND --help`
 
+and hubel.env, which docker-compose.yml reads, has every setting of the service, commented out.
+
 tests/e2e/test_documents.py fails where a page differs from what is written here.
 """
 
 import re
+import textwrap
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from app.cli import main
 from app.settings import Settings
 
 DOCS = Path(__file__).resolve().parent
+ENV_FILE = DOCS.parent / "hubel.env"
+SET_BY_COMPOSE = ("host", "port", "models")
 BLOCK = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CLIENT_GONE = 499  # never sent: the client has closed its connection
 
@@ -46,6 +51,21 @@ def settings_table() -> str:
         for name, field in Settings.model_fields.items()
     ]
     return "".join(["| variable | default | description |\n", "|---|---|---|\n", *rows])
+
+
+def env_file() -> str:
+    """Return hubel.env: each setting with its description and default, commented out."""
+    lines = [
+        "# Settings of the service of docker-compose.yml. Remove the # before one to change it.",
+        "# docker-compose.yml sets HUBEL_HOST, HUBEL_PORT and HUBEL_MODELS. Paths are those in the",
+        "# container.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name not in SET_BY_COMPOSE:
+            lines += ["", *(f"# {line}" for line in textwrap.wrap(field.description or "", 98))]
+            default = "" if field.default is None else str(field.default)
+            lines.append(f"#HUBEL_{name.upper()}={default}")
+    return "\n".join(lines) + "\n"
 
 
 def errors_table() -> str:
@@ -77,3 +97,4 @@ def _shown(default: object) -> str:
 if __name__ == "__main__":
     for path in sorted(DOCS.glob("*.md")):
         path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+    ENV_FILE.write_text(env_file(), encoding="utf-8")

@@ -99,12 +99,9 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(drain_s, setattr, self, "should_exit", True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and log the address."""
+        """Start, and log that requests are served now."""
         await super().startup(sockets)
-        for listener in sockets or []:
-            host, port = listener.getsockname()[:2]
-            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            log.info("Hubel answers at %s; try it at %s/docs", url, url)
+        log.info("Ready")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, serve the connections that exist, then shut down."""

@@ -9,6 +9,7 @@ release the interpreter's lock for the imports.
 """
 
 import gc
+import logging
 import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from app.runtime.host import available_cores
 from app.runtime.registry import create_registry
 from app.server.stalled_writes import bound_kernel_buffer
 from app.settings import Settings
+
+log = logging.getLogger("hubel")
 
 
 def bind(address: str, port: int) -> socket.socket:
@@ -48,6 +51,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
+    url = _url(listener)
+    log.info("Hubel starts at %s; the documents are at %s/docs", url, url)
     host.return_large_blocks()
     with _garbage_collection_paused():
         created = create_registry(
@@ -62,6 +67,13 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
         app = main.create_app(settings, created)
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
+
+
+def _url(listener: socket.socket) -> str:
+    """Return the address of the page, as a browser on this machine opens it."""
+    address, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 @contextmanager

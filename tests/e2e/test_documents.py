@@ -74,6 +74,15 @@ def test_generated_blocks_are_up_to_date(page):
     assert GENERATOR["render"](text) == text, "run make docs"
 
 
+def test_hubel_env_has_every_setting_commented_out():
+    text = text_of("hubel.env")
+    assert text == GENERATOR["env_file"](), "run make docs"
+    assert all(line.startswith("#") for line in text.splitlines() if line)
+    named = {line[1:].partition("=")[0] for line in text.splitlines() if line.startswith("#HUBEL_")}
+    by_compose = {"HUBEL_HOST", "HUBEL_PORT", "HUBEL_MODELS"}
+    assert named | by_compose == {f"HUBEL_{name.upper()}" for name in Settings.model_fields}
+
+
 def test_every_setting_stands_in_the_table():
     page = text_of("docs/settings.md")
     assert all(f"| `HUBEL_{name.upper()}` |" in page for name in Settings.model_fields)

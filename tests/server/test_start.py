@@ -10,6 +10,8 @@ from app import main
 from app.server import draining, start
 from app.settings import Settings
 
+LISTENER = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
+
 
 @pytest.fixture
 def fakes(monkeypatch):
@@ -37,8 +39,8 @@ def fakes(monkeypatch):
 
 
 def test_models_load_while_the_application_is_created(fakes):
-    start.serve(Settings(drain_s=3), "listener")
-    assert fakes.served == [(fakes.app, "listener", "lifecycle", 3, True)]
+    start.serve(Settings(drain_s=3), LISTENER)
+    assert fakes.served == [(fakes.app, LISTENER, "lifecycle", 3, True)]
     assert gc.get_freeze_count() > 0
 
 
@@ -48,7 +50,7 @@ def test_an_error_in_loading_is_left_to_the_application(fakes):
         raise OSError("the device is gone")
 
     fakes.created.registry.load_all = fail
-    start.serve(Settings(), "listener")
+    start.serve(Settings(), LISTENER)
     assert len(fakes.served) == 1
 
 
@@ -58,5 +60,21 @@ def test_garbage_collection_resumes_after_a_failed_start(fakes, monkeypatch):
 
     monkeypatch.setattr(main, "create_app", fail)
     with pytest.raises(ValueError, match="key file"):
-        start.serve(Settings(), "listener")
+        start.serve(Settings(), LISTENER)
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (("127.0.0.1", 8000), "http://127.0.0.1:8000"),
+        (("0.0.0.0", 80), "http://127.0.0.1:80"),
+        (("::", 8000, 0, 0), "http://[::1]:8000"),
+        (("192.0.2.7", 9000), "http://192.0.2.7:9000"),
+    ],
+    ids=["loopback", "every address", "every IPv6 address", "one address"],
+)
+def test_the_first_line_of_the_log_names_the_page(fakes, caplog, address, url):
+    caplog.set_level("INFO")
+    start.serve(Settings(), SimpleNamespace(getsockname=lambda: address))
+    assert caplog.messages[0] == f"Hubel starts at {url}; the documents are at {url}/docs"

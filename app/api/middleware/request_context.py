@@ -26,6 +26,11 @@ FIRST_BYTE_AT = "first_byte_at"
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
+_PROBES = frozenset(
+    {"/livez", "/readyz", "/metrics", "/ping", "/v2/health/live", "/v2/health/ready"}
+)
+"""Routes that machines request every few seconds; they are logged at `debug` unless they fail."""
+
 
 @dataclass
 class RequestRecord:
@@ -161,8 +166,9 @@ class RequestContext:
         self._metrics.seconds(route).observe(seconds)
         if record.code:
             self._metrics.rejections(record.code).inc()
-        if log.isEnabledFor(logging.INFO):
-            log.info("request", extra={"fields": _fields(scope, record, route, seconds)})
+        level = logging.DEBUG if route in _PROBES and not record.code else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, "request", extra={"fields": _fields(scope, record, route, seconds)})
 
 
 def _log_failure(record: RequestRecord, err: Exception) -> None:
