@@ -46,7 +46,7 @@ def test_evaluate_writes_a_report(hubel, models, labelled, tmp_path):
     assert "top-1" in result.stdout
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert [path.name for path in folder.iterdir()] == ["index.html"]
-    for text_part in ("Right on", "red/", "count in no figure", "data:image/webp"):
+    for text_part in ("are classified correctly", "red/", "count in no figure", "data:image/webp"):
         assert text_part in text
     assert str(tmp_path) not in text
 
