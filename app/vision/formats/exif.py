@@ -13,8 +13,8 @@ UPRIGHT = 1
 _ORIENTATIONS = range(1, 9)
 
 _ENTRY_BYTES = 12
-_SHORT = 3
-"""The TIFF type of a 16-bit number."""
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+"""By TIFF type: how a whole number is packed. EXIF says SHORT (3); programs write others, too."""
 
 
 def read_orientation(exif: bytes | None) -> int:
@@ -37,7 +37,8 @@ def _read_tag(tiff: bytes) -> int:
         offset = directory + 2 + entry * _ENTRY_BYTES
         tag, kind, count = struct.unpack_from(order + "HHI", tiff, offset)
         if tag == ORIENTATION_TAG:
-            (value,) = struct.unpack_from(order + "H", tiff, offset + 8)
-            is_valid = kind == _SHORT and count == 1 and value in _ORIENTATIONS
-            return value if is_valid else UPRIGHT
+            if kind not in _INTEGERS or count != 1:
+                return UPRIGHT
+            value: int = struct.unpack_from(order + _INTEGERS[kind], tiff, offset + 8)[0]
+            return value if value in _ORIENTATIONS else UPRIGHT
     return UPRIGHT

@@ -5,6 +5,9 @@ bytes -> segments (`jpeg_markers`) -> header -> pixel limit -> scale of the DCT 
 A large photo is decoded at 1/2, 1/4 or 1/8 of its size: the inverse DCT takes less work for it.
 Both sides stay at least as long as the canvas.
 
+If only the end marker is missing, the pixels are all there, and the JPEG is decoded
+(`_is_complete`). If pixels are missing, it is broken.
+
 Phones store several images in one file (MPO, Ultra HDR). The first, which is the photo, is read.
 """
 
@@ -13,6 +16,7 @@ from io import BytesIO
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
+from app.errors import BrokenImage
 from app.vision.canvas import CANVAS
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.formats.jpeg_markers import ScanLayout, check_segments
@@ -23,6 +27,9 @@ _COEFFICIENT_BYTES = 128
 """Bytes of the coefficients of a block, which are kept if there are several scans."""
 _ROW_BUFFERS_BYTES = 64 * 2
 """Bytes for each block in a row of MCUs: its samples, in the buffers of the decoder's steps."""
+_END = b"\xff\xd9"
+_FILLERS = (b"\xff\x00" * 64, b"\x55" * 64)
+"""Bytes that continue entropy-coded data: ones, and ones and zeros in turn."""
 _ARITHMETIC_FACTOR = 4
 """How much longer arithmetic coding takes than Huffman codes."""
 
@@ -35,18 +42,21 @@ class _JpegFile(JpegImageFile):
 class OpenedJpeg(OpenedFile):
     """A JPEG whose segments were checked; decoded, it is L, RGB or CMYK."""
 
-    def __init__(self, file: JpegImageFile, layout: ScanLayout, file_bytes: int) -> None:
+    def __init__(self, file: JpegImageFile, layout: ScanLayout, data: bytes) -> None:
         self._file = file
         self._size = file.size
-        self.work = _estimate(file, layout, file_bytes)
+        self._unended = data if _may_lack_its_end_only(layout) else None
+        self.work = _estimate(file, layout, len(data), copies=3 if self._unended else 1)
 
     def load(self) -> DecodedImage:
         """Decode the pixels at the scale that the canvas needs."""
-        file = self._file
-        del self._file
+        file, data = self._file, self._unended
+        del self._file, self._unended
         with decoder_errors("jpeg", self.work):
-            file.draft(None, (CANVAS, CANVAS))
-            file.load()
+            if data is None:
+                _load(file)
+            else:
+                file = _load_unended(data)
         image: Image.Image = file
         if file.mode == "CMYK" and "adobe" not in file.info:
             # Adobe's programs store 255 for no ink, and write a segment with their name. Pillow
@@ -63,10 +73,47 @@ def open_jpeg(data: bytes, limits: Limits) -> OpenedJpeg:
     with decoder_errors("jpeg"):
         file = _JpegFile(BytesIO(data))
     check_size("jpeg", file.size, limits)
-    return OpenedJpeg(file, layout, len(data))
+    return OpenedJpeg(file, layout, data)
 
 
-def _estimate(file: JpegImageFile, layout: ScanLayout, file_bytes: int) -> Work:
+def _load(file: JpegImageFile) -> JpegImageFile:
+    file.draft(None, (CANVAS, CANVAS))
+    file.load()
+    return file
+
+
+def _may_lack_its_end_only(layout: ScanLayout) -> bool:
+    """Return whether the end marker is missing, and `_is_complete` can tell if pixels are, too."""
+    is_sequential = not layout.is_progressive and not layout.is_arithmetic
+    has_one_scan = 0 < layout.first_scan_components == layout.component_scans
+    return not layout.has_end and is_sequential and has_one_scan and not layout.has_restarts
+
+
+def _load_unended(data: bytes) -> JpegImageFile:
+    """Decode a JPEG without its end marker.
+
+    Raises:
+        BrokenImage: pixels are missing, too.
+    """
+    file = _load(_JpegFile(BytesIO(data + _END)))
+    if not _is_complete(file, data):
+        raise BrokenImage("The JPEG is cut short: pixels are missing. Send it again.")
+    return file
+
+
+def _is_complete(file: JpegImageFile, data: bytes) -> bool:
+    """Return whether all pixels of `file` come from `data`.
+
+    libjpeg ignores what lies between the last pixel's code and the end marker. If pixels are
+    missing, it reads them from there, and different bytes give different pixels.
+    """
+    pixels = file.tobytes()
+    return all(
+        _load(_JpegFile(BytesIO(data + filler + _END))).tobytes() == pixels for filler in _FILLERS
+    )
+
+
+def _estimate(file: JpegImageFile, layout: ScanLayout, file_bytes: int, copies: int) -> Work:
     width, height = file.size
     scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(file.size) >= s * CANVAS)
     scaled = -(-width // scale), -(-height // scale)
@@ -76,6 +123,7 @@ def _estimate(file: JpegImageFile, layout: ScanLayout, file_bytes: int) -> Work:
     is_inverted = file.mode == "CMYK" and "adobe" not in file.info
     load_bytes = (
         raster_bytes(file.mode, scaled) * (1 + is_inverted)
+        + (copies - 1) * (2 * raster_bytes(file.mode, scaled) + file_bytes)
         + in_scans * _COEFFICIENT_BYTES * blocks
         + _ROW_BUFFERS_BYTES * columns
         + file_bytes  # Pillow copies segments
@@ -89,6 +137,7 @@ def _estimate(file: JpegImageFile, layout: ScanLayout, file_bytes: int) -> Work:
     if in_scans:
         visits = blocks * layout.component_scans / components
         cost += 8e-6 * visits + 7e-6 * file_bytes
+    cost *= copies
     may_turn = "exif" in file.info
     return estimate(
         load_bytes=load_bytes, mode=file.mode, size=scaled, may_turn=may_turn, cost=cost

@@ -26,7 +26,7 @@ MAX_SCANS = 200
 MAX_SEQUENTIAL_SCANS = 8
 """Maximum number of scans of any other JPEG: one, or one for each of at most four components."""
 
-_MARKER_START, _SCAN, _END = 0xFF, 0xDA, 0xD9
+_MARKER_START, _SCAN, _END, _RESTART_INTERVAL = 0xFF, 0xDA, 0xD9, 0xDD
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _FIRST_BLOCK_BYTES, _LAST_BLOCK_BYTES = 64, 1 << 20
@@ -49,6 +49,9 @@ class ScanLayout:
     is_progressive: bool = False
     is_arithmetic: bool = False
     """Arithmetic coding, which takes several times as long as Huffman codes."""
+    has_restarts: bool = False
+    has_end: bool = False
+    """Whether the end marker is there."""
 
 
 def check_segments(data: bytes) -> ScanLayout:
@@ -64,6 +67,7 @@ def check_segments(data: bytes) -> ScanLayout:
     while (start := _next_marker(data, offset)) is not None:
         marker, offset = data[start + 1], start + 2
         if marker == _END:
+            layout.has_end = True
             return layout
         segments += 1
         if marker == _SCAN:
@@ -74,6 +78,8 @@ def check_segments(data: bytes) -> ScanLayout:
         if marker in _PROGRESSIVE:
             max_scans = MAX_SCANS
             layout.is_progressive = True
+        if marker == _RESTART_INTERVAL:
+            layout.has_restarts = True
         if marker in _ARITHMETIC:
             layout.is_arithmetic = True
         if segments > MAX_SEGMENTS or scans > max_scans:
