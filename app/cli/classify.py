@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--models", type=FOLDER, help="Folder of model bundles, in addition to the built-in model."
 )
 @click.option("--model", "name", help="Name of the model. Unset: the default model.")
-@click.option("--version", type=int, help="Version of the model. Unset: the highest version.")
+@click.option("--version", type=int, help="Version of the model. Unset: the serving version.")
 @click.option("--device", type=DEVICE, help="Device that runs the model.  [default: auto]")
 @click.option(
     "--top-k",
