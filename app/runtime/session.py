@@ -26,12 +26,24 @@ from app.runtime import ort
 Device = Literal["cpu", "cuda"]
 
 
+_FELL_BACK = "auto fell back to the CPU: "
+
+
 @dataclass(frozen=True)
 class DeviceChoice:
     """The device in use, and the reason if it isn't the requested one."""
 
     device: Device
     note: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """The device and the reason, without the advice of `note`: a line of the log."""
+        name = "the CPU" if self.device == "cpu" else "the GPU"
+        if self.note is None:
+            return f"Models run on {name}"
+        reason = self.note.removeprefix(_FELL_BACK).partition(";")[0].removesuffix(".")
+        return f"Models run on {name}: {reason}"
 
 
 def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> DeviceChoice:
@@ -47,7 +59,7 @@ def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> DeviceChoice:
         return DeviceChoice("cuda")
     if requested == "cuda":
         raise DeviceUnavailable(f"CUDA can't be used: {reason}, or choose --device cpu.")
-    return DeviceChoice("cpu", f"auto fell back to the CPU: {reason}.")
+    return DeviceChoice("cpu", f"{_FELL_BACK}{reason}.")
 
 
 class Session:

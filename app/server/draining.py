@@ -23,6 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.service import Lifecycle
+from app.server.address import page_url
 from app.server.http_protocol import BoundedProtocol
 from app.server.open_files import ConnectionLimit, raise_limit
 
@@ -99,9 +100,10 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(drain_s, setattr, self, "should_exit", True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and log that requests are served now."""
+        """Start, and log that requests are answered now."""
         await super().startup(sockets)
-        log.info("Ready")
+        for listener in sockets or []:
+            log.info("Hubel answers at %s", page_url(listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, serve the connections that exist, then shut down."""

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from app.runtime import host
 from app.runtime.host import available_cores
 from app.runtime.registry import create_registry
+from app.server.address import page_url
 from app.server.stalled_writes import bound_kernel_buffer
 from app.settings import Settings
 
@@ -51,7 +52,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    url = _url(listener)
+    url = page_url(listener)
     log.info("Hubel starts at %s; the documents are at %s/docs", url, url)
     host.return_large_blocks()
     with _garbage_collection_paused():
@@ -67,13 +68,6 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
         app = main.create_app(settings, created)
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
-
-
-def _url(listener: socket.socket) -> str:
-    """Return the address of the page, as a browser on this machine opens it."""
-    address, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 @contextmanager

@@ -154,7 +154,8 @@ def run(
 
 def _port_of(server: "subprocess.Popen[bytes]", log: Path) -> int:
     """Wait until the service has logged its address, and return the port."""
-    while server.poll() is None:
+    end = time.monotonic() + _TIMEOUT_S
+    while server.poll() is None and time.monotonic() < end:
         if match := re.search(r"answers at http://127\.0\.0\.1:(\d+)", log.read_text()):
             return int(match[1])
         time.sleep(0.1)

@@ -1,0 +1,13 @@
+"""The address of the page, for the log."""
+
+import socket
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that stand for every one of the machine, and one of them."""
+
+
+def page_url(listener: socket.socket) -> str:
+    """Return the address of the page, as a browser on this machine opens it."""
+    address, port = listener.getsockname()[:2]
+    host = _ANY.get(address, address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
