@@ -63,6 +63,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         settings.models, settings.device, settings.default_model, cores
     )
     registry, device = created.registry, created.device
+    log.info(device.summary)
     threads = threads_for(device.device, cores, capped=is_capped())
     memory_budget = MemoryBudget(memory_for_requests(memory_limits(), threads))
     body_budget = memory_budget.part(settings.max_buffered_bytes)

@@ -464,7 +464,6 @@ def create_registry(
         PinFileInvalid: its pin file can't be used.
     """
     choice = choose_device(device)
-    log.info(choice.summary)
     load = partial(load_model, device=choice.device, cores=cores)
     registry = Registry(model_roots(folder), load, default, PinFile(folder))
     return RegistryAndDevice(registry, choice)

@@ -52,13 +52,13 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         BadParameter: the folder of models can't be read.
         ValueError: a key file can't be read.
     """
-    url = page_url(listener)
-    log.info("Hubel starts at %s; the documents are at %s/docs", url, url)
     host.return_large_blocks()
     with _garbage_collection_paused():
         created = create_registry(
             settings.models, settings.device, settings.default_model, available_cores()
         )
+        url = page_url(listener)
+        log.info("Hubel starts at %s; the documents are at %s/docs", url, url)
         loader = ThreadPoolExecutor(1, "loader")
         # the application's start calls `load_all` too: it waits, and loads again after an error
         loader.submit(created.registry.load_all)
