@@ -31,6 +31,8 @@ export const TEXTS = {
   forbidden: ["Your key doesn't allow this", "Whoever runs this service can give you another."],
   access_denied: ["You may not do this here", "Whoever runs this service can allow it."],
   // about the model
+  bundle_missing: ["The model's folder is gone", "The model goes on serving. Whoever runs this service can put its folder back."],
+  pin_file_invalid: ["The list of choices is damaged", "Whoever runs this service can repair pins.json in the models folder."],
   unknown_model: ["This model is no longer here", "Reload the page to see those that are."],
   model_not_ready: ["This model isn't ready", "It is loading, or was switched off. Try again in a moment, or choose another model above."],
   not_in_model: ["This model doesn't know that label", "Choose one of the labels that appear while you type."],
