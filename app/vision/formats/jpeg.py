@@ -16,7 +16,6 @@ from io import BytesIO
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
-from app.errors import BrokenImage
 from app.vision.canvas import CANVAS
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
 from app.vision.formats.jpeg_markers import ScanLayout, check_segments
@@ -90,14 +89,10 @@ def _may_lack_its_end_only(layout: ScanLayout) -> bool:
 
 
 def _load_unended(data: bytes) -> JpegImageFile:
-    """Decode a JPEG without its end marker.
-
-    Raises:
-        BrokenImage: pixels are missing, too.
-    """
+    """Decode a JPEG without its end marker; raise `OSError`, as Pillow does, if it lacks pixels."""
     file = _load(_JpegFile(BytesIO(data + _END)))
     if not _is_complete(file, data):
-        raise BrokenImage("The JPEG is cut short: pixels are missing. Send it again.")
+        raise OSError("pixels are missing")
     return file
 
 
