@@ -1,6 +1,6 @@
 """Compare ONNX Runtime's own CPU kernels with OpenVINO's, on the default bundle's graphs.
 
-    python benchmarks/providers.py [--rounds 6] [--seconds 2]
+    python -m benchmarks.providers [--rounds 6] [--seconds 2]
 
 Run it in an environment with onnxruntime-openvino instead of onnxruntime; it needs NumPy besides.
 Two threads run one session each on one core each, in turns of the providers.
@@ -12,6 +12,9 @@ import threading
 import time
 from pathlib import Path
 
+import app  # noqa: F401 - switches off the telemetry of ONNX Runtime, so it comes first
+
+# isort: split
 import numpy as np
 import onnxruntime as ort
 
