@@ -5,7 +5,8 @@ no route matches -> the path ends with a slash: the route without it, if there i
 a route matches, but not the method -> 405, `Allow` with the methods of all routes of that path
 
 FastAPI redirects a path with a slash to an absolute URL, with the scheme and host that this service
-sees. Behind a proxy these are not the client's, and clients repeat no POST without being told.
+sees. Behind a proxy these are not the client's. Clients don't repeat a POST after a redirect by
+themselves.
 """
 
 from collections.abc import Sequence

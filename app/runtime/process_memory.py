@@ -39,13 +39,13 @@ class MemoryLimit:
     name: str
     limit_bytes: int
     used_bytes: int
-    """What the process uses now, as this limit counts it."""
+    """The bytes that the process uses now, as this limit counts them."""
     share: float
     """The share of the limit that may be planned with."""
 
     @property
     def left_bytes(self) -> int:
-        """What may still be used; negative if the limit is exceeded."""
+        """The bytes that may still be used; negative if the limit is exceeded."""
         return int(self.share * self.limit_bytes) - self.used_bytes
 
 

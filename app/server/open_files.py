@@ -18,17 +18,17 @@ MAX_CONNECTIONS = 4096
 """Each may hold a head of 64 KB, so that these hold 256 MB at worst."""
 _RESERVED_FILES = 64
 """Files, sockets and pipes of the process itself, with room for some that are opened briefly."""
-_WANTED_FILES = 16_384
+_TARGET_FILES = 16_384
 _LOG_INTERVAL_S = 60.0
 
 
 def raise_limit() -> None:
     """Raise the soft limit of open files as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    target = _TARGET_FILES if hard == resource.RLIM_INFINITY else min(hard, _TARGET_FILES)
+    if soft != resource.RLIM_INFINITY and soft < target:
         with contextlib.suppress(OSError, ValueError):  # macOS has a further limit
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
 class ConnectionLimit:
@@ -57,7 +57,7 @@ class ConnectionLimit:
                 self.connections,
                 self._refused,
                 self._files,
-                _WANTED_FILES,
+                _TARGET_FILES,
             )
             self._refused = 0
         return False

@@ -38,7 +38,7 @@ _TIMEOUT_S = 60
 
 @dataclass
 class Outcome:
-    """What a service did under attack."""
+    """The behaviour of a service under attack."""
 
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     """Responses by file and status; `lost` where the connection ended without one."""

@@ -34,7 +34,7 @@ WARM_UP = 1 / 3
 """The share of the time that the slope leaves out."""
 BLOCKS = 12
 MAX_ERRORS = 3.0
-"""A slope is told from zero by as many standard errors."""
+"""The number of standard errors by which a slope must differ from zero to count as growth."""
 _REST_S = 1.0
 _MAX_REST_S = 30.0
 _SHOWN = 12

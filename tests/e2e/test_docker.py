@@ -38,9 +38,12 @@ def run(*command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def container():
-    """The id of the running, healthy container."""
-    run(*COMPOSE, "up", "--detach", "--build")
+def container(tmp_path_factory):
+    """The id of the running, healthy container; on a slow machine its requests may wait long."""
+    patient = tmp_path_factory.mktemp("compose") / "patient.yml"
+    patient.write_text("services: {hubel: {environment: {HUBEL_QUEUE_WAIT_S: '9'}}}\n")
+    files = ("-f", "docker-compose.yml", "-f", str(patient))
+    run(*COMPOSE, *files, "up", "--detach", "--build")
     try:
         name = run(*COMPOSE, "ps", "-q", "hubel").strip()
         for _ in range(300):
@@ -130,8 +133,6 @@ def test_docker_stop_under_load_loses_no_request(container, load):
 
     statuses = load(int(PORT), 200, stop_at_half)
     stopper.join()
-    assert sum(statuses.values()) == 200
-    assert set(statuses) <= {"200", "429"}, "a slow machine may refuse some, but loses none"
-    assert statuses["200"] > 100
+    assert statuses == {"200": 200}
     state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", container))
     assert state["ExitCode"] == 0

@@ -46,7 +46,7 @@ class Batch:
     deadline: float
     """time.monotonic() after which a result is of no use."""
     client: str
-    """Whose request it is; see `LargeLane`."""
+    """The client that sent the request; see `LargeLane`."""
     has_begun: bool = False
 
 
@@ -98,7 +98,7 @@ class Turn:
         """
 
     def check(self) -> None:
-        """Check, between two stages, that the result is still wanted.
+        """Check, between two stages, that a client still waits for the result.
 
         Raises:
             DeadlinePassed: the result would come too late.

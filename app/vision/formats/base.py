@@ -1,4 +1,4 @@
-"""What every format's reader returns, and the checks and error handler that all readers use.
+"""The result of every format's reader, and the checks and error handler that all readers use.
 
 bytes -> a reader's `open`: header, `check_size` (TooManyPixels) -> `OpenedFile`, no pixel decoded
       -> `OpenedFile.load`: pixels, under `decoder_errors` (BrokenImage) -> `DecodedImage`
@@ -57,7 +57,7 @@ class OpenedFile(ABC):
     """A file whose header was read and is within the limits; no pixel is decoded yet."""
 
     work: Work
-    """What `load` and the steps after it will take."""
+    """The memory and time that `load` and the steps after it will take."""
 
     @abstractmethod
     def load(self) -> DecodedImage:
