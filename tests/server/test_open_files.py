@@ -37,8 +37,8 @@ def test_files_are_left_for_other_purposes(limits, files, connections):
     ("soft", "hard", "raised"),
     [
         (1024, 4096, (4096, 4096)),
-        (1024, 1_000_000, (open_files._WANTED_FILES, 1_000_000)),
-        (1024, UNLIMITED, (open_files._WANTED_FILES, UNLIMITED)),
+        (1024, 1_000_000, (open_files._TARGET_FILES, 1_000_000)),
+        (1024, UNLIMITED, (open_files._TARGET_FILES, UNLIMITED)),
         (1024, 1024, None),
         (50_000, 50_000, None),
         (UNLIMITED, UNLIMITED, None),
