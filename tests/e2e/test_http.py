@@ -43,11 +43,13 @@ def is_complete(received):
 
 
 def responses(received):
-    """Return (status, JSON) of each response."""
+    """Return (status, JSON) of each final response; a slow one may have an interim one before."""
     found = []
     while received:
         head, _, received = received.partition(b"\r\n\r\n")
         status = int(head.split(b" ")[1])
+        if status == 100:
+            continue
         length = re.search(rb"content-length: (\d+)", head)
         size = int(length[1]) if length else 0
         found.append((status, json.loads(received[:size] or b"null")))

@@ -67,7 +67,12 @@ class Load:
 def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_path):
     models = tmp_path / "models"
     make_bundle(models, version=1, labels=LANGUAGES[1])
-    server = start(HUBEL_MODELS=str(models), HUBEL_ADMIN_KEY="secret", HUBEL_DRAIN_S="0")
+    server = start(
+        HUBEL_MODELS=str(models),
+        HUBEL_ADMIN_KEY="secret",
+        HUBEL_DRAIN_S="0",
+        HUBEL_QUEUE_WAIT_S="9",  # else a slow machine may refuse photos, as it should
+    )
     base = f"http://127.0.0.1:{server.port}"
     refused = 0
     with Load(server.port) as load, httpx.Client(base_url=base, timeout=60) as admin:
