@@ -47,6 +47,10 @@ Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+SURE_FROM = 2 / 3
+"""The acceptance threshold of a bundle that states none. Between two classes, one is then twice as
+likely as the other. If calibrated, predictions at this probability are right two times in three."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -101,14 +105,65 @@ class Calibration(_Part):
 class UnknownRule(_Part):
     """The out-of-distribution threshold: a photo with a lower score resembles no training photo.
 
-    Its `decision` is `unknown`. Otherwise it is `unsure` if the most probable label has less than
-    two thirds (app.runtime.classifier.SURE_FROM), and else `accepted`.
+    Its `decision` is `unknown`. Otherwise `DecisionRule` decides.
     """
 
     score: Literal["familiarity", "max_probability"]
     threshold: float
     accepts: Share
     """Share of the test photos whose score reaches the threshold."""
+
+
+class LabelDecision(_Part):
+    """The acceptance threshold of the predictions of one label."""
+
+    accept_from: Share | None
+    """None: no prediction of this label is accepted, as its share of right ones is too low."""
+    coverage: Share
+    """Share of the label's predictions that are accepted."""
+    photos: PositiveInt
+    """The number of photos whose prediction is this label."""
+
+
+class AcceptedFigures(_Part):
+    """The accepted predictions among photos that chose no threshold."""
+
+    precision: Share | None
+    """Share of right ones among the accepted predictions; None: none is accepted."""
+    coverage: Share
+    """Share of the photos whose prediction is accepted."""
+    photos: PositiveInt
+    on: str
+    """The photos that were measured."""
+
+
+class DecisionRule(_Part):
+    """The acceptance threshold, and the promise that it keeps.
+
+    A prediction is accepted if its most probable label reaches the threshold; otherwise its
+    `decision` is `unsure`. A bundle without this field accepts from two thirds.
+    """
+
+    accept_from: Share = SURE_FROM
+    precision: Share | None = None
+    """The promise: the share of accepted predictions that are right. None: nothing is promised."""
+    confidence: Share | None = None
+    """The probability that a threshold chosen in this way keeps the promise."""
+    coverage: Share | None = None
+    """Share of the photos whose prediction is accepted."""
+    photos: PositiveInt | None = None
+    """The number of photos that chose the threshold."""
+    on: str | None = None
+    """The photos that chose the threshold."""
+    labels: Mapping[str, LabelDecision] = {}
+    """The thresholds of labels that have their own; it replaces `accept_from` for them."""
+    tested: AcceptedFigures | None = None
+    """The accepted predictions among the test photos."""
+
+    def threshold_of(self, label: str) -> float | None:
+        """Return the acceptance threshold of a label's predictions; None: none is accepted."""
+        own = self.labels.get(label)
+        return self.accept_from if own is None else own.accept_from
 
 
 class Metrics(_Part):
@@ -177,6 +232,9 @@ class Manifest(_Part):
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
     """The rule that decides which photos are `unknown`. None: no photo is."""
+    decision: DecisionRule | None = None
+    """The rule that decides which predictions are accepted. None: from two thirds, and only where
+    there is an `unknown` rule; otherwise responses have no decision."""
     baseline: Baseline | None = None
     model_card_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The model card as it was written: training replaces it only while it is unedited."""
@@ -210,6 +268,14 @@ class Manifest(_Part):
                 raise ValueError(
                     f"golden photos lack expected probabilities or a tolerance for {precision}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_decision(self) -> Self:
+        names = {label.name for label in self.labels}
+        own = () if self.decision is None else self.decision.labels
+        if stray := [name for name in own if name not in names]:
+            raise ValueError(f"decision has a threshold for {stray[0]!r}, which is no label")
         return self
 
     @property

@@ -66,8 +66,16 @@ def test_a_schema_violation_names_its_field(make_bundle, rewrite, path, value, n
             {},
             "golden photos lack expected probabilities or a tolerance for fp32",
         ),
+        (
+            "decision",
+            {"labels": {"pink": {"accept_from": 0.9, "coverage": 0.5, "photos": 9}}},
+            "decision has a threshold for 'pink', which is no label",
+        ),
     ],
-    ids=["duplicate label", "no fp32 graph", "photo", "expected", "tolerance", "no expectation"],
+    ids=[
+        *("duplicate label", "no fp32 graph", "photo", "expected", "tolerance", "no expectation"),
+        "no label",
+    ],
 )
 def test_parts_that_contradict_each_other_are_refused(make_bundle, rewrite, path, value, words):
     folder = make_bundle().folder

@@ -3,33 +3,22 @@
 bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predictions, decision
 """
 
-import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
-from app.bundle import UnknownRule
+from app.runtime.decision import Decision, UnknownScore, decide, unknown_score
 from app.runtime.engine import NO_ENGINE, Engine, Turn
 from app.runtime.loaded_model import Model
 
 Photo = bytes | NDArray[np.uint8]
 """An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (S, S, 3)."""
-
-Decision = Literal["accepted", "unsure", "unknown"]
-
-SURE_FROM = 2 / 3
-"""The least top-1 probability of an accepted prediction. Between two classes, one is then twice as
-likely as the other. If calibrated, predictions at this probability are right two times in three."""
-
-_SCORE_DECIMALS = 9
-"""Decimal places of a score: with six, one under the threshold could look equal to it."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +38,6 @@ class Prediction:
     label: str
     index: int
     probability: float
-
-
-@dataclass(frozen=True)
-class UnknownScore:
-    """The score of a photo that decides whether it is unknown."""
-
-    name: Literal["familiarity", "max_probability"]
-    value: float
-    """NaN if the model gave none."""
-    threshold: float
-    """A lower value is unknown."""
-
-    @property
-    def shown_value(self) -> float | None:
-        """The value with the digits of a float32, for responses; None for NaN."""
-        return None if math.isnan(self.value) else round(self.value, _SCORE_DECIMALS)
-
-    @property
-    def is_unknown(self) -> bool:
-        """True if the photo resembles no training photo; a NaN is under every threshold."""
-        return not self.value >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -97,7 +65,7 @@ class Classified:
     unknown: UnknownScore | None
     """None if the bundle has no `unknown` rule."""
     decision: Decision | None
-    """See `decide`."""
+    """See app.runtime.decision."""
     format: str
     """The file's format; `array` if the photo came decoded."""
     width: int
@@ -138,7 +106,7 @@ def classify(
     probabilities, familiarity = model.run(pixels, all_cores=turn.is_alone())
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
-    unknown = _unknown_score(
+    unknown = unknown_score(
         probabilities, familiarity, model.manifest.unknown, query.unknown_threshold
     )
     return Classified(
@@ -148,7 +116,7 @@ def classify(
         predictions=top(probabilities, model, query),
         familiarity=familiarity,
         unknown=unknown,
-        decision=decide(probabilities, unknown),
+        decision=decide(probabilities, unknown, model.manifest),
         format=format,
         width=width,
         height=height,
@@ -192,39 +160,6 @@ def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple
         for index, probability in zip(order.tolist(), probabilities[order].tolist(), strict=True)
         if probability >= query.min_probability
     )
-
-
-def _unknown_score(
-    probabilities: NDArray[np.float32],
-    familiarity: float | None,
-    rule: UnknownRule | None,
-    threshold: float | None,
-) -> UnknownScore | None:
-    """Return the score that `rule` names; `threshold` replaces the rule's own unless it is None."""
-    if rule is None:
-        return None
-    value = float(probabilities.max()) if rule.score == "max_probability" else familiarity
-    return UnknownScore(
-        rule.score,
-        math.nan if value is None else value,
-        rule.threshold if threshold is None else threshold,
-    )
-
-
-def decide(probabilities: NDArray[np.float32], unknown: UnknownScore | None) -> Decision | None:
-    """Return the decision about one prediction.
-
-    unknown   the photo resembles no training photo: its score is under the out-of-distribution
-              threshold, which 95 % of known photos reach. Its labels mean nothing.
-    unsure    its score reaches the threshold, but no label has a probability of two thirds.
-    accepted  neither. It may still be wrong, as often as its probability says.
-    None      the bundle has no threshold: it was trained without one.
-    """
-    if unknown is None:
-        return None
-    if unknown.is_unknown:
-        return "unknown"
-    return "unsure" if float(probabilities.max()) < SURE_FROM else "accepted"
 
 
 class Classifier:

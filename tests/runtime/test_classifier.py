@@ -12,7 +12,8 @@ from PIL import Image
 
 from app import vision
 from app.errors import BrokenImage, BundleMismatch, NotAnImage
-from app.runtime.classifier import Classifier, Query, UnknownScore, classify, decide, top
+from app.runtime.classifier import Classifier, Query, classify, top
+from app.runtime.decision import UnknownScore
 from app.runtime.engine import Engine, Turn
 from app.runtime.loaded_model import load_model
 
@@ -85,26 +86,6 @@ def test_the_result_holds_format_size_and_timings(model):
     stages = result.stages
     assert stages.queue_s == 1.5
     assert min(stages.decode_s, stages.resize_s, stages.run_s) > 0
-
-
-@pytest.mark.parametrize(
-    ("score", "familiarity", "top1", "decision"),
-    [
-        ("familiarity", 0.6, 0.67, "accepted"),
-        ("familiarity", 0.5, 0.99, "accepted"),
-        ("familiarity", 0.6, 0.66, "unsure"),
-        ("familiarity", 0.49, 0.99, "unknown"),
-        ("familiarity", float("nan"), 0.99, "unknown"),
-        ("max_probability", None, 0.49, "unknown"),
-        ("max_probability", None, 0.6, "unsure"),
-        (None, None, 0.1, None),
-    ],
-)
-def test_the_decision_follows_from_score_and_top_1_probability(score, familiarity, top1, decision):
-    value = top1 if score == "max_probability" else familiarity
-    unknown = UnknownScore(score, value, 0.5) if score else None
-    probabilities = np.array([top1, *[(1 - top1) / 2] * 2], np.float32)
-    assert decide(probabilities, unknown) == decision
 
 
 def test_familiarity_comes_from_the_graph_and_its_threshold_from_the_bundle(

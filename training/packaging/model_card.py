@@ -11,8 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.bundle import Manifest
-from app.runtime.classifier import SURE_FROM
+from app.bundle import SURE_FROM, Manifest
 from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit

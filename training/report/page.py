@@ -13,8 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.bundle import Manifest
-from app.runtime.classifier import SURE_FROM
+from app.bundle import SURE_FROM, Manifest
 from app.runtime.evaluation.calibration_error import calibration_error
 from training.report import advice, interval, photo_examples, plots, tables
 from training.report.content import Content

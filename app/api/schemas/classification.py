@@ -58,8 +58,8 @@ class Result(BaseModel):
     decision: Annotated[
         Literal["accepted", "unsure", "unknown"] | None,
         Field(
-            description="Whether the first prediction can be trusted. null if the model has no "
-            "thresholds for this."
+            description="Whether the first prediction can be trusted. `unsure`: it is under the "
+            "model's acceptance threshold. null if the model has no thresholds for this."
         ),
     ]
     familiarity: Annotated[

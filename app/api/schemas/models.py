@@ -138,6 +138,17 @@ class ModelDetails(ModelSummary):
     input: dict[str, Any]
     metrics: dict[str, Any]
     calibration: dict[str, Any] | None
+    unknown: Annotated[
+        dict[str, Any] | None,
+        Field(description="Rule for the decision `unknown`. null: no photo is `unknown`."),
+    ]
+    decision: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Acceptance threshold, and the promise that it keeps. null: the bundle "
+            "states none."
+        ),
+    ]
     training: dict[str, Any]
     layers: Annotated[
         list[LayerInfo], Field(description="Layers in order, from the pixels to the probabilities.")
@@ -196,7 +207,8 @@ def details_of(
     """Return the details of one model that is ready."""
     manifest = model.manifest
     metadata = manifest.model_dump(
-        mode="json", include={"input", "metrics", "calibration", "training"}
+        mode="json",
+        include={"input", "metrics", "calibration", "unknown", "decision", "training"},
     )
     return ModelDetails(
         **summary_of(entry, registry).model_dump(),

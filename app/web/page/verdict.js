@@ -21,11 +21,11 @@ export function verdictOf(answer) {
   const certain = answer.decision === "accepted" || (answer.decision === null && first.probability >= LIKELY);
   if (certain) {
     const how = first.probability >= VERY_LIKELY ? "Very probably" : "Probably";
-    const why = answer.decision ? "It resembles the photos of training, and one label is clear." : "";
+    const why = answer.decision ? because(answer, "It resembles the photos of training, and one label is clear.", "One label is clear.") : "";
     return [`${how} ${named(first.label)}, ${percent(first.probability)}`, why];
   }
   const why = answer.decision === "unsure"
-    ? "It resembles the photos of training, but no label is clear."
+    ? because(answer, "It resembles the photos of training, but no label is clear.", "No label is clear.")
     : "No label reaches one half.";
   if (second && second.probability >= RIVAL * first.probability)
     return [
@@ -37,6 +37,9 @@ export function verdictOf(answer) {
 
 // What stands below the photo in the strip.
 export const inShort = (answer) => (isUnknown(answer) ? "unknown" : (answer.predictions[0]?.label ?? "no label"));
+
+// A model may decide by its probabilities alone.
+const because = (answer, compared, alone) => (answer.unknown_score === "familiarity" ? compared : alone);
 
 function familiarity({ familiarity: found, unknown_threshold: threshold }) {
   if (typeof found !== "number" || typeof threshold !== "number") return "";
