@@ -64,6 +64,13 @@ class TrainingResult:
     """A description of the photos that the temperature was fitted on."""
     unknown: UnknownRule
     predictor: HeldOutPredictor
+    held_out: Integers
+    """Indices of the photos of train and val that `predictor` has not learnt from."""
+    held_out_photos: str
+    """A description of them, such as "out of fold"."""
+    held_out_familiarity: NDArray[np.floating] | None
+    """(M,) of them, by prototypes that were made without them; None where `unknown` does not use
+    it."""
     calibration_set: Integers
     """Indices of the photos that may calibrate the int8 graph."""
     int8_holdout_candidates: Integers

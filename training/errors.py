@@ -5,6 +5,7 @@ HubelError
     |-- DataUnusable     photos, labels or arguments can't be used; exit code 2
     |   `-- SplitUnclear folders may be classes or the parts of a split
     `-- GateMissed       the result is not good enough to be written; exit code 1
+        `-- PromiseUnattainable    no acceptance threshold keeps the promised precision
 """
 
 from collections.abc import Mapping
@@ -47,3 +48,10 @@ class GateMissed(TrainingError):
 
     code = "gate_missed"
     title = "Gate missed"
+
+
+class PromiseUnattainable(GateMissed):
+    """No acceptance threshold keeps the promised precision."""
+
+    code = "promise_unattainable"
+    title = "Unattainable promise"

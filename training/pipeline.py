@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.bundle import Bundle, Label
 from app.dataset.label_table import Form
 from app.dataset.split_names import Part
@@ -33,6 +35,7 @@ from training.data.split import MIN_PHOTOS
 from training.errors import DataUnusable
 from training.packaging import model_card, recipe_result, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
+from training.packaging.promise import Promise, require_possible
 from training.packaging.staging import folder_beside, report_kept, require_free
 
 
@@ -56,6 +59,8 @@ class Arguments:
     """Different photos that each class must have."""
     skip_small: bool = False
     """Whether classes with fewer photos are left out, or end the run."""
+    promise: Promise | None = None
+    """The precision of accepted predictions that is promised; None: nothing is."""
 
     def metadata(self) -> dict[str, Any]:
         """Return the arguments for bundle.json; a folder is recorded by its last name only."""
@@ -63,7 +68,16 @@ class Arguments:
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
             "seed": self.seed,
+            **self._promise(),
             **self.recipe.metadata,
+        }
+
+    def _promise(self) -> dict[str, Any]:
+        if self.promise is None:
+            return {}
+        return {
+            "accept_precision": self.promise.precision,
+            "accept_per_class": self.promise.per_class,
         }
 
     @property
@@ -85,7 +99,8 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
 
     Raises:
         DataUnusable: the photos or the arguments can't be used.
-        GateMissed: the graph's probabilities differ from the recipe's.
+        GateMissed: the graph's probabilities differ from the recipe's, or the promise can't be
+            kept.
     """
     began = time.monotonic()
     kept = require_free(arguments.output, arguments.data, force=arguments.force)
@@ -96,8 +111,11 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
         folder_beside(arguments.output) as folder,
     ):
         data_findings, training_data = _read_data(arguments, temporary, report_progress)
+        _require_possible_promise(arguments, training_data.examples)
         trained = _train(arguments, training_data, temporary, report_progress)
-        exported = recipe_result.export(training_data, trained, folder, temporary, report_progress)
+        exported = recipe_result.export(
+            training_data, trained, arguments.promise, folder, temporary, report_progress
+        )
         fields = ManifestFields(
             name=arguments.name,
             version=arguments.version,
@@ -107,6 +125,7 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
             metrics=exported.metrics,
             calibration=exported.calibration,
             unknown=trained.unknown,
+            decision=exported.decision,
             baseline=exported.baseline,
             origin=_origin(arguments, training_data.examples, trained, began),
         )
@@ -171,6 +190,13 @@ def _read_data(
     return data_findings, TrainingData(
         examples, pixels[0], pixels[-1], recipe.input, arguments.seed
     )
+
+
+def _require_possible_promise(arguments: Arguments, examples: Examples) -> None:
+    """Reject a promise before training, where even predictions without a mistake can't keep it."""
+    if arguments.promise is not None:
+        different = np.unique(examples.groups[examples.indices_of("train", "val")])
+        require_possible(arguments.promise, len(different))
 
 
 def _train(

@@ -42,6 +42,18 @@ labels_from_option = click.option(
     "table with a column of 0 and 1 for each label), or filename (cat_12.jpg).  [default: "
     "labels.csv if there is one, else the folders]",
 )
+accept_precision_option = click.option(
+    "--accept-precision",
+    type=click.FloatRange(0.5, 1, max_open=True),
+    help="Share of the accepted predictions that must be right, such as 0.99, at 95 % confidence. "
+    "It sets the probability from which a prediction is accepted.  [default: nothing is promised; "
+    "accepted from two thirds]",
+)
+accept_per_class_option = click.option(
+    "--accept-per-class",
+    is_flag=True,
+    help="Promise --accept-precision for each class with photos enough, not only for all together.",
+)
 force_option = click.option(
     "--force",
     is_flag=True,

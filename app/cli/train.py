@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
     FOLDER,
+    accept_per_class_option,
+    accept_precision_option,
     checked_name,
     checked_version,
     force_option,
@@ -125,6 +127,8 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     default=None,
     help="Continue an interrupted run of the same command, for finetune and scratch.",
 )
+@accept_precision_option
+@accept_per_class_option
 @name_option
 @version_option
 @click.option(
@@ -146,6 +150,8 @@ def train(
     name: str | None,
     version: int | None,
     seed: int,
+    accept_precision: float | None,
+    accept_per_class: bool,
     **options: Any,
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
@@ -158,8 +164,11 @@ def train(
     with train_extra("Training"):
         from training import pipeline as training
         from training.errors import GateMissed, SplitUnclear
+        from training.packaging.promise import Promise
         from training.recipes import registry
 
+    if accept_per_class and accept_precision is None:
+        raise WrongUsage("--accept-per-class needs --accept-precision. Add it, such as 0.99.")
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # like Ctrl-C: partial files are removed
@@ -178,6 +187,9 @@ def train(
                 split=split,
                 min_photos=min_photos,
                 skip_small=skip_small,
+                promise=None
+                if accept_precision is None
+                else Promise(accept_precision, accept_per_class),
             )
             try:
                 result = training.train(arguments, click.echo)

@@ -2,8 +2,8 @@
 
 probabilities, familiarity -> the score of the out-of-distribution threshold -> `decide`
 
-The thresholds come from bundle.json: `unknown` and `decision`. docs/decisions/calibration.md
-says how they are chosen.
+The thresholds come from bundle.json: `unknown` and `decision`. docs/decisions/promise.md
+and calibration.md say how they are chosen.
 """
 
 import math
@@ -89,3 +89,31 @@ def _is_accepted(
     first = int(probabilities.argmax())
     threshold = rule.threshold_of(manifest.labels[first].name)
     return threshold is not None and float(probabilities[first]) >= threshold
+
+
+def accepted_rows(
+    probabilities: NDArray[np.floating], manifest: Manifest, scores: NDArray[np.floating] | None
+) -> NDArray[np.bool_]:
+    """Return for many predictions (N, K) which are accepted, (N,); `decide` does so for one.
+
+    Args:
+        probabilities: (N, K).
+        manifest: of the model.
+        scores: (N,) the familiarity; None where the model's `unknown` rule does not use it.
+    """
+    rows = probabilities.astype(np.float32)
+    highest, unknown = rows.max(axis=1, initial=0), manifest.unknown
+    accepted = highest >= thresholds_of(rows, manifest)
+    if unknown is not None and unknown.score == "max_probability":
+        scores = highest
+    if unknown is not None and scores is not None:
+        accepted &= scores >= unknown.threshold
+    return np.asarray(accepted)
+
+
+def thresholds_of(probabilities: NDArray[np.floating], manifest: Manifest) -> NDArray[np.float64]:
+    """Return the acceptance threshold (N,) of each prediction (N, K); infinite: never accepted."""
+    rule = manifest.decision or DecisionRule()
+    of_label = [rule.threshold_of(label.name) for label in manifest.labels]
+    thresholds = np.array([math.inf if each is None else each for each in of_label])
+    return np.asarray(thresholds[probabilities.argmax(axis=1)])

@@ -58,9 +58,31 @@ def unusual_data(tmp_path_factory, blob):
 @pytest.fixture(scope="module")
 def trained(unusual_data):
     output = unusual_data.parent / "bundles" / "blobs"
-    result = _train(unusual_data, "--output", output)
+    result = _train(unusual_data, "--output", output, "--accept-precision", "0.8")
     assert result.exit_code == 0, result.output
     return output, result.output
+
+
+def test_the_promised_precision_is_in_the_bundle_its_card_and_its_report(trained):
+    folder, output = trained
+    decision = load(folder).manifest.decision
+    assert (decision.precision, decision.confidence) == (0.8, 0.95)
+    assert decision.on == "photos of blobs, train and val out of fold"
+    assert decision.tested.on == "photos of blobs, its test split"
+    assert "promised: 80 % of the accepted predictions are right (95 % confidence)" in output
+    card = " ".join((folder / MODEL_CARD).read_text("utf-8").split())
+    assert "Promised: at least 80.0 % of the accepted predictions are right" in card
+    assert "Precision of accepted predictions by coverage" in (
+        folder / "report" / "index.html"
+    ).read_text("utf-8")
+
+
+def test_a_promise_that_too_few_photos_were_given_for_ends_before_training(unusual_data, tmp_path):
+    result = _train(unusual_data, "--output", tmp_path / "x", "--accept-precision", "0.99")
+    assert result.exit_code == 1
+    assert "0.99 can't be promised with" in result.output
+    assert "299 are needed" in result.output
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

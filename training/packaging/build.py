@@ -20,6 +20,7 @@ from app.bundle import (
     Baseline,
     Bundle,
     Calibration,
+    DecisionRule,
     Golden,
     InputSpec,
     Label,
@@ -61,6 +62,7 @@ class ManifestFields:
     origin: TrainingOrigin
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
+    decision: DecisionRule | None = None
     baseline: Baseline | None = None
 
 
@@ -105,6 +107,7 @@ def _manifest(fields: ManifestFields, folder: Path) -> Manifest:
         metrics=fields.metrics,
         calibration=fields.calibration,
         unknown=fields.unknown,
+        decision=fields.decision,
         baseline=fields.baseline,
         training=Training(
             recipe=origin.recipe,

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.bundle import SURE_FROM, Manifest
+from app.bundle import DecisionRule, Manifest
 from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
@@ -43,7 +43,7 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
         wrong=wrong,
         limit=upper_limit(wrong, fp32.images),
         score=_SCORES[manifest.unknown.score],
-        sure_from=SURE_FROM,
+        accepted=accepted(manifest),
         int8=_int8_of_trained(int8),
     )
 
@@ -101,6 +101,33 @@ def imported(has_head: bool, int8: str, has_report: bool, manifest: Manifest) ->
         int8=textwrap.fill(f"{sentence}.", _WIDTH),
         has_report=has_report,
     )
+
+
+def accepted(manifest: Manifest) -> str:
+    """Return what is accepted, what was promised for it, and what the test photos gave."""
+    rule = manifest.decision or DecisionRule()
+    own = " (some labels have their own threshold, see bundle.json)" if rule.labels else ""
+    text = (
+        f"A prediction with a probability of at least {_percent(rule.accept_from)}{own} is "
+        "`accepted`, any other `unsure`."
+        if rule.accept_from
+        else f"A prediction of any probability{own} is `accepted`."
+    )
+    if rule.precision is not None and rule.confidence is not None and rule.coverage is not None:
+        each = " of each class with its own threshold" if rule.labels else ""
+        text += (
+            f" Promised: at least {_percent(rule.precision)} of the accepted predictions{each} are "
+            f"right, at {_percent(rule.confidence, 0)} confidence, on photos like those that chose "
+            f"the threshold: {rule.photos} photos of {rule.on}, of which "
+            f"{_percent(rule.coverage)} were accepted."
+        )
+    if rule.tested is not None and rule.tested.precision is not None:
+        text += (
+            f" Given: of {rule.tested.photos} photos of {rule.tested.on}, "
+            f"{_percent(rule.tested.coverage)} were accepted, and "
+            f"{_percent(rule.tested.precision, 2)} of these were right."
+        )
+    return textwrap.fill(text, _WIDTH)
 
 
 def _render(template: str, manifest: Manifest, **values: Any) -> str:

@@ -21,6 +21,7 @@ from app.bundle import (
     MODEL_FILES,
     Baseline,
     Calibration,
+    DecisionRule,
     Golden,
     Label,
     Manifest,
@@ -38,9 +39,10 @@ from training.gates import check_parity
 from training.int8 import candidate
 from training.int8.candidate import Candidate, Comparison
 from training.int8.quantize import CALIBRATION_PHOTOS
-from training.packaging import golden, measure
+from training.packaging import golden, measure, promise
+from training.packaging.promise import HeldOut, Promise
 from training.parallel import run_graph
-from training.report import Content
+from training.report import Content, HeldOutPhotos
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +58,16 @@ class Exported:
     """(T, K) of the test photos."""
     scores: NDArray[np.floating]
     """(T,) the scores that the out-of-distribution threshold is compared with."""
+    held_out: HeldOut
+    """The predictions that the acceptance threshold is chosen on."""
+    decision: DecisionRule | None
+    """None: nothing is promised."""
 
 
 def export(
     training_data: TrainingData,
     trained: TrainingResult,
+    promised: Promise | None,
     folder: Path,
     temporary: Path,
     report_progress: ReportProgress,
@@ -68,7 +75,8 @@ def export(
     """Write the graphs and the golden photos into `folder`, and measure the graphs.
 
     Raises:
-        GateMissed: the graph's probabilities differ from the recipe's.
+        GateMissed: the graph's probabilities differ from the recipe's, or the promise can't be
+            kept.
     """
     file = folder / MODEL_FILES["fp32"]
     onnx.save(trained.graph, file)
@@ -80,6 +88,10 @@ def export(
     difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
     report_progress(f"parity with {trained.reference} {difference:.1e}")
 
+    held_out = _held_out(training_data, trained, fp32)
+    labels = training_data.examples.labels
+    if promised is not None:  # an unattainable promise ends the run before int8 is made
+        promise.decision_rule(held_out, promised, trained.unknown, labels)
     int8 = make_int8(folder, fp32, training_data, trained)
     report_progress(int8.line)
     sessions: dict[Precision, Session] = {"fp32": fp32}
@@ -89,6 +101,21 @@ def export(
         probabilities["int8"] = _test_outputs(training_data, int8.session, ["probabilities"])[0]
     examples = training_data.examples
     truth, on = examples.truth[examples.indices_of("test")], _description_of_test(training_data)
+    decision = None
+    if promised is not None:
+        held_out = _held_out(training_data, trained, *sessions.values())
+        decision = promise.decision_rule(held_out, promised, trained.unknown, labels)
+        figures = promise.measure(
+            decision,
+            trained.unknown,
+            labels,
+            actual,
+            familiarity[0] if familiarity else None,
+            truth,
+            on,
+        )
+        decision = decision.model_copy(update={"tested": figures})
+        report_progress(promise.summary(decision))
     return Exported(
         golden=_golden(training_data, actual, sessions, folder, temporary),
         metrics={which: measure.metrics(rows, truth, on) for which, rows in probabilities.items()},
@@ -99,6 +126,8 @@ def export(
         int8=int8,
         probabilities=probabilities,
         scores=familiarity[0] if familiarity else actual.max(axis=1),
+        held_out=held_out,
+        decision=decision,
     )
 
 
@@ -164,7 +193,39 @@ def report_content(
         curves=trained.curves,
         int8=f"{exported.int8.line}.",
         scores=exported.scores,
+        held_out=_held_out_photos(training_data, trained, exported.held_out),
         data_photo=partial(_data_photo, _data_folder(examples.photos[0].file)),
+    )
+
+
+def _held_out(training_data: TrainingData, trained: TrainingResult, *sessions: Session) -> HeldOut:
+    examples, photos = training_data.examples, trained.held_out
+    return HeldOut(
+        truth=examples.truth[photos],
+        groups=examples.groups[photos],
+        probabilities={
+            session.precision: trained.predictor.predict(
+                session, photos, f"promising {session.precision}"
+            )
+            for session in sessions
+        },
+        familiarity=trained.held_out_familiarity,
+        on=f"{examples.data_name}, {trained.held_out_photos}",
+    )
+
+
+def _held_out_photos(
+    training_data: TrainingData, trained: TrainingResult, held_out: HeldOut
+) -> HeldOutPhotos:
+    examples, photos = training_data.examples, trained.held_out
+    rows = examples.rows[photos]
+    return HeldOutPhotos(
+        on=held_out.on,
+        names=[examples.photos[index].file.name for index in photos.tolist()],
+        truth=held_out.truth,
+        probabilities=held_out.probabilities["fp32"],
+        familiarity=held_out.familiarity,
+        thumbnails=lambda index: training_data.pixels[rows[index]],
     )
 
 

@@ -66,6 +66,9 @@ class HeadRecipe:
             "train and val",
             unknown=trained.unknown,
             predictor=trained.predictor,
+            held_out=training_data.examples.indices_of("train", "val"),
+            held_out_photos="train and val out of fold",
+            held_out_familiarity=trained.familiarity,
             calibration_set=training_data.examples.indices_of("train", "val"),
             int8_holdout_candidates=np.arange(len(training_data.examples.truth)),
             metadata={

@@ -42,6 +42,8 @@ class TrainedHead:
     prototypes: NDArray[np.float32]
     """(P, D) of length 1."""
     unknown: UnknownRule
+    familiarity: NDArray[np.float64]
+    """(M,) of the photos of train and val, by prototypes made without each photo's fold."""
     predictor: OutOfFoldPredictor
     """Predicts each photo with a head that was not fitted on it."""
 
@@ -61,7 +63,7 @@ def train_head(
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
     temperature = calibration.fit_temperature(validated.logits, truth, label_smoothing)
-    prototypes, unknown = _fit_prototypes(training_data, embeddings, folds)
+    prototypes, unknown, scores = _fit_prototypes(training_data, embeddings, folds)
     report_progress(
         f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity threshold "
         f"{unknown.threshold:.3f}, reached by {100 * unknown.accepts:.1f} % of the test photos"
@@ -75,6 +77,7 @@ def train_head(
         temperature=temperature,
         prototypes=prototypes,
         unknown=unknown,
+        familiarity=scores,
         predictor=_predictor(training_data, embeddings, validated, folds, head, temperature),
     )
 
@@ -87,8 +90,8 @@ def _embed(training_data: TrainingData, backbone: Bundle) -> Embeddings:
 
 def _fit_prototypes(
     training_data: TrainingData, embeddings: Embeddings, folds: Integers
-) -> tuple[NDArray[np.float32], UnknownRule]:
-    """Return the prototypes, and the threshold that accepts 95 % of photos out of fold."""
+) -> tuple[NDArray[np.float32], UnknownRule, NDArray[np.float64]]:
+    """Return the prototypes, the threshold that accepts 95 % of photos out of fold, and scores."""
     train_val, test = (
         training_data.examples.indices_of("train", "val"),
         training_data.examples.indices_of("test"),
@@ -98,9 +101,8 @@ def _fit_prototypes(
     threshold = familiarity.threshold(scores)
     prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
     accepted = familiarity.score(embeddings[test], prototypes) >= threshold
-    return prototypes, UnknownRule(
-        score="familiarity", threshold=threshold, accepts=float(accepted.mean())
-    )
+    rule = UnknownRule(score="familiarity", threshold=threshold, accepts=float(accepted.mean()))
+    return prototypes, rule, scores
 
 
 def _predictor(

@@ -89,8 +89,9 @@ def network_result(
     label_smoothing = calibration.label_smoothing_for(len(val))
     temperature = calibration.fit_temperature(of_val, examples.truth[val], label_smoothing)
     graph = export(temperature)
+    known: NDArray[np.float64] | None = None
     if _has_short_embedding(session):
-        prototypes, unknown = _familiarity_rule(session, training_data)
+        prototypes, unknown, known = _familiarity_rule(session, training_data)
         add_familiarity(graph.graph, prototypes)
         onnx.checker.check_model(graph, full_check=True)
         message = (
@@ -112,6 +113,9 @@ def network_result(
         temperature_photos="the temperature was fitted on the val split",
         unknown=unknown,
         predictor=_GraphPredictor(training_data),
+        held_out=val,
+        held_out_photos="its val split",
+        held_out_familiarity=known,
         calibration_set=examples.indices_of("train"),
         int8_holdout_candidates=examples.indices_of("val", "test"),
         metadata={**metadata, "epochs_trained": history[-1].number},
@@ -147,8 +151,8 @@ def _has_short_embedding(session: Session) -> bool:
 
 def _familiarity_rule(
     session: Session, training_data: TrainingData
-) -> tuple[NDArray[np.float32], UnknownRule]:
-    """Return prototypes from train, and the familiarity that 95 % of val reach."""
+) -> tuple[NDArray[np.float32], UnknownRule, NDArray[np.float64]]:
+    """Return prototypes from train, the familiarity that 95 % of val reach, and that of val."""
     examples = training_data.examples
     train = examples.indices_of("train")
     if len(train) > _MAX_PROTOTYPE_PHOTOS:
@@ -162,7 +166,7 @@ def _familiarity_rule(
     )
     prototypes = familiarity.prototypes(of_train, examples.truth[train], training_data.seed)
     known, test = (familiarity.score(part, prototypes) for part in (of_val, of_test))
-    return prototypes, _unknown_rule("familiarity", known, test)
+    return prototypes, _unknown_rule("familiarity", known, test), known
 
 
 def _probability_rule(of_val: NDArray[np.float64], of_test: NDArray[np.float64]) -> UnknownRule:

@@ -3,6 +3,7 @@
 content             the content of a report, as data that depends on no recipe
 advice              what to do first, with its numbers
 interval            the 95 % interval of a share
+accepted            the accepted predictions, and the right ones among them
 tables              figures by class, and the most frequent confusions
 plots               matplotlib, imported by private_matplotlib -> SVG in the page's own colours
 photo_examples      the photos to show, and small copies of them
@@ -10,7 +11,7 @@ page                all of it -> HTML, by page.html and page.css
 evaluation_report   the report of `hubel evaluate --report`
 """
 
-from training.report.content import Content, Curve, Line
+from training.report.content import Content, Curve, HeldOutPhotos, Line
 from training.report.page import INDEX, write
 
-__all__ = ["INDEX", "Content", "Curve", "Line", "write"]
+__all__ = ["INDEX", "Content", "Curve", "HeldOutPhotos", "Line", "write"]

@@ -39,6 +39,23 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOutPhotos:
+    """H photos of training, each predicted by a model that did not learn from it."""
+
+    on: str
+    """The photos in words."""
+    names: Sequence[str]
+    """(H,)."""
+    truth: NDArray[np.intp]
+    """(H,) class indices."""
+    probabilities: Probabilities
+    """(H, K)."""
+    familiarity: NDArray[np.floating] | None
+    """(H,); None where the `unknown` rule does not use it."""
+    thumbnails: Thumbnails
+
+
+@dataclass(frozen=True, eq=False)
 class Content:
     """A model of K classes, and its figures and predictions on T photos with a label.
 
@@ -68,6 +85,7 @@ class Content:
     """The outcome of the int8 gate, in a sentence or two."""
     scores: NDArray[np.floating] | None = None
     """(T,) the scores that the out-of-distribution threshold is compared with."""
+    held_out: HeldOutPhotos | None = None
     data_photo: Callable[[str], NDArray[np.uint8] | None] | None = None
     """The name of a file in a finding -> uint8 RGB (h, w, 3); None if it can't be read."""
     unusable: Sequence[str] = ()

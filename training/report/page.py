@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.bundle import SURE_FROM, Manifest
+from app.bundle import DecisionRule, Manifest
 from app.runtime.evaluation.calibration_error import calibration_error
-from training.report import advice, interval, photo_examples, plots, tables
+from training.report import accepted, advice, interval, photo_examples, plots, tables
 from training.report.content import Content
 
 INDEX = "index.html"
@@ -57,12 +57,12 @@ def render(content: Content) -> str:
         manifest=content.manifest,
         names_shown=_MAX_NAMES,
         top5=len(content.manifest.labels) >= _TOP5_FROM,
-        sure=SURE_FROM,
         origin=_origin(content.manifest),
         **_summary(content),
         **_data(content),
         **_classes(content),
         **_plots(content),
+        **_accepted(content),
         **_pictures(content),
     )
 
@@ -129,9 +129,27 @@ def _plots(content: Content) -> Mapping[str, Any]:
         else _svg(
             plots.histogram(_by_correctness(content), rule.score.replace("_", " "), rule.threshold)
         ),
-        "accepted": None
+        "known_share": None
         if rule is None or scores is None
         else float((scores >= rule.threshold).mean()),
+    }
+
+
+def _accepted(content: Content) -> Mapping[str, Any]:
+    """Return the section about accepted predictions, where the model decides about them."""
+    manifest = content.manifest
+    if manifest.unknown is None and manifest.decision is None:
+        return {"decision": None}
+    rule = manifest.decision or DecisionRule()
+    rows = accepted.figures(content)
+    return {
+        "decision": rule,
+        "accepted_rows": rows,
+        "kept": None
+        if rule.precision is None or rows[-1].precision is None
+        else rows[-1].precision >= rule.precision,
+        "accepted_by_class": accepted.by_class(content),
+        "accepted_curve": _svg(plots.curve(accepted.curve(content))),
     }
 
 

@@ -3,18 +3,20 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import Calibration, Label, Metrics, UnknownRule
+from app.bundle import Calibration, DecisionRule, Label, LabelDecision, Metrics, UnknownRule
 from app.runtime.evaluation import accuracy
 from app.runtime.evaluation.calibration_error import calibration_error
 from training import report
 from training.data.findings import Finding, Findings
-from training.report import Content, Curve, Line, plots
+from training.report import Content, Curve, HeldOutPhotos, Line, plots
+from training.report import accepted as accepted_predictions
 
 HOSTILE = "<script>alert('κακό')</script> & \"friends\""
 
@@ -77,6 +79,14 @@ def full(content):
         curves=(Curve("Loss by epoch", "epoch", "loss", lines),),
         int8="int8 on 1299 photos: drop 0.31 points.",
         scores=np.linspace(0.2, 0.9, 60),
+        held_out=HeldOutPhotos(
+            on="pets, train and val out of fold",
+            names=[f"{index}.jpg" for index in range(40)],
+            truth=np.arange(40) % 2,
+            probabilities=np.stack([np.linspace(0.1, 0.9, 40), np.linspace(0.9, 0.1, 40)], axis=1),
+            familiarity=np.linspace(0.3, 1, 40),
+            thumbnails=np.zeros((40, 8, 8, 3), np.uint8).__getitem__,
+        ),
     )
 
 
@@ -120,11 +130,20 @@ def _written(content, folder):
 
 def test_every_section_stands_in_the_page(full, tmp_path):
     page = _read(_written(full, tmp_path))
-    sections = (
-        "first data learning figures classes confusion calibration unknown mistakes examples origin"
-    )
+    sections = [
+        "first",
+        "data",
+        "learning",
+        "figures",
+        "classes",
+        "confusion",
+        "calibration",
+        "unknown",
+        "accepted",
+    ]
+    sections += ["mistakes", "examples", "origin"]
     ids = [value for name, value in page.attributes if name == "id"]
-    assert [id for id in ids if id in sections.split()] == sections.split()
+    assert [id for id in ids if id in sections] == sections
     for text in (
         "Tiny photos 1 dog/1.jpg",
         "train 979 70.0 %",
@@ -160,6 +179,30 @@ def test_figures_are_those_of_the_photos(content, tmp_path):
     ]
     assert re.findall(r"(\d)\.jpg", mistakes) == ["4", "2"]  # the surest first
     assert "cat 96.0 % is dog 4.0 %" in mistakes
+
+
+def test_the_promise_stands_beside_what_the_photos_give(full, tmp_path):
+    rule = DecisionRule(
+        accept_from=0.75,
+        precision=0.9,
+        confidence=0.95,
+        coverage=0.5,
+        photos=40,
+        on="pets, train and val out of fold",
+        labels={"dog": LabelDecision(accept_from=None, coverage=0, photos=20)},
+    )
+    content = replace(full, manifest=full.manifest.model_copy(update={"decision": rule}))
+    text = _read(_written(content, tmp_path)).shown
+    probabilities = content.probabilities["fp32"]
+    known = content.scores >= 0.5
+    accepted = known & (probabilities[:, 0] >= 0.75)
+    right = int((accepted & (content.truth == 0)).sum())
+    assert "at least 90.0 % are right" in text
+    assert f"{right} of {accepted.sum()} accepted predictions are right" in text
+    assert "pets, train and val out of fold 40" in text
+    assert "dog never" in text
+    counts = accepted_predictions.by_class(content)
+    assert [(row.label, row.accepted) for row in counts] == [("cat", accepted.sum()), ("dog", 0)]
 
 
 def test_absent_fields_have_no_section(content, tmp_path):
