@@ -21,14 +21,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveInt,
     StringConstraints,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -43,7 +45,10 @@ MODEL_CARD = "README.md"
 Precision = Literal["fp32", "int8"]
 MODEL_FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 
+_MIN_CLASSES = 2
 Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
+Task = Literal["single_label", "multi_label"]
+"""single_label: exactly one label is right for a photo. multi_label: any number of them."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -88,15 +93,23 @@ class FileRecord(_Part):
 class Calibration(_Part):
     """The temperature by which the graph divides the logits.
 
+    In a multi-label model each label has a scale and an offset of its own instead (Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines"), and the ECE is the mean over the labels.
+
     ECE is the expected calibration error over 15 equal-width bins of top-1 confidence
     (Guo et al. 2017, "On Calibration of Modern Neural Networks").
     """
 
     temperature: Annotated[float, Field(gt=0)]
+    """1 in a multi-label model."""
+    scales: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """Of a multi-label model: the factor of each label's logit."""
+    offsets: tuple[float, ...] | None = None
+    """Of a multi-label model: the number that is added to each label's scaled logit."""
     ece_before: Share
-    """ECE of the logits as they are, with a temperature of 1."""
+    """ECE of the logits as they are."""
     ece_after: Share
-    """ECE with the temperature."""
+    """ECE of the calibrated logits."""
     images: PositiveInt
     on: str
     """The photos that ECE was measured on, and how those for fitting were separated from them."""
@@ -177,12 +190,43 @@ class Metrics(_Part):
     """The photos that the figures were measured on."""
 
 
+class MultiLabelMetrics(_Part):
+    """Figures of one precision of a multi-label model, measured like `Metrics`."""
+
+    mean_average_precision: Share
+    """The mean, over the labels that occur, of the area under the precision-recall curve."""
+    f1_micro: Share
+    """F1 of the accepted labels of all photos together."""
+    f1_macro: Share
+    """The mean of the labels' F1, over those that occur."""
+    exact: Share
+    """Share of the photos whose accepted labels are exactly the right ones."""
+    ece: Share
+    """The mean over the labels of the ECE of their probabilities."""
+    images: PositiveInt
+    on: str
+    """The photos that the figures were measured on."""
+
+
+def _task_of(metrics: Any) -> Task:
+    """Return the task that metrics, parsed or not, belong to."""
+    if isinstance(metrics, Mapping):
+        return "multi_label" if "mean_average_precision" in metrics else "single_label"
+    return "multi_label" if isinstance(metrics, MultiLabelMetrics) else "single_label"
+
+
+AnyMetrics = Annotated[
+    Annotated[Metrics, Tag("single_label")] | Annotated[MultiLabelMetrics, Tag("multi_label")],
+    Discriminator(_task_of),
+]
+
+
 class GoldenPhoto(_Part):
     """A photo with expected probabilities: photo i belongs to row i of `Golden.expected`."""
 
     file: str
     label: str
-    """The expected top-1 label."""
+    """The expected top-1 label; of a multi-label model, its most probable label."""
     source: str
     """Its origin and licence."""
     tolerance: Mapping[Precision, Annotated[float, Field(gt=0, lt=1)]]
@@ -224,11 +268,18 @@ class Manifest(_Part):
     schema_version: Literal[1] = 1
     name: Name
     version: PositiveInt
-    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    task: Task = "single_label"
+    labels: Annotated[tuple[Label, ...], Field(min_length=1)]
+    thresholds: tuple[Share, ...] | None = None
+    """Of a multi-label model: the probability from which each label is accepted."""
+    undecided: tuple[tuple[Share, Share], ...] | None = None
+    """Of a multi-label model: for each label, the band of probabilities that its calibration can't
+    decide, from the first number up to the second. It holds the threshold. The `decision` for a
+    photo with a probability in its label's band is `unsure`."""
     input: InputSpec
     files: Mapping[str, FileRecord]
     golden: Golden
-    metrics: Mapping[Precision, Metrics]
+    metrics: Mapping[Precision, AnyMetrics]
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
     """The rule that decides which photos are `unknown`. None: no photo is."""
@@ -277,6 +328,42 @@ class Manifest(_Part):
         if stray := [name for name in own if name not in names]:
             raise ValueError(f"decision has a threshold for {stray[0]!r}, which is no label")
         return self
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        if self.task == "single_label":
+            if len(self.labels) < _MIN_CLASSES:
+                raise ValueError("a single-label model needs two labels at least")
+            if self.thresholds is not None or self.undecided is not None:
+                raise ValueError("thresholds and undecided are for the task multi_label")
+        else:
+            self._check_bands()
+            if self.decision is not None:
+                raise ValueError("decision is for the task single_label; thresholds decide here")
+            if self.unknown is not None and self.unknown.score == "max_probability":
+                raise ValueError(
+                    "a multi-label model's threshold for unknown photos must be of familiarity: "
+                    "a known photo may have no label"
+                )
+        kind = Metrics if self.task == "single_label" else MultiLabelMetrics
+        if not all(isinstance(each, kind) for each in self.metrics.values()):
+            raise ValueError(f"metrics are not those of the task {self.task}")
+        return self
+
+    def _check_bands(self) -> None:
+        thresholds, undecided = self.thresholds or (), self.undecided or ()
+        if not len(thresholds) == len(undecided) == len(self.labels):
+            raise ValueError("thresholds and undecided must hold an entry for each label")
+        for label, threshold, (low, high) in zip(self.labels, thresholds, undecided, strict=True):
+            if not low <= threshold <= high:
+                raise ValueError(
+                    f"the threshold of {label.name!r} must lie in its band in undecided"
+                )
+
+    @property
+    def single_label_metrics(self) -> Mapping[Precision, Metrics]:
+        """The metrics of a single-label model; empty for a multi-label one."""
+        return {p: each for p, each in self.metrics.items() if isinstance(each, Metrics)}
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -352,7 +439,8 @@ def load(folder: Path) -> Bundle:
 
 def _invalid(file: Path, err: ValidationError) -> BundleInvalid:
     first = err.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    tasks = get_args(Task)  # which of two schemas was used is no part of the document
+    where = ".".join(str(part) for part in first["loc"] if part not in tasks) or "the document"
     more = f" (and {err.error_count() - 1} more)" if err.error_count() > 1 else ""
     return BundleInvalid(
         f"{file} is not a valid bundle: {where}: {first['msg']}{more}. "

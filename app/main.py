@@ -20,7 +20,7 @@ from app.api.metrics import Metrics
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.routes import activations, classify, embed, explain, health, models, page, report
-from app.api.schemas.classification import Batch, Result
+from app.api.schemas.classification import Batch, MultiLabelResult, Result
 from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
 from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
@@ -188,7 +188,10 @@ def _openapi(app: FastAPI) -> dict[str, object]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         schemas = document["components"]["schemas"]
-        for model in (Problem, Result, Batch, Embedded, EmbeddedBatch, Explained, Activations):
+        for model in (
+            *(Problem, Result, MultiLabelResult, Batch),
+            *(Embedded, EmbeddedBatch, Explained, Activations),
+        ):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

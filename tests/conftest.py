@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 # `app` switches off the telemetry of ONNX Runtime, so it is imported first.
 from app import bundle as bundles
@@ -43,13 +44,16 @@ def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (480, 480)) -> by
     return file.getvalue()
 
 
-def tiny_graph(sharpness: float = 8.0, classes: int = 3, size: int = SIZE) -> onnx.ModelProto:
-    """uint8 (N, size, size, 3) -> softmax of the mean of each channel."""
+def tiny_graph(
+    sharpness: float = 8.0, classes: int = 3, size: int = SIZE, *, sigmoid: bool = False
+) -> onnx.ModelProto:
+    """uint8 (N, size, size, 3) -> softmax, or sigmoid, of the mean of each channel."""
+    last: dict[str, Any] = {"op_type": "Sigmoid"} if sigmoid else {"op_type": "Softmax", "axis": 1}
     nodes = [
         helper.make_node("DequantizeLinear", ["image", "scale", "zero"], ["normal"]),
         helper.make_node("ReduceMean", ["normal", "axes"], ["embedding"], keepdims=0),
         helper.make_node("Gemm", ["embedding", "head.weight"], ["logits"], transB=1),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node(inputs=["logits"], outputs=["probabilities"], **last),
     ]
     weight = (np.eye(3, dtype=np.float32) * sharpness)[:classes]
     constants = {
@@ -276,15 +280,19 @@ def _bundle_maker(below: Path) -> MakeBundle:
         sharpness: float = 8.0,
         int8_sharpness: float | None = None,
         labels: tuple[str, ...] = tuple(COLOURS),
+        thresholds: tuple[float, ...] | None = None,
         graph: onnx.ModelProto | None = None,
         report: dict[str, bytes] | None = None,
     ) -> Bundle:
         """Make a bundle.
 
-        `int8_sharpness`: sharpness of a second graph, which serves as int8. `graph`: replaces the
+        `int8_sharpness`: sharpness of a second graph, which serves as int8. `thresholds`: of a
+        multi-label bundle, whose graph ends in a sigmoid. `graph`: replaces the
         tiny one. `report`: files of the folder report/.
         """
         output = folder or root / name
+        if thresholds is not None:
+            graph = graph or tiny_graph(sharpness, len(labels), sigmoid=True)
         built = output.with_name(f".{output.name}.new")
         (built / "golden").mkdir(parents=True)
         onnx.save(graph or tiny_graph(sharpness), built / "model.onnx")
@@ -303,11 +311,18 @@ def _bundle_maker(below: Path) -> MakeBundle:
             np.save(built / f"golden/{precision}.npy", expected)
         names = [str(f.relative_to(built)) for f in sorted(built.rglob("*")) if f.is_file()]
         metrics = {"top1": 1.0, "top5": 1.0, "ece": 0.0, "images": 3, "on": "colours"}
+        several: dict[str, Any] = {}
+        if thresholds is not None:
+            figures = ("mean_average_precision", "f1_micro", "f1_macro", "exact")
+            metrics = {**dict.fromkeys(figures, 1.0), "ece": 0.0, "images": 3, "on": "colours"}
+            bands = [(min(1 / 3, t), max(2 / 3, t)) for t in thresholds]
+            several = {"task": "multi_label", "thresholds": thresholds, "undecided": bands}
         manifest = bundles.Manifest.model_validate_json(
             json.dumps(
                 {
                     "name": name,
                     "version": version,
+                    **several,
                     "labels": [{"name": label, "id": f"id-{label}"} for label in labels],
                     "input": {"size": SIZE, "crop": 1.0, "resample": "box"},
                     "files": {

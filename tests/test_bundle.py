@@ -19,7 +19,8 @@ GOOD_SHA = "0" * 64
         ("name", "../up", "name"),
         ("version", 0, "version"),
         ("version", ..., "version"),
-        ("labels", [{"name": "one"}], "labels"),
+        ("labels", [], "labels"),
+        ("task", "detection", "task"),
         ("labels/0/name", "", "labels.0.name"),
         ("labels/1/surprise", 1, "labels.1.surprise"),
         ("input/canvas", 512, "input.canvas"),
@@ -53,6 +54,7 @@ def test_a_schema_violation_names_its_field(make_bundle, rewrite, path, value, n
     ("path", "value", "words"),
     [
         ("labels/1/name", "red", "label 'red' occurs twice"),
+        ("thresholds", [0.5, 0.5, 0.5], "thresholds and undecided are for the task multi_label"),
         ("files/model.onnx", ..., "files must list model.onnx"),
         ("golden/photos/0/file", "golden/none.jpg", "golden file 'golden/none.jpg'"),
         ("golden/expected/fp32", "golden/none.npy", "golden file 'golden/none.npy'"),
@@ -73,7 +75,8 @@ def test_a_schema_violation_names_its_field(make_bundle, rewrite, path, value, n
         ),
     ],
     ids=[
-        *("duplicate label", "no fp32 graph", "photo", "expected", "tolerance", "no expectation"),
+        *("duplicate label", "thresholds", "no fp32 graph", "photo", "expected", "tolerance"),
+        "no expectation",
         "no label",
     ],
 )
@@ -81,6 +84,50 @@ def test_parts_that_contradict_each_other_are_refused(make_bundle, rewrite, path
     folder = make_bundle().folder
     rewrite(folder, {path: value})
     with pytest.raises(BundleInvalid, match=re.escape(words)):
+        bundles.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("task", "single_label", "thresholds and undecided are for the task multi_label"),
+        ("thresholds", ..., "must hold an entry for each label"),
+        ("undecided", [[0.3, 0.6]], "must hold an entry for each label"),
+        ("undecided/0", [0.6, 0.7], "the threshold of 'cat' must lie in its band"),
+        (
+            "metrics/fp32",
+            {"top1": 1, "top5": 1, "ece": 0, "images": 1, "on": "photos"},
+            "metrics are not those of the task multi_label",
+        ),
+        ("decision", {"accept_from": 0.9}, "decision is for the task single_label"),
+        (
+            "unknown",
+            {"score": "max_probability", "threshold": 0.5, "accepts": 0.95},
+            "must be of familiarity: a known photo may have no label",
+        ),
+    ],
+)
+def test_a_multi_label_bundle_that_contradicts_its_task_is_refused(
+    make_bundle, rewrite, path, value, words
+):
+    folder = make_bundle(labels=("cat", "dog"), thresholds=(0.5, 0.5)).folder
+    bundles.load(folder)
+    rewrite(folder, {path: value})
+    with pytest.raises(BundleInvalid, match=re.escape(words)):
+        bundles.load(folder)
+
+
+def test_a_multi_label_bundle_may_have_one_label(make_bundle):
+    manifest = make_bundle(labels=("cat",), thresholds=(0.5,)).manifest
+    assert manifest.task == "multi_label"
+    assert manifest.single_label_metrics == {}
+
+
+def test_a_single_label_bundle_needs_two_labels(make_bundle, rewrite):
+    folder = make_bundle(labels=("red", "green", "blue")).folder
+    photo = json.loads((folder / "bundle.json").read_text())["golden"]["photos"][0]
+    rewrite(folder, {"labels": [{"name": "red"}], "golden/photos": [photo]})
+    with pytest.raises(BundleInvalid, match="a single-label model needs two labels at least"):
         bundles.load(folder)
 
 

@@ -20,7 +20,10 @@ from app.cli.progress import with_progress_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from app.bundle import Task
     from app.cli.output import Row
+
+_TOP_K = 3
 
 
 @click.command()
@@ -34,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--top-k",
     type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Number of predictions for each photo.",
+    help="Number of predictions for each photo.  [default: 3; of a multi-label model, all labels]",
 )
 @click.option(
     "--format",
@@ -58,7 +59,7 @@ def classify(
     name: str | None,
     version: int | None,
     device: str | None,
-    top_k: int,
+    top_k: int | None,
     row_format: str,
     output: Path | None,
     skipped_file: Path | None,
@@ -94,14 +95,16 @@ def classify(
         ).registry
         registry.load_all()
         model = registry.resolve(name, version)
+        task = model.manifest.task
+        listed = top_k or (len(model.manifest.labels) if task == "multi_label" else _TOP_K)
         with bulk_engine(model) as engine:
-            results = classify_files(photos, model, Query(top_k), photo_limits(settings), engine)
+            results = classify_files(photos, model, Query(listed), photo_limits(settings), engine)
             results = with_progress_bar(results, len(photos), rows_on_stdout=output is None)
             if write_parquet is not None and output is not None:
-                failed = write_parquet(results, output)
+                failed = write_parquet(results, output, task)
             else:
                 with open_output(output) as out:
-                    failed = write_rows(results, row_format, top_k, out)
+                    failed = write_rows(results, row_format, listed, out, task)
         report_skipped(skipped, skipped_file)
     if failed:
         raise CheckFailed(
@@ -109,7 +112,7 @@ def classify(
         )
 
 
-def _parquet_writer(output: Path | None) -> "Callable[[Iterable[Row], Path], int]":
+def _parquet_writer(output: Path | None) -> "Callable[[Iterable[Row], Path, Task], int]":
     """Return the function that writes Parquet.
 
     Raises:

@@ -168,7 +168,7 @@ def import_(
     """
     if std is not None and min(std) <= 0:
         raise WrongUsage("--std must be over 0. Give the standard deviations of the training.")
-    from app.runtime.evaluation.interval import with_interval
+    from app.cli.output import figures_text
 
     with train_extra("Importing"):
         from training.errors import GateMissed
@@ -205,9 +205,5 @@ def import_(
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
     for precision, figures in result.manifest.metrics.items():
-        click.echo(
-            f"{precision}: top-1 {with_interval(figures.top1, figures.images)}, "
-            f"ECE {figures.ece:.3f} on "
-            f"{figures.images} photos"
-        )
+        click.echo(f"{precision}: {figures_text(figures)} photos")
     click.echo(f"written to {output}")

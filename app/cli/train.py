@@ -159,7 +159,7 @@ def train(
     If DATA contains train/, alone or beside val/ and test/, this split is used. Instead of folders,
     DATA may have a labels.csv.
     """
-    from app.runtime.evaluation.interval import with_interval
+    from app.cli.output import figures_text
 
     with train_extra("Training"):
         from training import pipeline as training
@@ -199,9 +199,5 @@ def train(
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
     for precision, figures in result.bundle.manifest.metrics.items():
-        click.echo(
-            f"{precision}: top-1 {with_interval(figures.top1, figures.images)}, "
-            f"ECE {figures.ece:.3f} on "
-            f"{figures.images} test photos"
-        )
+        click.echo(f"{precision}: {figures_text(figures)} test photos")
     click.echo(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")

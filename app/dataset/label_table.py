@@ -5,7 +5,8 @@
     columns            a table with a column for each label, which holds 0 or 1
     filename           name_123.jpg: the name before the number
 
-Each photo has one label. Several labels for a photo are a later version's; today they are an error.
+Tables may list several labels for a photo, or none. `label_sets` returns them as they are, and
+`label_files` the one label of each photo.
 """
 
 import csv
@@ -44,6 +45,41 @@ class LabelledFiles:
     """Files that the table spells in other case or Unicode normalisation."""
 
 
+@dataclass
+class LabelSets:
+    """The labels of the files of a folder: any number for each."""
+
+    source: str
+    """What lists them, for errors: a table, or the names of the files."""
+    labels: dict[Path, frozenset[str]] = field(default_factory=dict)
+    """Of every file that is listed; empty where it is listed without a label."""
+    unlisted: list[Path] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """Files that the table lists and the folder doesn't have."""
+    spelled: list[str] = field(default_factory=list)
+    """Files that the table spells in other case or Unicode normalisation."""
+
+    @property
+    def has_several(self) -> bool:
+        """Whether a file has several labels."""
+        return any(len(names) > 1 for names in self.labels.values())
+
+    def require_single(self, folder: Path) -> None:
+        """Reject files with several labels.
+
+        Raises:
+            BadParameter: there are some; the message names the first.
+        """
+        several = [file for file, names in self.labels.items() if len(names) > 1]
+        if several:
+            first = several[0]
+            raise BadParameter(
+                f"{self.source} gives {len(several)} photos several labels, the first is "
+                f"{first.relative_to(folder).as_posix()} ({'; '.join(sorted(self.labels[first]))})"
+                ". Only a multi-label model can have several: give each photo one."
+            )
+
+
 def has_labels_csv(folder: Path) -> bool:
     """Return whether `folder` has a labels.csv with Hubel's header."""
     try:
@@ -58,6 +94,20 @@ def label_files(folder: Path, files: Sequence[Path], form: Form) -> LabelledFile
 
     Raises:
         BadParameter: there is no such table, it can't be read, or a photo has several labels.
+    """
+    sets = label_sets(folder, files, form)
+    sets.require_single(folder)
+    labels = {file: next(iter(names)) for file, names in sets.labels.items() if names}
+    rest = {*sets.labels, *sets.unlisted} - labels.keys()
+    unlabelled = [file for file in files if file in rest]
+    return LabelledFiles(labels, unlabelled, sets.missing, sets.spelled)
+
+
+def label_sets(folder: Path, files: Sequence[Path], form: Form) -> LabelSets:
+    """Return all labels of each of `files`, which lie below `folder`.
+
+    Raises:
+        BadParameter: there is no such table, or it can't be read.
     """
     if form == "filename":
         return _by_name(files)
@@ -77,13 +127,13 @@ def looks_numbered(files: Sequence[Path]) -> bool:
     return len(names) > len(files) / 2 and len(set(names)) > 1
 
 
-def _by_name(files: Sequence[Path]) -> LabelledFiles:
-    result = LabelledFiles()
+def _by_name(files: Sequence[Path]) -> LabelSets:
+    result = LabelSets("The name")
     for file in files:
         if match := _NUMBERED.match(file.stem):
-            result.labels[file] = unicodedata.normalize("NFC", match[1])
+            result.labels[file] = frozenset({unicodedata.normalize("NFC", match[1])})
         else:
-            result.unlabelled.append(file)
+            result.unlisted.append(file)
     return result
 
 
@@ -163,9 +213,7 @@ def _from_columns(table: Path, rows: list[Row]) -> list[tuple[str, set[str]]]:
     return [(row[file], {label for label in labels if _BITS[row[label]]}) for row in rows]
 
 
-def _joined(
-    table: Path, files: Sequence[Path], listed: list[tuple[str, set[str]]]
-) -> LabelledFiles:
+def _joined(table: Path, files: Sequence[Path], listed: list[tuple[str, set[str]]]) -> LabelSets:
     """Join the rows of a table with the files of its folder."""
     exact = {file.relative_to(table.parent).as_posix(): file for file in files}
     similar: dict[str, list[Path]] = {}
@@ -173,7 +221,7 @@ def _joined(
         stem = PurePosixPath(name).with_suffix("").as_posix()
         similar.setdefault(normalised(name), []).append(path)
         similar.setdefault(normalised(stem), []).append(path)
-    result = LabelledFiles()
+    result = LabelSets(str(table))
     labels: dict[Path, set[str]] = {}
     for name, names in listed:
         listed_path = PurePosixPath(name.replace("\\", "/"))
@@ -192,14 +240,6 @@ def _joined(
             result.missing.append(name)
             continue
         labels.setdefault(file, set()).update(unicodedata.normalize("NFC", text) for text in names)
-    several = [file for file, names in labels.items() if len(names) > 1]
-    if several:
-        first = several[0]
-        raise BadParameter(
-            f"{table} gives {len(several)} photos several labels, the first is "
-            f"{first.relative_to(table.parent).as_posix()} ({'; '.join(sorted(labels[first]))}). "
-            "Several labels for one photo aren't supported yet: give each photo one."
-        )
-    result.labels = {file: next(iter(names)) for file, names in labels.items() if names}
-    result.unlabelled = [file for file in files if file not in result.labels]
+    result.labels = {file: frozenset(names) for file, names in labels.items()}
+    result.unlisted = [file for file in files if file not in result.labels]
     return result

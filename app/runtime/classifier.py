@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
+from app.bundle import Task
+from app.runtime.accepted_labels import accepted_labels
 from app.runtime.decision import Decision, UnknownScore, decide, unknown_score
 from app.runtime.engine import NO_ENGINE, Engine, Turn
 from app.runtime.loaded_model import Model
@@ -21,11 +23,14 @@ Photo = bytes | NDArray[np.uint8]
 """An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (S, S, 3)."""
 
 
+DEFAULT_TOP_K = 5
+
+
 @dataclass(frozen=True)
 class Query:
     """The part of the result that a request selects, and its threshold."""
 
-    top_k: int = 5
+    top_k: int = DEFAULT_TOP_K
     min_probability: float = 0.0
     unknown_threshold: float | None = None
     """Replaces the threshold of the bundle's `unknown` rule; None keeps it."""
@@ -38,6 +43,8 @@ class Prediction:
     label: str
     index: int
     probability: float
+    accepted: bool | None = None
+    """Whether the probability reaches the label's threshold; None in a single-label model."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Classified:
 
     model: str
     version: int
+    task: Task
     probabilities: NDArray[np.float32]
     """(K,), of all labels."""
     predictions: tuple[Prediction, ...]
@@ -112,6 +120,7 @@ def classify(
     return Classified(
         model=model.name,
         version=model.version,
+        task=model.manifest.task,
         probabilities=probabilities,
         predictions=top(probabilities, model, query),
         familiarity=familiarity,
@@ -155,11 +164,25 @@ def top(probabilities: NDArray[np.float32], model: Model, query: Query) -> tuple
     """Return the most probable labels of one photo from its probabilities (K,); ties by index."""
     order = np.argsort(-probabilities, kind="stable")[: query.top_k]
     labels = model.manifest.labels
+    if model.manifest.task == "multi_label":
+        accepted = accepted_labels(probabilities, model.manifest)
+        return tuple(
+            Prediction(labels[i].name, i, float(probabilities[i]), bool(accepted[i]))
+            for i in order.tolist()
+            if probabilities[i] >= query.min_probability
+        )
     return tuple(
         Prediction(labels[index].name, index, probability)
         for index, probability in zip(order.tolist(), probabilities[order].tolist(), strict=True)
         if probability >= query.min_probability
     )
+
+
+def default_top_k(model: Model) -> int:
+    """Return the number of predictions of a request that states none."""
+    if model.manifest.task == "multi_label":
+        return len(model.manifest.labels)
+    return DEFAULT_TOP_K
 
 
 class Classifier:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import SURE_FROM, DecisionRule, Manifest, UnknownRule
+from app.runtime.accepted_labels import is_undecided
 
 Decision = Literal["accepted", "unsure", "unknown"]
 
@@ -71,7 +72,14 @@ def decide(
     accepted  neither. It may still be wrong, as often as its probability or the bundle's promise
               says.
     None      the bundle has neither rule.
+
+    A photo of a multi-label model is unsure if the probability of any label lies in its band in
+    the bundle's `undecided`; otherwise it is accepted, also where no label is.
     """
+    if manifest.task == "multi_label":
+        if unknown is not None and unknown.is_unknown:
+            return "unknown"
+        return "unsure" if is_undecided(probabilities, manifest) else "accepted"
     rule = manifest.decision
     if unknown is None and rule is None:
         return None

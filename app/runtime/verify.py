@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
-from app.bundle import Bundle
+from app.bundle import Bundle, Task
 from app.errors import BundleMismatch, InputError, ModelOutputInvalid
 from app.runtime.session import Session
 
@@ -115,7 +115,7 @@ def run_golden(session: Session, bundle: Bundle, *, all_cores: bool = False) -> 
             ) from err
         _require_shapes(dict(zip(names, outputs, strict=True)), len(labels), photo.file)
         probabilities = outputs[0][0]
-        _require_probabilities(probabilities, photo.file)
+        _require_probabilities(probabilities, bundle.manifest.task, photo.file)
         names = ["probabilities"]  # the other outputs were checked on the first photo
         if (label := labels[int(row.argmax())].name) != photo.label:
             raise BundleMismatch(
@@ -141,7 +141,14 @@ def _require_shapes(outputs: dict[str, NDArray[np.float32]], labels: int, file: 
             )
 
 
-def _require_probabilities(row: NDArray[np.float32], file: str) -> None:
+def _require_probabilities(row: NDArray[np.float32], task: Task, file: str) -> None:
+    if task == "multi_label":
+        if row.min() < 0 or row.max() > 1:
+            raise BundleMismatch(
+                f"The graph's outputs for golden photo {file} aren't probabilities: they are from "
+                f"{row.min():.3g} to {row.max():.3g}. Export it with a Sigmoid."
+            )
+        return
     total = float(row.sum())
     if row.min() < -_SUM_TOLERANCE or abs(total - 1) > _SUM_TOLERANCE:
         raise BundleMismatch(

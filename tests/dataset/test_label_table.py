@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from app.dataset.label_table import has_labels_csv, label_files, looks_numbered
+from app.dataset.label_table import has_labels_csv, label_files, label_sets, looks_numbered
 from app.errors import BadParameter
 
 
@@ -51,7 +51,10 @@ def test_names_are_compared_after_normalisation_and_differences_are_told(read):
     ("content", "words"),
     [
         ("file,labels\na.jpg,cat;dog\n", r"several labels, the first is a.jpg \(cat; dog\)"),
-        ("file,labels\na.jpg,cat\na.jpg,dog\n", "aren't supported yet: give each photo one"),
+        (
+            "file,labels\na.jpg,cat\na.jpg,dog\n",
+            "Only a multi-label model can have several: give each photo one",
+        ),
         ("file;labels\na.jpg;cat\n", "is no header"),
         ("id,breed\na,cat\n", "is id,breed, not file,labels"),
         ("file,labels,split\na.jpg,cat,train\n", "is file,labels,split, not"),
@@ -121,3 +124,17 @@ def test_labels_are_the_names_before_the_number(read):
 )
 def test_numbered_names_are_recognised(tmp_path, names, numbered):
     assert looks_numbered([tmp_path / f"{name}.jpg" for name in names.split()]) == numbered
+
+
+def test_label_sets_keep_several_labels_and_none(tmp_path):
+    names = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    files = [tmp_path / name for name in names]
+    (tmp_path / "labels.csv").write_text("file,labels\na.jpg,cat; dog\nb.jpg,\nc.jpg,dog\n")
+    sets = label_sets(tmp_path, files, "labels.csv")
+    assert {file.name: set(labels) for file, labels in sets.labels.items()} == {
+        "a.jpg": {"cat", "dog"},
+        "b.jpg": set(),
+        "c.jpg": {"dog"},
+    }
+    assert sets.has_several
+    assert sets.unlisted == [tmp_path / "d.jpg"]

@@ -117,7 +117,7 @@ def main(
     except HubelError as err:
         click.echo(f"Error: {err}", err=True)
         sys.exit(2)
-    for which, figures in bundle.manifest.metrics.items():
+    for which, figures in bundle.manifest.single_label_metrics.items():
         click.echo(f"{which}: top-1 {100 * figures.top1:.1f} %, top-5 {100 * figures.top5:.1f} %")
     click.echo(f"written to {bundle.folder}")
 

@@ -89,7 +89,7 @@ def report_content(
     return Content(
         manifest=manifest,
         measured_on=examples.data_name,
-        figures=manifest.metrics,
+        figures=manifest.single_label_metrics,
         truth=examples.truth,
         probabilities=exported.probabilities,
         names=[photo.file.name for photo in examples.photos],

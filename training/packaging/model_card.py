@@ -29,7 +29,7 @@ _SCORES = {
 def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest) -> str:
     """Return the card of a trained model; `recipe` says in Markdown how it was trained."""
     assert manifest.unknown is not None
-    fp32 = manifest.metrics["fp32"]
+    fp32 = manifest.single_label_metrics["fp32"]
     wrong = round((1 - fp32.top1) * fp32.images)
     split = manifest.training.arguments["photos"]
     return _render(
@@ -50,7 +50,7 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
 
 def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
     """Return the card of the default model."""
-    fp32 = manifest.metrics["fp32"]
+    fp32 = manifest.single_label_metrics["fp32"]
     return _render(
         "imagenet.md",
         manifest,

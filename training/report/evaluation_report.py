@@ -33,7 +33,7 @@ def write(
 def _content(
     model: Model, measured: ModelOutputs, data: Path, limits: vision.Limits
 ) -> report.Content:
-    result = measure.figures(model, measured)
+    result = measure.single_label_figures(model, measured)
     name, precision = printable(data.resolve().name), model.session.precision
     figures = Metrics(
         top1=result.top1, top5=result.top5, ece=result.ece, images=result.images, on=name

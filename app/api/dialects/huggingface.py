@@ -7,16 +7,22 @@ The client posts to exactly the URL that it gets as `model`. Without parameters 
 itself, possibly without a content type; with parameters it sends JSON. A string in `inputs` is
 base64: this service opens no paths and no URLs.
 
-`function_to_apply`: every response is a calibrated softmax. `sigmoid` and `none` are rejected: both
-need the logits, which the model does not return. Log probabilities can't replace them: they differ
-from the logits by a constant that differs from image to image.
+`function_to_apply`, of a single-label model: every response is a calibrated softmax. `sigmoid` and
+`none` are rejected: both need the logits, which the model does not return. Log probabilities can't
+replace them: they differ from the logits by a constant that differs from image to image.
+
+Of a multi-label model, `sigmoid` is the default, as in Hugging Face's own pipeline. Its logits are
+the log-odds of the probabilities, so `none` and `softmax` are computed from them.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal, cast
 
+import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from app import errors
@@ -27,6 +33,7 @@ from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import BodyLimits, ServiceDep
+from app.bundle import Task
 from app.errors import BadParameter
 from app.runtime.classifier import Query
 
@@ -36,6 +43,9 @@ router = APIRouter(
     dependencies=[Depends(require_key)],
     responses=error_docs(message_only, *KEY_ERRORS),
 )
+
+Function = Literal["sigmoid", "softmax", "none"]
+FUNCTIONS: tuple[Function, ...] = ("sigmoid", "softmax", "none")
 
 _PARAMETERS_BYTES = 4096
 """Allowance in a JSON body for everything except the image."""
@@ -50,7 +60,12 @@ _INPUTS = {
             "type": "object",
             "properties": {
                 "top_k": {"type": "integer", "minimum": 1, "default": 5},
-                "function_to_apply": {"type": "string", "enum": ["softmax"]},
+                "function_to_apply": {
+                    "type": "string",
+                    "enum": list(FUNCTIONS),
+                    "description": "softmax for a single-label model. Of a multi-label model "
+                    "sigmoid (the default), softmax, or none for the logits.",
+                },
             },
         },
     },
@@ -63,7 +78,7 @@ _BODY["content"].update(
 
 
 class Score(BaseModel):
-    """A label and its probability."""
+    """A label and its probability; with `function_to_apply` none, its logit."""
 
     label: str
     score: float
@@ -96,12 +111,16 @@ async def classify_for_hugging_face(
     selected_model = admit(service, model, version)
     with service.body_budget.hold() as share:
         body = await read_body(request, _limit(request, service.limits), service.limits, share)
-        photo, query = body, Query()
+        photo, query, function = body, Query(), None
         if body.lstrip()[:1] in _JSON_STARTS and body:
-            photo, query = await read_json(body, service.body_budget, _interpret)
+            interpret = partial(_interpret, selected_model.manifest.task)
+            photo, query, function = await read_json(body, service.body_budget, interpret)
         (classified,) = all_or_raise(
             await classify_photos(request, service, [photo], selected_model, query)
         )
+    if function is not None:
+        scores = _apply(function, classified.probabilities)
+        return [Score(label=p.label, score=scores[p.index]) for p in classified.predictions]
     return [Score(label=p.label, score=p.probability) for p in classified.predictions]
 
 
@@ -123,25 +142,51 @@ def _limit(request: Request, limits: BodyLimits) -> int:
     return base64_length(limits.max_image_bytes) + _PARAMETERS_BYTES
 
 
-def _interpret(document: Any) -> tuple[bytes, Query]:
+def _interpret(task: Task, document: Any) -> tuple[bytes, Query, Function | None]:
+    """Return the image, the query, and the function that replaces the model's own, if any."""
     if not isinstance(document, Mapping) or "inputs" not in document:
         raise BadParameter('The JSON holds no image. Send {"inputs": "<base64>"}.')
     parameters = document.get("parameters")
-    return decode_base64(document["inputs"], "inputs"), _query_of(parameters or {})
+    query, function = _query_of(parameters or {}, task)
+    return decode_base64(document["inputs"], "inputs"), query, function
 
 
-def _query_of(parameters: Any) -> Query:
+def _query_of(parameters: Any, task: Task) -> tuple[Query, Function | None]:
     if not isinstance(parameters, Mapping):
         raise BadParameter('parameters is not an object. Send {"top_k": 5}, or leave it out.')
-    function = parameters.get("function_to_apply")
+    function = _function_of(parameters.get("function_to_apply"), task)
+    top_k = parameters.get("top_k")
+    if top_k is None:
+        return Query(), function
+    if type(top_k) is not int or top_k < 1:
+        raise BadParameter("top_k must be a whole number from 1. Send 5, or leave it out.")
+    return Query(top_k), function
+
+
+def _function_of(function: Any, task: Task) -> Function | None:
+    """Return the function to apply to the logits; None for the model's own."""
+    if task == "multi_label":
+        if function in (None, "sigmoid"):
+            return None
+        if function in FUNCTIONS:
+            return cast(Function, function)
+        raise BadParameter(
+            "function_to_apply must be sigmoid, softmax or none. Send one of them, or leave it out."
+        )
     if function not in (None, "softmax"):
         raise BadParameter(
             "function_to_apply can only be softmax: the model returns calibrated "
             "probabilities, not the logits that 'sigmoid' and 'none' require. Leave it out."
         )
-    top_k = parameters.get("top_k")
-    if top_k is None:
-        return Query()
-    if type(top_k) is not int or top_k < 1:
-        raise BadParameter("top_k must be a whole number from 1. Send 5, or leave it out.")
-    return Query(top_k)
+    return None
+
+
+def _apply(function: Function, probabilities: NDArray[np.float32]) -> list[float]:
+    """Return softmax of the logits of a multi-label model, or the logits, for all labels (K,)."""
+    numbers = np.finfo(np.float32)
+    p = probabilities.astype(np.float64).clip(numbers.tiny, 1 - numbers.epsneg)
+    logits = np.log(p) - np.log1p(-p)
+    if function == "none":
+        return list(logits.tolist())
+    powers = np.exp(logits - logits.max())
+    return list((powers / powers.sum()).tolist())

@@ -20,7 +20,13 @@ from app.api.problems import openapi_responses
 from app.api.request.parameters import BatchParameters
 from app.api.request.photos import photo_body
 from app.api.routes.photo_request import read_request
-from app.api.schemas.classification import EXAMPLE_RESULT, Failure, Result, result_of
+from app.api.schemas.classification import (
+    EXAMPLE_RESULT,
+    Failure,
+    MultiLabelResult,
+    Result,
+    result_of,
+)
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import BadParameter
@@ -40,7 +46,14 @@ router = APIRouter(
 class ClassifyParameters(BatchParameters):
     """The parameters of /api/v1/classify."""
 
-    top_k: Annotated[int, Field(ge=1, description="Maximum number of predictions.")] = 5
+    top_k: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Maximum number of predictions. Unset: 5; of a multi-label model, all "
+            "labels.",
+        ),
+    ] = None
     min_probability: Annotated[
         float, Field(ge=0, le=1, description="Minimum probability of a prediction.")
     ] = 0.0
@@ -60,12 +73,14 @@ class ClassifyParameters(BatchParameters):
     response_class=Response,
     responses={
         200: {
-            "description": "A `Result` for one image; a `Batch` for several, or with `batch=true`.",
+            "description": "A `Result` for one image, or of a multi-label model a "
+            "`MultiLabelResult`; a `Batch` for several, or with `batch=true`.",
             "content": {
                 "application/json": {
                     "schema": {
                         "anyOf": [
                             {"$ref": "#/components/schemas/Result"},
+                            {"$ref": "#/components/schemas/MultiLabelResult"},
                             {"$ref": "#/components/schemas/Batch"},
                         ]
                     },
@@ -103,13 +118,15 @@ async def classify(
 
     The response for one image is a `Result`, or a problem if the image can't be used. The response
     for several is a `Batch` in the order of the request; an error of one
-    file does not affect the others.
+    file does not affect the others. A multi-label model gives a `MultiLabelResult` for each image.
     """
     with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _check)
         parameters, photos = admitted.parameters, admitted.photos
         selection = classifier.Query(
-            parameters.top_k, parameters.min_probability, parameters.unknown_threshold
+            parameters.top_k or classifier.default_top_k(admitted.model),
+            parameters.min_probability,
+            parameters.unknown_threshold,
         )
         results = await classify_photos(request, service, photos.files, admitted.model, selection)
     request_id = record_of(request.scope).request_id
@@ -156,7 +173,7 @@ def _response(
 
 def _item(
     result: Classified | BaseException, service: Service, request_id: str
-) -> Result | Failure:
+) -> Result | MultiLabelResult | Failure:
     """Return one item of a `Batch`."""
     if isinstance(result, BaseException):
         return failure_in_batch(result, service, request_id)

@@ -26,12 +26,35 @@ EXAMPLE_RESULT: dict[str, Any] = {
 }
 
 
+EXAMPLE_MULTI_LABEL_RESULT: dict[str, Any] = {
+    **EXAMPLE_RESULT,
+    "model": "pets",
+    "predictions": [
+        {"label": "cat", "index": 0, "probability": 0.971820, "accepted": True},
+        {"label": "dog", "index": 1, "probability": 0.934417, "accepted": True},
+        {"label": "bird", "index": 2, "probability": 0.020415, "accepted": False},
+    ],
+    "decision": "accepted",
+    "familiarity": 0.83,
+    "unknown_score": "familiarity",
+    "unknown_threshold": 0.61,
+}
+
+
 class Prediction(BaseModel):
     """A label and its probability."""
 
     label: str
     index: Annotated[int, Field(description="Position in the model's labels.")]
     probability: Annotated[float, Field(ge=0, le=1, description="Calibrated probability.")]
+
+
+class LabelPrediction(Prediction):
+    """A label of a multi-label model, its probability, and whether it is accepted."""
+
+    accepted: Annotated[
+        bool, Field(description="Whether the probability reaches the label's threshold.")
+    ]
 
 
 class Image(BaseModel):
@@ -83,6 +106,28 @@ class Result(BaseModel):
     image: Image
 
 
+class MultiLabelResult(Result):
+    """The classification of one image by a model for which an image may have several labels."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_MULTI_LABEL_RESULT]})
+
+    predictions: Annotated[  # type: ignore[assignment]  # nothing is ever added to either list
+        list[LabelPrediction],
+        Field(
+            description="Every label, the most probable first, unless the request has `top_k` or "
+            "`min_probability`. Each probability is the label's own: they need not sum to 1."
+        ),
+    ]
+    decision: Annotated[
+        Literal["accepted", "unsure", "unknown"],
+        Field(
+            description="`unknown`: the image resembles no training photo. `unsure`: the "
+            "probability of a label lies in the band that its calibration can't decide. "
+            "`accepted`: neither, also where no label is accepted."
+        ),
+    ]
+
+
 class Failure(BaseModel):
     """The error of one file in a batch, in place of its result."""
 
@@ -92,17 +137,42 @@ class Failure(BaseModel):
 class Batch(BaseModel):
     """The classifications of several images, in the order of the request."""
 
-    results: list[Result | Failure]
+    results: list[Result | MultiLabelResult | Failure]
 
 
-def result_of(classified: Classified) -> Result:
+def result_of(classified: Classified) -> Result | MultiLabelResult:
     """Return the response for one classified image."""
     unknown = classified.unknown
+    if classified.task == "multi_label":
+        return _multi_label_result(classified)
     return Result(
         model=classified.model,
         version=classified.version,
         predictions=[
             Prediction(label=p.label, index=p.index, probability=round(p.probability, DECIMALS))
+            for p in classified.predictions
+        ],
+        decision=classified.decision,
+        familiarity=unknown.shown_value if unknown else None,
+        unknown_score=unknown.name if unknown else None,
+        unknown_threshold=unknown.threshold if unknown else None,
+        image=Image(format=classified.format, width=classified.width, height=classified.height),
+    )
+
+
+def _multi_label_result(classified: Classified) -> MultiLabelResult:
+    unknown = classified.unknown
+    assert classified.decision is not None
+    return MultiLabelResult(
+        model=classified.model,
+        version=classified.version,
+        predictions=[
+            LabelPrediction(
+                label=p.label,
+                index=p.index,
+                probability=round(p.probability, DECIMALS),
+                accepted=bool(p.accepted),
+            )
             for p in classified.predictions
         ],
         decision=classified.decision,

@@ -90,7 +90,8 @@ class Explained(BaseModel):
         Literal["class_activation_map", "occlusion"],
         Field(
             description="`class_activation_map`: exact. Over all labels, softmax((mean of the map "
-            "+ bias) / temperature) gives the probabilities. `occlusion`: used if the model's head "
+            "+ bias) / temperature) gives the probabilities; of a multi-label model, sigmoid does, "
+            "label by label. `occlusion`: used if the model's head "
             "is not pooled and linear. A value is the decrease of the label's log-odds when that "
             "part of the photo is covered."
         ),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.classification import DECIMALS
 from app.api.schemas.inspection import GridLayout
+from app.bundle import Task
 from app.runtime.catalogue import Entry
 from app.runtime.inspection import Filters, Grid, ModelStructure
 from app.runtime.loaded_model import Model
@@ -52,6 +53,12 @@ class ModelSummary(BaseModel):
     ]
     precision: Annotated[str | None, Field(description="Precision in use: fp32 or int8.")]
     device: str | None
+    task: Annotated[
+        Task | None,
+        Field(
+            description="Whether exactly one label is right for an image, or any number of them."
+        ),
+    ]
     labels: Annotated[int | None, Field(description="Number of labels.")]
     reason: Annotated[
         str | None,
@@ -135,6 +142,20 @@ class ModelDetails(ModelSummary):
 
     label_names: list[str]
     label_ids: list[str | None]
+    thresholds: Annotated[
+        list[float] | None,
+        Field(
+            description="Probability from which each label of a multi-label model is accepted. "
+            "null: exactly one label is right for an image."
+        ),
+    ]
+    undecided: Annotated[
+        list[tuple[float, float]] | None,
+        Field(
+            description="Of a multi-label model: band of probabilities of each label in which the "
+            "decision about the image is `unsure`."
+        ),
+    ]
     input: dict[str, Any]
     metrics: dict[str, Any]
     calibration: dict[str, Any] | None
@@ -184,6 +205,7 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
         held=entry.version in pins.held,
         precision=model.session.precision if model else None,
         device=model.session.device if model else None,
+        task=model.manifest.task if model else None,
         labels=len(model.manifest.labels) if model else None,
         reason=entry.reason,
         notes=list(model.notes) if model else [],
@@ -208,7 +230,10 @@ def details_of(
     manifest = model.manifest
     metadata = manifest.model_dump(
         mode="json",
-        include={"input", "metrics", "calibration", "unknown", "decision", "training"},
+        include={
+            *("input", "metrics", "calibration", "unknown", "decision", "training"),
+            *("thresholds", "undecided"),
+        },
     )
     return ModelDetails(
         **summary_of(entry, registry).model_dump(),

@@ -1,4 +1,4 @@
-"""The photos of a folder, each with the index of its true label.
+"""The photos of a folder, each with the index of its true label, or for a multi-label model of all.
 
 The folder has one subfolder per class, named by the label or its id, or a labels.csv, as `hubel
 train` reads it. If it is split into parts, test is measured, else val.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.bundle import Label
+from app.bundle import Label, Task
 from app.dataset import label_table
 from app.dataset.files import is_photo, list_below, visible
 from app.dataset.label_table import Form
@@ -19,10 +19,17 @@ from app.errors import BadParameter
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo and the index of its true label."""
+    """A photo and its true labels."""
 
     path: Path
-    index: int
+    indices: frozenset[int]
+    """The indices of its labels: one, or for a multi-label model any number."""
+
+    @property
+    def index(self) -> int:
+        """The index of its only label."""
+        (index,) = self.indices
+        return index
 
 
 @dataclass(frozen=True)
@@ -35,30 +42,40 @@ class LabelledFolder:
 
 
 def labelled_photos(
-    data: Path, labels: tuple[Label, ...], labels_from: Form | None = None
+    data: Path,
+    labels: tuple[Label, ...],
+    labels_from: Form | None = None,
+    task: Task = "single_label",
 ) -> list[LabelledPhoto]:
     """Return the photos below `data`; see `read_folder`."""
-    return read_folder(data, labels, labels_from).photos
+    return read_folder(data, labels, labels_from, task).photos
 
 
 def read_folder(
-    data: Path, labels: tuple[Label, ...], labels_from: Form | None = None
+    data: Path,
+    labels: tuple[Label, ...],
+    labels_from: Form | None = None,
+    task: Task = "single_label",
 ) -> LabelledFolder:
-    """Return the photos below `data`, each with the index of its label.
+    """Return the photos below `data`, each with the indices of its labels.
 
     Args:
         data: the folder.
         labels: the labels of the model.
         labels_from: where the labels come from; None: labels.csv if there is one, else folders.
+        task: the task of the model. For multi_label a photo may have any number of labels.
 
     Raises:
-        BadParameter: a name is no label, a table can't be used, or there are no photos.
+        BadParameter: a photo has several labels and the model gives one, a name is no label, a
+            table can't be used, or there are no photos.
     """
     index_of = _indices(labels)
     root = _measured(data, index_of)
     form = labels_from or ("labels.csv" if label_table.has_labels_csv(root) else None)
-    label_of, skipped = _by_folder(root) if form is None else _by_table(root, form)
-    names = {*label_of.values(), *(_class_folders(root) if form is None else ())}
+    labels_of, skipped = _by_folder(root) if form is None else _by_table(root, form, task)
+    names = {name for some in labels_of.values() for name in some}
+    if form is None:
+        names |= set(_class_folders(root))
     unknown = sorted(name for name in names if _key(name) not in index_of)
     if unknown:
         what = "folders" if form is None else "labels"
@@ -67,12 +84,12 @@ def read_folder(
             f"{unknown[0]!r}. Name each by a label or its id."
         )
     photos = [
-        LabelledPhoto(path, index_of[_key(name)])
-        for path, name in label_of.items()
+        LabelledPhoto(path, frozenset(index_of[_key(name)] for name in some))
+        for path, some in labels_of.items()
         if is_photo(path)
     ]
     used = {photo.path for photo in photos}
-    skipped += [path for path in label_of if path not in used]
+    skipped += [path for path in labels_of if path not in used]
     if not photos:
         raise _no_photos(root, skipped)
     return LabelledFolder(photos, skipped)
@@ -95,32 +112,38 @@ def _measured(data: Path, index_of: Mapping[str, int]) -> Path:
     return data
 
 
-def _by_folder(root: Path) -> tuple[dict[Path, str], list[Path]]:
+def _by_folder(root: Path) -> tuple[dict[Path, frozenset[str]], list[Path]]:
     """Return the files of the class folders with the folder's name, and what is skipped."""
-    label_of, skipped = dict[Path, str](), list[Path]()
+    labels_of, skipped = dict[Path, frozenset[str]](), list[Path]()
     for entry in visible(root):
         if not entry.is_dir() or entry.samefile(root):
             skipped.append(entry)
             continue
         listing = list_below(entry, (root,))
-        label_of |= dict.fromkeys(listing.files, entry.name)
+        labels_of |= dict.fromkeys(listing.files, frozenset({entry.name}))
         skipped += [path for path, _ in listing.skipped]
-    return label_of, skipped
+    return labels_of, skipped
 
 
 def _class_folders(root: Path) -> list[str]:
     return [entry.name for entry in visible(root) if entry.is_dir() and not entry.samefile(root)]
 
 
-def _by_table(root: Path, form: Form) -> tuple[dict[Path, str], list[Path]]:
+def _by_table(root: Path, form: Form, task: Task) -> tuple[dict[Path, frozenset[str]], list[Path]]:
     listing = list_below(root)
-    labelled = label_table.label_files(root, listing.files, form)
+    labelled = label_table.label_sets(root, listing.files, form)
     if labelled.missing:
         raise BadParameter(
             f"{len(labelled.missing)} photos of the table in {root} aren't there, the first is "
             f"{labelled.missing[0]}. Add them, or remove their lines."
         )
-    return labelled.labels, labelled.unlabelled + [path for path, _ in listing.skipped]
+    skipped = labelled.unlisted + [path for path, _ in listing.skipped]
+    if task == "multi_label":
+        return labelled.labels, skipped
+    labelled.require_single(root)
+    unlabelled = [path for path, names in labelled.labels.items() if not names]
+    labels_of = {path: names for path, names in labelled.labels.items() if names}
+    return labels_of, unlabelled + skipped
 
 
 def _no_photos(root: Path, skipped: Iterable[Path]) -> BadParameter:

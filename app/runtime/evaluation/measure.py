@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from app import vision
 from app.errors import BadParameter, HubelError, ModelOutputInvalid
+from app.runtime.accepted_labels import accepted_labels
 from app.runtime.bulk import classify_files
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
-from app.runtime.evaluation import accuracy
+from app.runtime.evaluation import accuracy, label_figures
 from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.evaluation.interval import interval
 from app.runtime.evaluation.labelled_folder import LabelledPhoto
@@ -36,8 +37,16 @@ class ModelOutputs:
 
     @property
     def truth(self) -> NDArray[np.intp]:
-        """(T,) class indices."""
+        """(T,) class indices of a single-label model."""
         return np.array([photo.index for photo in self.photos], np.intp)
+
+    @property
+    def label_matrix(self) -> NDArray[np.bool_]:
+        """(T, K) whether each photo has each label."""
+        matrix = np.zeros(self.probabilities.shape, bool)
+        for row, photo in enumerate(self.photos):
+            matrix[row, list(photo.indices)] = True
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,36 @@ class Evaluation:
     """path and error of every photo without a result; no figure includes them."""
 
 
+@dataclass(frozen=True)
+class MultiLabelEvaluation:
+    """The figures of one multi-label model on one set of photos."""
+
+    model: str
+    version: int
+    precision: str
+    images: int
+    mean_average_precision: float
+    f1_micro: float
+    f1_macro: float
+    exact: float
+    """Share of the photos whose accepted labels are exactly the right ones."""
+    exact_interval: list[float]
+    """Lower and upper limit of its 95 % confidence interval (Clopper and Pearson)."""
+    ece: float
+    """The mean over the labels of the expected calibration error, over 15 equal-width bins."""
+    per_label: list[dict[str, Any]]
+    """label and its figures (`LabelFigures`), of every label."""
+    failed: list[dict[str, str]]
+    """path and error of every photo without a result; no figure includes them."""
+
+
 def evaluate(
     model: Model,
     photos: list[LabelledPhoto],
     limits: vision.Limits,
     engine: Engine,
     progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
-) -> Evaluation:
+) -> Evaluation | MultiLabelEvaluation:
     """Return the figures of `model` on `photos`; see `measure`."""
     return figures(model, measure(model, photos, limits, engine, progress))
 
@@ -113,8 +145,33 @@ def measure(
     )
 
 
-def figures(model: Model, outputs: ModelOutputs) -> Evaluation:
-    """Return accuracy and calibration error of a model's outputs, in all and by class."""
+def figures(model: Model, outputs: ModelOutputs) -> Evaluation | MultiLabelEvaluation:
+    """Return accuracy and calibration error of a model's outputs, in all and by label."""
+    if model.manifest.task == "multi_label":
+        return multi_label_figures(model, outputs)
+    return single_label_figures(model, outputs)
+
+
+def multi_label_figures(model: Model, outputs: ModelOutputs) -> MultiLabelEvaluation:
+    """Return the figures of a multi-label model's outputs."""
+    labels, truth = model.manifest.labels, outputs.label_matrix
+    accepted = accepted_labels(outputs.probabilities, model.manifest)
+    by_label = label_figures.per_label(outputs.probabilities, accepted, truth)
+    overall = label_figures.overall(by_label, accepted, truth)
+    return MultiLabelEvaluation(
+        model=model.name,
+        version=model.version,
+        precision=model.session.precision,
+        images=len(truth),
+        **asdict(overall),
+        exact_interval=list(interval(overall.exact, len(truth))),
+        per_label=[{"label": labels[each.index].name, **asdict(each)} for each in by_label],
+        failed=outputs.failed,
+    )
+
+
+def single_label_figures(model: Model, outputs: ModelOutputs) -> Evaluation:
+    """Return the figures of a single-label model's outputs."""
     probabilities, truth = outputs.probabilities, outputs.truth
     labels = model.manifest.labels
     top1 = accuracy.top_k_accuracy(probabilities, truth, 1)

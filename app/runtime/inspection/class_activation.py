@@ -4,7 +4,8 @@
 
 Softmax ignores what is added to all logits alike, so the weights and biases are centred over the
 labels. A map then shows what raises its label's logit *more than the others'*, and
-softmax((mean of the maps + bias) / temperature) still equals the probabilities.
+softmax((mean of the maps + bias) / temperature) still equals the probabilities. In a multi-label
+model a sigmoid reads each logit alone, so nothing is centred.
 """
 
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ from app.runtime.inspection.onnx_head import PooledHead
 
 @dataclass(frozen=True, eq=False)
 class CentredHead:
-    """A pooled linear head, centred over the labels."""
+    """A pooled linear head, centred over the labels unless it ends in a sigmoid."""
 
     weight: NDArray[np.float32]
-    """(K, D), each column summing to 0."""
+    """(K, D), each column summing to 0 if centred."""
     bias: NDArray[np.float32]
-    """(K,), summing to 0."""
+    """(K,), summing to 0 if centred."""
     temperature: float
 
 
 def centre_head(head: PooledHead) -> CentredHead:
     """Return `head` centred over the labels; its probabilities stay the same for every photo."""
+    if head.is_sigmoid:
+        return CentredHead(head.weight, head.bias, head.temperature)
     weight = head.weight - head.weight.mean(axis=0, keepdims=True)
     return CentredHead(weight, head.bias - head.bias.mean(), head.temperature)
 

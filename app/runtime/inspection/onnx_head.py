@@ -1,6 +1,7 @@
 """The matcher of a pooled linear head in an ONNX graph.
 
-    activation [N, D, h, w] -> mean over h and w -> linear -> divided by the temperature -> softmax
+    activation [N, D, h, w] -> mean over h and w -> linear -> divided by the temperature
+        -> softmax, or in a multi-label model sigmoid
 
 Serving needs the head for class activation maps. `hubel import` rewrites it under the bundle's
 names, and the recipe `head` replaces it. The mean and the linear layer commute, so the logit of
@@ -49,6 +50,8 @@ class PooledHead:
 
     With int8 weights ONNX Runtime runs even a float Gemm at a lower precision, as MatMulNBits.
     """
+    is_sigmoid: bool = False
+    """True where each label has a probability of its own, by a sigmoid instead of a softmax."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +70,15 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
 
     Args:
         graph: the graph.
-        logits: the tensor that the softmax reads; None for the softmax that makes `probabilities`.
+        logits: the tensor that the softmax or sigmoid reads; None for the one that makes
+            `probabilities`.
     """
+    is_sigmoid = False
     if logits is None:
-        softmax = _producer_skipping(graph, "probabilities", _IDENTITIES)
-        if softmax is None or softmax.op_type != "Softmax":
+        last = _producer_skipping(graph, "probabilities", _IDENTITIES)
+        if last is None or last.op_type not in ("Softmax", "Sigmoid"):
             return None
-        logits = str(softmax.input[0])
+        logits, is_sigmoid = str(last.input[0]), last.op_type == "Sigmoid"
     unscaled, temperature = _before_temperature(graph, logits)
     linear = _linear(graph, unscaled)
     pool = _producer_skipping(graph, linear.vector, _FLATTENING) if linear else None
@@ -91,6 +96,7 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
         bias=linear.bias,
         temperature=temperature,
         is_exact=linear.is_float32 and not _is_quantized(graph, activation, logits),
+        is_sigmoid=is_sigmoid,
     )
 
 

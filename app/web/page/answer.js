@@ -1,7 +1,7 @@
 // The answer: its sentence, and a bar for each label, which is a button that shows where it comes from.
 
 import { byId, el, percent } from "./dom.js";
-import { isUnknown, verdictOf } from "./verdict.js";
+import { hasSeveral, isUnknown, verdictOf } from "./verdict.js";
 
 // Empties the answer, and keeps the room that `labels` labels will take: nothing moves when they come.
 export function awaitAnswer(labels) {
@@ -23,10 +23,11 @@ export function showAnswer(answer, explain) {
   byId("verdict").dataset.decision = answer.decision ?? "";
   byId("because").textContent = why;
   byId("bars").classList.toggle("grey", isUnknown(answer));
+  byId("bars").classList.toggle("several", hasSeveral(answer));
   byId("bars").replaceChildren(...answer.predictions.map((prediction) => bar(prediction, explain)));
 }
 
-function bar({ label, probability }, explain) {
+function bar({ label, probability, accepted }, explain) {
   const fill = el("span", { className: "fill" });
   fill.style.width = `${Math.max(0.4, probability * 100)}%`;
   const button = el(
@@ -34,15 +35,17 @@ function bar({ label, probability }, explain) {
     {
       type: "button",
       dataset: { label },
-      attrs: { "aria-pressed": "false", "aria-label": `${label}, ${percent(probability)}: show where` },
+      attrs: { "aria-pressed": "false", "aria-label": `${label}, ${percent(probability)}${decided(accepted)}: show where` },
     },
     el("span", { className: "label", textContent: label }),
     el("span", { className: "probability", textContent: percent(probability) }),
     el("span", { className: "track" }, fill),
   );
   button.addEventListener("click", () => explain(label));
-  return el("li", {}, button);
+  return el("li", { className: accepted ? "accepted" : "" }, button);
 }
+
+const decided = (accepted) => (accepted === undefined ? "" : accepted ? ", accepted" : ", not accepted");
 
 // Lets any other label of the model be asked for.
 export function offerOtherLabels(models, explain) {

@@ -15,13 +15,13 @@ export function clearHeat() {
   press(null);
 }
 
-export function showHeat(found) {
+export function showHeat(found, several) {
   const canvas = byId("heat");
   place(canvas, found.box, found.image.width, found.image.height);
   canvas.getContext("2d").putImageData(heatOf(found.map), 0, 0);
   canvas.dataset.label = found.label;
   press(found.label);
-  byId("why").replaceChildren(...reason(found));
+  byId("why").replaceChildren(...reason(found, several));
 }
 
 function press(label) {
@@ -66,22 +66,22 @@ function paint(data, at, heat) {
 }
 
 // In words, and for those who want it, how the map becomes the label's probability.
-function reason(found) {
+function reason(found, several) {
   const label = el("b", { textContent: found.label });
   if (found.method === "occlusion")
     return ["Warm: covering these places costs ", label, ` (${percent(found.probability)}) most.`];
   const values = found.map.flat();
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const logit = mean + found.bias;
+  const sum = `Mean of the map ${short(mean)} ${found.bias < 0 ? "−" : "+"} bias ${short(Math.abs(found.bias))} = ${short(logit)}, the label's score`;
   return [
     "Warm: these places raise the probability of ",
     label,
     ` (${percent(found.probability)}). `,
     el("small", {
-      textContent:
-        `Mean of the map ${short(mean)} ${found.bias < 0 ? "−" : "+"} bias ${short(Math.abs(found.bias))} = ` +
-        `${short(logit)}, the label's score; ÷ temperature ${short(found.temperature)} = ${short(logit / found.temperature)}, ` +
-        "then softmax over all labels.",
+      textContent: several
+        ? `${sum}; then the sigmoid of this label alone.`
+        : `${sum}; ÷ temperature ${short(found.temperature)} = ${short(logit / found.temperature)}, then softmax over all labels.`,
     }),
   ];
 }

@@ -11,7 +11,7 @@ import { askForKey, clearProblem, showProblem } from "./problem.js";
 import { offerSamples } from "./samples.js";
 import { labelInStrip, showStrip } from "./strip.js";
 import { tour } from "./tour.js";
-import { inShort, isUnknown, verdictOf } from "./verdict.js";
+import { inShort, isUnknown, namesLabel, verdictOf } from "./verdict.js";
 
 // Photos that were taken in; `kept` holds what was asked about each, by model, version and question,
 // and `labels` what the strip says of it by model and version.
@@ -24,6 +24,8 @@ let asking = new AbortController();
 
 // What says something of one photo and nothing of the others.
 const ABOUT_A_PHOTO = new Set(["not_an_image", "unsupported_format", "broken_image", "too_many_bytes", "too_many_pixels", "too_much_memory", "unreadable"]);
+
+const SEVERAL = 20; // labels of a photo that may have several
 
 const models = pickers(() => current && look(current), fail);
 const refreshTour = tour(() => (answered ? context() : null));
@@ -42,7 +44,7 @@ function once(photo, which, question, ask) {
 }
 
 const classified = (photo, which) =>
-  once(photo, which, "classify", () => api.classify(photo.file, which));
+  once(photo, which, "classify", () => api.classify(photo.file, which, models.hasSeveral() ? SEVERAL : 5));
 
 // What a step is given: the photo, the model, and a way to ask each question once.
 function context() {
@@ -126,7 +128,7 @@ async function classifyRest(which, signal) {
     const answer = await classified(photo, which).catch(() => null);
     if (signal.aborted) return;
     const label = answer
-      ? { text: inShort(answer), isLabel: !isUnknown(answer) && answer.predictions.length > 0 }
+      ? { text: inShort(answer), isLabel: !isUnknown(answer) && namesLabel(answer) }
       : { text: "not read", isLabel: false };
     photo.labels.set(nameOf(which), label);
     labelInStrip(photos.indexOf(photo), label);
@@ -162,7 +164,7 @@ async function explain(label) {
       api.explain(about.file, about.which, label, about.signal),
     );
     if (about.signal.aborted || label !== wanted) return;
-    showHeat(found);
+    showHeat(found, models.hasSeveral());
     say(`The photo shows where ${found.label} comes from.`);
   } catch (error) {
     if (!about.signal.aborted) fail(error, () => explain(label));

@@ -72,6 +72,7 @@ export function pickers(changed, failed) {
       return loading;
     },
     labels: () => current()?.labels ?? 0,
+    hasSeveral: () => current()?.task === "multi_label",
     details: () => {
       const which = chosen();
       const key = `${which.model}/${which.version}`;

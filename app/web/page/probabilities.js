@@ -1,6 +1,6 @@
 // Step 5: features, the score of each label, and the probabilities that softmax makes of the scores.
 
-import { el, percent, short } from "./dom.js";
+import { byId, el, percent, short } from "./dom.js";
 import { barsOf, largest } from "./layer_view.js";
 
 const SUMS = new Set(["Gemm", "MatMul", "Add", "Conv"]);
@@ -15,6 +15,9 @@ export async function openProbabilities(body, about) {
   }
   const [found, sums, shares] = await Promise.all([features, scores, last].map((layer) => layer && about.maps(layer.name)));
   const labels = details.label_names;
+  const several = details.task === "multi_label";
+  for (const paragraph of byId("step-probabilities").querySelectorAll("[data-task]"))
+    paragraph.hidden = paragraph.dataset.task !== details.task;
   const count = (number) => number.toLocaleString("en");
   const rows = largest(shares.values, SHOWN);
   const peak = sums && Math.max(...rows.map((index) => Math.abs(sums.values[index])), 1e-9);
@@ -27,7 +30,7 @@ export async function openProbabilities(body, about) {
           el("th", { scope: "row", textContent: labels[index] }),
           sums && cell(short(sums.values[index]), Math.max(0, sums.values[index]) / peak, "score"),
           cell(percent(shares.values[index]), shares.values[index], "share")))))),
-    el("p", { className: "quiet", textContent: restText(rows, shares.values) }),
+    el("p", { className: "quiet", textContent: restText(rows, shares.values, several) }),
   );
   return { own: ownWords(found, labels.length) };
 }
@@ -56,9 +59,10 @@ function ownWords(found, labels) {
   return `Here: ${count.toLocaleString("en")} features and ${labels.toLocaleString("en")} labels, so ${(count * labels).toLocaleString("en")} weights.`;
 }
 
-function restText(rows, shares) {
+function restText(rows, shares, several) {
   const rest = shares.length - rows.length;
   if (rest <= 0) return "";
+  if (several) return `The other ${rest.toLocaleString("en")} ${rest === 1 ? "label has" : "labels have"} at most ${percent(shares[rows.at(-1)])}.`;
   const left = Math.max(0, 1 - rows.reduce((sum, index) => sum + shares[index], 0));
   return `The other ${rest.toLocaleString("en")} ${rest === 1 ? "label shares" : "labels share"} ${percent(left)}.`;
 }

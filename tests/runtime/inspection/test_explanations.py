@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -12,6 +14,8 @@ from app.errors import DeadlinePassed, NotInModel
 from app.runtime.engine import NO_ENGINE
 from app.runtime.inspection import class_activation, label_index, occlusion
 from app.runtime.inspection.layers import read_structure
+from app.runtime.inspection.onnx_graph import Graph
+from app.runtime.inspection.onnx_head import pooled_head
 from app.runtime.session import Session
 
 PHOTOS = os.environ.get("HUBEL_TEST_PHOTOS")
@@ -162,3 +166,15 @@ def test_a_label_is_selected_by_name_id_or_index(model, label, index):
 def test_an_unknown_label_is_refused(model, label):
     with pytest.raises(NotInModel, match="has no label"):
         label_index(model, label)
+
+
+def test_the_map_of_a_label_of_a_sigmoid_gives_its_probability_alone(graph):
+    tiny = graph(sigmoid=True)
+    head = class_activation.centre_head(pooled_head(Graph(tiny)))
+    tiny.graph.output.append(onnx.ValueInfoProto(name="normal"))
+    session = onnxruntime.InferenceSession(tiny.SerializeToString())
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    probabilities, activation = session.run(["probabilities", "normal"], {"image": image})
+    maps = [class_activation.class_map(head, np.moveaxis(activation[0], -1, 0), k) for k in (0, 1)]
+    logits = np.mean(maps, axis=(1, 2)) + head.bias[:2]
+    assert 1 / (1 + np.exp(-logits)) == pytest.approx(probabilities[0, :2], abs=1e-5)
