@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -85,6 +86,11 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def sigmoid(logits: Floats) -> NDArray[np.float64]:
+    """Return the probability of each logit by itself, in float64."""
+    return np.asarray(expit(logits.astype(np.float64)))
 
 
 def recalibrate(probabilities: Floats, temperatures: Temperatures) -> NDArray[np.float64]:

@@ -55,7 +55,8 @@ class _Triple(click.ParamType[Any]):
     type=FILE,
     required=True,
     help="File of labels: one per line, JSON, a Python dictionary, CSV or TSV with a header, the "
-    "names in a YAML file, or Hugging Face's config.json. Stated indices decide the order.",
+    "names in a YAML file, or Hugging Face's config.json. Stated indices decide the order. A model "
+    "with one output needs two, or the label for 1 alone.",
 )
 @click.option("--size", type=int, help="Side of the input, in pixels. Unset: the side in the file.")
 @click.option(
@@ -86,6 +87,12 @@ class _Triple(click.ParamType[Any]):
     "--output-kind",
     type=click.Choice(["logits", "probabilities"]),
     help="Kind of the output. Unset: derived from the graph's end and its values.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["single_label", "multi_label"]),
+    help="Whether exactly one label is right for a photo, or any number of them. Unset: "
+    "multi_label if the graph ends with a Sigmoid for each of several labels.",
 )
 @click.option(
     "--output-name",
@@ -148,6 +155,7 @@ def import_(
     pixel_range: str | None,
     layout: Any,
     output_kind: Any,
+    task: Any,
     output_name: str | None,
     channels: Any,
     crop: float | None,
@@ -180,7 +188,7 @@ def import_(
         model=model,
         labels=labels,
         output=output.resolve(),
-        properties=StatedProperties(size, layout, output_kind, output_name),
+        properties=StatedProperties(size, layout, output_kind, output_name, task),
         preprocessing=StatedPreprocessing(
             preset=preset,
             mean=mean,

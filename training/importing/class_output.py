@@ -106,7 +106,7 @@ def _fitting(model: onnx.ModelProto, usable: dict[str, ClassOutput], labels: int
     for name, output in usable.items():
         dims = shapes.get(output.tensor)
         counts = None if dims is None else [dim for dim in dims[1:] if dim != 1]
-        if counts == [labels] or (counts == [] and labels == _BINARY):
+        if counts == [labels] or (counts == [] and labels <= _BINARY):
             fitting.append(name)
     if len(fitting) > 1:
         after = {name: _producer(model, usable[name].tensor) for name in fitting}

@@ -88,17 +88,31 @@ def read(
     pixels = read_pixels(default_golden.find(default_golden.FOLDER), preparation.spec)
     original = Original(read_source, temporary / "original.onnx")
     values = check_output(read_source, original.run(preparation, pixels), len(named.labels))
-    form = output_form(model, read_source.output.tensor, properties.kind, values)
-    if form.note is not None:
-        report_progress(form.note)
+    form = output_form(model, read_source.output.tensor, properties.kind, values, properties.task)
+    found_labels, derived_label = _labels_of(named.labels, form)
+    for derived in (derived_label, form.note):
+        if derived is not None:
+            report_progress(derived)
     expected = form.probabilities(values)
     for warning in (
         *normalization_check.of_first_layer(read_source, preparation, pixels),
-        *normalization_check.of_predictions(expected),
+        *normalization_check.of_predictions(expected, form.task),
     ):
         report_progress(f"warning: {warning}")
     return ClassifierFile(
-        named.labels, read_source, resolved, preparation, form, original, pixels, expected
+        found_labels, read_source, resolved, preparation, form, original, pixels, expected
+    )
+
+
+def _labels_of(stated: tuple[Label, ...], form: OutputForm) -> tuple[tuple[Label, ...], str | None]:
+    """Return the labels, with one for 0 where a binary classifier's file names that for 1 alone."""
+    if not form.is_binary or len(stated) > 1:
+        return stated, None
+    (label,) = stated
+    absent = Label(name=f"not {label.name}")
+    return (absent, label), (
+        f"the labels are {absent.name!r} (0) and {label.name!r} (1); for other names, put both "
+        "into the label file"
     )
 
 

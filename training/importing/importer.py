@@ -21,7 +21,7 @@ import onnx
 
 from app.bundle import MODEL_FILES, Bundle, Calibration, InputSpec, Label, Precision
 from app.runtime.session import Session
-from training import calibration
+from training import calibration, thresholds
 from training.calibration import Temperatures
 from training.contracts import ReportProgress
 from training.data.photos import fingerprint
@@ -132,12 +132,14 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             report_progress,
         )
         work = _Import(arguments, classifier, folder, temporary, report_progress)
+        _require_single_label(work)
         exported = _export(work)
         measured = exported.measured
         bundle = build_bundle(
             ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
+                **_decisions(work),
                 labels=work.labels,
                 input=work.spec,
                 golden=record_golden(exported, work.labels, work.spec, folder, temporary),
@@ -156,6 +158,27 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
         )
     report_progress(versions.summary(bundle))
     return bundle
+
+
+def _require_single_label(work: _Import) -> None:
+    photos = work.arguments.calibrate or work.arguments.int8
+    if photos is not None and work.classifier.form.task == "multi_label":
+        raise DataUnusable(
+            "--calibrate and --int8 are for models with exactly one label for a photo so far. "
+            "Leave them out."
+        )
+
+
+def _decisions(work: _Import) -> dict[str, Any]:
+    """Return the fields of the manifest by which a multi-label model decides about its labels."""
+    if work.classifier.form.task == "single_label":
+        return {}
+    levels = (thresholds.DEFAULT,) * len(work.labels)
+    return {
+        "task": "multi_label",
+        "thresholds": levels,
+        "undecided": tuple(map(thresholds.band, levels)),
+    }
 
 
 def _export(work: _Import) -> ImportedGraphs:
@@ -203,7 +226,7 @@ def _export(work: _Import) -> ImportedGraphs:
 def _compare_with_script(work: _Import, fp32: Session) -> ScriptParity | None:
     """Compare the graph, before a temperature is fitted, with the references of the user's."""
     arguments, classifier = work.arguments, work.classifier
-    references = reference_file.read(arguments.references, work.labels)
+    references = reference_file.read(arguments.references, work.labels, classifier.form.task)
     if not references:
         return None
     parity = script_parity.compare(
@@ -234,7 +257,8 @@ def _summary(classifier: ClassifierFile, verified: Verified) -> str:
     else:
         batches = f"; its fixed batch size {image.batch} was made dynamic" if image.batch else ""
     return (
-        f"reads {image.layout.upper()} of {image.size}x{image.size}, gives {form.kind}; {head}"
+        f"reads {image.layout.upper()} of {image.size}x{image.size}, gives {form.kind}"
+        f"{' of each label by itself' if form.task == 'multi_label' else ''}; {head}"
         f"{batches}; parity with the file {verified.difference:.1e}"
     )
 
@@ -318,6 +342,7 @@ def _metadata(arguments: Arguments, classifier: ClassifierFile) -> dict[str, Any
         "size": classifier.source.image.size,
         "output": classifier.source.output.tensor,
         "output_kind": classifier.form.kind,
+        **({"task": "multi_label"} if classifier.form.task == "multi_label" else {}),
         **({} if (preset := arguments.preprocessing.preset) is None else {"preset": preset}),
         "mean": list(normalization.mean),
         "std": list(normalization.std),

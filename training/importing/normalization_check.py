@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from app.bundle import Task
 from app.runtime import ort
 from training.importing.image_input import COLOUR
 from training.importing.normalization import Normalization
@@ -82,10 +83,12 @@ def _order(normalization: Normalization) -> list[str]:
     return []
 
 
-def of_predictions(probabilities: NDArray[np.floating]) -> list[str]:
+def of_predictions(probabilities: NDArray[np.floating], task: Task = "single_label") -> list[str]:
     """Return warnings about the probabilities (N, K) of different photos."""
     spread = float(np.ptp(probabilities, axis=0).max())
     confidence = probabilities.max(axis=1)
+    if task == "multi_label":  # each label is decided by itself, present or absent
+        confidence = np.maximum(probabilities, 1 - probabilities).min(axis=1)
     if spread < _SAME:
         return [
             f"the predictions of {len(probabilities)} different photos differ by {spread:.1g} at "

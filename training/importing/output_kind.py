@@ -3,8 +3,10 @@
 Softmax at the end            probabilities, and the tensor that it reads holds logits
 LogSoftmax                    logits
 Sigmoid, one output           a binary classifier: the probability of the second label
-Sigmoid, several outputs      several labels at once, which aren't served so far
+Sigmoid, several outputs      probabilities of a multi-label model, a photo may have several labels
 anything else                 rows that sum to 1: probabilities; values beyond 0..1: logits
+
+--task multi_label says the same of a graph without a Sigmoid, or of one output with one label.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from app.bundle import Task
 from training import calibration
 from training.errors import DataUnusable
 
@@ -37,11 +40,14 @@ class OutputForm:
     """The tensor that the last Softmax or Sigmoid reads; None where none ends the graph."""
     is_binary: bool = False
     """True if it holds one number, for the second of two labels."""
+    task: Task = "single_label"
     note: str | None = None
     """How the kind was derived, where the values decided."""
 
     def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return probabilities (N, K) of the tensor's own values (N, K) or, if binary, (N, 1)."""
+        if self.task == "multi_label":
+            return rows if self.kind == "probabilities" else calibration.sigmoid(rows)
         if not self.is_binary:
             return rows if self.kind == "probabilities" else calibration.softmax(rows)
         if self.kind == "logits":
@@ -50,7 +56,11 @@ class OutputForm:
 
 
 def output_form(
-    model: onnx.ModelProto, tensor: str, stated: Kind | None, values: NDArray[np.float64]
+    model: onnx.ModelProto,
+    tensor: str,
+    stated: Kind | None,
+    values: NDArray[np.float64],
+    task: Task | None = None,
 ) -> OutputForm:
     """Return the form of a tensor.
 
@@ -59,13 +69,16 @@ def output_form(
         tensor: the tensor that holds the classes.
         stated: the kind on the command line; None to derive it.
         values: (N, K) its values for some photos; K = 1 for a binary classifier.
+        task: the task on the command line; None: multi_label if there is a Sigmoid for each of
+            several labels.
 
     Raises:
-        DataUnusable: the kind contradicts the graph or the values, or can't be derived, or a photo
-            may have several labels.
+        DataUnusable: the kind or the task contradicts the graph or the values, or can't be derived.
     """
     op, before = _last(model, tensor)
     is_binary = values.shape[1] == 1
+    if task == "multi_label" or (task is None and op == "Sigmoid" and not is_binary):
+        return _multi_label(tensor, op, before, stated, values)
     if op == "Softmax" and not is_binary:
         if stated == "logits":
             raise DataUnusable(
@@ -78,10 +91,11 @@ def output_form(
     if op == "Sigmoid":
         if is_binary:
             return OutputForm(tensor, "probabilities", before, is_binary=True, note=_BINARY_NOTE)
-        raise DataUnusable(_several_labels(values.shape[1], before))
+        raise DataUnusable(_not_single_label(values.shape[1], before))
     return _from_values(tensor, op, stated, values)
 
 
+_SEVERAL_NOTE = "a multi-label model: a photo may have several of its labels, or none"
 _BINARY_NOTE = "a binary classifier: its one output is the probability of the second label"
 
 
@@ -94,6 +108,33 @@ def _last(model: onnx.ModelProto, tensor: str) -> tuple[str, str | None]:
             break
         last = producers.get(last.input[0])
     return ("", None) if last is None else (last.op_type, last.input[0])
+
+
+def _multi_label(
+    tensor: str, op: str, before: str | None, stated: Kind | None, values: NDArray[np.float64]
+) -> OutputForm:
+    """Return the form of a tensor that holds a number for each label, decided by itself."""
+    if op in ("Softmax", "LogSoftmax"):
+        raise DataUnusable(
+            f"The model ends with a {op}, so exactly one label is right for a photo. "
+            "Leave out --task multi_label."
+        )
+    if op == "Sigmoid":
+        if stated == "logits":
+            raise DataUnusable(
+                "The model ends with a Sigmoid, so it gives probabilities. Leave out --output-kind."
+            )
+        return OutputForm(tensor, "probabilities", before, task="multi_label", note=_SEVERAL_NOTE)
+    low, high = float(values.min()), float(values.max())
+    in_range = low >= 0 and high <= 1
+    if stated == "probabilities" and not in_range:
+        raise DataUnusable(
+            f"The output {tensor!r} is no probabilities: it holds values from {low:.3g} to "
+            f"{high:.3g}. Pass --output-kind logits."
+        )
+    kind: Kind = stated or ("probabilities" if in_range else "logits")
+    note = f"{_SEVERAL_NOTE}; {tensor!r} holds values from {low:.3g} to {high:.3g}, read as {kind}"
+    return OutputForm(tensor, kind, task="multi_label", note=note)
 
 
 def _from_values(
@@ -146,13 +187,14 @@ def _ambiguous(tensor: str, op: str) -> str:
     return (
         f"The model ends with {op or 'its input'}, and all values of its output {tensor!r} lie "
         "between 0 and 1 without summing to 1, so they may be logits, or a probability for each "
-        "label. Pass --output-kind logits if exactly one label is right for a photo."
+        "label. Pass --output-kind logits if exactly one label is right for a photo, or --task "
+        "multi_label if a photo may have several."
     )
 
 
-def _several_labels(count: int, logits: str | None) -> str:
+def _not_single_label(count: int, logits: str | None) -> str:
     return (
         f"The model ends with a Sigmoid for each of its {count} outputs: a photo may have several "
-        "labels at once, which isn't served so far. If exactly one label is right for each photo, "
+        "labels at once. Leave out --task, or if exactly one label is right for each photo, "
         f"pass the logits: --output-name {logits} --output-kind logits."
     )

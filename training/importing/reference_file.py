@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.bundle import Label
+from app.bundle import Label, Task
 from training.errors import DataUnusable
 
 _FILE_KEYS = ("file", "photo", "image", "path", "filename")
@@ -38,16 +38,24 @@ class Reference:
     photo: Path
     probabilities: Mapping[int, float]
     """By class index; all classes, or the best few."""
+    where: str = "--reference"
+    """What states them, for errors."""
 
 
-def read(values: Sequence[str], labels: Sequence[Label]) -> list[Reference]:
+def read(
+    values: Sequence[str], labels: Sequence[Label], task: Task = "single_label"
+) -> list[Reference]:
     """Return the references that the values of --reference state.
 
     Raises:
         DataUnusable: a file or a photo can't be read, or the numbers are no probabilities of
             these labels.
     """
-    return [reference for value in values for reference in _of_value(value, labels)]
+    references = [reference for value in values for reference in _of_value(value, labels)]
+    if task == "single_label":
+        for reference in references:
+            _require_sum(reference, len(labels))
+    return references
 
 
 def _of_value(value: str, labels: Sequence[Label]) -> Iterator[Reference]:
@@ -121,14 +129,18 @@ def _reference(photo: Path, probabilities: Any, labels: Sequence[Label], where: 
     if not all(math.isfinite(value) and -_ROUNDING <= value <= 1 + _ROUNDING for value in values):
         raise DataUnusable(
             f"{where}: the numbers for {photo.name} are no probabilities. "
-            "Give the script's output after its softmax."
+            "Give the script's output after its softmax or sigmoid."
         )
-    if len(values) == len(labels) and abs(sum(values) - 1) > _SUM_TOLERANCE:
+    return Reference(photo, by_index, where)
+
+
+def _require_sum(reference: Reference, labels: int) -> None:
+    values = reference.probabilities.values()
+    if len(values) == labels and abs(sum(values) - 1) > _SUM_TOLERANCE:
         raise DataUnusable(
-            f"{where}: the probabilities for {photo.name} sum to {sum(values):.3g}, and not to 1. "
-            "Give the script's output after its softmax."
+            f"{reference.where}: the probabilities for {reference.photo.name} sum to "
+            f"{sum(values):.3g}, and not to 1. Give the script's output after its softmax."
         )
-    return Reference(photo, by_index)
 
 
 def _by_index(probabilities: Any, labels: Sequence[Label], where: str) -> dict[int, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
+from app.bundle import Task
 from training.importing.class_output import ClassOutput, select_output
 from training.importing.image_input import ImageInput, Layout, read_image_input
 from training.importing.onnx_file import nodes_of
@@ -34,6 +35,7 @@ class StatedProperties:
     layout: Layout | None = None
     kind: Kind | None = None
     output: str | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,8 @@ def _wrong_count(classes: int, labels: int) -> str:
     if classes == 1:
         return (
             "The model has one output, as binary classifiers have, and the label file has "
-            f"{labels} labels. Name a file with two: first the label for 0, then the one for 1."
+            f"{labels} labels. Name a file with two: first the label for 0, then the one for 1; or "
+            "with the label for 1 alone."
         )
     hint = ""
     if classes == labels + 1:

@@ -3,6 +3,7 @@
     image uint8 [N, S, S, 3] -> prepared as the source reads it          input_nodes
         -> the source's graph, unchanged
         -> logits -> divided by the temperature -> softmax -> probabilities [N, K]
+           or, multi-label: -> times the scale, plus the offset of each label -> sigmoid
 
 A pooled linear head is replaced by the same head under the bundle's names: activation, embedding,
 head.weight, head.bias. Embeddings need the output `embedding`; with the output `activation`, an
@@ -25,6 +26,8 @@ from training.importing.output_kind import OutputForm
 from training.importing.preparation import Preparation
 from training.importing.subgraph import Subgraph
 
+LABEL_SCALES, LABEL_OFFSETS = "label_scales", "label_offsets"
+"""The constants (K,) by which a multi-label graph without a head is calibrated."""
 _PREFIX = "source/"
 """Put before all names of a source that has one of the bundle's names."""
 _OLDEST_IR = 8
@@ -85,10 +88,24 @@ def _parts(
         _head(after, head, form)
     else:
         _logits(after, prefix, form, classes)
+    if form.task == "multi_label":
+        _sigmoids(after, classes, has_head=head is not None)
+        return before, after
     after.constant("temperature", np.array(1.0, np.float32))
     after.node("Div", ["logits", "temperature"], "calibrated_logits")
     after.node("Softmax", ["calibrated_logits"], "probabilities", axis=1)
     return before, after
+
+
+def _sigmoids(part: Subgraph, classes: int, *, has_head: bool) -> None:
+    """Add a sigmoid for each label; a head holds the scales and offsets itself."""
+    last = "logits"
+    if not has_head:
+        scales = part.constant(LABEL_SCALES, np.ones(classes, np.float32))
+        offsets = part.constant(LABEL_OFFSETS, np.zeros(classes, np.float32))
+        part.node("Mul", [last, scales], "scaled_logits")
+        last = part.node("Add", ["scaled_logits", offsets], "calibrated_logits")
+    part.node("Sigmoid", [last], "probabilities")
 
 
 def _head(part: Subgraph, head: PooledHead, form: OutputForm) -> None:
@@ -125,11 +142,25 @@ def _logits(part: Subgraph, prefix: str, form: OutputForm, classes: int) -> None
             last = part.node("MatMul", ["source_rows", twice], "both_probabilities")
             last = part.node("Mul", [last, sign], "signed")
             last = part.node("Add", [last, first], "complement")  # (1 - p, p)
-    if form.kind == "probabilities" and form.logits is None:
+    if form.task == "multi_label" and form.kind == "probabilities" and form.logits is None:
+        last = _log_odds(part, last)
+    elif form.kind == "probabilities" and form.logits is None:
         part.constant("smallest", np.array(np.finfo(np.float32).tiny, np.float32))
         part.node("Max", [last, "smallest"], "at_least")
         last = part.node("Log", ["at_least"], "logarithm")
     part.node("Identity", [last], "logits")
+
+
+def _log_odds(part: Subgraph, probabilities: str) -> str:
+    """Add the logits whose sigmoids are `probabilities`; return their name."""
+    numbers = np.finfo(np.float32)
+    low = part.constant("smallest", np.array(numbers.tiny, np.float32))
+    high = part.constant("largest", np.array(1 - numbers.epsneg, np.float32))
+    one = part.constant("one", np.array(1, np.float32))
+    inside = part.node("Clip", [probabilities, low, high], "inside")
+    rest = part.node("Sub", [one, inside], "rest")
+    odds = part.node("Div", [inside, rest], "odds")
+    return part.node("Log", [odds], "log_odds")
 
 
 def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]:

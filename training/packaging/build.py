@@ -27,6 +27,7 @@ from app.bundle import (
     Manifest,
     Metrics,
     Precision,
+    Task,
     Training,
     UnknownRule,
 )
@@ -60,6 +61,9 @@ class ManifestFields:
     golden: Golden
     metrics: Mapping[Precision, Metrics]
     origin: TrainingOrigin
+    task: Task = "single_label"
+    thresholds: tuple[float, ...] | None = None
+    undecided: tuple[tuple[float, float], ...] | None = None
     calibration: Calibration | None = None
     unknown: UnknownRule | None = None
     decision: DecisionRule | None = None
@@ -100,7 +104,10 @@ def _manifest(fields: ManifestFields, folder: Path) -> Manifest:
     return Manifest(
         name=fields.name,
         version=fields.version,
+        task=fields.task,
         labels=fields.labels,
+        thresholds=fields.thresholds,
+        undecided=fields.undecided,
         input=fields.input,
         files=_hashes(folder),
         golden=fields.golden,

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.bundle import DecisionRule, Manifest
+from app.bundle import DecisionRule, Manifest, Task
 from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
@@ -86,10 +86,7 @@ def imported(has_head: bool, int8: str, has_report: bool, manifest: Manifest) ->
         else "No pooled linear head was recognised in it, so it has no embedding and no class "
         "activation map."
     )
-    outputs = (
-        f"Its output is read as {arguments['output_kind']}; the temperature is {temperature:.3f}. "
-        f"{maps}"
-    )
+    outputs = f"{_outputs(arguments['output_kind'], temperature, manifest.task)} {maps}"
     sentence = int8 if int8.startswith("int8") else f"{int8[0].upper()}{int8[1:]}"
     return _render(
         "imported.md",
@@ -128,6 +125,15 @@ def accepted(manifest: Manifest) -> str:
             f"{_percent(rule.tested.precision, 2)} of these were right."
         )
     return textwrap.fill(text, _WIDTH)
+
+
+def _outputs(kind: str, temperature: float, task: Task) -> str:
+    if task == "multi_label":
+        return (
+            f"Its output is read as {kind} of each label by itself, so a photo may have several "
+            "labels, or none. A label is accepted from the threshold in bundle.json."
+        )
+    return f"Its output is read as {kind}; the temperature is {temperature:.3f}."
 
 
 def _render(template: str, manifest: Manifest, **values: Any) -> str:

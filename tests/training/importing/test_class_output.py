@@ -105,15 +105,68 @@ def test_a_hidden_sigmoid_must_be_stated(saved, two_labels, run_import):
     assert "lie between 0 and 1" in result.stderr
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_a_sigmoid_for_each_label_is_named_and_can_be_bypassed(
-    saved, labels, run_import, imported, outputs_of, original, classes
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_sigmoid_for_each_label_is_a_multi_label_model(
+    saved, labels, imported, outputs_of, original, classes
 ):
     labels.write_text("\n".join(f"class {index}" for index in range(classes)))
     file = saved(end="Sigmoid", classes=classes)
-    result = run_import(file)
+    bundle = imported(file)
+    assert bundle.manifest.task == "multi_label"
+    assert bundle.manifest.thresholds == (0.5,) * classes
+    assert outputs_of(bundle) == pytest.approx(original(file), abs=1e-5)
+    assert "of each label by itself" in (bundle.folder / "README.md").read_text()
+
+
+def test_logits_of_labels_become_sigmoids_where_the_task_is_stated(
+    saved, imported, outputs_of, original
+):
+    file = saved(end=None)
+    bundle = imported(file, "--task", "multi_label")
+    assert outputs_of(bundle) == pytest.approx(_sigmoid(original(file)), abs=1e-5)
+
+
+def test_a_hidden_sigmoid_for_each_label_can_be_stated(saved, imported, outputs_of, original):
+    def hide(model):
+        _hidden_sigmoid(model)
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+
+    file = saved(hide, end=None)
+    bundle = imported(file, "--task", "multi_label")
+    assert outputs_of(bundle) == pytest.approx(original(file), abs=1e-5)
+
+
+def test_one_label_names_the_other_of_a_binary_classifier(
+    saved, labels, run_import, imported, outputs_of, original
+):
+    labels.write_text("defect\n")
+    file = saved(_sigmoid_at_the_end, end=None, classes=1)
+    assert "the labels are 'not defect' (0) and 'defect' (1)" in run_import(file).stdout
+    bundle = imported(file)
+    assert [label.name for label in bundle.manifest.labels] == ["not defect", "defect"]
+    assert outputs_of(bundle) == pytest.approx(_both(original(file)), abs=1e-5)
+
+
+def test_one_label_may_be_present_or_not(saved, labels, imported, outputs_of, original):
+    labels.write_text("defect\n")
+    file = saved(_sigmoid_at_the_end, end=None, classes=1)
+    bundle = imported(file, "--task", "multi_label")
+    assert outputs_of(bundle) == pytest.approx(original(file), abs=1e-5)
+    assert [label.name for label in bundle.manifest.labels] == ["defect"]
+
+
+def test_photos_of_a_multi_label_model_are_not_read_so_far(saved, run_import, tmp_path):
+    (tmp_path / "photos").mkdir()
+    result = run_import(saved(end="Sigmoid"), "--calibrate", tmp_path / "photos")
     assert result.exit_code == 2
-    assert "a photo may have several labels at once, which isn't served so far" in result.stderr
+    assert "exactly one label for a photo so far" in result.stderr
+
+
+def test_a_sigmoid_for_each_label_can_be_bypassed(
+    saved, run_import, imported, outputs_of, original
+):
+    file = saved(end="Sigmoid")
+    result = run_import(file, "--task", "single_label")
     option, name, kind, value = result.stderr.partition("pass the logits: ")[2].split()[:4]
     bundle = imported(file, option, name, kind, value.rstrip("."))
     model = onnx.load(file)

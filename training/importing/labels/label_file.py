@@ -23,7 +23,6 @@ from training.importing.labels.tables import is_table, read_table
 from training.importing.labels.text import decode
 from training.importing.labels.yaml_names import is_yaml, read_yaml
 
-_MIN_LABELS = 2
 _IMAGENET = (1000, 1001)
 """Numbers of labels of ImageNet's lists, without and with a class for the background. They name two
 classes `crane` and two `maillot`."""
@@ -41,7 +40,7 @@ class LabelFile:
 
 
 def read(file: Path) -> LabelFile:
-    """Return the labels of `file`.
+    """Return the labels of `file`; one is enough for a model with one output.
 
     Raises:
         DataUnusable: the file can't be read, or an index, a name or an encoding is wrong.
@@ -77,8 +76,8 @@ def _distinct(entries: Sequence[Entry]) -> tuple[tuple[Label, ...], list[str]]:
     """Return labels that differ in more than case, and a note on each name that got a suffix."""
     for index, entry in enumerate(entries):
         _check_name(index, entry.name)
-    if len(entries) < _MIN_LABELS:
-        raise UnclearLabels(f"it has {len(entries)} labels. A classifier needs two at least.")
+    if not entries:
+        raise UnclearLabels("it has no labels. Name each class of the model.")
     places = defaultdict(list)
     for index, entry in enumerate(entries):
         places[_folded(entry.name)].append(index)
