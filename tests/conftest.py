@@ -45,9 +45,14 @@ def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (480, 480)) -> by
 
 
 def tiny_graph(
-    sharpness: float = 8.0, classes: int = 3, size: int = SIZE, *, sigmoid: bool = False
+    sharpness: float = 8.0,
+    classes: int = 3,
+    size: int | tuple[int, int] = SIZE,
+    *,
+    sigmoid: bool = False,
 ) -> onnx.ModelProto:
-    """uint8 (N, size, size, 3) -> softmax, or sigmoid, of the mean of each channel."""
+    """uint8 (N, height, width, 3) -> softmax, or sigmoid, of the mean of each channel."""
+    sides = (size, size) if isinstance(size, int) else size
     last: dict[str, Any] = {"op_type": "Sigmoid"} if sigmoid else {"op_type": "Softmax", "axis": 1}
     nodes = [
         helper.make_node("DequantizeLinear", ["image", "scale", "zero"], ["normal"]),
@@ -65,7 +70,7 @@ def tiny_graph(
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *sides, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])],
         [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
     )
@@ -283,19 +288,21 @@ def _bundle_maker(below: Path) -> MakeBundle:
         thresholds: tuple[float, ...] | None = None,
         graph: onnx.ModelProto | None = None,
         report: dict[str, bytes] | None = None,
+        size: int | tuple[int, int] = SIZE,
+        fit: str = "cover",
     ) -> Bundle:
         """Make a bundle.
 
         `int8_sharpness`: sharpness of a second graph, which serves as int8. `thresholds`: of a
         multi-label bundle, whose graph ends in a sigmoid. `graph`: replaces the
-        tiny one. `report`: files of the folder report/.
+        tiny one. `report`: files of the folder report/. `size`, `fit`: of its input.
         """
         output = folder or root / name
         if thresholds is not None:
             graph = graph or tiny_graph(sharpness, len(labels), sigmoid=True)
         built = output.with_name(f".{output.name}.new")
         (built / "golden").mkdir(parents=True)
-        onnx.save(graph or tiny_graph(sharpness), built / "model.onnx")
+        onnx.save(graph or tiny_graph(sharpness, size=size), built / "model.onnx")
         for file, content in (report or {}).items():
             (built / "report" / file).parent.mkdir(parents=True, exist_ok=True)
             (built / "report" / file).write_bytes(content)
@@ -324,7 +331,7 @@ def _bundle_maker(below: Path) -> MakeBundle:
                     "version": version,
                     **several,
                     "labels": [{"name": label, "id": f"id-{label}"} for label in labels],
-                    "input": {"size": SIZE, "crop": 1.0, "resample": "box"},
+                    "input": {"size": size, "crop": 1.0, "resample": "box", "fit": fit},
                     "files": {
                         file: record.model_dump()
                         for file, record in bundles.record_files(built, names).items()
@@ -400,6 +407,27 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
         with _serve(Settings(models=below / "models")) as client:
             yield client
+
+
+@pytest.fixture(scope="module")
+def module_bundle_maker() -> Callable[[Path], MakeBundle]:
+    """Returns a function like `make_bundle` for a folder of a module's own."""
+    return _bundle_maker
+
+
+@pytest.fixture(scope="module")
+def module_serve() -> Callable[..., AbstractContextManager[httpx.Client]]:
+    """Serves the models of a folder, without the built-in one; keywords are settings."""
+
+    @contextmanager
+    def start(below: Path, **settings: object) -> Iterator[httpx.Client]:
+        (below / "built-in").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
+            with _serve(Settings(**{"models": below / "models", **settings})) as client:
+                yield client
+
+    return start
 
 
 REPORT = {"index.html": b"<!doctype html><title>Report</title><h1>It went well</h1>"}

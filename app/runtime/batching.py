@@ -54,7 +54,7 @@ class Batches:
     """A runner of images in batches; many threads call `run`.
 
     Args:
-        run: returns the outputs, each (N, ...), of images (N, S, S, 3) uint8; it is called by one
+        run: returns the outputs, each (N, ...), of images (N, H, W, 3) uint8; it is called by one
             thread at a time.
         max_images: the most in a batch.
     """
@@ -69,12 +69,12 @@ class Batches:
         self._changed = threading.Condition()
 
     def warm(self, image: NDArray[np.uint8]) -> None:
-        """Run every batch size once with copies of `image` (S, S, 3): the first run is slow."""
+        """Run every batch size once with copies of `image` (H, W, 3): the first run is slow."""
         for size in self._sizes:
             self._run(np.stack([image] * size))
 
     def run(self, image: NDArray[np.uint8]) -> Rows:
-        """Return each output's row of one image (S, S, 3) uint8.
+        """Return each output's row of one image (H, W, 3) uint8.
 
         Raises:
             Exception: the run of this image alone failed, after that of its batch.

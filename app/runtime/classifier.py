@@ -20,7 +20,7 @@ from app.runtime.engine import NO_ENGINE, Engine, Turn
 from app.runtime.loaded_model import Model
 
 Photo = bytes | NDArray[np.uint8]
-"""An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (S, S, 3)."""
+"""An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (H, W, 3)."""
 
 
 DEFAULT_TOP_K = 5
@@ -105,7 +105,8 @@ def classify(
         CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    picture = decode(photo, limits, turn) if isinstance(photo, bytes) else photo
+    view = vision.view_of(model.manifest.input)
+    picture = decode(photo, limits, turn, view) if isinstance(photo, bytes) else photo
     decoded = time.perf_counter()
     turn.check()
     pixels = _resize(picture, model)
@@ -133,22 +134,22 @@ def classify(
     )
 
 
-def decode(photo: bytes, limits: vision.Limits, turn: Turn) -> vision.Picture:
-    """Decode a photo once its turn has come for the work that its header announces.
+def decode(photo: bytes, limits: vision.Limits, turn: Turn, view: vision.View) -> vision.Picture:
+    """Decode the part `view` of a photo once its turn has come for the work that this takes.
 
     Raises:
         InputError: the photo can't be used; the subclass says why.
     """
     if turn is NO_ENGINE:  # nothing else bounds the memory of threads that decode
-        return vision.decode(photo, limits)
-    opened = vision.read_header(photo, limits)
+        return vision.decode(photo, limits, view)
+    opened = vision.read_header(photo, limits, (view,))
     turn.begin(opened.work)
     return opened.decode()
 
 
 def _resize(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:
     spec = model.manifest.input
-    if isinstance(picture, np.ndarray) and len(picture) == spec.size != vision.CANVAS:
+    if isinstance(picture, np.ndarray) and picture.shape == spec.shape != vision.CANVAS_SHAPE:
         return picture  # it already has the size of the model's input
     return vision.resize(picture, spec)
 

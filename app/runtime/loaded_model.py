@@ -61,7 +61,7 @@ class Model:
     def run(
         self, image: NDArray[np.uint8], *, all_cores: bool = False
     ) -> tuple[NDArray[np.float32], float | None]:
-        """Return probabilities (K,) float32 of one image (S, S, 3) uint8 RGB, and its familiarity.
+        """Return probabilities (K,) float32 of one image (H, W, 3) uint8 RGB, and its familiarity.
 
         Both come from one run. Familiarity is None if the bundle's threshold does not use it.
         `all_cores` runs it on the multi-threaded session.
@@ -128,8 +128,7 @@ def load_model(
 def _speedup(model: Model) -> float:
     """Return the model's single-threaded speed relative to fp32, the median of a few timed runs."""
     reference = Session(model.bundle.model_path("fp32"), "cpu", "fp32")
-    size = model.manifest.input.size
-    image = np.full((1, size, size, 3), 127, np.uint8)
+    image = np.full((1, *model.manifest.input.shape), 127, np.uint8)
     speedups: list[float] = []
     while not _is_settled(speedups):
         speedups.append(_seconds(reference, image) / _seconds(model.session, image))
@@ -183,7 +182,6 @@ def _open(
 
 
 def _batches(session: Session, bundle: Bundle) -> Batches:
-    size = bundle.manifest.input.size
     batches = Batches(partial(session.unchecked_outputs_of, _output_names(bundle)))
-    batches.warm(np.zeros((size, size, 3), np.uint8))
+    batches.warm(np.zeros(bundle.manifest.input.shape, np.uint8))
     return batches

@@ -115,7 +115,7 @@ class Session:
         return {node.name: (node.type, node.shape) for node in self._single.get_outputs()}
 
     def run(self, images: NDArray[np.uint8], *, all_cores: bool = False) -> NDArray[np.float32]:
-        """Return probabilities (N, K) float32 of images (N, S, S, 3) uint8 RGB.
+        """Return probabilities (N, K) float32 of images (N, H, W, 3) uint8 RGB.
 
         `all_cores` runs it on the multi-threaded session.
 

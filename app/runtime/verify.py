@@ -44,9 +44,8 @@ def check_signature(session: Session, bundle: Bundle) -> None:
     Raises:
         BundleMismatch: one of them differs; the message says which, and how.
     """
-    size = bundle.manifest.input.size
     count = len(bundle.manifest.labels)
-    _require(session.inputs, "input", "image", "tensor(uint8)", [size, size, 3])
+    _require(session.inputs, "input", "image", "tensor(uint8)", [*bundle.manifest.input.shape])
     _require(session.outputs, "output", "probabilities", "tensor(float)", [count])
     for name, rank in _OPTIONAL.items():
         dtype, shape = session.outputs.get(name, ("tensor(float)", [None] * rank))
@@ -97,10 +96,11 @@ def run_golden(session: Session, bundle: Bundle, *, all_cores: bool = False) -> 
     golden, labels = bundle.manifest.golden, bundle.manifest.labels
     expected = _expected(bundle, session)
     names = ["probabilities", *(name for name in _OPTIONAL if name in session.outputs)]
+    view = vision.view_of(bundle.manifest.input)
     results = []
     for photo, row in zip(golden.photos, expected, strict=True):
         try:
-            picture = vision.decode(bundle.path(photo.file).read_bytes(), _LIMITS)
+            picture = vision.decode(bundle.path(photo.file).read_bytes(), _LIMITS, view)
         except InputError as err:
             raise BundleMismatch(f"Golden photo {photo.file}: {err}") from err
         pixels = vision.resize(picture, bundle.manifest.input)

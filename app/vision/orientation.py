@@ -1,6 +1,6 @@
 """Turn a decoded image upright, as its EXIF orientation states.
 
-image, centre square, orientation 1..8 -> upright image, its centre square
+image, part of it, orientation 1..8 -> upright image, the same part of it
 
 This happens before any resize. A resize rounds after each direction. Because images are turned
 before it, all eight orientations of a photo give the same canvas, to the bit.
@@ -35,12 +35,12 @@ _ROTATIONS = {
 """By EXIF orientation; 1 is upright already."""
 
 
-def turn_upright(image: Image.Image, square: Box, orientation: int) -> tuple[Image.Image, Box]:
-    """Turn the image and its centre square upright."""
+def turn_upright(image: Image.Image, box: Box, orientation: int) -> tuple[Image.Image, Box]:
+    """Turn the image and a part of it upright."""
     rotation = _ROTATIONS.get(orientation)
     if rotation is None:
-        return image, square
-    return image.transpose(rotation.method), _turn_box(square, image.size, rotation)
+        return image, box
+    return image.transpose(rotation.method), _turn_box(box, image.size, rotation)
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -1,11 +1,13 @@
 """The work that decoding a photo takes, estimated from its header.
 
 what a format's reader knows (mode, size, its own peak) -> `estimate` -> `Work`
+    of the centre square -> `of_views` -> of the parts that a request or a model reads
 
 Memory is a worst case, in the terms of the steps that use it:
 
     load      the reader's own peak: decoder, file's pixels, conversion to 8 bits
     turn      the pixels twice
+    crop      the pixels, and those of the part
     canvas    the pixels, a premultiplied copy if they have alpha, rows of the canvas's width
     no canvas the pixels, their bytes in NumPy, the same as floats (fused_resize)
 
@@ -13,9 +15,11 @@ Memory is a worst case, in the terms of the steps that use it:
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS
+from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS, MAX_UNRESIZED_WIDTH
+from app.vision.view import CENTRE_SQUARE, View
 
 Size = tuple[int, int]
 """Width and height, in pixels."""
@@ -43,6 +47,10 @@ class Work:
     cost: float
     """Expected CPU time of decoding and resizing, as a multiple of that of a plain JPEG of
     480 x 480."""
+    mode: str = "RGB"
+    """Of the decoded image."""
+    size: Size = (CANVAS, CANVAS)
+    """Of the decoded image; the longer side is the height where it may be turned."""
 
 
 def raster_bytes(mode: str, size: Size) -> int:
@@ -81,14 +89,39 @@ def estimate(
     resizing_bytes = upright_bytes + _resize_bytes(mode, upright)
     memory_bytes = _FIXED_BYTES + kept_bytes + max(load_bytes, turning_bytes, resizing_bytes)
     cost += _COST_PER_ROW * upright[1] + _ALPHA_COST * (mode in _ALPHA_MODES)
-    return Work(memory_bytes, cost)
+    return Work(memory_bytes, cost, mode, upright)
 
 
-def _resize_bytes(mode: str, size: Size) -> int:
-    side = min(size)
-    if mode == "RGB" and math.prod(size) <= MAX_UNRESIZED_PIXELS:
+def of_views(work: Work, views: Sequence[View]) -> Work:
+    """Return the work of reading `views` instead of the centre square; one is resized at a time."""
+    if all(view == CENTRE_SQUARE for view in views):
+        return work
+    sizes = (work.size, work.size[::-1])  # either way round: the file may be turned
+    most = max(_view_bytes(work.mode, size, view) for view in views for size in sizes)
+    more = max(0, most - _resize_bytes(work.mode, work.size))
+    return replace(work, memory_bytes=work.memory_bytes + more)
+
+
+def _view_bytes(mode: str, size: Size, view: View) -> int:
+    crop_bytes = 0
+    if view.crop:
+        across, down = view.crop.width.pixels(size[0]), view.crop.height.pixels(size[1])
+        size = math.ceil(min(across, size[0])), math.ceil(min(down, size[1]))
+        crop_bytes = raster_bytes(mode, size)
+    if view.fit == "cover":
+        return crop_bytes + _resize_bytes(mode, size)
+    return crop_bytes + _resize_bytes(mode, size, size)
+
+
+def _resize_bytes(mode: str, size: Size, part: Size | None = None) -> int:
+    """Return the memory of resizing a part of an image; None: its centre square."""
+    width, height = part or (min(size),) * 2
+    is_small = math.prod(size) <= MAX_UNRESIZED_PIXELS and width <= MAX_UNRESIZED_WIDTH
+    if mode == "RGB" and is_small:
         copy_bytes = 3 * math.prod(size)
-        windows_bytes = 12 * side * side + 12 * CANVAS * side
+        windows_bytes = 12 * width * height + 12 * CANVAS * width
         return copy_bytes + max(copy_bytes, windows_bytes)
     premultiplied_bytes = raster_bytes(mode, size) if mode in _ALPHA_MODES else 0
-    return premultiplied_bytes + raster_bytes(mode, (CANVAS, side))
+    is_tall = height > max(CANVAS, width)
+    between = (width, CANVAS) if is_tall else (CANVAS, height)
+    return premultiplied_bytes + raster_bytes(mode, between)

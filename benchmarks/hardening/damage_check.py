@@ -29,7 +29,8 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class _Spec:
-    size: int = 240
+    height: int = 240
+    width: int = 240
     crop: float = 1.0
     resample: Resample = "bicubic"
 
@@ -118,7 +119,7 @@ class Checker:
         except HubelError:
             raise
         else:
-            assert pixels.shape == (self._spec.size, self._spec.size, 3)
+            assert pixels.shape == (self._spec.height, self._spec.width, 3)
         return outcome, time.thread_time() - began, estimate
 
 

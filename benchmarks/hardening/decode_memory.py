@@ -28,7 +28,8 @@ LIMITS = vision.Limits(max_bytes=1 << 32, max_pixels=10**9, max_side=10**9)
 
 @dataclass(frozen=True)
 class _Spec:
-    size: int = 240
+    height: int = 240
+    width: int = 240
     crop: float = 1.0
     resample: Resample = "bicubic"
 

@@ -15,6 +15,14 @@ class Spec:
     crop: float = 1.0
     resample: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"
 
+    @property
+    def height(self) -> int:
+        return self.size
+
+    @property
+    def width(self) -> int:
+        return self.size
+
 
 @pytest.fixture
 def canvas(scene):

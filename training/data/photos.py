@@ -9,6 +9,7 @@ alone, so training reads the same pixels as the service.
 
 import errno
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -62,12 +63,13 @@ def read_photos(
 
     Args:
         files: the files of a dataset.
-        specs: the input of the network, and the input of augmentation where it differs.
+        specs: the input of the network, and the input of augmentation where it differs; both with
+            one fit and one aspect.
         folder: an empty folder that holds the pixels while training runs.
 
     Returns:
         The photos; the files that can't be decoded; and for each spec the pixels
-        (len(files), S, S, 3) uint8 RGB, of which each photo has a row.
+        (len(files), H, W, 3) uint8 RGB, of which each photo has a row.
 
     Raises:
         DataUnusable: the disk has no room for the pixels.
@@ -90,7 +92,7 @@ def read_photos(
 def read_all(
     files: Sequence[File], spec: InputSpec, folder: Path
 ) -> tuple[list[Photo], NDArray[np.uint8]]:
-    """Read files that must all be photos: row i of the pixels (N, S, S, 3) is photo i.
+    """Read files that must all be photos: row i of the pixels (N, H, W, 3) is photo i.
 
     Raises:
         DataUnusable: one can't be decoded, or the disk has no room for the pixels.
@@ -103,12 +105,14 @@ def read_all(
 
 
 def read_pixels(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
-    """Return the pixels of a few image files, (N, S, S, 3) uint8 RGB, in memory.
+    """Return the pixels of a few image files, (N, H, W, 3) uint8 RGB, in memory.
 
     Raises:
         InputError: one can't be decoded.
     """
-    return np.stack([vision.resize(vision.decode(f.read_bytes(), LIMITS), spec) for f in files])
+    view = vision.view_of(spec)
+    pictures = (vision.decode(file.read_bytes(), LIMITS, view) for file in files)
+    return np.stack([vision.resize(picture, spec) for picture in pictures])
 
 
 def fingerprint(photos: Sequence[Photo]) -> str:
@@ -121,17 +125,19 @@ def fingerprint(photos: Sequence[Photo]) -> str:
 
 
 def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDArray[np.uint8]]:
-    """Create the files of the pixels, (count, S, S, 3) each, mapped into memory.
+    """Create the files of the pixels, (count, H, W, 3) each, mapped into memory.
 
     Disk space is reserved at once where the system can: writing to a mapped file on a full disk
     kills the process without a message.
     """
-    needed = sum(count * spec.size * spec.size * 3 for spec in specs)
+    needed = sum(count * math.prod(spec.shape) for spec in specs)
     free = shutil.disk_usage(folder).free
     try:
         if free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return [_mapped(folder / f"pixels.{spec.size}.npy", count, spec.size) for spec in specs]
+        return [
+            _mapped(folder / f"pixels.{spec.describe_size()}.npy", count, spec) for spec in specs
+        ]
     except OSError as err:
         raise DataUnusable(
             f"The pixels of {count} photos take {_format_bytes(needed)} beside the output "
@@ -144,8 +150,8 @@ def _format_bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count > 1e9 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004
 
 
-def _mapped(path: Path, count: int, size: int) -> NDArray[np.uint8]:
-    pixels = open_memmap(path, "w+", np.uint8, (count, size, size, 3))
+def _mapped(path: Path, count: int, spec: InputSpec) -> NDArray[np.uint8]:
+    pixels = open_memmap(path, "w+", np.uint8, (count, *spec.shape))
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -156,7 +162,7 @@ def _read(
     file: File, row: int, specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
 ) -> Photo:
     data = file.path.read_bytes()
-    picture = vision.decode(data, LIMITS)
+    picture = vision.decode(data, LIMITS, vision.view_of(specs[0]))
     for spec, rows in zip(specs, pixels, strict=True):
         rows[row] = vision.resize(picture, spec)
     grey = Image.fromarray(pixels[0][row]).convert("L")

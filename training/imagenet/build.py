@@ -180,7 +180,7 @@ def _export(
     report_progress(f"temperature {temperatures.of_all_photos:.3f}")
 
     file = folder / MODEL_FILES["fp32"]
-    onnx.save(export(network, arguments.input.size, temperatures.of_all_photos), file)
+    onnx.save(export(network, arguments.input.height, temperatures.of_all_photos), file)
     session = Session(file, "cpu", "fp32")
     expected = calibration.softmax(logits / temperatures.of_all_photos)
     probabilities = probabilities_of(session, pixels)

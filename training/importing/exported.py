@@ -15,6 +15,7 @@ from training.importing.labelled_photos import LabelledPhotos
 from training.importing.script_parity import ScriptParity
 from training.packaging import default_golden, golden, measure
 from training.report import Content
+from training.report.proportions import in_proportion
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def record_golden(
     else:
         examples = exported.measured.examples
         selected = golden.select(examples, exported.probabilities["fp32"].astype(np.float64))
-        sources = golden.write(examples, selected, temporary / "golden")
+        sources = golden.write(examples, selected, spec, temporary / "golden")
         files = [temporary / "golden" / name for name in sources]
     return golden.record(folder, files, sources, exported.sessions, labels, spec)
 
@@ -93,7 +94,9 @@ def report_content(
         truth=examples.truth,
         probabilities=exported.probabilities,
         names=[photo.file.name for photo in examples.photos],
-        thumbnails=lambda index: measured.pixels[examples.rows[index]],
+        thumbnails=lambda index: in_proportion(
+            measured.pixels[examples.rows[index]], manifest.input, examples.photos[index]
+        ),
         uncalibrated=uncalibrated,
         int8=f"{exported.int8_line}.",
     )

@@ -67,7 +67,7 @@ def _floats(part: Subgraph, last: str, preparation: Preparation) -> str:
         last = part.node("Mul", [last, unit], "luma.scaled")
         last = part.node("Floor", [last], "grey")
     if preparation.is_upscaled:
-        matrix = _matrix(preparation.spec.size, preparation.image.size, preparation.upscaling)
+        matrix = _matrix(preparation.spec.height, preparation.image.size, preparation.upscaling)
         rows = part.constant("upscale.rows", matrix)
         columns = part.constant("upscale.columns", matrix.T)
         limits = [

@@ -17,9 +17,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
+from app.bundle import InputSpec
 from app.runtime.inspection.onnx_graph import Graph
 from app.runtime.inspection.onnx_head import PooledHead, pooled_head
-from training.importing.image_input import COLOUR
 from training.importing.input_nodes import add_input_nodes
 from training.importing.onnx_file import names_inside
 from training.importing.output_kind import OutputForm
@@ -54,7 +54,7 @@ def wrap(
         model = compose.add_prefix(model, _PREFIX)
         head = _exact_head(model, _PREFIX + (form.logits or form.tensor))
         before, after = _parts(_PREFIX, head, preparation, form, classes)
-    wrapped = _joined(model, before, after, _outputs(head, classes), preparation.spec.size)
+    wrapped = _joined(model, before, after, _outputs(head, classes), preparation.spec)
     added_nodes = tuple(node.name for part in (before, after) for node in part.nodes)
     return Wrapped(wrapped, head is not None, added_nodes)
 
@@ -180,7 +180,7 @@ def _joined(
     before: Subgraph,
     after: Subgraph,
     outputs: Sequence[onnx.ValueInfoProto],
-    size: int,
+    spec: InputSpec,
 ) -> onnx.ModelProto:
     """Return one graph of all three, without the nodes that no output needs."""
     nodes = [*before.nodes, *model.graph.node, *after.nodes]
@@ -194,7 +194,7 @@ def _joined(
     graph = helper.make_graph(
         kept[::-1],
         "imported",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, COLOUR])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *spec.shape])],
         list(outputs),
         [tensor for tensor in tensors if tensor.name in needed],
     )

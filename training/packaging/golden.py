@@ -1,6 +1,6 @@
 """Select, write and record the golden photos of a bundle.
 
-    photos of the test split -> at most six of up to six classes -> JPEGs of the canvas
+    photos of the test split -> at most six of up to six classes -> small JPEGs of what is read
     golden photos, sessions  -> golden/ in the bundle, with the probabilities of each graph
 
 For up to six classes, the photo with the highest probability of its true class is selected, right
@@ -53,16 +53,23 @@ def select(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]
     return selected
 
 
-def write(examples: Examples, selected: Sequence[int], folder: Path) -> dict[str, str]:
-    """Write the photos into a new folder; return the source of each by its file name."""
+def write(
+    examples: Examples, selected: Sequence[int], spec: InputSpec, folder: Path
+) -> dict[str, str]:
+    """Write the photos into a new folder; return the source of each by its file name.
+
+    Where the model reads the whole photo, its proportions are kept: they verify `fit`.
+    """
     folder.mkdir()
     sources = {}
     for number, index in enumerate(selected, 1):
         file = examples.photos[index].file
-        canvas = vision.decode(file.path.read_bytes(), LIMITS).canvas
+        picture = vision.decode(file.path.read_bytes(), LIMITS, vision.view_of(spec))
+        small = Image.fromarray(picture.in_proportion(picture.canvas))
         name = f"{number}.jpg"
-        Image.fromarray(canvas).save(folder / name, "JPEG", quality=_QUALITY, optimize=True)
-        sources[name] = f"{examples.data_name}/{file.name}, its centre square at 480x480"
+        small.save(folder / name, "JPEG", quality=_QUALITY, optimize=True)
+        part = "its centre square" if spec.fit == "cover" else "the whole"
+        sources[name] = f"{examples.data_name}/{file.name}, {part} at {small.width}x{small.height}"
     return sources
 
 

@@ -43,6 +43,7 @@ from training.packaging import golden, measure, promise
 from training.packaging.promise import HeldOut, Promise
 from training.parallel import run_graph
 from training.report import Content, HeldOutPhotos
+from training.report.proportions import in_proportion
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +184,9 @@ def report_content(
         truth=examples.truth[tested],
         probabilities=exported.probabilities,
         names=[examples.photos[index].file.name for index in tested.tolist()],
-        thumbnails=lambda index: training_data.pixels[rows[index]],
+        thumbnails=lambda index: in_proportion(
+            training_data.pixels[rows[index]], training_data.input, examples.photos[tested[index]]
+        ),
         uncalibrated=calibration.softmax(trained.logits),
         sizes={
             part: np.bincount(examples.truth[examples.indices_of(part)], minlength=classes)
@@ -194,7 +197,9 @@ def report_content(
         int8=f"{exported.int8.line}.",
         scores=exported.scores,
         held_out=_held_out_photos(training_data, trained, exported.held_out),
-        data_photo=partial(_data_photo, _data_folder(examples.photos[0].file)),
+        data_photo=partial(
+            _data_photo, _data_folder(examples.photos[0].file), vision.view_of(training_data.input)
+        ),
     )
 
 
@@ -225,7 +230,9 @@ def _held_out_photos(
         truth=held_out.truth,
         probabilities=held_out.probabilities["fp32"],
         familiarity=held_out.familiarity,
-        thumbnails=lambda index: training_data.pixels[rows[index]],
+        thumbnails=lambda index: in_proportion(
+            training_data.pixels[rows[index]], training_data.input, examples.photos[photos[index]]
+        ),
     )
 
 
@@ -234,12 +241,16 @@ def _data_folder(file: File) -> Path:
     return file.path.parents[file.name.count("/")]
 
 
-def _data_photo(folder: Path, name: str) -> NDArray[np.uint8] | None:
-    """Return a photo of the data folder, uint8 RGB (480, 480, 3); None if it can't be read."""
+def _data_photo(folder: Path, view: vision.View, name: str) -> NDArray[np.uint8] | None:
+    """Return a photo of the data folder, uint8 RGB (h, w, 3); None if it can't be read.
+
+    Its longer side has 480 pixels. Of a photo whose centre square the model reads, it is that.
+    """
     try:
-        return vision.decode((folder / name).read_bytes(), LIMITS).canvas
+        picture = vision.decode((folder / name).read_bytes(), LIMITS, view)
     except (OSError, InputError):
         return None
+    return picture.in_proportion(picture.canvas)
 
 
 def _comparison(
@@ -277,7 +288,7 @@ def _golden(
 ) -> Golden:
     examples = training_data.examples
     selected = golden.select(examples, probabilities)
-    sources = golden.write(examples, selected, temporary / "golden")
+    sources = golden.write(examples, selected, training_data.input, temporary / "golden")
     files = [temporary / "golden" / name for name in sources]
     labels = tuple(Label(name=label) for label in examples.labels)
     return golden.record(folder, files, sources, sessions, labels, training_data.input)

@@ -66,7 +66,7 @@ class FinetuneRecipe:
     @property
     def augmentation_input(self) -> InputSpec:
         """The input with a margin to crop from, no larger than the canvas."""
-        size = min(self.input.canvas, round(self.input.size * (1 + _CROP_MARGIN)))
+        size = min(self.input.canvas, round(self.input.height * (1 + _CROP_MARGIN)))
         return self.input.model_copy(update={"size": size, "resample": "bicubic"})
 
     @property
@@ -103,7 +103,7 @@ class FinetuneRecipe:
         report_progress(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
         return network_result(
             network,
-            partial(export, network, self.input.size),
+            partial(export, network, self.input.height),
             training_data,
             history,
             temporary=temporary,
@@ -124,7 +124,7 @@ class FinetuneRecipe:
             label_smoothing=0.1,
             optimizers=lambda network: [_adamw(network)],
             schedule=cosine,
-            augment=random_crop_and_jitter(self.input.size),
+            augment=random_crop_and_jitter(self.input.height),
             ema_epochs=1.0,
             patience=_PATIENCE,
         )
@@ -151,7 +151,7 @@ def _fit_first_head(
 ) -> Head:
     """Fit a logistic regression on the pretrained network's embeddings of train."""
     file = temporary / "pretrained.onnx"
-    onnx.save(export(network, training_data.input.size), file)
+    onnx.save(export(network, training_data.input.height), file)
     examples = training_data.examples
     train = examples.indices_of("train")
     (embeddings,) = run_graph(

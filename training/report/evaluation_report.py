@@ -39,8 +39,11 @@ def _content(
         top1=result.top1, top5=result.top5, ece=result.ece, images=result.images, on=name
     )
 
-    def canvas(index: int) -> NDArray[np.uint8]:
-        return vision.decode(measured.photos[index].path.read_bytes(), limits).canvas
+    view = vision.view_of(model.manifest.input)
+
+    def thumbnail(index: int) -> NDArray[np.uint8]:
+        picture = vision.decode(measured.photos[index].path.read_bytes(), limits, view)
+        return picture.in_proportion(picture.canvas)
 
     return report.Content(
         manifest=model.manifest,
@@ -49,7 +52,7 @@ def _content(
         truth=measured.truth,
         probabilities={precision: measured.probabilities},
         names=[name_below(photo.path, data) for photo in measured.photos],
-        thumbnails=canvas,
+        thumbnails=thumbnail,
         uncalibrated=_uncalibrated(model, measured),
         scores=_scores(model, measured),
         unusable=[

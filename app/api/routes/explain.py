@@ -120,11 +120,9 @@ def _explain(
 
 
 def _box(explanation: Explanation, crop: float) -> Box:
-    """Return the part of the photo that the map covers: `crop` of the centre square's side."""
-    picture = explanation.prepared_photo.picture
-    side = min(picture.width, picture.height) * crop
-    left, top = (picture.width - side) / 2, (picture.height - side) / 2
-    return Box(left=left, top=top, width=side, height=side)
+    """Return the part of the photo that the map covers."""
+    left, top, right, bottom = explanation.box(crop)
+    return Box(left=left, top=top, width=right - left, height=bottom - top)
 
 
 def _rounded(value: float | None) -> float | None:

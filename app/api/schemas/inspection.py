@@ -104,7 +104,13 @@ class Explained(BaseModel):
     temperature: Annotated[
         float | None, Field(description="Calibration temperature. null for occlusion.")
     ]
-    box: Annotated[Box, Field(description="Part of the photo that the map covers.")]
+    box: Annotated[
+        Box,
+        Field(
+            description="Part of the photo that the map covers. For a model with the fit `contain` "
+            "it reaches beyond the photo."
+        ),
+    ]
     image: Image
 
 

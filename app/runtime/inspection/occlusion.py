@@ -38,7 +38,7 @@ def occlusion_map(
 
     Args:
         session: the session of the model.
-        pixels: (S, S, 3) uint8 RGB.
+        pixels: (H, W, 3) uint8 RGB.
         label: the label's index.
         side: cells per side.
         check: called between the runs; raises an error if the result is no longer of use.
@@ -68,14 +68,17 @@ def occlusion_map(
 def _covered(
     pixels: NDArray[np.uint8], places: list[tuple[int, int]], side: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the photo with a square at each of `places`.
+    """Yield the photo with a rectangle at each of `places`.
 
-    The square is grey, because a colour could raise the probability of some labels.
+    It is grey, because a colour could raise the probability of some labels.
     """
-    edges = np.linspace(0, len(pixels), side + 1).round().astype(int)
+    rows, columns = (
+        np.linspace(0, pixels_of_side, side + 1).round().astype(int)
+        for pixels_of_side in pixels.shape[:2]
+    )
     for row, column in places:
         copy = pixels.copy()
-        copy[edges[row] : edges[row + 2], edges[column] : edges[column + 2]] = _GREY
+        copy[rows[row] : rows[row + 2], columns[column] : columns[column + 2]] = _GREY
         yield copy
 
 

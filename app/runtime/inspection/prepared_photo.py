@@ -18,7 +18,7 @@ class PreparedPhoto:
 
     picture: vision.Picture
     pixels: NDArray[np.uint8]
-    """(S, S, 3) RGB."""
+    """(H, W, 3) RGB."""
     turn: Turn
     """Its turn on a thread of the engine."""
     decode_s: float
@@ -45,7 +45,7 @@ def prepare_photo(photo: bytes, model: Model, limits: vision.Limits, turn: Turn)
         CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    picture = decode(photo, limits, turn)
+    picture = decode(photo, limits, turn, vision.view_of(model.manifest.input))
     decoded = time.perf_counter()
     turn.check()
     pixels = vision.resize(picture, model.manifest.input)

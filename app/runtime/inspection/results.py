@@ -37,7 +37,7 @@ class Explanation:
     """(K,)."""
     method: Method
     map: NDArray[np.float32]
-    """(h, w) over the centre square of the canvas that the model reads."""
+    """(h, w) over the centre of the canvas, which the model reads."""
     bias: float | None = None
     """The label's bias in the centred head: its logit is the mean of the map plus this. None for
     occlusion."""
@@ -45,9 +45,19 @@ class Explanation:
     """The divisor of the logits; None for occlusion."""
 
     def overlay(self, crop: float) -> bytes:
-        """Return a PNG of the canvas, overlaid with the positive part of the map."""
+        """Return a PNG of what the canvas shows, overlaid with the positive part of the map.
+
+        It has the proportions of the photo, and no grey around it.
+        """
         side = round(crop * vision.CANVAS)
-        return drawing.png(drawing.overlay(self.prepared_photo.canvas, self.map, side))
+        picture = self.prepared_photo.picture
+        overlaid = drawing.overlay(picture.canvas, self.map, side)
+        return drawing.png(picture.in_proportion(overlaid))
+
+    def box(self, crop: float) -> vision.Box:
+        """Return the part of the whole photo that the map covers, in pixels as displayed."""
+        low, high = (vision.CANVAS * (1 + sign * crop) / 2 for sign in (-1, 1))
+        return self.prepared_photo.picture.on_photo((low, low, high, high))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ bytes -> a reader's `open`: header, `check_size` (TooManyPixels) -> `OpenedFile`
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from app.errors import BrokenImage, HubelError, OutOfMemory, TooManyPixels, Unsu
 from app.vision.canvas import CANVAS
 from app.vision.picture import Format, Limits
 from app.vision.sniff import READABLE_FORMATS
+from app.vision.view import View
 from app.vision.work import Work
 
 FORMAT_NAMES: dict[Format, str] = {
@@ -57,7 +58,13 @@ class OpenedFile(ABC):
     """A file whose header was read and is within the limits; no pixel is decoded yet."""
 
     work: Work
-    """The memory and time that `load` and the steps after it will take."""
+    """The memory and time that `load` and the steps after it will take for the centre square."""
+
+    def prepare_for(self, views: Sequence[View]) -> None:  # noqa: B027 - readers may leave it out
+        """Decode as many pixels as `views` need, instead of the centre square; call it once.
+
+        A reader that always decodes all pixels has nothing to do.
+        """
 
     @abstractmethod
     def load(self) -> DecodedImage:

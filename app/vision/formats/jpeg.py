@@ -3,7 +3,8 @@
 bytes -> segments (`jpeg_markers`) -> header -> pixel limit -> scale of the DCT -> pixels
 
 A large photo is decoded at 1/2, 1/4 or 1/8 of its size: the inverse DCT takes less work for it.
-Both sides stay at least as long as the canvas.
+What the canvas shows keeps at least as many pixels as it has there. A photo of which a request
+selects a part is decoded whole, so that the part equals a file that was cut before.
 
 If only the end marker is missing, the pixels are all there, and the JPEG is decoded
 (`_is_complete`). If pixels are missing, it is broken.
@@ -11,15 +12,18 @@ If only the end marker is missing, the pixels are all there, and the JPEG is dec
 Phones store several images in one file (MPO, Ultra HDR). The first, which is the photo, is read.
 """
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
-from app.vision.canvas import CANVAS
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
+from app.vision.formats.exif import read_orientation
 from app.vision.formats.jpeg_markers import ScanLayout, check_segments
+from app.vision.orientation import upright_size
 from app.vision.picture import Limits
+from app.vision.view import CENTRE_SQUARE, View
 from app.vision.work import Work, estimate, raster_bytes
 
 _COEFFICIENT_BYTES = 128
@@ -29,6 +33,8 @@ _ROW_BUFFERS_BYTES = 64 * 2
 _END = b"\xff\xd9"
 _FILLERS = (b"\xff\x00" * 64, b"\x55" * 64)
 """Bytes that continue entropy-coded data: ones, and ones and zeros in turn."""
+_SCALES = (8, 4, 2, 1)
+"""The divisors of a photo's sides that libjpeg decodes at."""
 _ARITHMETIC_FACTOR = 4
 """How much longer arithmetic coding takes than Huffman codes."""
 
@@ -44,8 +50,19 @@ class OpenedJpeg(OpenedFile):
     def __init__(self, file: JpegImageFile, layout: ScanLayout, data: bytes) -> None:
         self._file = file
         self._size = file.size
+        self._layout, self._bytes = layout, len(data)
         self._unended = data if _may_lack_its_end_only(layout) else None
-        self.work = _estimate(file, layout, len(data), copies=3 if self._unended else 1)
+        self._scale = _scale(file, CENTRE_SQUARE)
+        self.work = self._estimate()
+
+    def prepare_for(self, views: Sequence[View]) -> None:
+        """Select the scale that all of `views` allow."""
+        self._scale = min(_scale(self._file, view) for view in views)
+        self.work = self._estimate()
+
+    def _estimate(self) -> Work:
+        copies = 3 if self._unended else 1
+        return _estimate(self._file, self._layout, self._bytes, self._scale, copies)
 
     def load(self) -> DecodedImage:
         """Decode the pixels at the scale that the canvas needs."""
@@ -53,9 +70,9 @@ class OpenedJpeg(OpenedFile):
         del self._file, self._unended
         with decoder_errors("jpeg", self.work):
             if data is None:
-                _load(file)
+                _load(file, self._scale)
             else:
-                file = _load_unended(data)
+                file = _load_unended(data, self._scale)
         image: Image.Image = file
         if file.mode == "CMYK" and "adobe" not in file.info:
             # Adobe's programs store 255 for no ink, and write a segment with their name. Pillow
@@ -75,8 +92,21 @@ def open_jpeg(data: bytes, limits: Limits) -> OpenedJpeg:
     return OpenedJpeg(file, layout, data)
 
 
-def _load(file: JpegImageFile) -> JpegImageFile:
-    file.draft(None, (CANVAS, CANVAS))
+def _scale(file: JpegImageFile, view: View) -> int:
+    """Return the largest divisor of the sides that leaves `view` the pixels that it needs."""
+    if view.crop:
+        return 1
+    size = file.size
+    if view.fit == "contain":  # the others need the same of a photo and of one that was turned
+        size = upright_size(size, read_orientation(file.info.get("exif")))
+    (left, top, right, bottom), (_, _, across, down) = view.lay_out((0, 0, *size))
+    needed = min((right - left) / across, (bottom - top) / down)
+    return next(scale for scale in _SCALES if scale == 1 or scale <= needed)
+
+
+def _load(file: JpegImageFile, scale: int) -> JpegImageFile:
+    # Pillow selects the largest scale that leaves the sides at least as long as these
+    file.draft(None, (max(1, file.width // scale), max(1, file.height // scale)))
     file.load()
     return file
 
@@ -88,15 +118,15 @@ def _may_lack_its_end_only(layout: ScanLayout) -> bool:
     return not layout.has_end and is_sequential and has_one_scan and not layout.has_restarts
 
 
-def _load_unended(data: bytes) -> JpegImageFile:
+def _load_unended(data: bytes, scale: int) -> JpegImageFile:
     """Decode a JPEG without its end marker; raise `OSError`, as Pillow does, if it lacks pixels."""
-    file = _load(_JpegFile(BytesIO(data + _END)))
-    if not _is_complete(file, data):
+    file = _load(_JpegFile(BytesIO(data + _END)), scale)
+    if not _is_complete(file, data, scale):
         raise OSError("pixels are missing")
     return file
 
 
-def _is_complete(file: JpegImageFile, data: bytes) -> bool:
+def _is_complete(file: JpegImageFile, data: bytes, scale: int) -> bool:
     """Return whether all pixels of `file` come from `data`.
 
     libjpeg ignores what lies between the last pixel's code and the end marker. If pixels are
@@ -104,13 +134,15 @@ def _is_complete(file: JpegImageFile, data: bytes) -> bool:
     """
     pixels = file.tobytes()
     return all(
-        _load(_JpegFile(BytesIO(data + filler + _END))).tobytes() == pixels for filler in _FILLERS
+        _load(_JpegFile(BytesIO(data + filler + _END)), scale).tobytes() == pixels
+        for filler in _FILLERS
     )
 
 
-def _estimate(file: JpegImageFile, layout: ScanLayout, file_bytes: int, copies: int) -> Work:
+def _estimate(
+    file: JpegImageFile, layout: ScanLayout, file_bytes: int, scale: int, copies: int
+) -> Work:
     width, height = file.size
-    scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(file.size) >= s * CANVAS)
     scaled = -(-width // scale), -(-height // scale)
     components = len(file.layer)
     blocks, columns = _blocks(file)

@@ -59,7 +59,7 @@ class FilterWeights:
     first: NDArray[np.intp]
     """(outputs,), rising: the first input of each output."""
     weights: _Array
-    """(outputs, inputs of each); each row sums to 1."""
+    """(outputs, inputs of each); each row sums to 1, or to less where an output shows grey."""
 
 
 @lru_cache(maxsize=CACHED_WEIGHTS)
@@ -102,3 +102,17 @@ def compose(earlier: FilterWeights, later: FilterWeights) -> FilterWeights:
     products = later.weights[:, :, np.newaxis] * earlier.weights[between]
     sums = np.bincount(index.ravel(), products.ravel(), outputs * width)
     return FilterWeights(begin, sums.astype(np.float64, copy=False).reshape(outputs, width))
+
+
+def pad_outputs(weights: FilterWeights, start: int, outputs: int) -> FilterWeights:
+    """Return `outputs` outputs, those of `weights` from `start` on; the others read no input."""
+    around = start, outputs - start - len(weights.first)
+    first = np.pad(weights.first, around, "edge")
+    return FilterWeights(first, np.pad(weights.weights, (around, (0, 0))))
+
+
+def trim_outputs(weights: FilterWeights) -> tuple[int, FilterWeights]:
+    """Return the number of the first output that reads an input, and the outputs that do."""
+    reading = np.flatnonzero((weights.weights != 0).any(axis=1))
+    part = slice(reading[0], reading[-1] + 1)
+    return int(reading[0]), FilterWeights(weights.first[part], weights.weights[part])

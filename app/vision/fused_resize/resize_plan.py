@@ -33,10 +33,17 @@ class ResizePlan:
 
     A row of pixels holds R, G and B in turn; the weights between different channels are 0.
     """
+    grey: _Floats | None = None
+    """(height, 3 * width): the grey that is added to each value; None for none."""
 
 
-def plan_resize(rows: FilterWeights, columns: FilterWeights) -> ResizePlan:
-    """Prepare a resize: `rows` say where the heights come from, `columns` the widths."""
+def plan_resize(
+    rows: FilterWeights, columns: FilterWeights, grey: _Floats | None = None
+) -> ResizePlan:
+    """Prepare a resize: `rows` say where the heights come from, `columns` the widths.
+
+    `grey` is (height, width), and added to each pixel; None for none.
+    """
     row_matrix, column_matrix = make_banded_matrix(rows), make_banded_matrix(columns)
     count, height, span = column_matrix.weights.shape
     factors = np.zeros((count, span, _CHANNELS, height, _CHANNELS), np.float32)
@@ -44,12 +51,16 @@ def plan_resize(rows: FilterWeights, columns: FilterWeights) -> ResizePlan:
         factors[:, :, channel, :, channel] = column_matrix.weights.transpose(0, 2, 1)
     shape = (count, span * _CHANNELS, height * _CHANNELS)
     sides = len(rows.first), len(columns.first)
-    return ResizePlan(*sides, row_matrix, column_matrix, factors.reshape(shape))
+    grey = None if grey is None else np.repeat(grey, _CHANNELS, axis=1)
+    return ResizePlan(*sides, row_matrix, column_matrix, factors.reshape(shape), grey)
 
 
 def apply_plan(plan: ResizePlan, image: Image.Image) -> NDArray[np.uint8]:
     """Resize an RGB image and round once; return (height, width, 3) uint8, C-contiguous."""
-    return _round(_multiply_columns(_multiply_rows(_floats(image, plan), plan), plan), plan.width)
+    resized = _multiply_columns(_multiply_rows(_floats(image, plan), plan), plan)
+    if plan.grey is not None:
+        resized[:, : plan.grey.shape[1]] += plan.grey
+    return _round(resized, plan.width)
 
 
 def _floats(image: Image.Image, plan: ResizePlan) -> _Floats:

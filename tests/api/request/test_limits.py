@@ -138,7 +138,7 @@ def test_the_photo_of_a_client_that_left_the_queue_is_not_decoded(
         decoded = []
         read = vision.read_header
         monkeypatch.setattr(
-            vision, "read_header", lambda data, limits: decoded.append(data) or read(data, limits)
+            vision, "read_header", lambda data, *rest: decoded.append(data) or read(data, *rest)
         )
         with block(client) as held:
             raw = connect(client)
@@ -189,11 +189,11 @@ def test_no_request_keeps_its_body(client, monkeypatch, body, room, expected):
 
     read_header, opened = vision.read_header, []
 
-    def watched(data, limits):
+    def watched(data, *rest):
         body = Body(data)
         alive.append(id(body))
         opened.append(True)
-        return Holder(body, read_header(body, limits))
+        return Holder(body, read_header(body, *rest))
 
     def refuse(*_):
         raise QueueFull("There is no room.", retry_after_s=1)

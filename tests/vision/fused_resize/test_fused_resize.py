@@ -23,6 +23,14 @@ class Spec:
     crop: float
     resample: Literal["box", "bilinear", "bicubic", "lanczos"]
 
+    @property
+    def height(self) -> int:
+        return self.size
+
+    @property
+    def width(self) -> int:
+        return self.size
+
 
 DEFAULT = Spec(240, 1, "box")
 

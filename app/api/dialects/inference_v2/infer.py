@@ -69,7 +69,7 @@ async def infer(name: str, request: Request, service: ServiceDep) -> Response:
 
     - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP). After the JSON, each
       is preceded by its length. In the JSON, each is base64, which the protocol does not define.
-    - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, S, S, 3]`: the model's input.
+    - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, H, W, 3]`: the model's input.
     - **Raw binary request** (header 0): the body is one encoded image or one array. Its first bytes
       and its length decide which.
 
@@ -93,7 +93,7 @@ async def infer_by_version(
 
 async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
     model = admit(service, name, version)
-    model_input = ModelInput(model.manifest.input.size, service.limits.max_files)
+    model_input = ModelInput(model.manifest.input.shape, service.limits.max_files)
     with service.body_budget.hold() as share:
         body = await read_body(request, service.limits.max_body_bytes, service.limits, share)
         json_length = json_bytes(request.headers.get(LENGTH_HEADER), len(body))

@@ -68,8 +68,8 @@ async def describe_model(name: str, service: ServiceDep) -> ModelMetadata:
     """Return the model's tensors and its versions.
 
     The input accepts more than is described here: BYTES `[n]` or `[n, 1]` (encoded images), UINT8
-    `[n, 480, 480, 3]` (canvases, RGB) and UINT8 `[n, S, S, 3]` (the model's input). S is
-    `input.size` of `/api/v1/models/{name}`.
+    `[n, 480, 480, 3]` (canvases, RGB) and UINT8 `[n, H, W, 3]` (the model's input). H and W are
+    `input.size` of `/api/v1/models/{name}`: a number where both are the same.
     """
     return _metadata_of(service, service.registry.resolve(name))
 

@@ -2,7 +2,7 @@
 
     BYTES [n] or [n, 1]      encoded images; base64 strings in JSON, length-prefixed after it
     UINT8 [n, 480, 480, 3]   canvases, RGB
-    UINT8 [n, S, S, 3]       the model's input; for S = 480 a canvas
+    UINT8 [n, H, W, 3]       the model's input; for 480 x 480 a canvas
 
 Arrays are views on the body, never copies of it.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from app.api.dialects.json_images import decode_base64
 from app.errors import BadParameter, InputError, TooManyFiles
 from app.runtime.classifier import Photo
-from app.vision import CANVAS
+from app.vision import CANVAS_SHAPE
 from app.vision.sniff import sniff
 
 _PREFIX_BYTES = 4
@@ -27,8 +27,8 @@ _PREFIX_BYTES = 4
 class ModelInput:
     """The input that a model accepts."""
 
-    size: int
-    """S, the side of the model's input, in pixels."""
+    shape: tuple[int, int, int]
+    """Height, width and channels of the model's input."""
     max_images: int
 
 
@@ -56,8 +56,7 @@ def read_spec(datatype: object, shape: object, model_input: ModelInput) -> Tenso
         raise BadParameter(f"The datatype is {datatype!r:.40}; it must be BYTES or UINT8.")
     if not isinstance(shape, list) or not all(type(side) is int for side in shape):
         raise BadParameter("The input's `shape` must be an array of whole numbers.")
-    sides = ((CANVAS,) * 2, (model_input.size,) * 2)
-    tails = ((), (1,)) if datatype == "BYTES" else tuple((*pair, 3) for pair in sides)
+    tails = ((), (1,)) if datatype == "BYTES" else (CANVAS_SHAPE, model_input.shape)
     if tuple(shape[1:]) not in tails or not shape:
         shapes = dict.fromkeys(str(["n", *tail]).replace("'", "") for tail in tails)
         raise BadParameter(
@@ -118,9 +117,9 @@ def from_raw(body: bytes, model_input: ModelInput) -> Sequence[Photo]:
     try:
         sniff(body)
     except InputError:
-        for side in (CANVAS, model_input.size):
-            if len(body) == side * side * 3:
-                return _arrays(TensorSpec("UINT8", (1, side, side, 3)), body, 0)
+        for shape in (CANVAS_SHAPE, model_input.shape):
+            if len(body) == prod(shape):
+                return _arrays(TensorSpec("UINT8", (1, *shape)), body, 0)
     return [body]
 
 

@@ -27,8 +27,8 @@ class BodyReader:
     """A reader of parsed bodies for one model."""
 
     max_images: int
-    sides: Collection[int]
-    """The sides that an image in nested lists may have."""
+    shapes: Collection[pixel_lists.Shape]
+    """The shapes that an image in nested lists may have."""
 
     def predict(self, document: Any) -> tuple[list[Photo], bool]:
         """Return the images of a predict request, and whether they came in columns.
@@ -87,8 +87,8 @@ class BodyReader:
         if isinstance(value, list) and len(value) == 1 and _is_file(value[0]):
             return decode_base64(value[0][_B64], f"{where}[0].{_B64}")
         if isinstance(value, bytes):
-            return pixel_lists.to_array(value)
-        pixels = pixel_lists.describe(self.sides)
+            return pixel_lists.to_array(value, self.shapes)
+        pixels = pixel_lists.describe(self.shapes)
         raise BadParameter(f'{where} is not an image. Send {{"b64": "…"}}, or {pixels}.')
 
 

@@ -17,7 +17,7 @@ from app.api.service import Service, ServiceDep
 from app.errors import ModelNotReady
 from app.runtime.catalogue import Entry
 from app.runtime.loaded_model import Model
-from app.vision import CANVAS
+from app.vision import CANVAS_SHAPE
 
 router = APIRouter()
 """The routes below /v1/models."""
@@ -114,7 +114,7 @@ def _version_status(entry: Entry) -> dict[str, Any]:
 
 def metadata_of(model: Model) -> dict[str, Any]:
     """Return the model's signatures. Their names are informative: a body needs no signature."""
-    side, labels = model.manifest.input.size, len(model.manifest.labels)
+    labels = len(model.manifest.labels)
     files = {"image_bytes": _tensor("image_bytes", "DT_STRING", -1)}
     probabilities = {"probabilities": _tensor("probabilities", "DT_FLOAT", -1, labels)}
     classes = {
@@ -123,8 +123,8 @@ def metadata_of(model: Model) -> dict[str, Any]:
     }
     signatures = {
         "serving_default": _signature("predict", files, probabilities),
-        "canvas": _signature("predict", _pixels(CANVAS), probabilities),
-        "pixels": _signature("predict", _pixels(side), probabilities),
+        "canvas": _signature("predict", _pixels(CANVAS_SHAPE), probabilities),
+        "pixels": _signature("predict", _pixels(model.manifest.input.shape), probabilities),
         "classify": _signature("classify", files, classes),
     }
     return {
@@ -138,8 +138,8 @@ def _signature(method: str, inputs: Any, outputs: Any) -> dict[str, Any]:
     return {"inputs": inputs, "outputs": outputs, "method_name": name}
 
 
-def _pixels(side: int) -> dict[str, Any]:
-    return {"image": _tensor("image", "DT_UINT8", -1, side, side, 3)}
+def _pixels(shape: tuple[int, int, int]) -> dict[str, Any]:
+    return {"image": _tensor("image", "DT_UINT8", -1, *shape)}
 
 
 def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Images as nested lists in JSON: find those of shape S x S x 3, and make arrays of their bytes.
+"""Images as nested lists in JSON: find those of shape H x W x 3, and make arrays of their bytes.
 
-text -> `[[[` … `]]]` -> are its brackets and commas those of S x S x 3?
-     -> `json_numbers` -> uint8 (S, S, 3)
+text -> `[[[` … `]]]` -> are its brackets and commas those of H x W x 3?
+     -> `json_numbers` -> uint8 (H, W, 3)
 
 TensorFlow Serving's bodies state no shape, so the brackets and commas must match an image's.
 """
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from app.api.dialects.json_numbers import Span
 from app.errors import BadParameter
 
-CHANNELS = 3
+Shape = tuple[int, int, int]
+"""Height, width and channels."""
+
 RANGE_ERROR = (
     "An image in lists holds other values than whole numbers from 0 to 255. Send the pixels as "
     "they are; the model scales them itself."
@@ -28,12 +30,12 @@ _END = re.compile(rb"\]\s*\]\s*\]")
 _NUMBERS = b"0123456789.eE+- \t\r\n"
 
 
-def find_images(text: bytes, sides: Collection[int]) -> Iterator[Span]:
+def find_images(text: bytes, shapes: Collection[Shape]) -> Iterator[Span]:
     """Yield the place of each image; lists of other shapes stay as they are.
 
     Args:
         text: JSON.
-        sides: the S that images may have.
+        shapes: those that images may have.
     """
     place = 0
     while begin := _BEGIN.search(text, place):
@@ -41,35 +43,36 @@ def find_images(text: bytes, sides: Collection[int]) -> Iterator[Span]:
         if end is None:
             return
         place = end.end()
-        if _is_image(text[begin.start() : place], sides):
+        if _is_image(text[begin.start() : place], shapes):
             yield begin.start(), place
 
 
-def to_array(content: bytes) -> NDArray[np.uint8]:
-    """Return an image's bytes as (S, S, 3).
+def to_array(content: bytes, shapes: Collection[Shape]) -> NDArray[np.uint8]:
+    """Return an image's bytes as (H, W, 3).
 
     Raises:
-        BadParameter: the bytes are not S x S x 3, as when a number between two commas is missing.
+        BadParameter: their number is that of none of `shapes`, as when a number between two commas
+            is missing.
     """
-    side = math.isqrt(len(content) // CHANNELS)
-    if len(content) != side * side * CHANNELS:
-        raise BadParameter(RANGE_ERROR)
-    return np.frombuffer(content, np.uint8).reshape(side, side, CHANNELS)
+    for shape in shapes:
+        if len(content) == math.prod(shape):
+            return np.frombuffer(content, np.uint8).reshape(shape)
+    raise BadParameter(RANGE_ERROR)
 
 
-def describe(sides: Collection[int]) -> str:
+def describe(shapes: Collection[Shape]) -> str:
     """Return how an image in nested lists must be sent, for an error."""
-    shapes = " or ".join(f"{side} x {side} x 3" for side in sorted(sides))
-    return f"nested lists of {shapes} whole numbers from 0 to 255"
+    texts = " or ".join(f"{height} x {width} x 3" for height, width, _ in sorted(shapes))
+    return f"nested lists of {texts} whole numbers from 0 to 255"
 
 
-def _is_image(piece: bytes, sides: Collection[int]) -> bool:
+def _is_image(piece: bytes, shapes: Collection[Shape]) -> bool:
     skeleton = piece.translate(None, _NUMBERS)
-    return any(skeleton == _skeleton(side) for side in sides)
+    return any(skeleton == _skeleton(height, width) for height, width, _ in shapes)
 
 
 @cache
-def _skeleton(side: int) -> bytes:
+def _skeleton(height: int, width: int) -> bytes:
     """Return the brackets and commas of an image."""
-    row = b"[" + b",".join([b"[,,]"] * side) + b"]"
-    return b"[" + b",".join([row] * side) + b"]"
+    row = b"[" + b",".join([b"[,,]"] * width) + b"]"
+    return b"[" + b",".join([row] * height) + b"]"

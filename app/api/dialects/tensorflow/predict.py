@@ -20,13 +20,14 @@ from app.api.dialects.openapi import IMAGE_ERRORS, error_docs, json_body, respon
 from app.api.dialects.tensorflow import pixel_lists
 from app.api.dialects.tensorflow.bodies import BodyReader
 from app.api.dialects.tensorflow.metadata import Version
+from app.api.dialects.tensorflow.pixel_lists import Shape
 from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.loaded_model import Model
-from app.vision import CANVAS
+from app.vision import CANVAS_SHAPE
 
 router = APIRouter()
 """The routes below /v1/models."""
@@ -134,11 +135,11 @@ async def _classify(request: Request, service: Service, name: str, version: int 
 
 
 def _body_reader(service: Service, model: Model) -> BodyReader:
-    return BodyReader(service.limits.max_files, _sides(model))
+    return BodyReader(service.limits.max_files, _shapes(model))
 
 
-def _sides(model: Model) -> Collection[int]:
-    return {CANVAS, model.manifest.input.size}
+def _shapes(model: Model) -> Collection[Shape]:
+    return {CANVAS_SHAPE, model.manifest.input.shape}
 
 
 async def _classify_images(
@@ -151,7 +152,7 @@ async def _classify_images(
     all_probabilities: bool = False,
 ) -> tuple[Sequence[Classified], bool]:
     """Classify all images of the body, and return whether they came in columns."""
-    sides = _sides(model)
+    shapes = _shapes(model)
     limits = service.limits
     with service.body_budget.hold() as share:
         body = await read_body(request, limits.max_body_bytes, limits, share)
@@ -159,8 +160,8 @@ async def _classify_images(
             body,
             service.body_budget,
             interpret,
-            find_arrays=lambda text: pixel_lists.find_images(text, sides),
-            advice=f"Send images in base64, or as {pixel_lists.describe(sides)}.",
+            find_arrays=lambda text: pixel_lists.find_images(text, shapes),
+            advice=f"Send images in base64, or as {pixel_lists.describe(shapes)}.",
             range_error=pixel_lists.RANGE_ERROR,
         )
         del body  # free its memory while the images are classified
