@@ -21,7 +21,12 @@ from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.routes import activations, classify, embed, explain, health, models, page, report
 from app.api.schemas.classification import Batch, MultiLabelResult, Result
-from app.api.schemas.inspection import Activations, Embedded, EmbeddedBatch, Explained
+from app.api.schemas.inspection import (
+    ActivationsCrops,
+    Embedded,
+    EmbeddedBatch,
+    ExplainedCrops,
+)
 from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.turns import Turns
@@ -190,7 +195,7 @@ def _openapi(app: FastAPI) -> dict[str, object]:
         schemas = document["components"]["schemas"]
         for model in (
             *(Problem, Result, MultiLabelResult, Batch),
-            *(Embedded, EmbeddedBatch, Explained, Activations),
+            *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
         ):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))

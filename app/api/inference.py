@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
@@ -18,6 +19,7 @@ from fastapi import Request, Response
 from app.api.metrics import TimedResult
 from app.api.middleware.request_context import record_of
 from app.api.problems import problem_of
+from app.api.request.crops import require_one_photo
 from app.api.response_memory import response_bytes, take_response
 from app.api.schemas.classification import Failure
 from app.api.service import Service
@@ -30,8 +32,10 @@ from app.errors import (
     out_of_memory,
 )
 from app.runtime.classifier import Classified, Photo, Query
+from app.runtime.crops import classify_crops
 from app.runtime.engine import Turn
 from app.runtime.loaded_model import Model
+from app.vision import Crop
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +75,13 @@ async def classify_photos(
     model: Model,
     query: Query,
     *,
+    crops: Sequence[Crop] = (),
     all_probabilities: bool = False,
 ) -> Sequence[Classified | BaseException]:
     """Classify `photos` and return a result for each, or its error.
+
+    With crops, the results are those of the only photo's crops. If it can't be used, its error is
+    the only result.
 
     Args:
         request: the request; memory for its response is held until that is sent.
@@ -81,9 +89,11 @@ async def classify_photos(
         photos: encoded or decoded.
         model: the model.
         query: the labels that the response lists.
+        crops: the parts of the only photo to classify; none: all of each photo.
         all_probabilities: whether the response has the probability of every label.
 
     Raises:
+        BadParameter: there are crops, and several photos or an array.
         TooMuchMemory: the response needs more memory than the service ever has.
         QueueFull: the queue has no room for all photos, or there is no memory for the response.
         ClientGone: the client left.
@@ -91,10 +101,31 @@ async def classify_photos(
     """
     labels = len(model.manifest.labels)
     listed, numbers = min(query.top_k, labels), labels if all_probabilities else 0
-    size = response_bytes(len(photos), listed, numbers)
+    size = response_bytes(max(len(photos), len(crops)), listed, numbers)
+    require_one_photo(crops, photos)
     take_response(service.memory_budget, record_of(request.scope), size)
+    if len(crops) > 1:
+        return await _classify_crops(request, service, photos[0], model, query, crops)
+    if crops:
+        query = replace(query, crop=crops[0])
     submit = partial(service.classifier.submit, photos, model, query)
     return await _run(request, service, model, len(photos), submit)
+
+
+async def _classify_crops(
+    request: Request,
+    service: Service,
+    photo: Photo,
+    model: Model,
+    query: Query,
+    crops: Sequence[Crop],
+) -> Sequence[Classified | BaseException]:
+    """Classify several crops of one photo, which is one job: it is decoded once."""
+    assert isinstance(photo, bytes)
+    limits = service.classifier.limits
+    job = partial(classify_crops, photo, model, query, crops, limits)
+    (result,) = await run_each(request, service, [job], model)
+    return [result] if isinstance(result, BaseException) else result.results
 
 
 async def run_each(

@@ -6,6 +6,7 @@ A name that was ignored would change the response in silence: `topk=3` would ret
 import textwrap
 from collections.abc import Collection
 from difflib import get_close_matches
+from typing import get_origin
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -25,11 +26,11 @@ async def forbid_unknown_parameters(request: Request) -> None:
     if not request.scope["query_string"]:
         return
     seen: dict[str, str] = {}
-    known = _parameter_names(request.scope["route"])
+    known = _parameters(request.scope["route"])
     for name, value in request.query_params.multi_items():
         if name not in known:
             raise unknown_name("query parameter", name, known)
-        if seen.setdefault(name, value) != value:
+        if not known[name] and seen.setdefault(name, value) != value:
             raise BadParameter(
                 f"The query parameter {name!r} was sent twice, with different values. Send it once."
             )
@@ -55,13 +56,17 @@ def unknown_name(kind: str, name: str, known: Collection[str]) -> BadParameter:
     return BadParameter(f"There is no {kind} {shown!r}. {advice}")
 
 
-def _parameter_names(route: APIRoute) -> frozenset[str]:
-    """Return the names of a route's query parameters; its dependencies have none."""
-    names: set[str] = set()
+def _parameters(route: APIRoute) -> dict[str, bool]:
+    """Return the names of a route's query parameters, and whether each may be repeated.
+
+    Its dependencies have none.
+    """
+    known: dict[str, bool] = {}
     for parameter in route.dependant.query_params:
         kind = parameter.field_info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names.update(kind.model_fields)
+            for name, field in kind.model_fields.items():
+                known[name] = get_origin(field.annotation) is list
         else:
-            names.add(parameter.alias)
-    return frozenset(names)
+            known[parameter.alias] = get_origin(kind) is list
+    return known

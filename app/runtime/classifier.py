@@ -4,9 +4,9 @@ bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predict
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,8 +16,9 @@ from app import vision
 from app.bundle import Task
 from app.runtime.accepted_labels import accepted_labels
 from app.runtime.decision import Decision, UnknownScore, decide, unknown_score
-from app.runtime.engine import NO_ENGINE, Engine, Turn
+from app.runtime.engine import COST_S, NO_ENGINE, Engine, Turn
 from app.runtime.loaded_model import Model
+from app.vision.crop import Pixels
 
 Photo = bytes | NDArray[np.uint8]
 """An encoded image, or decoded uint8 RGB: a canvas (480, 480, 3) or the model's input (H, W, 3)."""
@@ -34,6 +35,8 @@ class Query:
     min_probability: float = 0.0
     unknown_threshold: float | None = None
     """Replaces the threshold of the bundle's `unknown` rule; None keeps it."""
+    crop: vision.Crop | None = None
+    """The part of the photo that is classified; None: the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Classified:
     height: int
     """As displayed, in pixels."""
     stages: Stages
+    crop: Pixels | None = None
+    """The part that was classified, in pixels as displayed; None: the whole."""
 
 
 def classify(
@@ -105,8 +110,20 @@ def classify(
         CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    view = vision.view_of(model.manifest.input)
+    view = vision.view_of(model.manifest.input, query.crop)
     picture = decode(photo, limits, turn, view) if isinstance(photo, bytes) else photo
+    decode_s = time.perf_counter() - began
+    return classify_decoded(picture, model, query, turn, decode_s)
+
+
+def classify_decoded(
+    picture: vision.Picture | NDArray[np.uint8],
+    model: Model,
+    query: Query,
+    turn: Turn,
+    decode_s: float,
+) -> Classified:
+    """Classify a photo that took `decode_s` to decode; see `classify`."""
     decoded = time.perf_counter()
     turn.check()
     pixels = _resize(picture, model)
@@ -130,7 +147,8 @@ def classify(
         format=format,
         width=width,
         height=height,
-        stages=Stages(turn.queue_s, decoded - began, resized - decoded, ran - resized),
+        stages=Stages(turn.queue_s, decode_s, resized - decoded, ran - resized),
+        crop=picture.crop if isinstance(picture, vision.Picture) else None,
     )
 
 
@@ -145,6 +163,25 @@ def decode(photo: bytes, limits: vision.Limits, turn: Turn, view: vision.View) -
     opened = vision.read_header(photo, limits, (view,))
     turn.begin(opened.work)
     return opened.decode()
+
+
+def decode_crops(
+    photo: bytes,
+    limits: vision.Limits,
+    turn: Turn,
+    model: Model,
+    crops: Sequence[vision.Crop],
+) -> Iterator[vision.Picture]:
+    """Decode a photo once, as `decode` does, and yield its crops; use each before the next.
+
+    Raises:
+        InputError: the photo can't be used, or a crop reaches beyond it.
+    """
+    views = [vision.view_of(model.manifest.input, crop) for crop in crops]
+    opened = vision.read_header(photo, limits, views)
+    runs_cost = (len(crops) - 1) * model.service_s / COST_S
+    turn.begin(replace(opened.work, cost=opened.work.cost + runs_cost))
+    return opened.views()
 
 
 def _resize(picture: vision.Picture | NDArray[np.uint8], model: Model) -> NDArray[np.uint8]:

@@ -31,11 +31,12 @@ from app.api.dialects.json_images import base64_length, decode_base64, read_json
 from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, json_body, response_docs
 from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
+from app.api.request import crops
 from app.api.request.body import read_body
 from app.api.service import BodyLimits, ServiceDep
 from app.bundle import Task
 from app.errors import BadParameter
-from app.runtime.classifier import Query
+from app.runtime.classifier import Classified, Query
 
 router = APIRouter(
     prefix="/hf",
@@ -52,6 +53,7 @@ _PARAMETERS_BYTES = 4096
 _JSON_STARTS = b'{["'
 """First bytes of JSON. No image begins with them."""
 
+_TEXT = {"type": "string"}
 _INPUTS = {
     "type": "object",
     "properties": {
@@ -65,6 +67,10 @@ _INPUTS = {
                     "enum": list(FUNCTIONS),
                     "description": "softmax for a single-label model. Of a multi-label model "
                     "sigmoid (the default), softmax, or none for the logits.",
+                },
+                "crop": {
+                    "description": f"{crops.DESCRIPTION} Several are an array.",
+                    "anyOf": [_TEXT, {"type": "array", "items": _TEXT}],
                 },
             },
         },
@@ -85,7 +91,8 @@ class Score(BaseModel):
 
 
 _EXAMPLE = [{"label": "Egyptian cat", "score": 0.661382}, {"label": "tabby", "score": 0.102369}]
-_SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
+_SCORES = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
+_SCHEMA = {"anyOf": [_SCORES, {"type": "array", "items": _SCORES}]}
 
 
 @router.post(
@@ -93,7 +100,10 @@ _SCHEMA = {"type": "array", "items": {"$ref": "#/components/schemas/Score"}}
     summary="Classify an image",
     responses={
         200: response_docs(
-            "Labels with their probabilities, most probable first.", _SCHEMA, _EXAMPLE
+            "Labels with their probabilities, most probable first; for several crops, an array of "
+            "such arrays.",
+            _SCHEMA,
+            _EXAMPLE,
         ),
         **error_docs(message_only, *IMAGE_ERRORS),
     },
@@ -106,22 +116,30 @@ async def classify_for_hugging_face(
     version: Annotated[
         int | None, Parameter(ge=1, description="Version of the model. Unset: the serving version.")
     ] = None,
-) -> list[Score]:
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> list[Score] | list[list[Score]]:
     """Classify an image: the body itself, of any content type, or base64 in JSON."""
     selected_model = admit(service, model, version)
+    selected = crops.parse_crops(crop, service.limits.max_files)
     with service.body_budget.hold() as share:
         body = await read_body(request, _limit(request, service.limits), service.limits, share)
-        photo, query, function = body, Query(), None
+        photo, query, function, in_body = body, Query(), None, list[str]()
         if body.lstrip()[:1] in _JSON_STARTS and body:
             interpret = partial(_interpret, selected_model.manifest.task)
-            photo, query, function = await read_json(body, service.body_budget, interpret)
-        (classified,) = all_or_raise(
-            await classify_photos(request, service, [photo], selected_model, query)
+            photo, query, function, in_body = await read_json(body, service.body_budget, interpret)
+        selected = crops.merge_crops(crop, selected, in_body, service.limits.max_files)
+        classified = all_or_raise(
+            await classify_photos(request, service, [photo], selected_model, query, crops=selected)
         )
-    if function is not None:
-        scores = _apply(function, classified.probabilities)
-        return [Score(label=p.label, score=scores[p.index]) for p in classified.predictions]
-    return [Score(label=p.label, score=p.probability) for p in classified.predictions]
+    scores = [_scores(each, function) for each in classified]
+    return scores if len(selected) > 1 else scores[0]
+
+
+def _scores(classified: Classified, function: Function | None) -> list[Score]:
+    if function is None:
+        return [Score(label=p.label, score=p.probability) for p in classified.predictions]
+    scores = _apply(function, classified.probabilities)
+    return [Score(label=p.label, score=scores[p.index]) for p in classified.predictions]
 
 
 @router.get(
@@ -142,13 +160,14 @@ def _limit(request: Request, limits: BodyLimits) -> int:
     return base64_length(limits.max_image_bytes) + _PARAMETERS_BYTES
 
 
-def _interpret(task: Task, document: Any) -> tuple[bytes, Query, Function | None]:
-    """Return the image, the query, and the function that replaces the model's own, if any."""
+def _interpret(task: Task, document: Any) -> tuple[bytes, Query, Function | None, list[str]]:
+    """Return the image, the query, the function that replaces the model's own, and the crops."""
     if not isinstance(document, Mapping) or "inputs" not in document:
         raise BadParameter('The JSON holds no image. Send {"inputs": "<base64>"}.')
-    parameters = document.get("parameters")
-    query, function = _query_of(parameters or {}, task)
-    return decode_base64(document["inputs"], "inputs"), query, function
+    parameters = document.get("parameters") or {}
+    query, function = _query_of(parameters, task)
+    in_body = crops.texts_in(parameters.get("crop"))
+    return decode_base64(document["inputs"], "inputs"), query, function, in_body
 
 
 def _query_of(parameters: Any, task: Task) -> tuple[Query, Function | None]:

@@ -10,6 +10,7 @@ gRPC are not supported. A model is a folder here: see /api/v1/models.
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -18,6 +19,7 @@ from app.api.auth import KEY_ERRORS, require_key
 from app.api.dialects.openapi import FILE, IMAGE_ERRORS, error_docs, response_docs
 from app.api.error_formats import torchserve
 from app.api.inference import admit, all_or_raise, classify_photos
+from app.api.request import crops
 from app.api.request.body import read_body
 from app.api.request.multipart import is_multipart, split_files
 from app.api.service import Service, ServiceDep
@@ -33,12 +35,17 @@ router = APIRouter(
 ping_router = APIRouter(tags=["torchserve"])
 """The probe, which needs no key."""
 
+Scores = dict[str, float]
+"""Probabilities by label."""
+
 _VERSION = re.compile(r"([0-9]{1,9})(\.0)?")
 
 _STATUS = {"type": "object", "properties": {"status": {"type": "string"}}}
+_SCORES = {"type": "object", "additionalProperties": {"type": "number"}}
 _PREDICTIONS = response_docs(
-    "The five most probable labels, most probable first.",
-    {"type": "object", "additionalProperties": {"type": "number"}},
+    "The five most probable labels, most probable first; for several crops, an array of such "
+    "objects.",
+    {"anyOf": [_SCORES, {"type": "array", "items": _SCORES}]},
     {"Egyptian cat": 0.661382, "tiger cat": 0.226730, "tabby": 0.102369},
 )
 _RESPONSES = {
@@ -62,9 +69,14 @@ _BODY = {
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
 )
-async def predictions(request: Request, service: ServiceDep, model: str) -> dict[str, float]:
-    """Classify an image with the serving version."""
-    return await _predict(request, service, model, None)
+async def predictions(
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> Scores | list[Scores]:
+    """Classify an image with the serving version; with several crops, return a list."""
+    return await _predict(request, service, model, None, crop)
 
 
 @router.put("/predictions/{model}/{version}", include_in_schema=False, responses=_RESPONSES)
@@ -75,14 +87,18 @@ async def predictions(request: Request, service: ServiceDep, model: str) -> dict
     openapi_extra={"requestBody": _BODY},
 )
 async def predictions_by_version(
-    request: Request, service: ServiceDep, model: str, version: str
-) -> dict[str, float]:
-    """Classify an image by one version, written 1 or 1.0."""
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    version: str,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> Scores | list[Scores]:
+    """Classify an image by one version, written 1 or 1.0; with several crops, return a list."""
     number = _VERSION.fullmatch(version)
     if not number:
         service.registry.resolve(model)
         raise UnknownModel(f"Model {model!r} has no version {version!r}. Versions are 1, 2, …")
-    return await _predict(request, service, model, int(number[1]))
+    return await _predict(request, service, model, int(number[1]), crop)
 
 
 @ping_router.get(
@@ -110,15 +126,22 @@ async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
 
 
 async def _predict(
-    request: Request, service: Service, model: str, version: int | None
-) -> dict[str, float]:
+    request: Request, service: Service, model: str, version: int | None, crop: Sequence[str]
+) -> Scores | list[Scores]:
     selected_model = admit(service, model, version)
+    selected = crops.parse_crops(crop, service.limits.max_files)
     with service.body_budget.hold() as share:
         photo = await _read_photo(request, service, share)
-        (classified,) = all_or_raise(
-            await classify_photos(request, service, [photo], selected_model, Query())
+        classified = all_or_raise(
+            await classify_photos(
+                request, service, [photo], selected_model, Query(), crops=selected
+            )
         )
-    return {prediction.label: prediction.probability for prediction in classified.predictions}
+    scores = [
+        {prediction.label: prediction.probability for prediction in each.predictions}
+        for each in classified
+    ]
+    return scores if len(selected) > 1 else scores[0]
 
 
 async def _read_photo(request: Request, service: Service, share: MemoryShare) -> bytes:

@@ -64,9 +64,12 @@ class RouteCache:
         return self._calls.get((scope["method"], scope["path"], scope["query_string"]))
 
     def put(self, scope: Scope, endpoint: Endpoint, arguments: Mapping[str, Any]) -> None:
-        """Cache the call of `endpoint` with `arguments`, unless the URL is unusually long."""
+        """Cache the call of `endpoint` with `arguments`, unless the URL is unlikely to come again.
+
+        It is if it is long, or has a crop, which differs from photo to photo.
+        """
         path, query = scope["path"], scope["query_string"]
-        if len(path) + len(query) > _MAX_URL_BYTES:
+        if len(path) + len(query) > _MAX_URL_BYTES or b"crop=" in query:
             return
         if len(self._calls) >= MAX_URLS:
             self._calls.clear()

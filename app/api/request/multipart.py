@@ -12,7 +12,7 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from app.api.request.header_parameters import split_parameters
@@ -26,6 +26,8 @@ _MAX_HEADER_BYTES = 8192
 """The maximum length of a part's headers."""
 _MAX_BOUNDARY_BYTES = 256
 """RFC 2046 allows 70."""
+_CROP = "crop"
+"""The name of the field that may be repeated."""
 _IDENTITY_ENCODINGS = ("", "7bit", "8bit", "binary")
 _CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-16", "utf-16le", "utf-16be")
 """The charsets of fields that are read; the field of any other is read as UTF-8."""
@@ -47,6 +49,8 @@ class Form:
     """The contents of the files, in order."""
     fields: dict[str, str]
     """The values of the other fields by name, without those that are empty."""
+    crops: list[str] = field(default_factory=list)
+    """The values of the field `crop`, which may be repeated, in order."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +133,21 @@ def split_form(body: bytes, content_type: str, max_files: int) -> Form:
     _, options = split_parameters(content_type)
     files: list[bytes] = []
     fields: dict[str, str] = {}
+    crops: list[str] = []
     for part in _all_parts(body, options.get("boundary", ""), max_files + _MAX_FIELDS):
         if part.is_unselected_file or not (part.content or part.is_file):
             continue
         if part.is_file:
             files.append(part.content)
+        elif part.name == _CROP:
+            crops += _crop(part)
         else:
             _add_field(fields, part)
     if len(files) > max_files:
         raise TooManyFiles(f"The body has more than {max_files} files. Send fewer at once.")
     if not files:
         raise BadParameter(_no_file(fields))
-    return Form(files, fields)
+    return Form(files, fields, crops)
 
 
 def _no_file(fields: dict[str, str]) -> str:
@@ -149,6 +156,13 @@ def _no_file(fields: dict[str, str]) -> str:
         f"The multipart body has no file{text}. Send each image as a file, for example with "
         "curl -F file=@photo.jpg, where @ stands before the file's name."
     )
+
+
+def _crop(part: _Part) -> list[str]:
+    """Return the value of a field `crop`; nothing if it is empty."""
+    values: dict[str, str] = {}
+    _add_field(values, part)
+    return [value for value in values.values() if value.strip()]
 
 
 def _add_field(fields: dict[str, str], part: _Part) -> None:

@@ -1,11 +1,12 @@
 """The parameters of routes: read from the query, and from the fields of a form beside a photo."""
 
-from collections.abc import Mapping
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.api.request.crops import DESCRIPTION
 from app.api.unknown_parameters import unknown_name
 from app.errors import BadParameter
 
@@ -33,17 +34,24 @@ class PhotoParameters(BaseModel):
             "another is pinned.",
         ),
     ] = None
+    crop: Annotated[list[str], Field(description=DESCRIPTION)] = []
 
-    def with_fields(self, fields: Mapping[str, str]) -> Self:
+    def with_fields(self, fields: Mapping[str, str], crops: Sequence[str] = ()) -> Self:
         """Return these parameters of the query with those of a form.
 
         Fields are validated as the query is. A field without content is unset, since the form of
         a web page sends all of its fields.
 
+        Args:
+            fields: the fields of the form.
+            crops: the values of its field `crop`, which may be repeated.
+
         Raises:
             BadParameter: a field is unknown or invalid, or differs from the query.
         """
-        sent = {name: value for name, value in fields.items() if value.strip()}
+        sent: dict[str, Any] = {name: value for name, value in fields.items() if value.strip()}
+        if crops:
+            sent["crop"] = list(crops)
         known = type(self).model_fields
         for name in fields:
             if name not in known:

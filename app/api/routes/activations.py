@@ -6,7 +6,7 @@ read_request: admit, read body and parameters
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated
@@ -25,7 +25,9 @@ from app.api.routes.photo_request import read_request
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
+    check_single_picture,
     image_info,
+    join_crops,
     make_rendered_response,
     prefers_png,
     response_docs,
@@ -38,7 +40,7 @@ from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import BadParameter
 from app.runtime.engine import Turn
-from app.runtime.inspection import Kernel, Maps
+from app.runtime.inspection import Inspector, Kernel, Maps, PreparedPhoto
 from app.runtime.loaded_model import Model
 
 router = APIRouter(
@@ -47,6 +49,8 @@ router = APIRouter(
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(*KEY_ERRORS),
 )
+
+ComputeMaps = Callable[[PreparedPhoto, Turn], Maps]
 
 _MAX_VALUES = 250_000
 """The most numbers in a response; a map of the canvas has 230,400."""
@@ -96,16 +100,32 @@ async def activations(
     with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query)
         model, parameters = admitted.model, admitted.parameters
-        kernel = _parse_kernel(parameters)
-        inspector, photo = service.inspector, admitted.photos.single_photo()
-        compute = (
-            partial(inspector.activations, photo, model, parameters.layer, parameters.top)
-            if kernel is None
-            else partial(inspector.apply_kernel, photo, model, kernel)
-        )
-        job = partial(_activations, compute, model, parameters.values, prefers_png(request))
+        as_png = prefers_png(request)
+        check_single_picture(admitted.crops, as_png)
+        photo = admitted.photos.single_photo()
+        prepare = partial(service.inspector.prepare, photo, model, admitted.crops)
+        compute = _maps_of(service.inspector, model, parameters)
+        job = partial(_activations_crops, prepare, compute, model, parameters.values, as_png)
         results = await run_each(request, service, [job], model)
     return single_response(results[0])
+
+
+def _maps_of(inspector: Inspector, model: Model, parameters: ActivationsParameters) -> ComputeMaps:
+    """Return the function that makes the maps which the parameters request.
+
+    Raises:
+        BadParameter: the kernel is invalid, or came with `layer` or `top`.
+    """
+    kernel = _parse_kernel(parameters)
+
+    def of_layer(photo: PreparedPhoto, turn: Turn) -> Maps:
+        return inspector.activations(photo, model, parameters.layer, parameters.top, turn)
+
+    def of_kernel(photo: PreparedPhoto, turn: Turn) -> Maps:
+        assert kernel is not None
+        return inspector.apply_kernel(photo, model, kernel, turn)
+
+    return of_layer if kernel is None else of_kernel
 
 
 def _parse_kernel(parameters: ActivationsParameters) -> Kernel | None:
@@ -123,14 +143,23 @@ def _parse_kernel(parameters: ActivationsParameters) -> Kernel | None:
     return Kernel.parse(parameters.kernel)
 
 
-def _activations(
-    compute: Callable[[Turn], Maps],
+def _activations_crops(
+    prepare: Callable[[Turn], Iterator[PreparedPhoto]],
+    compute: ComputeMaps,
     model: Model,
     include_values: bool,
     as_png: bool,
     turn: Turn,
 ) -> RenderedResponse:
-    maps = compute(turn)
+    return join_crops(
+        [
+            _activations(compute(photo, turn), model, include_values, as_png)
+            for photo in prepare(turn)
+        ]
+    )
+
+
+def _activations(maps: Maps, model: Model, include_values: bool, as_png: bool) -> RenderedResponse:
     if as_png:
         return make_rendered_response(model, maps.stages, maps.png, PNG)
     body = Activations(

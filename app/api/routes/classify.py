@@ -74,7 +74,7 @@ class ClassifyParameters(BatchParameters):
     responses={
         200: {
             "description": "A `Result` for one image, or of a multi-label model a "
-            "`MultiLabelResult`; a `Batch` for several, or with `batch=true`.",
+            "`MultiLabelResult`; a `Batch` for several images or crops, or with `batch=true`.",
             "content": {
                 "application/json": {
                     "schema": {
@@ -117,8 +117,9 @@ async def classify(
     """Classify one image or several.
 
     The response for one image is a `Result`, or a problem if the image can't be used. The response
-    for several is a `Batch` in the order of the request; an error of one
-    file does not affect the others. A multi-label model gives a `MultiLabelResult` for each image.
+    for several images, or several crops of one, is a `Batch` in the order of the request. An error
+    of one file does not affect the others. A multi-label model gives a `MultiLabelResult` for each
+    image.
     """
     with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _check)
@@ -128,9 +129,13 @@ async def classify(
             parameters.min_probability,
             parameters.unknown_threshold,
         )
-        results = await classify_photos(request, service, photos.files, admitted.model, selection)
+        results = await classify_photos(
+            request, service, photos.files, admitted.model, selection, crops=admitted.crops
+        )
     request_id = record_of(request.scope).request_id
-    is_batch = parameters.batch or photos.has_several
+    if len(admitted.crops) > 1 and isinstance(results[0], BaseException):
+        raise results[0]  # the photo's, and so that of every crop
+    is_batch = parameters.batch or admitted.has_several_results
     numbers = sum(len(r.predictions) for r in results if isinstance(r, Classified))
     return await write_response(partial(_response, results, is_batch, service, request_id), numbers)
 

@@ -4,6 +4,7 @@ read_request: admit, read body and parameters
 -> run_each: a photo to its embedding as JSON, on the engine's threads -> the response
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from app.api.routes.rendered_response import (
     INSPECTION_ERRORS,
     RenderedResponse,
     image_info,
+    join_crops,
     make_rendered_response,
     rounded_for_json,
     single_response,
@@ -30,8 +32,9 @@ from app.api.schemas.inspection import EXAMPLE_EMBEDDED, Embedded
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime.engine import Turn
-from app.runtime.inspection import Inspector, require_embedding
+from app.runtime.inspection import Inspector, PreparedPhoto, require_embedding
 from app.runtime.loaded_model import Model
+from app.vision import Crop
 
 router = APIRouter(
     prefix="/api/v1",
@@ -60,8 +63,8 @@ class EmbedParameters(BatchParameters):
     response_class=Response,
     responses={
         200: {
-            "description": "`Embedded` for one image; `EmbeddedBatch` for several, or with "
-            "`batch=true`.",
+            "description": "`Embedded` for one image; `EmbeddedBatch` for several images or crops, "
+            "or with `batch=true`.",
             "content": {
                 "application/json": {
                     "schema": {
@@ -85,17 +88,21 @@ async def embed(
 ) -> Response:
     """Compute the embedding of one image or several.
 
-    The response for one image that can't be used is a problem. The response for several is in the
-    order of the request; a bad file fails alone.
+    The response for one image that can't be used is a problem. The response for several images, or
+    several crops of one, is in the order of the request; a bad file fails alone.
     """
     with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _check)
         model, parameters, photos = admitted.model, admitted.parameters, admitted.photos
         jobs = [
-            partial(_embed, service.inspector, photo, model, parameters.normalize)
+            partial(
+                _embed_crops, service.inspector, photo, model, admitted.crops, parameters.normalize
+            )
             for photo in photos.files
         ]
         results = await run_each(request, service, jobs, model)
+    if len(admitted.crops) > 1:
+        return single_response(results[0])  # the results of all crops
     if parameters.batch or photos.has_several:
         request_id = record_of(request.scope).request_id
         items = [_batch_item(result, service, request_id) for result in results]
@@ -107,8 +114,20 @@ def _check(model: Model, parameters: EmbedParameters) -> None:
     require_embedding(model)
 
 
+def _embed_crops(
+    inspector: Inspector,
+    photo: bytes,
+    model: Model,
+    crops: Sequence[Crop],
+    normalize: bool,
+    turn: Turn,
+) -> RenderedResponse:
+    prepared = inspector.prepare(photo, model, crops, turn)
+    return join_crops([_embed(inspector, each, model, normalize, turn) for each in prepared])
+
+
 def _embed(
-    inspector: Inspector, photo: bytes, model: Model, normalize: bool, turn: Turn
+    inspector: Inspector, photo: PreparedPhoto, model: Model, normalize: bool, turn: Turn
 ) -> RenderedResponse:
     embedding = inspector.embed(photo, model, normalize, turn)
     body = Embedded(

@@ -4,6 +4,7 @@ read_request: admit, read body and parameters
 -> run_each: the photo to JSON or PNG, on the engine's threads -> the response
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -19,7 +20,9 @@ from app.api.routes.photo_request import read_request
 from app.api.routes.rendered_response import (
     PNG,
     RenderedResponse,
+    check_single_picture,
     image_info,
+    join_crops,
     make_rendered_response,
     prefers_png,
     response_docs,
@@ -31,8 +34,9 @@ from app.api.schemas.inspection import EXAMPLE_EXPLAINED, Box, Explained
 from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.runtime.engine import Turn
-from app.runtime.inspection import Explanation, Inspector, label_index
+from app.runtime.inspection import Explanation, Inspector, PreparedPhoto, label_index
 from app.runtime.loaded_model import Model
+from app.vision import Crop
 
 router = APIRouter(
     prefix="/api/v1",
@@ -70,13 +74,16 @@ async def explain(
     """
     with service.body_budget.hold() as share:
         admitted = await read_request(request, service, share, query, _label_index)
+        as_png = prefers_png(request)
+        check_single_picture(admitted.crops, as_png)
         job = partial(
-            _explain,
+            _explain_crops,
             service.inspector,
             admitted.photos.single_photo(),
             admitted.model,
+            admitted.crops,
             _label_index(admitted.model, admitted.parameters),
-            prefers_png(request),
+            as_png,
         )
         results = await run_each(request, service, [job], admitted.model)
     return single_response(results[0])
@@ -91,9 +98,22 @@ def _label_index(model: Model, parameters: ExplainParameters) -> int | None:
     return label_index(model, parameters.label)
 
 
-def _explain(
+def _explain_crops(
     inspector: Inspector,
     photo: bytes,
+    model: Model,
+    crops: Sequence[Crop],
+    label: int | None,
+    as_png: bool,
+    turn: Turn,
+) -> RenderedResponse:
+    prepared = inspector.prepare(photo, model, crops, turn)
+    return join_crops([_explain(inspector, each, model, label, as_png, turn) for each in prepared])
+
+
+def _explain(
+    inspector: Inspector,
+    photo: PreparedPhoto,
     model: Model,
     label: int | None,
     as_png: bool,

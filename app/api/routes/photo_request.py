@@ -7,7 +7,7 @@ A form may name the model, so the model is known only once the form is read. Wha
 about it is checked before that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 
 from app.api.inference import admit
+from app.api.request.crops import parse_crops, require_one_photo
 from app.api.request.multipart import is_multipart
 from app.api.request.parameters import PhotoParameters
 from app.api.request.photos import Photos, read_form, read_photo
@@ -22,6 +23,7 @@ from app.api.service import Service
 from app.errors import ModelNotReady
 from app.memory_budget import MemoryShare
 from app.runtime.loaded_model import Model
+from app.vision import Crop
 
 ParametersT = TypeVar("ParametersT", bound=PhotoParameters)
 
@@ -33,6 +35,13 @@ class PhotoRequest(Generic[ParametersT]):
     model: Model
     parameters: ParametersT
     photos: Photos
+    crops: Sequence[Crop] = ()
+    """The parts of the only photo that the request selects; none: the whole of each photo."""
+
+    @property
+    def has_several_results(self) -> bool:
+        """True if the response has a result for each photo or crop."""
+        return self.photos.has_several or len(self.crops) > 1
 
 
 def _accept(model: Model, parameters: PhotoParameters) -> None:
@@ -66,14 +75,18 @@ async def read_request(
     if not is_multipart(request.headers.get("content-type", "")):
         model = admit(service, query.model, query.version)
         check(model, query)
+        crops = parse_crops(query.crop, service.limits.max_files)
         photo = await read_photo(request, service, share)
-        return PhotoRequest(model, query, Photos([photo]))
+        return PhotoRequest(model, query, Photos([photo]), crops)
+    parse_crops(query.crop, service.limits.max_files)
     service.classifier.engine.check_room()
     if query.model is not None:
         with suppress(ModelNotReady):  # the form may name another version, which is ready
             service.registry.resolve(query.model, query.version)
     form = await read_form(request, service, share)
-    parameters = query.with_fields(form.fields)
+    parameters = query.with_fields(form.fields, form.crops)
     model = admit(service, parameters.model, parameters.version)
     check(model, parameters)
-    return PhotoRequest(model, parameters, Photos(form.files))
+    crops = parse_crops(parameters.crop, service.limits.max_files)
+    require_one_photo(crops, form.files)
+    return PhotoRequest(model, parameters, Photos(form.files), crops)

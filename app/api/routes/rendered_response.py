@@ -1,5 +1,6 @@
 """A response that is rendered to bytes on the engine's threads, because rendering is slow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from app import errors
 from app.api.problems import openapi_responses
-from app.api.schemas.classification import DECIMALS, Image
+from app.api.schemas.classification import DECIMALS, Image, crop_info
+from app.errors import BadParameter
 from app.runtime.classifier import Stages
+from app.runtime.crops import total
 from app.runtime.inspection import PreparedPhoto
 from app.runtime.loaded_model import Model
+from app.vision import Crop
 
 JSON, PNG = "application/json", "image/png"
 
@@ -60,10 +64,34 @@ def make_rendered_response(
     return RenderedResponse(model.name, model.version, stages, body, media_type)
 
 
+def join_crops(rendered: Sequence[RenderedResponse]) -> RenderedResponse:
+    """Return one response for the crops of a photo; that of a single one as it is."""
+    if len(rendered) == 1:
+        return rendered[0]
+    first = rendered[0]
+    body = b'{"results":[' + b",".join(each.body for each in rendered) + b"]}"
+    stages = total([each.stages for each in rendered])
+    return RenderedResponse(first.model, first.version, stages, body, first.media_type)
+
+
+def check_single_picture(crops: Sequence[Crop], as_png: bool) -> None:
+    """Check that a request for a picture selects at most one part of its photo.
+
+    Raises:
+        BadParameter: it selects several, and a PNG shows one.
+    """
+    if as_png and len(crops) > 1:
+        raise BadParameter(
+            f"A picture shows one crop, and the request has {len(crops)}. Send one, or ask for "
+            "JSON with the header Accept: application/json."
+        )
+
+
 def image_info(prepared: PreparedPhoto) -> Image:
     """Return the format and size of a photo's file."""
     picture = prepared.picture
-    return Image(format=picture.format, width=picture.width, height=picture.height)
+    crop = crop_info(picture.crop)
+    return Image(format=picture.format, width=picture.width, height=picture.height, crop=crop)
 
 
 def response_docs(
@@ -72,10 +100,16 @@ def response_docs(
     """Return the OpenAPI description of responses that are a `schema`, or `picture` as PNG."""
     return {
         200: {
-            "description": f"`{schema}`; with `Accept: image/png`, {picture}.",
+            "description": f"`{schema}`, or `{schema}Crops` for several crops; with "
+            f"`Accept: image/png`, {picture}.",
             "content": {
                 JSON: {
-                    "schema": {"$ref": f"#/components/schemas/{schema}"},
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": f"#/components/schemas/{schema}"},
+                            {"$ref": f"#/components/schemas/{schema}Crops"},
+                        ]
+                    },
                     "example": example,
                 },
                 PNG: {"schema": {"type": "string", "format": "binary"}},

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.problem_details import Problem
 from app.runtime.classifier import Classified
+from app.vision.crop import Pixels
 
 DECIMALS = 6
 """The decimal places of numbers in responses; a float32 has hardly more."""
@@ -22,7 +23,7 @@ EXAMPLE_RESULT: dict[str, Any] = {
     "familiarity": None,
     "unknown_score": None,
     "unknown_threshold": None,
-    "image": {"format": "jpeg", "width": 451, "height": 300},
+    "image": {"format": "jpeg", "width": 451, "height": 300, "crop": None},
 }
 
 
@@ -57,8 +58,25 @@ class LabelPrediction(Prediction):
     ]
 
 
+class CropInfo(BaseModel):
+    """A part of an image, in pixels as displayed."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def crop_info(crop: Pixels | None) -> CropInfo | None:
+    """Return the description of a crop, from its edges."""
+    if crop is None:
+        return None
+    left, top, right, bottom = crop
+    return CropInfo(x=left, y=top, width=right - left, height=bottom - top)
+
+
 class Image(BaseModel):
-    """The format and size of an image file."""
+    """The format and size of an image file, and the part of it that was used."""
 
     format: Annotated[
         str,
@@ -66,6 +84,10 @@ class Image(BaseModel):
     ]
     width: Annotated[int, Field(description="Width in pixels, as displayed.")]
     height: Annotated[int, Field(description="Height in pixels, as displayed.")]
+    crop: Annotated[
+        CropInfo | None,
+        Field(description="Part of the image that the request selected. null: the whole."),
+    ] = None
 
 
 class Result(BaseModel):
@@ -156,7 +178,7 @@ def result_of(classified: Classified) -> Result | MultiLabelResult:
         familiarity=unknown.shown_value if unknown else None,
         unknown_score=unknown.name if unknown else None,
         unknown_threshold=unknown.threshold if unknown else None,
-        image=Image(format=classified.format, width=classified.width, height=classified.height),
+        image=_image_of(classified),
     )
 
 
@@ -179,5 +201,14 @@ def _multi_label_result(classified: Classified) -> MultiLabelResult:
         familiarity=unknown.shown_value if unknown else None,
         unknown_score=unknown.name if unknown else None,
         unknown_threshold=unknown.threshold if unknown else None,
-        image=Image(format=classified.format, width=classified.width, height=classified.height),
+        image=_image_of(classified),
+    )
+
+
+def _image_of(classified: Classified) -> Image:
+    return Image(
+        format=classified.format,
+        width=classified.width,
+        height=classified.height,
+        crop=crop_info(classified.crop),
     )

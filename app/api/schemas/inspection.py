@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.classification import Failure, Image
 
-EXAMPLE_IMAGE = {"format": "jpeg", "width": 451, "height": 300}
+EXAMPLE_IMAGE = {"format": "jpeg", "width": 451, "height": 300, "crop": None}
 EXAMPLE_EMBEDDED: dict[str, Any] = {
     "model": "imagenet",
     "version": 1,
@@ -114,6 +114,12 @@ class Explained(BaseModel):
     image: Image
 
 
+class ExplainedCrops(BaseModel):
+    """The explanations of several crops of one photo, in the order of the request."""
+
+    results: list[Explained]
+
+
 class Channel(BaseModel):
     """The statistics of one activation map."""
 
@@ -168,3 +174,9 @@ class Activations(BaseModel):
         list[Any] | None,
         Field(description="Values: always for a vector; for maps only with `values=true`."),
     ]
+
+
+class ActivationsCrops(BaseModel):
+    """The activation maps for several crops of one photo, in the order of the request."""
+
+    results: list[Activations]

@@ -29,7 +29,7 @@ from app.vision import Work
 
 _DEADLINE_SHARE = 0.8
 """Share of the deadline in which the jobs of a request should be done; the rest is a reserve."""
-_COST_S = 0.003
+COST_S = 0.003
 """Seconds of a unit of cost: of decoding a plain JPEG of 480 x 480 on a usual core."""
 LARGE_S = 0.1
 """Expected seconds above which work is large."""
@@ -78,7 +78,7 @@ class WorkQueue:
         self._standing = StandingQueue(self._wait_s)
         self._interval = Estimate(service_s / self._cores, 0.03, clock)
         """Seconds between two small jobs that end, while all threads are busy."""
-        self._cost_s = Estimate(_COST_S, 0.2, clock)
+        self._cost_s = Estimate(COST_S, 0.2, clock)
         """Seconds of large work for each unit of its cost."""
         self._running = 0
         self._owed_s = 0.0

@@ -5,7 +5,7 @@
 Every method runs on the thread that calls it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from app.runtime.inspection.filters import Filters
 from app.runtime.inspection.inspected_models import InspectedModels
 from app.runtime.inspection.kernel import Kernel, convolve
 from app.runtime.inspection.layers import Layer, ModelStructure
-from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_photo
+from app.runtime.inspection.prepared_photo import PreparedPhoto, prepare_crops, prepare_photo
 from app.runtime.inspection.results import Embedding, Explanation, Maps
 from app.runtime.loaded_model import Model
 
@@ -64,8 +64,25 @@ class Inspector:
             )
         return filters
 
+    def prepare(
+        self,
+        photo: bytes,
+        model: Model,
+        crops: Sequence[vision.Crop],
+        turn: Turn = NO_ENGINE,
+    ) -> Iterator[PreparedPhoto]:
+        """Decode a photo once and yield the crops of it, or the whole where there are none.
+
+        Raises:
+            InputError: the photo can't be used, or a crop reaches beyond it.
+        """
+        if not crops:
+            yield prepare_photo(photo, model, self._limits, turn)
+        else:
+            yield from prepare_crops(photo, model, crops, self._limits, turn)
+
     def embed(
-        self, photo: bytes, model: Model, normalize: bool, turn: Turn = NO_ENGINE
+        self, photo: bytes | PreparedPhoto, model: Model, normalize: bool, turn: Turn = NO_ENGINE
     ) -> Embedding:
         """Return the embedding of one photo; of length 1 if `normalize`.
 
@@ -84,12 +101,12 @@ class Inspector:
         return Embedding(prepared_photo, prepared_photo.stages(), vector)
 
     def explain(
-        self, photo: bytes, model: Model, label: int | None, turn: Turn = NO_ENGINE
+        self, photo: bytes | PreparedPhoto, model: Model, label: int | None, turn: Turn = NO_ENGINE
     ) -> Explanation:
         """Return a map of how much each part of one photo contributes to a label.
 
         Args:
-            photo: the file.
+            photo: the file, or the photo as `prepare` returns it.
             model: the model.
             label: the label's index; None for the most probable.
             turn: the photo's turn on a thread of the engine.
@@ -129,12 +146,17 @@ class Inspector:
         )
 
     def activations(
-        self, photo: bytes, model: Model, name: str | None, top: int | None, turn: Turn = NO_ENGINE
+        self,
+        photo: bytes | PreparedPhoto,
+        model: Model,
+        name: str | None,
+        top: int | None,
+        turn: Turn = NO_ENGINE,
     ) -> Maps:
         """Return the activation maps of one layer for one photo.
 
         Args:
-            photo: the file.
+            photo: the file, or the photo as `prepare` returns it.
             model: the model.
             name: the name of the layer, or `canvas`; None for the first convolution after its
                 nonlinearity.
@@ -164,7 +186,7 @@ class Inspector:
         return Maps(prepared_photo, stages, layer, tuple(channels), values, scale, png, grid)
 
     def apply_kernel(
-        self, photo: bytes, model: Model, kernel: Kernel, turn: Turn = NO_ENGINE
+        self, photo: bytes | PreparedPhoto, model: Model, kernel: Kernel, turn: Turn = NO_ENGINE
     ) -> Maps:
         """Return the map of a user-defined filter over one photo's canvas.
 

@@ -1,13 +1,14 @@
 """Preparation of a photo for inspection: decoded and resized as for classification, and timed."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import vision
-from app.runtime.classifier import Stages, decode
+from app.runtime.classifier import Stages, decode, decode_crops
 from app.runtime.engine import Turn
 from app.runtime.loaded_model import Model
 
@@ -37,15 +38,42 @@ class PreparedPhoto:
         return Stages(self.turn.queue_s, self.decode_s, self.resize_s, run_s)
 
 
-def prepare_photo(photo: bytes, model: Model, limits: vision.Limits, turn: Turn) -> PreparedPhoto:
-    """Decode and resize one photo.
+def prepare_photo(
+    photo: bytes | PreparedPhoto, model: Model, limits: vision.Limits, turn: Turn
+) -> PreparedPhoto:
+    """Decode and resize one photo, unless that is done.
 
     Raises:
         InputError: the photo can't be used; the subclass names the reason.
         CapacityError: the result is too late, or its client has left.
     """
+    if isinstance(photo, PreparedPhoto):
+        return photo
     began = time.perf_counter()
     picture = decode(photo, limits, turn, vision.view_of(model.manifest.input))
+    return _prepare(picture, model, turn, began)
+
+
+def prepare_crops(
+    photo: bytes,
+    model: Model,
+    crops: Sequence[vision.Crop],
+    limits: vision.Limits,
+    turn: Turn,
+) -> Iterator[PreparedPhoto]:
+    """Decode a photo once, and yield its crops, resized.
+
+    Raises:
+        InputError: the photo can't be used, or a crop reaches beyond it.
+        CapacityError: the result is too late, or its client has left.
+    """
+    began = time.perf_counter()
+    for picture in decode_crops(photo, limits, turn, model, crops):
+        yield _prepare(picture, model, turn, began)
+        began = time.perf_counter()
+
+
+def _prepare(picture: vision.Picture, model: Model, turn: Turn, began: float) -> PreparedPhoto:
     decoded = time.perf_counter()
     turn.check()
     pixels = vision.resize(picture, model.manifest.input)

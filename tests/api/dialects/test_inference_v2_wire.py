@@ -19,7 +19,7 @@ from app.errors import HubelError
 
 INFER = "/v2/models/colours/infer"
 LENGTH = "Inference-Header-Content-Length"
-MODEL_INPUT = ModelInput(size=4, max_images=3)
+MODEL_INPUT = ModelInput(shape=(4, 4, 3), max_images=3)
 RED = [230, 20, 20]
 
 

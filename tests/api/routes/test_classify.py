@@ -65,7 +65,7 @@ def test_the_response_has_all_documented_fields(client, photo):
         "image",
     ]
     assert (body["model"], body["version"], body["decision"]) == ("colours", 1, None)
-    assert body["image"] == {"format": "jpeg", "width": 600, "height": 400}
+    assert body["image"] == {"format": "jpeg", "width": 600, "height": 400, "crop": None}
     assert [list(p) for p in body["predictions"]] == [["label", "index", "probability"]] * 3
     assert sum(p["probability"] for p in body["predictions"]) == pytest.approx(1, abs=1e-5)
 

@@ -62,7 +62,7 @@ def test_without_a_label_the_most_probable_is_explained(imagenet_client, cat):
     assert (body["label"], body["index"]) == ("Egyptian cat", 285)
     assert np.array(body["map"]).shape == (8, 8)
     assert body["box"] == {"left": 75.5, "top": 0, "width": 300, "height": 300}
-    assert body["image"] == {"format": "jpeg", "width": 451, "height": 300}
+    assert body["image"] == {"format": "jpeg", "width": 451, "height": 300, "crop": None}
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def test_a_model_is_described_with_labels_input_and_origin(client):
     body = client.get("/api/v1/models/colours").json()
     assert body["label_names"] == ["red", "green", "blue"]
     assert body["label_ids"] == ["id-red", "id-green", "id-blue"]
-    assert body["input"] == {"canvas": 480, "size": 32, "crop": 1.0, "resample": "box"}
+    expected = {"canvas": 480, "fit": "cover", "size": 32, "crop": 1.0, "resample": "box"}
+    assert body["input"] == expected
     assert body["metrics"]["fp32"]["top1"] == 1
     assert body["training"]["recipe"] == "none"
     assert body["calibration"] is None

@@ -4,6 +4,7 @@ admit -> read the body -> `read_inference`, on a thread -> classify -> `make_res
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from app.api.dialects.inference_v2.tensors import ModelInput
 from app.api.dialects.openapi import IMAGE_ERRORS, error_docs
 from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos, write_response
+from app.api.request import crops
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.errors import TooManyBytes
@@ -64,7 +66,12 @@ _DOCS: dict[str, Any] = {
 
 
 @router.post("/infer", summary="v2: classify images", **_DOCS)
-async def infer(name: str, request: Request, service: ServiceDep) -> Response:
+async def infer(
+    name: str,
+    request: Request,
+    service: ServiceDep,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
     """Classify the images of the only input, `image`. One broken image fails the request.
 
     - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP). After the JSON, each
@@ -76,8 +83,11 @@ async def infer(name: str, request: Request, service: ServiceDep) -> Response:
     The output is `probabilities`, FP32 `[n, K]`; with the parameter `classification: k`, BYTES
     `[n, k]` of `probability:index:label`, most probable first. Shared memory and compressed bodies
     are rejected.
+
+    `crop` may also be a parameter of the request: a text, or an array of them. The output then has
+    a row for each crop of the only image.
     """
-    return await _infer(request, service, name, None)
+    return await _infer(request, service, name, None, crop)
 
 
 @router.post("/versions/{version}/infer", summary="v2: classify images by one version", **_DOCS)
@@ -86,13 +96,17 @@ async def infer_by_version(
     version: Annotated[int, Path(ge=1, description="A version of the model.")],
     request: Request,
     service: ServiceDep,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Classify images by one version of the model; otherwise the same as without a version."""
-    return await _infer(request, service, name, version)
+    return await _infer(request, service, name, version, crop)
 
 
-async def _infer(request: Request, service: Service, name: str, version: int | None) -> Response:
+async def _infer(
+    request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
+) -> Response:
     model = admit(service, name, version)
+    selected = crops.parse_crops(crop, service.limits.max_files)
     model_input = ModelInput(model.manifest.input.shape, service.limits.max_files)
     with service.body_budget.hold() as share:
         body = await read_body(request, service.limits.max_body_bytes, service.limits, share)
@@ -100,12 +114,14 @@ async def _infer(request: Request, service: Service, name: str, version: int | N
         _account_for_reading(share, json_length, len(body))
         inference = await asyncio.to_thread(read_inference, body, json_length, model_input)
         classes = inference.output.classes
+        selected = crops.merge_crops(crop, selected, inference.crops, service.limits.max_files)
         results = await classify_photos(
             request,
             service,
             inference.photos,
             model,
             Query(top_k=classes),
+            crops=selected,
             all_probabilities=not classes,
         )
     images = all_or_raise(results)

@@ -21,6 +21,7 @@ from app.api.dialects.inference_v2.tensors import (
     from_strings,
     read_spec,
 )
+from app.api.request.crops import texts_in
 from app.errors import BadParameter
 from app.runtime.classifier import Photo
 
@@ -52,6 +53,8 @@ class InferenceRequest:
     output: RequestedOutput
     id: str | None = None
     """The request's id, which the response repeats."""
+    crops: Sequence[str] = ()
+    """The request's parameter `crop`: parts of its only photo."""
 
 
 def json_bytes(length: str | None, body_bytes: int) -> int:
@@ -101,8 +104,9 @@ def read_inference(body: bytes, json_length: int, model_input: ModelInput) -> In
     id = document.get("id")
     if id is not None and not isinstance(id, str):
         raise BadParameter("The request's `id` must be a string.")
-    output = _read_output(document)
-    return InferenceRequest(_read_photos(document, body, json_length, model_input), output, id)
+    output, crops = _read_output(document), texts_in(_parameters(document, "request").get("crop"))
+    photos = _read_photos(document, body, json_length, model_input)
+    return InferenceRequest(photos, output, id, crops)
 
 
 def _read_photos(

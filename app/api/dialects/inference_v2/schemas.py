@@ -140,7 +140,8 @@ INFERENCE: dict[str, Any] = {
         "id": {"type": "string", "description": "Repeated in the response."},
         "parameters": {
             **_PARAMETERS,
-            "description": "`binary_data_output: true` requests binary output; others are ignored.",
+            "description": "`binary_data_output: true` requests binary output. `crop`: part of the "
+            "only image, as in the query; an array for several. Others are ignored.",
         },
         "inputs": {
             "type": "array",

@@ -4,7 +4,7 @@ admit -> read the body -> JSON -> images, on a thread -> classify -> JSON, on a 
 
 predict returns all probabilities in the order of the model's labels, which
 /api/v1/models/{model} lists. classify returns [label, score] for all labels, most probable first.
-One bad image fails the request.
+One bad image fails the request. With several crops, the only image has a row for each.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from app.api.dialects.tensorflow.metadata import Version
 from app.api.dialects.tensorflow.pixel_lists import Shape
 from app.api.error_formats import message_only
 from app.api.inference import admit, all_or_raise, classify_photos
+from app.api.request import crops
 from app.api.request.body import read_body
 from app.api.service import Service, ServiceDep
 from app.runtime.classifier import Classified, Photo, Query
@@ -75,9 +76,14 @@ _CLASSIFY: dict[str, Any] = {
 
 
 @router.post("/{model}:predict", summary="Probabilities of all labels", **_PREDICT)
-async def predict(request: Request, service: ServiceDep, model: str) -> Response:
+async def predict(
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
     """Return all probabilities of images in base64 or in nested lists, by the serving version."""
-    return await _predict(request, service, model, None)
+    return await _predict(request, service, model, None, crop)
 
 
 @router.post(
@@ -86,16 +92,25 @@ async def predict(request: Request, service: ServiceDep, model: str) -> Response
     **_PREDICT,
 )
 async def predict_by_version(
-    request: Request, service: ServiceDep, model: str, version: Version
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    version: Version,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Return all probabilities of images in base64 or in nested lists, by one version."""
-    return await _predict(request, service, model, version)
+    return await _predict(request, service, model, version, crop)
 
 
 @router.post("/{model}:classify", summary="Labels and their probabilities", **_CLASSIFY)
-async def classify(request: Request, service: ServiceDep, model: str) -> Response:
+async def classify(
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
     """Return the labels of images in base64 with their probabilities, by the serving version."""
-    return await _classify(request, service, model, None)
+    return await _classify(request, service, model, None, crop)
 
 
 @router.post(
@@ -104,27 +119,35 @@ async def classify(request: Request, service: ServiceDep, model: str) -> Respons
     **_CLASSIFY,
 )
 async def classify_by_version(
-    request: Request, service: ServiceDep, model: str, version: Version
+    request: Request,
+    service: ServiceDep,
+    model: str,
+    version: Version,
+    crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Return the labels of images in base64 with their probabilities, by one version."""
-    return await _classify(request, service, model, version)
+    return await _classify(request, service, model, version, crop)
 
 
-async def _predict(request: Request, service: Service, name: str, version: int | None) -> Response:
+async def _predict(
+    request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
+) -> Response:
     model = admit(service, name, version)
     interpret = _body_reader(service, model).predict
     classified, columns = await _classify_images(
-        request, service, model, Query(1), interpret, all_probabilities=True
+        request, service, model, Query(1), interpret, crop, all_probabilities=True
     )
     member = "outputs" if columns else "predictions"
     return await _json(lambda: {member: [image.probabilities.tolist() for image in classified]})
 
 
-async def _classify(request: Request, service: Service, name: str, version: int | None) -> Response:
+async def _classify(
+    request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
+) -> Response:
     model = admit(service, name, version)
     interpret = _body_reader(service, model).classify
     query = Query(len(model.manifest.labels))
-    classified, _ = await _classify_images(request, service, model, query, interpret)
+    classified, _ = await _classify_images(request, service, model, query, interpret, crop)
     return await _json(
         lambda: {
             "results": [
@@ -148,12 +171,14 @@ async def _classify_images(
     model: Model,
     query: Query,
     interpret: Callable[[Any], tuple[list[Photo], bool]],
+    crop: Sequence[str],
     *,
     all_probabilities: bool = False,
 ) -> tuple[Sequence[Classified], bool]:
     """Classify all images of the body, and return whether they came in columns."""
     shapes = _shapes(model)
     limits = service.limits
+    selected = crops.parse_crops(crop, limits.max_files)
     with service.body_budget.hold() as share:
         body = await read_body(request, limits.max_body_bytes, limits, share)
         photos, columns = await read_json(
@@ -166,7 +191,13 @@ async def _classify_images(
         )
         del body  # free its memory while the images are classified
         results = await classify_photos(
-            request, service, photos, model, query, all_probabilities=all_probabilities
+            request,
+            service,
+            photos,
+            model,
+            query,
+            crops=selected,
+            all_probabilities=all_probabilities,
         )
         return all_or_raise(results), columns
 
