@@ -2,14 +2,14 @@
 
 import gc
 import io
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
+
+from tests.e2e.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.e2e
 
@@ -32,37 +32,6 @@ def pss_bytes(pid: int) -> int:
     return int(text.split("Pss:")[1].split()[0]) * 1024
 
 
-class Load:
-    """`CLIENTS` clients that post continuously, and their results."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/api/v1/classify"
-        self.results: Counter[tuple[int, int, str]] = Counter()
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._post) for _ in range(CLIENTS)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _post(self) -> None:
-        body = red()
-        with httpx.Client(timeout=60) as client:
-            while not self._stop.is_set():
-                response = client.post(self.url, content=body)
-                fields = response.json()
-                best = fields["predictions"][0]["label"] if response.is_success else fields["code"]
-                with self._lock:
-                    self.results[response.status_code, fields.get("version", 0), best] += 1
-
-
 @pytest.mark.slow
 def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_path):
     models = tmp_path / "models"
@@ -75,7 +44,10 @@ def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_pa
     )
     base = f"http://127.0.0.1:{server.port}"
     refused = 0
-    with Load(server.port) as load, httpx.Client(base_url=base, timeout=60) as admin:
+    with (
+        SteadyLoad(f"{base}/api/v1/classify", red(), CLIENTS) as load,
+        httpx.Client(base_url=base, timeout=60) as admin,
+    ):
         for version in range(2, PROMOTIONS + 2):
             bundle = make_bundle(models, version=version, labels=LANGUAGES[version % 2])
             if version % (PROMOTIONS // REFUSALS) == 0:
@@ -92,11 +64,9 @@ def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_pa
             assert fields["version"] == version
         metrics = admin.get("/metrics").text
     assert refused == REFUSALS
-    statuses = Counter(status for status, _, _ in load.results.elements())
-    assert set(statuses) == {200}
-    for _, version, label in load.results:
-        assert label == LANGUAGES[version % 2][0]
-    assert len({version for _, version, _ in load.results}) > PROMOTIONS // 2
+    for outcome in load.outcomes:
+        assert (outcome.status, outcome.label) == (200, LANGUAGES[outcome.version % 2][0])
+    assert len({outcome.version for outcome in load.outcomes}) > PROMOTIONS // 2
     promoted = 'hubel_promotions_total{model="colours",outcome="promoted"}'
     assert f"{promoted} {PROMOTIONS + 1}.0" in metrics
 

@@ -4,8 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -19,6 +17,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from app import bundle as bundles
+from tests.e2e.steady_load import SteadyLoad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -70,40 +69,6 @@ def replace(file: Path) -> None:
     file.write_bytes(b"another file")
 
 
-class Load:
-    """Clients that post a photo until the block ends, and the labels or statuses they got."""
-
-    def __init__(self, url: str, photo: bytes, clients: int = 4) -> None:
-        self.results: Counter[object] = Counter()
-        self._url, self._photo = url, photo
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._post) for _ in range(clients)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _post(self) -> None:
-        with httpx.Client(timeout=60) as client:
-            while not self._stop.is_set():
-                response = client.post(self._url, content=self._photo)
-                best = response.is_success and response.json()["predictions"][0]["label"]
-                self.results[best or response.text] += 1
-
-    def wait_for_more(self, count: int = 20) -> None:
-        """Wait until clients have had so many more results."""
-        seen = self.results.total()
-        while self.results.total() < seen + count:
-            assert all(thread.is_alive() for thread in self._threads)
-            self._stop.wait(0.01)
-
-
 def test_a_loaded_model_serves_while_its_files_are_damaged_and_removed(
     start, imagenet, cat_photo, rewrite, tmp_path
 ):
@@ -127,7 +92,7 @@ def test_a_loaded_model_serves_while_its_files_are_damaged_and_removed(
         (Path.unlink, names),
     ]
     with (
-        Load(f"{base}/api/v1/classify?model=photos", cat_photo) as load,
+        SteadyLoad(f"{base}/api/v1/classify?model=photos", cat_photo, clients=4) as load,
         httpx.Client(base_url=base, timeout=60) as admin,
     ):
         load.wait_for_more()
@@ -143,12 +108,9 @@ def test_a_loaded_model_serves_while_its_files_are_damaged_and_removed(
         reload = admin.post("/api/v1/models/photos/reload", headers=ADMIN)
         assert reload.status_code == 200, reload.text
         load.wait_for_more()
-    assert len(load.results) == 1, load.results
-    assert set(load.results) == {
-        httpx.post(f"{base}/api/v1/classify?model=imagenet", content=cat_photo).json()[
-            "predictions"
-        ][0]["label"]
-    }
+    right = httpx.post(f"{base}/api/v1/classify?model=imagenet", content=cat_photo).json()
+    label = right["predictions"][0]["label"]
+    assert {(outcome.status, outcome.label) for outcome in load.outcomes} == {(200, label)}
 
 
 def raising_graph(make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:

@@ -1,4 +1,6 @@
-"""The loaded tiny model, for all tests of the runtime."""
+"""The loaded tiny model and an empty models folder, for all tests of the runtime."""
+
+from pathlib import Path
 
 import pytest
 
@@ -8,3 +10,9 @@ from app.runtime.loaded_model import Model, load_model
 @pytest.fixture
 def model(make_bundle) -> Model:
     return load_model(make_bundle().folder, "cpu")
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"

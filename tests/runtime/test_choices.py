@@ -24,12 +24,6 @@ from app.runtime.registry import Registry
 
 
 @pytest.fixture
-def models(tmp_path):
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
-@pytest.fixture
 def start(models, tmp_path):
     """Start a process: a registry of the folder, with its pin file."""
     (tmp_path / "built-in").mkdir()

@@ -10,12 +10,6 @@ from app.runtime import discovery
 from app.runtime.discovery import discover, findings, model_roots
 
 
-@pytest.fixture
-def models(tmp_path):
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
 def test_bundles_are_discovered_by_name_and_by_version_except_hidden_ones(make_bundle, models):
     make_bundle(models, "ants")
     make_bundle(models, "birds", folder=models / "birds/1")

@@ -22,12 +22,6 @@ from app.runtime.registry import Registry
 
 
 @pytest.fixture
-def models(tmp_path):
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
-@pytest.fixture
 def built_in(tmp_path, make_bundle):
     """A second root with an `imagenet`."""
     make_bundle(tmp_path / "built-in", "imagenet")

@@ -15,12 +15,6 @@ from app.runtime.watch import Watch
 
 
 @pytest.fixture
-def models(tmp_path):
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
-@pytest.fixture
 def registry(models, make_bundle):
     make_bundle(models, "birds", 1, folder=models / "birds/1")
     registry = Registry([models], partial(load_model, device="cpu"), pin_file=PinFile(models))

@@ -11,16 +11,7 @@ from app.api.service import Lifecycle
 from app.server.draining import DrainingServer
 from app.server.http_protocol import BoundedProtocol
 from app.server.start import bind
-
-
-async def greet(scope, receive, send):
-    if scope["type"] == "lifespan":
-        for kind in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{kind}.complete"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"hello"})
+from tests.server.greeting import greet
 
 
 def _run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5):

@@ -11,20 +11,11 @@ import time
 import pytest
 
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
+from tests.server.greeting import greet
 
 pytestmark = pytest.mark.e2e
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-
-
-async def greet(scope, receive, send):
-    if scope["type"] == "lifespan":
-        for kind in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{kind}.complete"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"hello"})
 
 
 @pytest.mark.parametrize("loop_name", ["uvloop", "asyncio"])
