@@ -4,6 +4,9 @@ The command line reads them and passes them to `app.main`. No module below `app.
 one.
 """
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,12 +15,16 @@ from pydantic import DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
+_PREFIX = "HUBEL_"
+_NOT_OF_THE_SERVICE = re.compile(r"PHOTOS|TEST_PHOTOS|SERVICE_(HOST|PORT).*|PORT_\d+_.*")
+"""Other variables that begin with the prefix: of docker-compose.yml, of the tests, and those that
+Kubernetes sets for a Service named `hubel`."""
 
 
 class Settings(BaseSettings):
     """The service's settings, frozen. docs/settings.md is made from the descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix="HUBEL_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
@@ -124,6 +131,28 @@ class Settings(BaseSettings):
             ValueError: its file can't be read or is empty.
         """
         return _secret(self.admin_key, self.admin_key_file)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that looks like a setting and is none.
+
+    Args:
+        environment: the values of variables by name.
+    """
+    known = [name.upper() for name in Settings.model_fields]
+    sentences = []
+    for variable, value in sorted(environment.items()):
+        prefix, name = variable[: len(_PREFIX)].upper(), variable[len(_PREFIX) :].upper()
+        if prefix != _PREFIX or not value or name in known or _NOT_OF_THE_SERVICE.fullmatch(name):
+            continue
+        nearest = get_close_matches(name, known, 1)
+        advice = (
+            f"Did you mean {_PREFIX}{nearest[0]}?"
+            if nearest
+            else "docs/settings.md lists them all."
+        )
+        sentences.append(f"{variable} is not a setting, so it has no effect. {advice}")
+    return sentences
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> str | None:

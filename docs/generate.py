@@ -58,7 +58,7 @@ def env_file() -> str:
     lines = [
         "# Settings of the service of docker-compose.yml. Remove the # before one to change it.",
         "# docker-compose.yml sets HUBEL_HOST, HUBEL_PORT and HUBEL_MODELS. Paths are those in the",
-        "# container.",
+        "# container. A name that is no setting is reported when the service starts.",
     ]
     for name, field in Settings.model_fields.items():
         if name not in SET_BY_COMPOSE:

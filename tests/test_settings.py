@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +117,34 @@ def test_a_key_that_is_not_ascii_is_rejected(monkeypatch):
     monkeypatch.setenv("HUBEL_API_KEY", "schlüssel")
     with pytest.raises(ValidationError, match="ASCII"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("HUBEL_APIKEY", "Did you mean HUBEL_API_KEY?"),
+        ("HUBEL_KEY", "Did you mean HUBEL_"),
+        ("hubel_max_file", "Did you mean HUBEL_MAX_FILES?"),
+        ("HUBEL_MODEL", "Did you mean HUBEL_MODELS?"),
+        ("HUBEL_COLOUR", "docs/settings.md lists them all."),
+    ],
+)
+def test_an_unknown_variable_is_reported_with_the_nearest_name(variable, advice):
+    (sentence,) = unknown_variables({variable: "x", "HUBEL_API_KEY": "y"})
+    assert sentence.startswith(f"{variable} is not a setting, so it has no effect. {advice}")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "HUBEL_API_KEY",
+        "hubel_port",
+        "HUBEL_PHOTOS",
+        "HUBEL_SERVICE_HOST",
+        "HUBEL_PORT_8000_TCP_ADDR",
+        "HUBELS",
+        "PATH",
+    ],
+)
+def test_settings_and_variables_of_others_are_not_reported(variable):
+    assert unknown_variables({variable: "x", "HUBEL_APIKEY": ""}) == []

@@ -1,11 +1,15 @@
 """`hubel serve`: read the settings, bind a socket and serve until SIGTERM or SIGINT."""
 
+import logging
+import os
 from pathlib import Path
 
 import click
 
 from app.cli.exit_codes import WrongUsage, expected_errors
 from app.cli.options import DEVICE, FOLDER, read_settings
+
+log = logging.getLogger("hubel")
 
 
 @click.command()
@@ -22,9 +26,12 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
     """
     from app import logs
     from app.server import start
+    from app.settings import unknown_variables
 
     settings = read_settings(models=models, device=device, host=host, port=port)
     logs.configure(settings.log_level)
+    for sentence in unknown_variables(os.environ):
+        log.warning(sentence)
     try:
         listener = start.bind(settings.host, settings.port)
     except OSError as err:

@@ -1,5 +1,6 @@
-"""`hubel serve`: wrong settings are one line and exit code 2."""
+"""`hubel serve`: wrong settings are one line and exit code 2; unknown ones are warnings."""
 
+import json
 import socket
 
 import pytest
@@ -30,3 +31,11 @@ def test_serve_on_a_used_address_exits_with_2(assert_error, process):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert_error(process("serve", "--port", port), 2, str(port))
+
+
+def test_a_variable_that_is_no_setting_is_a_warning_at_the_start(process):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = process("serve", "--port", taken.getsockname()[1], HUBEL_APIKEY="x")
+    line = json.loads(result.stderr.splitlines()[0])
+    assert line["level"] == "warning"
+    assert line["message"].endswith("it has no effect. Did you mean HUBEL_API_KEY?")
