@@ -39,7 +39,7 @@ from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
-from app.runtime.registry import RegistryAndDevice, create_registry
+from app.runtime.registry_and_device import RegistryAndDevice, create_registry
 from app.runtime.watch import Watch
 from app.settings import Settings
 

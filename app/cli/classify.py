@@ -74,7 +74,7 @@ def classify(
     from app.cli.skipped import report_skipped
     from app.runtime.bulk import classify_files, find_photos
     from app.runtime.classifier import Query
-    from app.runtime.registry import create_registry
+    from app.runtime.registry_and_device import create_registry
 
     settings = read_settings(models=models, device=device)
     with expected_errors():

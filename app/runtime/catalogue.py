@@ -3,12 +3,12 @@
 The registry replaces the whole catalogue at each change, so that readers need no lock.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from app.errors import ModelNotReady, UnknownModel
+from app.errors import BadParameter, ModelNotReady, UnknownModel
 from app.runtime.loaded_model import Model
 from app.runtime.pins import NO_PINS, Pins
 
@@ -117,6 +117,35 @@ class Catalogue:
             "one into the models folder and reload it with its version."
         )
 
+    def roll_back_target(self, name: str, version: int | None) -> tuple[int, int]:
+        """Return the version to roll back to, and the one that is selected now.
+
+        Args:
+            name: the model's name.
+            version: the version to roll back to; None for the highest below the selected one that
+                isn't held back.
+
+        Raises:
+            UnknownModel: there is no such model, no such version, or no lower version.
+            ModelNotReady: the version isn't ready; or none was given, and none is selected.
+            BadParameter: the version is higher than the selected one.
+        """
+        target = None if version is None else self.find(name, version)[1].version
+        try:
+            selected = self.find(name, None)[1].version
+        except ModelNotReady:
+            if target is None:
+                raise
+            selected = target
+        if target is None:
+            target = self.highest_below(name, selected)
+        if target > selected:
+            raise BadParameter(
+                f"Version {target} of {name!r} is higher than version {selected}, which "
+                "serves. Use mode=promote."
+            )
+        return target, selected
+
     def with_entry(self, entry: Entry) -> "Catalogue":
         """Return a copy in which `entry` replaces the one of the same folder.
 
@@ -138,3 +167,40 @@ class Catalogue:
     def without(self, folders: Collection[Path]) -> "Catalogue":
         """Return a copy without the entries of `folders`."""
         return replace(self, entries=tuple(e for e in self.entries if e.folder not in folders))
+
+    def with_missing(self, missing: Iterable[Entry]) -> "tuple[Catalogue, list[Entry]]":
+        """Return a copy without the entries of `missing` that aren't ready, or were moved.
+
+        Args:
+            missing: entries whose folder is missing.
+
+        Returns:
+            The copy, and the entries that stay: their models stay in use, with the reason.
+        """
+        catalogue, kept = self, []
+        for entry in missing:
+            catalogue = catalogue.without([entry.folder])
+            others = catalogue.named(entry.name)
+            is_moved = any(other.version == entry.version and other.ready for other in others)
+            if entry.ready and not is_moved:
+                reason = f"Its folder {entry.folder} is missing or can't be read. Put it back."
+                kept.append(replace(entry, reason=reason))
+                catalogue = catalogue.with_entry(kept[-1])
+        return catalogue, kept
+
+    def with_unloaded(self, name: str, version: int | None) -> "Catalogue":
+        """Return a copy in which a version of a model, or all for None, has no loaded model.
+
+        Raises:
+            UnknownModel: there is no such model, or no such version of it.
+        """
+        entries = [entry for entry in self.named(name) if version in (None, entry.version)]
+        if not entries:
+            what = f"model {name!r}" if version is None else f"version {version} of {name!r}"
+            raise UnknownModel(f"There is no {what} to unload.")
+        catalogue = self
+        for entry in entries:
+            reason = "It was unloaded. Load it again."
+            unloaded = replace(entry, model=None, reason=reason, unloaded=True)
+            catalogue = catalogue.with_entry(unloaded)
+        return catalogue

@@ -14,31 +14,21 @@ model that was replaced or unloaded is freed when the last request that uses it 
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
 
-from app.errors import (
-    BadParameter,
-    BundleError,
-    BundleMismatch,
-    BundleMissing,
-    ModelError,
-    ModelNotReady,
-    ModelRequired,
-    UnknownModel,
-)
+from app.errors import BundleError, ModelError, ModelNotReady, ModelRequired
 from app.runtime import host
 from app.runtime.bundle_loader import BundleLoader
 from app.runtime.catalogue import Catalogue, Entry
 from app.runtime.default_model import settle
-from app.runtime.discovery import discover, findings, identity, model_roots
-from app.runtime.loaded_model import Model, load_model
+from app.runtime.discovery import discover, findings
+from app.runtime.loaded_model import Model
 from app.runtime.pins import NO_PINS, PinFile, Pins
-from app.runtime.session import DeviceChoice, choose_device
+from app.runtime.reload import absence, candidates, missing_error, objection_to
 
 log = logging.getLogger(__name__)
 
@@ -225,48 +215,22 @@ class Registry:
         with self._changing:
             before = self._newest_pins()
             pins = before.of(name)
-            known = self._catalogue.named(name)
-            found = list(discover(self.roots))
-            folders = [f for f in found if f in {e.folder for e in known} or _name_of(f) == name]
-            missing = [entry for entry in known if entry.folder not in found]
-            if version is not None:
-                folders = [folder for folder in folders if identity(folder)[1] == version]
-                missing = [entry for entry in missing if entry.version == version]
-            if not folders:
-                raise self._absence(name, version, missing)
-            entries = [self.promote(f, may_replace_pinned=version is None) for f in folders]
-            kept = self._keep_missing(missing)
-            objection = _objection(entries, kept, pins.held if version is None else ())
+            found = candidates(name, version, self.roots, self._catalogue)
+            if not found.folders:
+                if kept := self._keep_missing(found.missing):
+                    raise missing_error(max(kept, key=self.is_selected))
+                raise absence(name, version)
+            entries = [self.promote(f, may_replace_pinned=version is None) for f in found.folders]
+            kept = self._keep_missing(found.missing)
+            objection = objection_to(entries, kept, pins.held if version is None else ())
             pin_was_replaced = self.pins.of(name).serving != pins.serving
             if objection is None or pin_was_replaced:
                 held = [other for other in pins.held if other != version]
                 self._set_pins(before, before.with_model(name, version, held))
             return entries + kept, objection
 
-    def _absence(self, name: str, version: int | None, missing: Sequence[Entry]) -> ModelError:
-        """Return the error for a model or version without a bundle."""
-        if kept := self._keep_missing(missing):
-            return _missing(max(kept, key=self.is_selected))
-        what = f"model {name!r}" if version is None else f"version {version} of {name!r}"
-        return UnknownModel(
-            f"There is no bundle of {what}. Copy it into the models folder, and reload."
-        )
-
     def _keep_missing(self, missing: Sequence[Entry]) -> list[Entry]:
-        """Drop entries whose folder is missing if they aren't ready, or were moved.
-
-        Returns:
-            The others; their models stay in use, and their entries get the reason.
-        """
-        kept = []
-        for entry in missing:
-            self._catalogue = self._catalogue.without([entry.folder])
-            others = self._catalogue.named(entry.name)
-            is_moved = any(other.version == entry.version and other.ready for other in others)
-            if entry.ready and not is_moved:
-                reason = f"Its folder {entry.folder} is missing or can't be read. Put it back."
-                kept.append(replace(entry, reason=reason))
-                self._catalogue = self._catalogue.with_entry(kept[-1])
+        self._catalogue, kept = self._catalogue.with_missing(missing)
         self.on_change()
         return kept
 
@@ -288,20 +252,7 @@ class Registry:
         """
         with self._changing:
             before = self._newest_pins()
-            target = None if version is None else self.resolve(name, version).version
-            try:
-                selected = self.resolve(name).version
-            except ModelNotReady:
-                if target is None:
-                    raise
-                selected = target
-            if target is None:
-                target = self._catalogue.highest_below(name, selected)
-            if target > selected:
-                raise BadParameter(
-                    f"Version {target} of {name!r} is higher than version {selected}, which "
-                    "serves. Use mode=promote."
-                )
+            target, selected = self._catalogue.roll_back_target(name, version)
             held = {*before.of(name).held, selected} - {target}
             self._set_pins(before, before.with_model(name, target, held))
             log.warning("model %s is rolled back to version %d", name, target)
@@ -340,15 +291,7 @@ class Registry:
             UnknownModel: there is no such model, or no such version of it.
         """
         with self._changing:
-            entries = [e for e in self._catalogue.named(name) if version in (None, e.version)]
-            if not entries:
-                what = f"model {name!r}" if version is None else f"version {version} of {name!r}"
-                raise UnknownModel(f"There is no {what} to unload.")
-            for entry in entries:
-                reason = "It was unloaded. Load it again."
-                unloaded = replace(entry, model=None, reason=reason, unloaded=True)
-                self._catalogue = self._catalogue.with_entry(unloaded)
-        del entries, entry, unloaded  # they refer to the models
+            self._catalogue = self._catalogue.with_unloaded(name, version)
         self.on_change()
         host.release_memory()
         log.info("model %s is unloaded", name if version is None else f"{name} version {version}")
@@ -386,41 +329,6 @@ class Registry:
             self._settle_default()
 
 
-def _name_of(folder: Path) -> str:
-    return identity(folder)[0]
-
-
-def _objection(
-    entries: Sequence[Entry], missing: Sequence[Entry], held: Collection[int]
-) -> BundleError | None:
-    """Return why the entry that should be selected now can't be; None if it can.
-
-    Args:
-        entries: the entries that were loaded or refused.
-        missing: the entries that serve on although their folder is missing.
-        held: versions that aren't to be selected.
-    """
-    ready = [entry.version or 0 for entry in entries if entry.ready and entry.version not in held]
-    highest = max(ready, default=0)
-    for entry in entries:
-        if entry.version in held or not entry.reason:
-            continue
-        # An older version that is refused changes nothing.
-        if entry.ready or entry.version is None or entry.version > highest:
-            return BundleMismatch(f"{entry.folder.name} is refused: {entry.reason}")
-    for entry in missing:
-        if entry.version not in held and (entry.version or 0) > highest:
-            return _missing(entry)
-    return None
-
-
-def _missing(entry: Entry) -> BundleMissing:
-    return BundleMissing(
-        f"Model {entry.name!r} version {entry.version} serves on, as it was loaded. {entry.reason} "
-        "To stop serving it, unload it."
-    )
-
-
 def _do_nothing() -> None:
     pass
 
@@ -432,38 +340,3 @@ def _unaccounted(_folder: Path) -> AbstractContextManager[None]:
 @lru_cache
 def _is_below(folder: Path, root: Path) -> bool:
     return folder.is_relative_to(root)  # cached: it is slow and every list of models needs it
-
-
-@dataclass(frozen=True)
-class RegistryAndDevice:
-    """The registry of a process, and the device that its models run on."""
-
-    registry: Registry
-    device: DeviceChoice
-
-
-def create_registry(
-    folder: Path | None,
-    device: Literal["auto", "cpu", "cuda"],
-    default: str | None,
-    cores: int = 1,
-) -> RegistryAndDevice:
-    """Select the device, and create the registry of the models in `folder` and the built-in ones.
-
-    It is empty until `load_all`, which searches the folders.
-
-    Args:
-        folder: the user's models.
-        device: the requested device.
-        default: the model for requests that name none.
-        cores: the cores that a run of the only photo in the engine may use.
-
-    Raises:
-        DeviceUnavailable: the requested device can't be used.
-        BadParameter: the folder can't be read.
-        PinFileInvalid: its pin file can't be used.
-    """
-    choice = choose_device(device)
-    load = partial(load_model, device=choice.device, cores=cores)
-    registry = Registry(model_roots(folder), load, default, PinFile(folder))
-    return RegistryAndDevice(registry, choice)

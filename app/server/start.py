@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from app.runtime import host
 from app.runtime.host import available_cores
-from app.runtime.registry import create_registry
+from app.runtime.registry_and_device import create_registry
 from app.server.address import page_url
 from app.server.stalled_writes import bound_kernel_buffer
 from app.settings import Settings
