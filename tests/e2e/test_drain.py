@@ -93,13 +93,15 @@ def test_a_second_signal_ends_the_process_without_a_traceback(
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
 def test_at_the_limit_of_open_files_new_connections_get_503_and_later_ones_are_served(start):
-    server = start("prlimit", "--nofile=64:64")
+    server = start("prlimit", "--nofile=64:64", HUBEL_ADMIN_KEY="secret")
     with contextlib.ExitStack() as stack:
         connections = [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
             for _ in range(100)
         ]
         statuses = Counter(map(probe, connections))
+        # Files are left for a model that is loaded meanwhile.
+        assert send(connections[0], RELOAD) == "200"
     assert statuses["200"] == 32
     assert set(statuses) <= {"200", "503", "closed"}
     deadline = time.monotonic() + 10
@@ -114,10 +116,21 @@ def test_at_the_limit_of_open_files_new_connections_get_503_and_later_ones_are_s
     assert ["open files" in str(line["message"]) for line in warnings] == [True]
 
 
+RELOAD = (
+    b"POST /api/v1/models/imagenet/reload HTTP/1.1\r\nHost: a\r\n"
+    b"Authorization: Bearer secret\r\nContent-Length: 0\r\n\r\n"
+)
+
+
 def probe(connection):
     """Return the status of /livez, or 'closed'."""
+    return send(connection, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def send(connection, request):
+    """Return the status of the response, or 'closed'."""
     try:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.sendall(request)
         return connection.recv(4096)[9:12].decode() or "closed"
     except OSError:
         return "closed"
