@@ -40,8 +40,9 @@ docs: $(VENV)/.setup ## write the tables and help texts of docs/*.md anew
 bench: $(VENV)/.bench ## measure against other servers (ARGS="--photos DIR", --quick for two minutes)
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
-soak: $(VENV)/.setup ## 200,000 damaged images, and mixed traffic for 30 minutes (ARGS="--minutes 3" for fewer)
+soak: $(VENV)/.setup ## attack it for an hour or more; mixed traffic for 30 minutes of it (ARGS="--minutes 3" for fewer)
 	$(BIN)/python -m benchmarks.hardening.mutations --count 200000
+	$(BIN)/python -m benchmarks.hardening.training_kills
 	$(BIN)/python -m benchmarks.hardening.soak $(ARGS)
 
 docker: ## build the image hubel
