@@ -2,9 +2,9 @@
 
     python -m benchmarks.hardening.slow_client_load KIND PORT CLIENTS
 
-CLIENTS connections of one kind come within two seconds. One that the service ends comes again. A
-line is printed three seconds after the start, and at the end of standard input the number of
-clients that wait at that moment: for room to send, or for a response that they don't read.
+CLIENTS connections of one kind come, 500 a second. One that the service ends comes again. A line is
+printed a second after the last has come, and at the end of standard input the number of clients
+that wait at that moment: for room to send, or for a response that they don't read.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from pathlib import Path
 
 PHOTO = (Path(__file__).parents[2] / "model" / "imagenet" / "golden" / "chelsea.jpg").read_bytes()
 CLASSIFY = "/api/v1/classify"
-_ARRIVAL_S = 2.0
+_ARRIVALS_PER_S = 500
+_LONG_TURN_S = 2.0
 _RECEIVE_BYTES = 1 << 20
 
 
@@ -87,11 +88,12 @@ class Attack:
         self._kind = kind
         self._port = port
         self._waiting = [False] * clients
+        self._arrival_s = clients / _ARRIVALS_PER_S
 
     async def run(self) -> None:
         """Attack until standard input ends."""
         tasks = [asyncio.create_task(self._client(n)) for n in range(len(self._waiting))]
-        await asyncio.sleep(_ARRIVAL_S + 1.0)
+        await asyncio.sleep(self._arrival_s + 1.0)
         print("begun", flush=True)
         await asyncio.to_thread(sys.stdin.read)
         print(sum(self._waiting), flush=True)
@@ -101,7 +103,7 @@ class Attack:
     async def _client(self, number: int) -> None:
         loop = asyncio.get_running_loop()
         share = number / len(self._waiting)
-        await asyncio.sleep(_ARRIVAL_S * share)
+        await asyncio.sleep(self._arrival_s * share)
         while True:
             with socket.socket() as connection:
                 if not self._kind.reads:
@@ -109,7 +111,7 @@ class Attack:
                 connection.setblocking(False)
                 try:
                     await loop.sock_connect(connection, ("127.0.0.1", self._port))
-                    if self._kind.turn_s > _ARRIVAL_S:  # turns are spread over all of that time
+                    if self._kind.turn_s > _LONG_TURN_S:  # the turns are spread over it
                         await asyncio.sleep(self._kind.turn_s * share)
                     await self._talk(connection, number)
                 except OSError:

@@ -46,7 +46,7 @@ class SteadyLoad:
                 with self._lock:
                     self.outcomes[outcome] += 1
 
-    def wait_for_more(self, count: int = 20) -> None:
+    def wait_for_more(self, count: int) -> None:
         """Wait until clients have had so many more outcomes."""
         seen = self.outcomes.total()
         while self.outcomes.total() < seen + count:

@@ -95,19 +95,19 @@ def test_a_loaded_model_serves_while_its_files_are_damaged_and_removed(
         SteadyLoad(f"{base}/api/v1/classify?model=photos", cat_photo, clients=4) as load,
         httpx.Client(base_url=base, timeout=60) as admin,
     ):
-        load.wait_for_more()
+        load.wait_for_more(8)
         for change, files in damage:
             for name in files:
                 change(folder / name)
-            load.wait_for_more()
+            load.wait_for_more(8)
             reload = admin.post("/api/v1/models/photos/reload", headers=ADMIN)
             assert reload.is_client_error, reload.text
-            load.wait_for_more()
+            load.wait_for_more(8)
             shutil.rmtree(folder)
             shutil.copytree(kept, folder)
         reload = admin.post("/api/v1/models/photos/reload", headers=ADMIN)
         assert reload.status_code == 200, reload.text
-        load.wait_for_more()
+        load.wait_for_more(8)
     right = httpx.post(f"{base}/api/v1/classify?model=imagenet", content=cat_photo).json()
     label = right["predictions"][0]["label"]
     assert {(outcome.status, outcome.label) for outcome in load.outcomes} == {(200, label)}
