@@ -148,8 +148,7 @@ def test_the_built_in_model_classifies_from_the_page(
     assert re.search(r'"label": "Egyptian cat"', text)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_the_page_has_the_dress_of_the_others_in_both_themes(
     serve, make_bundle, open_docs, shoot, theme, width
 ):

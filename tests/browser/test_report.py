@@ -57,10 +57,10 @@ def page_of(tmp_path, make_bundle):
     return write
 
 
-@pytest.mark.parametrize("classes", [2, 10, 200])
+@pytest.mark.parametrize("classes", [2, 70])
 def test_it_opens_in_both_themes_on_phone_and_desktop(browser, page_of, classes):
     address = page_of(classes)
-    for width, scheme in ((360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")):
+    for width, scheme in ((360, "light"), (1280, "dark")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         _check(context.new_page(), address, width, scheme)
         context.close()

@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -337,6 +338,7 @@ def test_changes_at_the_same_time_leave_a_consistent_state(start, add, models):
     def request():
         while not stop.is_set():
             assert registry.resolve("birds").name == registry.resolve().name
+            time.sleep(0.001)  # else the two threads would keep the interpreter from the others
 
     with ThreadPoolExecutor(10) as pool:
         requests = [pool.submit(request) for _ in range(2)]

@@ -94,6 +94,8 @@ class _Finder:
     def __init__(self, photos: Sequence[Photo], pixels: Pixels) -> None:
         self._photos = photos
         self._pixels = pixels
+        self._known: dict[tuple[int, int], float] = {}
+        """The distances that were measured, by pair (lower index, higher index)."""
         coarse = np.stack([photo.coarse.ravel() for photo in photos]).astype(np.float32)
         standardised = _to_unit_length(coarse - coarse.mean(axis=1, keepdims=True))
         mean = standardised.mean(axis=0)
@@ -182,16 +184,24 @@ class _Finder:
             correlation = self._coarse @ self._coarse[index]
             correlation[index] = -2
             nearest = np.argsort(-correlation)[: min(_NEIGHBOURS, count - 1)]
-            pairs += [(index, other) for other in nearest.tolist()]
+            pairs += [(min(index, other), max(index, other)) for other in nearest.tolist()]
         distances = np.array(self._distances(pairs, "measuring distances"))
         by_photo = np.sort(distances.reshape(len(sample), -1), axis=1)
         scale = float(np.median(by_photo[:, _RANK]))
         return 0.0 if scale < _LEAST_SCALE else min(NEAR, _SHARE_OF_SCALE * scale)
 
     def _distances(self, pairs: Pairs, label: str) -> list[float]:
-        return list(map_in_order(self._distance, pairs, label))
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+        self._known.update(zip(new, map_in_order(self._measure, new, label), strict=True))
+        return [self._known[pair] for pair in pairs]
 
     def _distance(self, pair: tuple[int, int]) -> float:
+        low, high = sorted(pair)
+        if (low, high) not in self._known:
+            self._known[low, high] = self._measure((low, high))
+        return self._known[low, high]
+
+    def _measure(self, pair: tuple[int, int]) -> float:
         """Return the distance of two photos; a set alike by nature is looked at more closely."""
         distance = self._distance_at(same_photo.MAX_SIDE, pair)
         if self.likeness >= ALIKE and distance <= NEAR:

@@ -37,6 +37,8 @@ _ALIGN_STAGES = ((4.0, 0.5), (2.0, 0.7), (1.0, 0.7))
 _ALIGN_STEPS = 4
 _MAX_SHIFT = 0.12
 """Largest displacement of an edge, as a share of the side: crops beyond that aren't found."""
+_NEGLIGIBLE = 1e-9
+"""Weight of a blur that counts as 0. Far smaller ones (denormal) are multiplied very slowly."""
 _PLAIN = 2.0
 """Largest mean difference (of 255) of two pictures without detail."""
 
@@ -85,7 +87,9 @@ def distance(first: Detail, second: Detail) -> float:
     shift = _displacement(a, b)
     if shift is None:
         return unaligned
-    moved, inside = _moved(b, shift, _places(len(b)))
+    moved, rows, columns = _moved(b, shift, _places(len(b)))
+    inside = np.zeros_like(inside)
+    inside[rows, columns] = True
     return min(unaligned, _difference(here, _without_blur(moved), inside))
 
 
@@ -118,42 +122,59 @@ def _displacement(a: Floats, b: Floats) -> NDArray[np.float64] | None:
     for sigma, least in _ALIGN_STAGES:
         target, source = _standardised(_blurred(a, sigma)), _blurred(b, sigma)
         for _ in range(_ALIGN_STEPS):
-            moved, inside = _moved(source, shift, where)
+            moved, rows, columns = _moved(source, shift, where)
             moved = _standardised(moved)
-            slope_y, slope_x = np.gradient(moved)
-            slopes = np.stack(
-                [slope_x, slope_y, slope_x * where, slope_y * where[:, np.newaxis]], axis=-1
-            )[inside]
-            error = (target - moved)[inside]
-            hessian = slopes.T @ slopes + 1e-5 * len(error) * np.eye(4)
-            step = np.linalg.solve(hessian, slopes.T @ error)
+            slopes = _slopes(moved, where)[:, rows, columns].reshape(4, -1)
+            error = (target - moved)[rows, columns].ravel()
+            hessian = (slopes @ slopes.T).astype(np.float64) + 1e-5 * error.size * np.eye(4)
+            step = np.linalg.solve(hessian, slopes @ error)
             shift = np.clip(shift + np.clip(step, -2, 2), -limit, limit)
-        moved, inside = _moved(source, shift, where)
-        if float((target * _standardised(moved))[inside].mean()) < least:
+        moved, rows, columns = _moved(source, shift, where)
+        if float((target * _standardised(moved))[rows, columns].mean()) < least:
             return None
     return shift
 
 
-def _places(side: int) -> NDArray[np.float64]:
+def _slopes(picture: Floats, where: Floats) -> Floats:
+    """Return how a picture changes with each of the four values of a shift, (4, R, R)."""
+    slopes = np.empty((4, *picture.shape), np.float32)
+    for slope, across in ((slopes[0], picture.T), (slopes[1], picture)):
+        by_row = slope.T if across is not picture else slope
+        np.subtract(across[2:], across[:-2], out=by_row[1:-1])
+        by_row[1:-1] *= 0.5
+        np.subtract(across[1], across[0], out=by_row[0])
+        np.subtract(across[-1], across[-2], out=by_row[-1])
+    np.multiply(slopes[0], where, out=slopes[2])
+    np.multiply(slopes[1], where[:, np.newaxis], out=slopes[3])
+    return slopes
+
+
+@functools.cache
+def _places(side: int) -> Floats:
     """Return the place of each row or column, (side,), from -1 to 1."""
-    return np.linspace(-1, 1, side)
+    return np.linspace(-1, 1, side, dtype=np.float32)
 
 
 def _moved(
-    picture: Floats, shift: NDArray[np.float64], where: NDArray[np.float64]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return a picture shifted and scaled along both axes, and where it has pixels."""
-    across, inside_x = _interpolation(len(picture), shift[0] + shift[2] * where)
-    down, inside_y = _interpolation(len(picture), shift[1] + shift[3] * where)
-    return np.asarray(down @ picture @ across.T), inside_y[:, np.newaxis] & inside_x
+    picture: Floats, shift: NDArray[np.float64], where: Floats
+) -> tuple[Floats, slice, slice]:
+    """Return a picture shifted and scaled along both axes, and the rows and columns with pixels."""
+    across, columns = _interpolation(len(picture), shift[0] + shift[2] * where)
+    down, rows = _interpolation(len(picture), shift[1] + shift[3] * where)
+    return np.asarray(down @ picture @ across.T), rows, columns
 
 
-def _interpolation(side: int, offsets: NDArray[np.float64]) -> tuple[Floats, NDArray[np.bool_]]:
+def _interpolation(side: int, offsets: Floats) -> tuple[Floats, slice]:
     """Return the matrix (side, side) that reads each place plus its offset, linearly."""
-    places = np.arange(side) + offsets
-    inside = (places >= 0) & (places <= side - 1)
-    weights = np.maximum(0, 1 - np.abs(places.clip(0, side - 1)[:, np.newaxis] - np.arange(side)))
-    return weights.astype(np.float32), inside
+    numbers = np.arange(side)
+    places = numbers + offsets  # they rise, since a shift is a small share of the side
+    first, last = np.searchsorted(places, 0.0), np.searchsorted(places, side - 1.0, "right")
+    places = places.clip(0, side - 1)
+    below = places.astype(np.intp)
+    weights = np.zeros((side, side), np.float32)
+    weights[numbers, np.minimum(below + 1, side - 1)] = places - below
+    weights[numbers, below] = 1 - (places - below)
+    return weights, slice(int(first), int(last))
 
 
 def _halved(detail: Detail) -> Detail:
@@ -184,6 +205,7 @@ def _blur_matrix(side: int, sigma: float) -> Floats:
     """Return the matrix (side, side) of a Gaussian blur whose rows sum to 1."""
     places = np.arange(side)
     weights = np.exp(-(((places[:, np.newaxis] - places) / sigma) ** 2) / 2)
+    weights[weights < _NEGLIGIBLE] = 0
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
