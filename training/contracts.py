@@ -6,7 +6,7 @@ TrainingData -> Recipe.train -> TrainingResult
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.bundle import InputSpec, UnknownRule
 from app.runtime.session import Session
 from training.data.examples import Examples
+from training.label_calibration import LabelCalibration
 from training.report import Curve
 
 Integers = NDArray[np.intp]
@@ -81,6 +82,61 @@ class TrainingResult:
     curves: tuple[Curve, ...]
     card: str
     """The section `Recipe` of the model card, in Markdown."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTrainingResult:
+    """The result of a recipe for a multi-label model of K labels and T photos of the test split."""
+
+    graph: onnx.ModelProto
+    """The fp32 graph, with the labels' calibration."""
+    int8: onnx.ModelProto | None
+    """The backbone's int8 graph with the new head; None if the backbone has none."""
+    reference: str
+    """The name of the reference for `expected` in messages."""
+    expected: NDArray[np.floating]
+    """(T, K) the probabilities that the graph must give."""
+    logits: NDArray[np.floating]
+    """(T, K), without the calibration."""
+    calibration: LabelCalibration
+    calibration_photos: str
+    """A description of the photos that the calibration was fitted on."""
+    thresholds: tuple[float, ...]
+    """(K,) from which the labels are accepted."""
+    unknown: UnknownRule
+    predictor: HeldOutPredictor
+    calibration_set: Integers
+    """Indices of the photos that may calibrate the int8 graph."""
+    int8_holdout_candidates: Integers
+    """Indices of the photos on which int8 may be compared."""
+    metadata: Mapping[str, Any]
+    """Values found during training, for bundle.json."""
+    curves: tuple[Curve, ...]
+    card: str
+    """The section `Recipe` of the model card, in Markdown."""
+
+
+@runtime_checkable
+class LabelRecipe(Protocol):
+    """A recipe that can train multi-label models, too."""
+
+    def train_labels(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        accept_precision: float | None,
+        report_progress: ReportProgress,
+    ) -> LabelTrainingResult:
+        """Train on photos with a label matrix and return the graph with its predictions.
+
+        Args:
+            training_data: the photos.
+            temporary: a folder for files that are removed when training ends.
+            accept_precision: the promised precision of each accepted label; None: the thresholds
+                with the best F1 are chosen.
+            report_progress: called with each line of progress.
+        """
+        ...
 
 
 class Recipe(Protocol):

@@ -86,6 +86,8 @@ class Int8Result:
     """The median of the paired ratios."""
     lost: int | None = None
     """The number of photos that only fp32 gets right, where all have a label."""
+    measure: str = "top-1"
+    """The name of the accuracy."""
 
     @property
     def is_slower(self) -> bool:
@@ -97,8 +99,8 @@ class Int8Result:
         """The change of top-1 accuracy in words: int8 may also get more photos right."""
         points = 100 * self.drop
         if abs(points) < _SHOWN_POINTS / 2:
-            return "keeps its top-1"
-        return f"{'gains' if points < 0 else 'loses'} {abs(points):.2f} points of top-1"
+            return f"keeps its {self.measure}"
+        return f"{'gains' if points < 0 else 'loses'} {abs(points):.2f} points of {self.measure}"
 
     @property
     def failures(self) -> list[str]:
@@ -118,7 +120,7 @@ class Int8Result:
                 )
         if not self.drop <= INT8_MAX_DROP:
             failures.append(
-                f"it loses {100 * self.drop:.2f} points of top-1, and "
+                f"it loses {100 * self.drop:.2f} points of {self.measure}, and "
                 f"{100 * INT8_MAX_DROP:.1f} is allowed"
             )
         return failures
@@ -182,6 +184,42 @@ def int8_result(
         int8_ms=float(np.median(seconds[:, 1]) * 1000),
         speedup=float(np.median(seconds[:, 0] / seconds[:, 1])),
         lost=lost if len(truth) == len(fp32) else None,
+    )
+
+
+def int8_label_result(
+    fp32: Probabilities,
+    int8: Probabilities,
+    truth: NDArray[np.bool_],
+    thresholds: NDArray[np.floating[Any]],
+    seconds: NDArray[np.float64],
+) -> Int8Result:
+    """Compare the probabilities of a multi-label model's fp32 and int8, and their times.
+
+    A photo is right if exactly its labels are accepted.
+
+    Args:
+        fp32: (N, K).
+        int8: (N, K).
+        truth: (N, K) whether each photo has each label.
+        thresholds: (K,) from which the labels are accepted.
+        seconds: (T, 2) of runs of fp32 and int8 in turn.
+    """
+    accepted_fp32, accepted_int8 = fp32 >= thresholds, int8 >= thresholds
+    right_fp32 = (accepted_fp32 == truth).all(axis=1)
+    right_int8 = (accepted_int8 == truth).all(axis=1)
+    return Int8Result(
+        images=len(fp32),
+        labelled=len(truth),
+        top1_fp32=float(right_fp32.mean()),
+        top1_int8=float(right_int8.mean()),
+        agreement=float((accepted_fp32 == accepted_int8).all(axis=1).mean()),
+        drop=float(right_fp32.mean() - right_int8.mean()),
+        fp32_ms=float(np.median(seconds[:, 0]) * 1000),
+        int8_ms=float(np.median(seconds[:, 1]) * 1000),
+        speedup=float(np.median(seconds[:, 0] / seconds[:, 1])),
+        lost=int((right_fp32 & ~right_int8).sum()),
+        measure="exactly right photos",
     )
 
 

@@ -5,6 +5,7 @@
          -> train, val, test                             data.examples, data.split
          -> the recipe: a trained graph                  recipes
          -> parity, int8, figures, golden photos         packaging.recipe_result
+            or, where photos may have several labels,    packaging.label_result
          -> report, model card, bundle.json              packaging.build
 
 Pixels lie in a folder beside the output while training runs, and so does the unfinished bundle.
@@ -15,28 +16,29 @@ removes them.
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.bundle import Bundle, Label
+from app.bundle import Bundle, Label, Manifest, Task
 from app.dataset.label_table import Form
 from app.dataset.split_names import Part
-from training.contracts import Recipe, ReportProgress, TrainingData, TrainingResult
+from training.contracts import LabelRecipe, Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, layout
 from training.data.examples import Examples, select_and_split, small_classes
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
 from training.data.split import MIN_PHOTOS
 from training.errors import DataUnusable
-from training.packaging import model_card, recipe_result, versions
+from training.packaging import label_result, model_card, recipe_result, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.promise import Promise, require_possible
 from training.packaging.staging import folder_beside, report_kept, require_free
+from training.report import Content, LabelContent
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Arguments:
     """Whether classes with fewer photos are left out, or end the run."""
     promise: Promise | None = None
     """The precision of accepted predictions that is promised; None: nothing is."""
+    task: Task | None = None
+    """Whether a photo has exactly one label or any number; None: as its table says."""
 
     def metadata(self) -> dict[str, Any]:
         """Return the arguments for bundle.json; a folder is recorded by its last name only."""
@@ -112,32 +116,16 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
     ):
         data_findings, training_data = _read_data(arguments, temporary, report_progress)
         _require_possible_promise(arguments, training_data.examples)
-        trained = _train(arguments, training_data, temporary, report_progress)
-        exported = recipe_result.export(
-            training_data, trained, arguments.promise, folder, temporary, report_progress
-        )
-        fields = ManifestFields(
-            name=arguments.name,
-            version=arguments.version,
-            labels=tuple(Label(name=label) for label in training_data.examples.labels),
-            input=training_data.input,
-            golden=exported.golden,
-            metrics=exported.metrics,
-            calibration=exported.calibration,
-            unknown=trained.unknown,
-            decision=exported.decision,
-            baseline=exported.baseline,
-            origin=_origin(arguments, training_data.examples, trained, began),
-        )
+        work = _Work(arguments, training_data, data_findings, folder, temporary, report_progress)
+        has_several = training_data.examples.label_matrix is not None
+        packaged = (_train_labels if has_several else _train_classes)(work, began)
         _list_findings(data_findings, folder)
         bundle = build_bundle(
-            fields,
+            packaged.fields,
             folder,
             arguments.output,
-            report_content=partial(
-                recipe_result.report_content, training_data, trained, exported, data_findings
-            ),
-            model_card=partial(model_card.trained, trained.card, exported.int8, data_findings),
+            report_content=packaged.report_content,
+            model_card=packaged.model_card,
             report_progress=report_progress,
         )
     if arguments.recipe.can_resume(training_data, arguments.checkpoint):
@@ -146,12 +134,105 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
     return Result(bundle, data_findings)
 
 
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """The inputs of training, and the folders that it works in."""
+
+    arguments: Arguments
+    training_data: TrainingData
+    findings: Findings
+    folder: Path
+    """The folder that becomes the bundle; it receives the graphs and the golden photos."""
+    temporary: Path
+    report_progress: ReportProgress
+
+
+@dataclass(frozen=True, eq=False)
+class _Packaged:
+    """The parts of the bundle beside the files in its folder."""
+
+    fields: ManifestFields
+    report_content: Callable[[Manifest], Content | LabelContent]
+    model_card: Callable[[Manifest], str]
+
+
+def _train_classes(work: _Work, began: float) -> _Packaged:
+    """Train a single-label model and export it."""
+    training_data, findings = work.training_data, work.findings
+    trained = _train(work.arguments, training_data, work.temporary, work.report_progress)
+    exported = recipe_result.export(
+        training_data,
+        trained,
+        work.arguments.promise,
+        work.folder,
+        work.temporary,
+        work.report_progress,
+    )
+    fields = ManifestFields(
+        name=work.arguments.name,
+        version=work.arguments.version,
+        labels=tuple(Label(name=label) for label in training_data.examples.labels),
+        input=training_data.input,
+        golden=exported.golden,
+        metrics=exported.metrics,
+        calibration=exported.calibration,
+        unknown=trained.unknown,
+        decision=exported.decision,
+        baseline=exported.baseline,
+        origin=_origin(work.arguments, training_data.examples, trained.metadata, began),
+    )
+    return _Packaged(
+        fields,
+        partial(recipe_result.report_content, training_data, trained, exported, findings),
+        partial(model_card.trained, trained.card, exported.int8, findings),
+    )
+
+
+def _train_labels(work: _Work, began: float) -> _Packaged:
+    """Train a multi-label model and export it."""
+    training_data, findings, recipe = work.training_data, work.findings, work.arguments.recipe
+    assert isinstance(recipe, LabelRecipe)
+    promise = work.arguments.promise
+    trained = recipe.train_labels(
+        training_data,
+        work.temporary,
+        None if promise is None else promise.precision,
+        work.report_progress,
+    )
+    exported = label_result.export(
+        training_data, trained, work.folder, work.temporary, work.report_progress
+    )
+    fields = ManifestFields(
+        name=work.arguments.name,
+        version=work.arguments.version,
+        labels=tuple(Label(name=label) for label in training_data.examples.labels),
+        input=training_data.input,
+        golden=exported.golden,
+        metrics=exported.metrics,
+        task="multi_label",
+        thresholds=exported.thresholds,
+        undecided=exported.undecided,
+        calibration=exported.calibration,
+        unknown=trained.unknown,
+        baseline=exported.baseline,
+        origin=_origin(work.arguments, training_data.examples, trained.metadata, began),
+    )
+    return _Packaged(
+        fields,
+        partial(label_result.report_content, training_data, trained, exported, findings),
+        partial(model_card.trained_labels, trained.card, exported.int8, findings),
+    )
+
+
 def _read_data(
     arguments: Arguments, temporary: Path, report_progress: ReportProgress
 ) -> tuple[Findings, TrainingData]:
     """Read all photos, report the findings, and split the photos."""
-    data = layout.scan_folder(arguments.data, arguments.labels_from, arguments.split)
+    data = layout.scan_folder(
+        arguments.data, arguments.labels_from, arguments.split, arguments.task
+    )
     recipe = arguments.recipe
+    _require_task(recipe, data)
     if not data.files:
         raise layout.no_classes(arguments.data)
     specs = (
@@ -170,7 +251,12 @@ def _read_data(
         small := small_classes(data, photos, duplicates_found, arguments.min_photos)
     ):
         data = data.without(small)
-        photos = [photo for photo in photos if photo.file.label not in small]
+        kept = {file.name: file for file in data.files}
+        photos = [
+            replace(photo, file=kept[photo.file.name])
+            for photo in photos
+            if photo.file.name in kept
+        ]
         if not photos:
             raise DataUnusable(
                 f"Every class has fewer than {arguments.min_photos} photos. Add photos, or lower "
@@ -197,6 +283,15 @@ def _require_possible_promise(arguments: Arguments, examples: Examples) -> None:
     if arguments.promise is not None:
         different = np.unique(examples.groups[examples.indices_of("train", "val")])
         require_possible(arguments.promise, len(different))
+
+
+def _require_task(recipe: Recipe, data: layout.Dataset) -> None:
+    """Reject photos with several labels where the recipe learns one of each."""
+    if data.task == "multi_label" and not isinstance(recipe, LabelRecipe):
+        raise DataUnusable(
+            f"Photos of {data.name} have several labels, and {recipe.name} learns one of "
+            "each. Use --recipe head, or give each photo one label."
+        )
 
 
 def _train(
@@ -226,13 +321,13 @@ def _list_findings(data_findings: Findings, folder: Path) -> None:
 
 
 def _origin(
-    arguments: Arguments, examples: Examples, trained: TrainingResult, began: float
+    arguments: Arguments, examples: Examples, found: Mapping[str, Any], began: float
 ) -> TrainingOrigin:
     return TrainingOrigin(
         recipe=arguments.recipe.name,
         arguments={
             **arguments.metadata(),
-            **trained.metadata,
+            **found,
             "photos": _split_sizes(examples),
         },
         seed=arguments.seed,

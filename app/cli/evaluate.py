@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
@@ -74,11 +74,6 @@ def evaluate(
             from training.report import evaluation_report
     with expected_errors():
         model = load_model(bundle, choose_device(settings.device).device, precision)
-        if report is not None and model.manifest.task == "multi_label":
-            raise WrongUsage(
-                "There is no report about a multi-label model yet. Leave out --report, and add "
-                "--json for the figures of every label."
-            )
         folder = read_folder(data, model.manifest.labels, labels_from, model.manifest.task)
         photos = folder.photos
         require_safe_output(skipped_file, [*(each.path for each in photos), *folder.skipped])

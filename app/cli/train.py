@@ -27,6 +27,7 @@ from app.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.bundle import Task
     from app.dataset.label_table import Form
     from app.dataset.split_names import Part
     from app.errors import HubelError
@@ -90,6 +91,12 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     "--skip-small", is_flag=True, help="Leave out classes with fewer photos than --min-photos."
 )
 @click.option(
+    "--task",
+    type=click.Choice(["single_label", "multi_label"]),
+    help="Whether a photo has exactly one label, or any number of them. Unset: multi_label if the "
+    "table of labels gives a photo several.",
+)
+@click.option(
     "--recipe",
     type=click.Choice(["head", "finetune", "scratch"]),
     default="head",
@@ -146,6 +153,7 @@ def train(
     split: "Mapping[str, Part] | None",
     min_photos: int,
     skip_small: bool,
+    task: "Task | None",
     recipe: "RecipeName",
     name: str | None,
     version: int | None,
@@ -157,7 +165,7 @@ def train(
     """Train a model on DATA, a folder with one folder of photos per class.
 
     If DATA contains train/, alone or beside val/ and test/, this split is used. Instead of folders,
-    DATA may have a labels.csv.
+    DATA may have a labels.csv, in which a photo may have several labels, or none.
     """
     from app.cli.output import figures_text
 
@@ -187,6 +195,7 @@ def train(
                 split=split,
                 min_photos=min_photos,
                 skip_small=skip_small,
+                task=task,
                 promise=None
                 if accept_precision is None
                 else Promise(accept_precision, accept_per_class),

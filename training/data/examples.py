@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import findings, split
+from training.data import findings, label_sets, split
 from training.data.duplicates import Duplicates
 from training.data.layout import Dataset, Part
 from training.data.photos import Photo
@@ -24,11 +24,13 @@ class Examples:
     labels: tuple[str, ...]
     photos: tuple[Photo, ...]
     truth: NDArray[np.intp]
-    """(N,) indices into `labels`."""
+    """(N,) indices into `labels`; of multi-label photos their strata, see data.label_sets."""
     groups: NDArray[np.intp]
     """(N,) a number for each photo, the same for photos that look the same."""
     parts: NDArray[np.str_]
     """(N,) train, val or test."""
+    label_matrix: NDArray[np.bool_] | None = None
+    """(N, K) whether each photo has each label; None if each has exactly one."""
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -46,6 +48,9 @@ def small_classes(
     """Return the classes with fewer different photos than `min_photos`, each with their number."""
     kept, truth, given_parts = _kept(dataset, photos, duplicates)
     groups = duplicates.group_of[kept]
+    if dataset.task == "multi_label":
+        matrix = label_sets.matrix_of([photos[index] for index in kept], dataset.labels)
+        return label_sets.small_labels(matrix, groups, given_parts, dataset.labels, min_photos)
     return split.small_classes(truth, groups, given_parts, dataset.labels, min_photos)
 
 
@@ -63,6 +68,10 @@ def select_and_split(
     """
     kept, truth, given_parts = _kept(dataset, photos, duplicates)
     labels, groups = dataset.labels, duplicates.group_of[kept]
+    if dataset.task == "multi_label":
+        return _multi_label(
+            dataset, [photos[i] for i in kept], groups, given_parts, seed, min_photos
+        )
     if len(labels) == 1 and len(dataset.nested) > 1:
         raise DataUnusable(
             f"There is only the class {labels[0]!r}, and it has folders: "
@@ -77,11 +86,32 @@ def select_and_split(
     return Examples(dataset.name, labels, selected, truth, groups, parts)
 
 
+def _multi_label(
+    dataset: Dataset,
+    photos: Sequence[Photo],
+    groups: NDArray[np.intp],
+    given_parts: list[Part | None],
+    seed: int,
+    min_photos: int,
+) -> Examples:
+    """Split multi-label photos."""
+    labels, matrix = dataset.labels, label_sets.matrix_of(photos, dataset.labels)
+    small = label_sets.small_labels(matrix, groups, given_parts, labels, min_photos)
+    label_sets.require_enough(small, labels, min_photos)
+    strata = label_sets.strata(matrix)
+    parts = np.array(split.split(strata, groups, given_parts, seed))
+    if not (parts == "test").any():
+        raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
+    return Examples(dataset.name, labels, tuple(photos), strata, groups, parts, matrix)
+
+
 def _kept(
     dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates
 ) -> tuple[list[int], NDArray[np.intp], list[Part | None]]:
     """Return the photos that are used, with the class and the given part of each."""
     kept = findings.used(photos, duplicates)
     index_of = {label: index for index, label in enumerate(dataset.labels)}
-    truth = np.array([index_of[photos[index].file.label] for index in kept], np.intp)
+    truth = np.zeros(len(kept), np.intp)
+    if dataset.task == "single_label":
+        truth = np.array([index_of[photos[index].file.label] for index in kept], np.intp)
     return kept, truth, [photos[index].file.part for index in kept]

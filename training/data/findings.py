@@ -32,6 +32,7 @@ Kind = Literal[
     "nested",
     "stray",
     "unlabelled",
+    "none",
     "missing",
     "spelling",
     "small",
@@ -75,6 +76,20 @@ class Findings:
     """The number of photos that are used, by class."""
     formats: Mapping[str, int]
     found: tuple[Finding, ...]
+    several_labels_of: int | None = None
+    """The number of photos that are used, where each may have several labels; None: one each."""
+
+    @property
+    def used(self) -> int:
+        """The number of photos that are used."""
+        if self.several_labels_of is not None:
+            return self.several_labels_of
+        return sum(self.photos.values())
+
+    @property
+    def unit(self) -> str:
+        """What photos are counted by."""
+        return "classes" if self.several_labels_of is None else "labels"
 
     def lines(self) -> list[str]:
         """Return the lines for the terminal."""
@@ -84,8 +99,8 @@ class Findings:
             classes += f", and {len(named) - _CLASSES_SHOWN} more"
         formats = ", ".join(f"{count} {name}" for name, count in self.formats.items())
         return [
-            f"{self.files} files ({formats}); {sum(self.photos.values())} photos used",
-            f"{len(self.photos)} classes: {classes}",
+            f"{self.files} files ({formats}); {self.used} photos used",
+            f"{len(self.photos)} {self.unit}: {classes}",
             *(finding.line() for finding in self.found),
         ]
 
@@ -119,7 +134,12 @@ def collect(
 ) -> Findings:
     """Return all findings, by topic."""
     kept = [photos[index] for index in used(photos, duplicates)]
-    by_class = Counter(photo.file.label for photo in kept)
+    is_multi_label = dataset.task == "multi_label"
+    by_class = Counter(
+        label
+        for photo in kept
+        for label in (photo.file.labels if is_multi_label else (photo.file.label,))
+    )
     formats = Counter(photo.format.upper() for photo in photos)
     found = [
         *_about_files(unusable, photos),
@@ -130,6 +150,7 @@ def collect(
     return Findings(
         files=len(dataset.files),
         photos={label: by_class[label] for label in dataset.labels},
+        several_labels_of=len(kept) if is_multi_label else None,
         formats=dict(formats.most_common()),
         found=tuple(finding for finding in found if finding.names),
     )
@@ -219,11 +240,16 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
     odd = [
         label for label in dataset.labels if not label.isascii() or label != "".join(label.split())
     ]
+    none = [
+        file.name for file in dataset.files if dataset.task == "multi_label" and not file.labels
+    ]
+    without_labels = tuple(none)
     return [
         Finding("empty class", "Folders without any file, left out as classes", dataset.empty),
         Finding("nested", "Folders inside a class; their photos count for it", dataset.nested),
         Finding("stray", "Outside any class's folder, skipped", dataset.stray),
         Finding("unlabelled", "Photos without a label, skipped", dataset.unlabelled),
+        Finding("none", "Photos without any label, used as such", without_labels),
         Finding("missing", "Listed in the table of labels, but not there", dataset.missing),
         Finding(
             "spelling",

@@ -4,6 +4,8 @@
     DATA/train/cat/1.jpg               a given split, in the usual spellings (app.dataset)
     DATA/labels.csv  DATA/1.jpg        labels by a table, or by the names of the files
 
+A table may give photos several labels, or none: the data are then multi-label.
+
 A given split is used unchanged. Only tables of labels are opened here. Names that differ in Unicode
 normalisation alone are one class, and so are names that differ in case alone between the parts of a
 split. Stray files are listed by name; training.data.findings reports them.
@@ -19,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.bundle import Task
 from app.dataset import label_table
 from app.dataset.files import is_photo, list_below, visible
-from app.dataset.label_table import Form, LabelledFiles
+from app.dataset.label_table import Form, LabelSets
 from app.dataset.split_names import (
     PARTS,
     Part,
@@ -42,8 +45,11 @@ class File:
     name: str
     """Its path within DATA, with forward slashes."""
     label: str
+    """The class; of multi-label data all labels, separated by semicolons."""
     part: Part | None
     """None where the split is not given."""
+    labels: tuple[str, ...] = ()
+    """Of multi-label data: all its labels, sorted; `label` is these in one text."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,28 @@ class Dataset:
     """Names that differ in case or Unicode normalisation alone and count as one."""
     small: tuple[str, ...] = ()
     """Classes that are left out because they have too few photos."""
+    task: Task = "single_label"
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes that have a file, sorted."""
+        if self.task == "multi_label":
+            return tuple(sorted({label for file in self.files for label in file.labels}))
         return tuple(sorted({file.label for file in self.files}))
 
     def without(self, small: Mapping[str, int]) -> "Dataset":
-        """Return the dataset without the classes `small`, which have so many photos each."""
+        """Return the dataset without the classes `small`, which have so many photos each.
+
+        Multi-label photos stay, without these labels.
+        """
+        files = (
+            tuple(_with_labels(file, set(file.labels) - small.keys()) for file in self.files)
+            if self.task == "multi_label"
+            else tuple(file for file in self.files if file.label not in small)
+        )
         return replace(
             self,
-            files=tuple(file for file in self.files if file.label not in small),
+            files=files,
             small=tuple(f"{label} {count}" for label, count in sorted(small.items())),
         )
 
@@ -90,6 +107,8 @@ class _Scan:
 
     data: Path
     files: list[File] = field(default_factory=list)
+    tables: list[tuple[Path, LabelSets]] = field(default_factory=list)
+    """The labels of each table, with its folder."""
     empty: list[str] = field(default_factory=list)
     nested: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
@@ -102,7 +121,10 @@ class _Scan:
 
 
 def scan_folder(
-    data: Path, labels_from: Form | None = None, split: Mapping[str, Part] | None = None
+    data: Path,
+    labels_from: Form | None = None,
+    split: Mapping[str, Part] | None = None,
+    task: Task | None = None,
 ) -> Dataset:
     """List the files of DATA; hidden files and folders are skipped.
 
@@ -111,6 +133,8 @@ def scan_folder(
         labels_from: where the labels come from; None: labels.csv if there is one, else folders.
         split: the part that each of these folders of DATA holds; empty: DATA has no split; None:
             by the names of the folders.
+        task: whether a photo has exactly one label, or any number; None: multi_label if a table
+            gives a photo several labels.
 
     Raises:
         DataUnusable: it is no folder, or its labels can't be read.
@@ -134,7 +158,11 @@ def scan_folder(
                 _scan_table(scan, root, own, [(part, root)])
         if parts:
             scan.stray += _beside(data, [root for _, root in roots])
-    files = _one_spelling(scan)
+    if task is None:
+        several = any(sets.has_several for _, sets in scan.tables)
+        task = "multi_label" if several else "single_label"
+    _settle_task(scan, task)
+    files = _one_spelling(scan, task)
     return Dataset(
         name=data.resolve().name,
         files=tuple(sorted(files, key=lambda file: file.name)),
@@ -145,6 +173,7 @@ def scan_folder(
         unlabelled=tuple(scan.unlabelled),
         missing=tuple(scan.missing),
         spelling=tuple(scan.spelling),
+        task=task,
     )
 
 
@@ -232,16 +261,46 @@ def _scan_table(
 ) -> None:
     """List the files of `folder` that a table, or their names, give a label."""
     listing = list_below(folder)
-    labelled = label_table.label_files(folder, listing.files, form)
-    for path, label in labelled.labels.items():
+    labelled = label_table.label_sets(folder, listing.files, form)
+    scan.tables.append((folder, labelled))
+    for path, labels in labelled.labels.items():
         part = next((part for part, root in roots if path.is_relative_to(root)), None)
-        scan.files.append(File(path, scan.name(path), printable(label), part))
+        names = tuple(sorted(map(printable, labels)))
+        scan.files.append(File(path, scan.name(path), "; ".join(names), part, names))
     _report_unlabelled(scan, folder, labelled)
     scan.stray += [f"{scan.name(path)} ({reason})" for path, reason in listing.skipped]
 
 
-def _report_unlabelled(scan: _Scan, folder: Path, labelled: LabelledFiles) -> None:
-    for path in labelled.unlabelled:
+def _settle_task(scan: _Scan, task: Task) -> None:
+    """Bring the files that were listed into the form of the task.
+
+    Raises:
+        BadParameter: a file has several labels, and the task is single_label.
+    """
+    if task == "multi_label":
+        scan.files = [
+            file if file.labels else _with_labels(file, _own(file)) for file in scan.files
+        ]
+        return
+    for folder, sets in scan.tables:
+        sets.require_single(folder)
+        without = [path for path, labels in sets.labels.items() if not labels]
+        scan.unlabelled += [scan.name(path) for path in without if is_photo(path)]
+        scan.stray += [scan.name(path) for path in without if not is_photo(path)]
+    scan.files = [replace(file, labels=()) for file in scan.files if file.label]
+
+
+def _own(file: File) -> set[str]:
+    return {file.label} if file.label else set()
+
+
+def _with_labels(file: File, labels: Iterable[str]) -> File:
+    names = tuple(sorted(labels))
+    return replace(file, label="; ".join(names), labels=names)
+
+
+def _report_unlabelled(scan: _Scan, folder: Path, labelled: LabelSets) -> None:
+    for path in labelled.unlisted:
         (scan.unlabelled if is_photo(path) else scan.stray).append(scan.name(path))
     prefix = "" if folder == scan.data else f"{scan.name(folder)}/"
     scan.missing += [prefix + printable(name) for name in labelled.missing]
@@ -260,13 +319,15 @@ def _beside(data: Path, roots: Sequence[Path]) -> list[str]:
     return names
 
 
-def _one_spelling(scan: _Scan) -> list[File]:
+def _one_spelling(scan: _Scan, task: Task) -> list[File]:
     """Return the files, with one spelling of each class."""
+    if task == "multi_label":  # labels come from tables, whose names are in NFC already
+        return [_with_labels(file, {_nfc(label) for label in file.labels}) for file in scan.files]
     spellings: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for file in scan.files:
-        spellings[unicodedata.normalize("NFC", file.label)][file.label] = None
+        spellings[_nfc(file.label)][file.label] = None
     scan.spelling += [f"{label} (in Unicode)" for label, raw in spellings.items() if len(raw) > 1]
-    files = [replace(file, label=unicodedata.normalize("NFC", file.label)) for file in scan.files]
+    files = [replace(file, label=_nfc(file.label)) for file in scan.files]
     by_case: defaultdict[str, defaultdict[Part | None, set[str]]] = defaultdict(
         lambda: defaultdict(set)
     )
@@ -281,6 +342,10 @@ def _one_spelling(scan: _Scan) -> list[File]:
             scan.spelling.append(" = ".join([kept, *sorted(names - first)]))
             renamed.update(dict.fromkeys(names, kept))
     return [replace(file, label=renamed.get(file.label, file.label)) for file in files]
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def name_below(path: Path, data: Path) -> str:

@@ -72,6 +72,29 @@ class Comparison:
         return gates.int8_result(self.predict(fp32), self.predict(int8), self.truth, seconds)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelComparison(Comparison):
+    """The comparison of a multi-label model's graphs; `truth` are the strata of the photos."""
+
+    label_matrix: NDArray[np.bool_]
+    """(M, K) whether each holdout photo has each label."""
+    thresholds: NDArray[np.floating]
+    """(K,)."""
+
+    def run(self, fp32: Session, int8: Session) -> Int8Result:
+        """Compare the two graphs."""
+        rows = self.rows if self.predict is None else self.rows[:_TIMED_PHOTOS]
+        expected, actual, seconds = gates.run_alternately(fp32, int8, self.pixels[rows])
+        truth = self.label_matrix[: len(rows)]
+        timed = gates.int8_label_result(expected, actual, truth, self.thresholds, seconds)
+        if self.predict is None or timed.is_slower:
+            return timed
+        expected, actual = self.predict(fp32), self.predict(int8)
+        return gates.int8_label_result(
+            expected, actual, self.label_matrix, self.thresholds, seconds
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """The outcome: a graph that was kept, a comparison that it failed, or neither.

@@ -97,13 +97,16 @@ class GraphBuilder:
             "ReduceMean", ["activation"], "embedding", name="pool", axes=[2, 3], keepdims=0
         )
 
-    def add_head(self, weight: Array, bias: Array, temperature: float) -> None:
+    def add_head(
+        self, weight: Array, bias: Array, temperature: float, *, sigmoid: bool = False
+    ) -> None:
         """Add head, temperature and softmax, in float: embedding [N, D] -> probabilities [N, K].
 
         Args:
             weight: (K, D), of the last layer.
             bias: (K,).
             temperature: the divisor of the logits.
+            sigmoid: whether a sigmoid for each label stands in place of the softmax.
         """
         constants = [
             self.constant("head.weight", weight.astype(np.float32)),
@@ -112,7 +115,10 @@ class GraphBuilder:
         divisor = self.constant("temperature", np.array(temperature, np.float32))
         self.node("Gemm", ["embedding", *constants], "logits", name="head", transB=1)
         self.node("Div", ["logits", divisor], "calibrated_logits", name="calibrate")
-        self.node("Softmax", ["calibrated_logits"], "probabilities", name="softmax", axis=-1)
+        if sigmoid:
+            self.node("Sigmoid", ["calibrated_logits"], "probabilities", name="sigmoid")
+        else:
+            self.node("Softmax", ["calibrated_logits"], "probabilities", name="softmax", axis=-1)
 
     def model(self, size: int, outputs: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
         """Return the finished model, checked in full.

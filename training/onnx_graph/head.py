@@ -24,7 +24,12 @@ _EMBEDDING = "embedding"
 
 
 def replace_head(
-    backbone: Path, head: Head, temperature: float, prototypes: NDArray[np.float32]
+    backbone: Path,
+    head: Head,
+    temperature: float,
+    prototypes: NDArray[np.float32],
+    *,
+    sigmoid: bool = False,
 ) -> onnx.ModelProto:
     """Return the graph at `backbone` with another head, checked in full.
 
@@ -33,6 +38,7 @@ def replace_head(
         head: weights (K, D) and bias (K,).
         temperature: the divisor of the logits.
         prototypes: (P, D) of length 1.
+        sigmoid: whether each label is decided by itself, by a sigmoid.
 
     Raises:
         DataUnusable: the graph has no such head.
@@ -46,7 +52,7 @@ def replace_head(
         )
     _remove_head(model.graph, graph)
     head_builder = builder.GraphBuilder()
-    head_builder.add_head(head.weight, head.bias, temperature)
+    head_builder.add_head(head.weight, head.bias, temperature, sigmoid=sigmoid)
     model.graph.node.extend(head_builder.nodes)
     model.graph.initializer.extend(head_builder.initializers)
     outputs = {output.name: output for output in model.graph.output}

@@ -26,6 +26,7 @@ from app.bundle import (
     Label,
     Manifest,
     Metrics,
+    MultiLabelMetrics,
     Precision,
     Task,
     Training,
@@ -59,7 +60,7 @@ class ManifestFields:
     labels: tuple[Label, ...]
     input: InputSpec
     golden: Golden
-    metrics: Mapping[Precision, Metrics]
+    metrics: Mapping[Precision, Metrics] | Mapping[Precision, MultiLabelMetrics]
     origin: TrainingOrigin
     task: Task = "single_label"
     thresholds: tuple[float, ...] | None = None
@@ -75,7 +76,7 @@ def build_bundle(
     folder: Path,
     output: Path,
     *,
-    report_content: Callable[[Manifest], report.Content] | None,
+    report_content: Callable[[Manifest], report.Content | report.LabelContent] | None,
     model_card: Callable[[Manifest], str],
     report_progress: Callable[[str], None] = lambda _: None,
 ) -> Bundle:

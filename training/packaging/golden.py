@@ -53,6 +53,30 @@ def select(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]
     return selected
 
 
+def select_labels(examples: Examples, probabilities: NDArray[np.floating]) -> list[int]:
+    """Return the indices of at most six multi-label photos of the test split.
+
+    For up to five labels, the photo with the highest probability of the label that has it; where
+    there are few labels, a less confident one, too; and the photo with the fewest labels.
+    """
+    assert examples.label_matrix is not None
+    tested = examples.indices_of("test")
+    matrix = examples.label_matrix[tested]
+    labels = np.flatnonzero(matrix.any(axis=0))
+    most = _MAX_PHOTOS - 1
+    labels = labels[np.linspace(0, len(labels) - 1, min(most, len(labels))).astype(int)]
+    selected: list[int] = []
+    for label in labels:
+        has = matrix[:, label]
+        indices, confidence = tested[has], probabilities[has, label]
+        ranked = [int(indices[confidence.argmax()])]
+        if 2 * len(labels) <= most:
+            ranked.append(int(indices[np.abs(confidence - _LESS_CONFIDENT_TARGET).argmin()]))
+        selected += [index for index in ranked if index not in selected]
+    fewest = int(tested[matrix.sum(axis=1).argmin()])
+    return selected if fewest in selected else [*selected, fewest]
+
+
 def write(
     examples: Examples, selected: Sequence[int], spec: InputSpec, folder: Path
 ) -> dict[str, str]:

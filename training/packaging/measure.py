@@ -5,19 +5,24 @@ logits, temperature             -> the calibration error without and with the te
 probabilities                   -> the baseline, a histogram of confidence
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import Baseline, Calibration, Metrics
-from app.runtime.evaluation import accuracy
+from app.bundle import Baseline, Calibration, Metrics, MultiLabelMetrics
+from app.runtime.evaluation import accuracy, label_figures
 from app.runtime.evaluation.calibration_error import calibration_error
 from training import calibration
-from training.calibration import Temperatures
+from training.calibration import Temperatures, sigmoid
+from training.label_calibration import LabelCalibration, mean_ece
 
 BASELINE_BINS = 20
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
 def metrics(
@@ -42,6 +47,38 @@ def metrics(
         top1=accuracy.top_k_accuracy(probabilities, truth, 1),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
         ece=calibration_error(scored, truth),
+        images=len(truth),
+        on=photos,
+    )
+
+
+def label_metrics(
+    probabilities: NDArray[np.floating], truth: Mask, thresholds: Sequence[float], photos: str
+) -> MultiLabelMetrics:
+    """Return the figures of one graph of a multi-label model.
+
+    Args:
+        probabilities: (N, K).
+        truth: (N, K) whether each photo has each label.
+        thresholds: (K,) from which the labels are accepted.
+        photos: a description of the photos, in words.
+    """
+    accepted = probabilities >= np.array(thresholds, np.float32)
+    labels = label_figures.per_label(probabilities, accepted, truth)
+    overall = label_figures.overall(labels, accepted, truth)
+    return MultiLabelMetrics(**asdict(overall), images=len(truth), on=photos)
+
+
+def label_calibration_on_new_photos(
+    logits: Floats, truth: Mask, calibration: LabelCalibration, photos: str
+) -> Calibration:
+    """Return the gain of the labels' calibration on photos (N, K) that it was not fitted on."""
+    return Calibration(
+        temperature=1.0,
+        scales=tuple(calibration.scales.tolist()),
+        offsets=tuple(calibration.offsets.tolist()),
+        ece_before=mean_ece(sigmoid(logits), truth),
+        ece_after=mean_ece(calibration.probabilities(logits), truth),
         images=len(truth),
         on=photos,
     )

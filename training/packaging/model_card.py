@@ -1,6 +1,6 @@
 """Write the model card, README.md in the bundle: a function and a template for each kind of model.
 
-a trained model     cards/trained.md
+a trained model     cards/trained.md, or if it is multi-label cards/trained_labels.md
 the default model   cards/imagenet.md
 an imported model   cards/imported.md
 """
@@ -44,6 +44,22 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
         limit=upper_limit(wrong, fp32.images),
         score=_SCORES[manifest.unknown.score],
         accepted=accepted(manifest),
+        int8=_int8_of_trained(int8),
+    )
+
+
+def trained_labels(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest) -> str:
+    """Return the card of a trained multi-label model; `recipe` says how it was trained."""
+    assert manifest.unknown is not None
+    split = manifest.training.arguments["photos"]
+    return _render(
+        "trained_labels.md",
+        manifest,
+        recipe=recipe,
+        findings=findings,
+        has_leak=any(finding.kind == "leak" for finding in findings.found),
+        split=", ".join(f"{part} {count}" for part, count in split.items()),
+        score=_SCORES[manifest.unknown.score],
         int8=_int8_of_trained(int8),
     )
 

@@ -31,13 +31,19 @@ from app.bundle import (
 from app.errors import InputError
 from app.runtime.session import Session
 from training import calibration, gates
-from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
+from training.contracts import (
+    Integers,
+    LabelTrainingResult,
+    ReportProgress,
+    TrainingData,
+    TrainingResult,
+)
 from training.data.findings import Findings
 from training.data.layout import PARTS, File
 from training.data.photos import LIMITS
 from training.gates import check_parity
 from training.int8 import candidate
-from training.int8.candidate import Candidate, Comparison
+from training.int8.candidate import Candidate, Comparison, LabelComparison
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import golden, measure, promise
 from training.packaging.promise import HeldOut, Promise
@@ -85,7 +91,7 @@ def export(
     names = ["probabilities"]
     if trained.unknown.score == "familiarity":
         names.append("familiarity")
-    actual, *familiarity = _test_outputs(training_data, fp32, names)
+    actual, *familiarity = test_outputs(training_data, fp32, names)
     difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
     report_progress(f"parity with {trained.reference} {difference:.1e}")
 
@@ -99,9 +105,9 @@ def export(
     probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": actual}
     if int8.session:
         sessions["int8"] = int8.session
-        probabilities["int8"] = _test_outputs(training_data, int8.session, ["probabilities"])[0]
+        probabilities["int8"] = test_outputs(training_data, int8.session, ["probabilities"])[0]
     examples = training_data.examples
-    truth, on = examples.truth[examples.indices_of("test")], _description_of_test(training_data)
+    truth, on = examples.truth[examples.indices_of("test")], description_of_test(training_data)
     decision = None
     if promised is not None:
         held_out = _held_out(training_data, trained, *sessions.values())
@@ -133,7 +139,10 @@ def export(
 
 
 def make_int8(
-    folder: Path, fp32: Session, training_data: TrainingData, trained: TrainingResult
+    folder: Path,
+    fp32: Session,
+    training_data: TrainingData,
+    trained: TrainingResult | LabelTrainingResult,
 ) -> Candidate:
     """Write the int8 graph of the bundle, if one passes the gate.
 
@@ -179,7 +188,7 @@ def report_content(
     classes, rows = len(examples.labels), examples.rows[tested]
     return Content(
         manifest=manifest,
-        measured_on=_description_of_test(training_data),
+        measured_on=description_of_test(training_data),
         figures=exported.metrics,
         truth=examples.truth[tested],
         probabilities=exported.probabilities,
@@ -198,7 +207,7 @@ def report_content(
         scores=exported.scores,
         held_out=_held_out_photos(training_data, trained, exported.held_out),
         data_photo=partial(
-            _data_photo, _data_folder(examples.photos[0].file), vision.view_of(training_data.input)
+            data_photo, data_folder(examples.photos[0].file), vision.view_of(training_data.input)
         ),
     )
 
@@ -236,12 +245,12 @@ def _held_out_photos(
     )
 
 
-def _data_folder(file: File) -> Path:
+def data_folder(file: File) -> Path:
     """Return the data folder that `file` lies in."""
     return file.path.parents[file.name.count("/")]
 
 
-def _data_photo(folder: Path, view: vision.View, name: str) -> NDArray[np.uint8] | None:
+def data_photo(folder: Path, view: vision.View, name: str) -> NDArray[np.uint8] | None:
     """Return a photo of the data folder, uint8 RGB (h, w, 3); None if it can't be read.
 
     Its longer side has 480 pixels. Of a photo whose centre square the model reads, it is that.
@@ -254,7 +263,7 @@ def _data_photo(folder: Path, view: vision.View, name: str) -> NDArray[np.uint8]
 
 
 def _comparison(
-    training_data: TrainingData, trained: TrainingResult, holdout: Integers
+    training_data: TrainingData, trained: TrainingResult | LabelTrainingResult, holdout: Integers
 ) -> Comparison:
     photos = candidate.sample(holdout, candidate.MAX_HOLDOUT, training_data.seed)
 
@@ -262,16 +271,26 @@ def _comparison(
         return trained.predictor.predict(session, photos, f"comparing {session.precision}")
 
     examples = training_data.examples
-    return Comparison(
-        training_data.pixels, examples.rows[photos], examples.truth[photos], predict=predict
+    pixels, rows, truth = training_data.pixels, examples.rows[photos], examples.truth[photos]
+    if isinstance(trained, TrainingResult):
+        return Comparison(pixels, rows, truth, predict=predict)
+    assert examples.label_matrix is not None
+    return LabelComparison(
+        pixels,
+        rows,
+        truth,
+        predict=predict,
+        label_matrix=examples.label_matrix[photos],
+        thresholds=np.array(trained.thresholds, np.float32),
     )
 
 
-def _description_of_test(training_data: TrainingData) -> str:
+def description_of_test(training_data: TrainingData) -> str:
+    """Return the photos of the test split in words."""
     return f"{training_data.examples.data_name}, its test split"
 
 
-def _test_outputs(
+def test_outputs(
     training_data: TrainingData, session: Session, names: list[str]
 ) -> tuple[NDArray[np.float32], ...]:
     """Return the graph's outputs `names` for the test photos."""

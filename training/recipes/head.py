@@ -17,9 +17,10 @@ import numpy as np
 import onnx
 
 from app.bundle import Bundle, InputSpec, Precision
-from training.contracts import ReportProgress, TrainingData, TrainingResult
+from training.contracts import LabelTrainingResult, ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS
 from training.onnx_graph.head import replace_head
+from training.recipes import label_head
 from training.recipes.head_training import TrainedHead, train_head
 from training.report import Curve, Line
 
@@ -80,6 +81,29 @@ class HeadRecipe:
             card=self._card(trained),
         )
 
+    def train_labels(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        accept_precision: float | None,
+        report_progress: ReportProgress,
+    ) -> LabelTrainingResult:
+        """Fit a head with a sigmoid for each label, and put it onto the backbone."""
+        del temporary
+        graphs = {
+            which: self.backbone.model_path(which) for which in self.backbone.manifest.precisions
+        }
+        return label_head.train(
+            training_data, graphs, self._description, accept_precision, report_progress
+        )
+
+    @property
+    def _description(self) -> str:
+        return (
+            f"The network is that of the bundle {self.metadata['backbone']}, unchanged up to its "
+            "embedding; see its card for the licence of its weights."
+        )
+
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return False: a head takes seconds, so it writes no checkpoint."""
         del training_data, checkpoint
@@ -95,10 +119,9 @@ class HeadRecipe:
 
     def _card(self, trained: TrainedHead) -> str:
         return textwrap.fill(
-            f"The network is that of the bundle {self.metadata['backbone']}, unchanged up to its "
-            "embedding; see its card for the licence of its weights. The last layer is a "
-            f"multinomial logistic regression (scikit-learn, C = {trained.c:g}, selected by "
-            f"{FOLDS}-fold cross-validation over train and val, then fitted on all of them).",
+            f"{self._description} The last layer is a multinomial logistic regression "
+            f"(scikit-learn, C = {trained.c:g}, selected by {FOLDS}-fold cross-validation over "
+            "train and val, then fitted on all of them).",
             99,
         )
 

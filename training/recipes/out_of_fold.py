@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.runtime.session import Session
 from training.calibration import softmax
+from training.label_calibration import LabelCalibration
 from training.last_layer import Head
 from training.parallel import run_graph
 
@@ -53,4 +54,19 @@ class OutOfFoldPredictor:
         for index, head in enumerate(self.heads):
             predicted = self.head_of[photos] == index
             logits[predicted] = head.logits(embeddings[predicted])
+        return self.probabilities_of(logits)
+
+    def probabilities_of(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities (M, K) of logits (M, K)."""
         return softmax(logits / self.temperature)
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFoldLabelPredictor(OutOfFoldPredictor):
+    """The predictor of a multi-label model, whose labels are calibrated one by one."""
+
+    calibration: LabelCalibration
+
+    def probabilities_of(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities (M, K) of logits (M, K)."""
+        return self.calibration.probabilities(logits)

@@ -8,10 +8,12 @@ tables              figures by class, and the most frequent confusions
 plots               matplotlib, imported by private_matplotlib -> SVG in the page's own colours
 photo_examples      the photos to show, and small copies of them
 page                all of it -> HTML, by page.html and page.css
+label_content       the same for multi-label models, with label_tables, label_examples, label_page
 evaluation_report   the report of `hubel evaluate --report`
 """
 
 from training.report.content import Content, Curve, HeldOutPhotos, Line
+from training.report.label_content import LabelContent
 from training.report.page import INDEX, write
 
-__all__ = ["INDEX", "Content", "Curve", "HeldOutPhotos", "Line", "write"]
+__all__ = ["INDEX", "Content", "Curve", "HeldOutPhotos", "LabelContent", "Line", "write"]

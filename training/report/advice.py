@@ -58,7 +58,7 @@ def steps(content: Content) -> list[Step]:
     found = {
         finding.kind: finding for finding in (content.findings.found if content.findings else ())
     }
-    every = (*_about_data(found), *_about_predictions(content))
+    every = (*about_data(found), *_about_predictions(content))
     return list(every[:MOST])
 
 
@@ -66,7 +66,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
-def _about_data(found: dict[Kind, Finding]) -> Iterator[Step]:
+def about_data(found: dict[Kind, Finding]) -> Iterator[Step]:
+    """Yield what to do about the data, from the findings by their kind."""
     if leak := found.get("leak"):
         yield Step(
             "Take photos of test out of train",

@@ -4,77 +4,53 @@ The page needs no script and no network, and its content security policy forbids
 escapes all text of the data, such as the names of classes and files.
 """
 
-import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.bundle import DecisionRule, Manifest
+from app.bundle import DecisionRule
 from app.runtime.evaluation.calibration_error import calibration_error
-from training.report import accepted, advice, interval, photo_examples, plots, tables
+from training.report import accepted, advice, interval, label_page, photo_examples, plots, tables
 from training.report.content import Content
+from training.report.label_content import LabelContent
+from training.report.template import origin, style, template
 
 INDEX = "index.html"
 _MAX_NAMES = 2000
 """The largest number of names shown of one finding; more would make the page too large to open."""
 _TOP5_FROM = 6
 """Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
-_TERMS = {"strength": "C, inverse regularisation strength"}
-"""The terms for arguments whose names in bundle.json are others."""
-_TYPEFACES = {"Newsreader": "newsreader", "Hanken Grotesk": "hanken-grotesk"}
-"""The typefaces of the service's page, by family, and their files in app/web/dress."""
 
 
-def write(content: Content, folder: Path) -> Path:
+def write(content: Content | LabelContent, folder: Path) -> Path:
     """Write the report into `folder`, which is created if it is missing, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / INDEX
     # A file's name may not be valid Unicode; the report is written all the same.
-    file.write_bytes(render(content).encode("utf-8", "backslashreplace"))
+    text = label_page.render(content) if isinstance(content, LabelContent) else render(content)
+    file.write_bytes(text.encode("utf-8", "backslashreplace"))
     return file
 
 
 def render(content: Content) -> str:
     """Return the page as HTML."""
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=_percent, plain=_plain)
-    return environment.get_template("page.html").render(
-        style=Markup(_typefaces() + (here / "page.css").read_text(encoding="utf-8")),
+    return template("page.html").render(
+        style=style(),
         steps=advice.steps(content),
         groups_of=lambda finding: photo_examples.groups_of(content, finding.groups),
         content=content,
         manifest=content.manifest,
         names_shown=_MAX_NAMES,
         top5=len(content.manifest.labels) >= _TOP5_FROM,
-        origin=_origin(content.manifest),
+        origin=origin(content.manifest),
         **_summary(content),
         **_data(content),
         **_classes(content),
         **_plots(content),
         **_accepted(content),
         **_pictures(content),
-    )
-
-
-def _typefaces() -> str:
-    """Return the rules that put the typefaces into the page, as data: URIs."""
-    dress = files("app") / "web" / "dress"
-    return "".join(
-        f'@font-face {{ font-family: "{family}"; font-weight: 400 700; '
-        f'src: url("data:font/woff2;base64,'
-        f'{base64.b64encode((dress / f"{name}.woff2").read_bytes()).decode()}"); }}\n'
-        for family, name in _TYPEFACES.items()
     )
 
 
@@ -118,15 +94,15 @@ def _plots(content: Content) -> Mapping[str, Any]:
     before, scores = content.uncalibrated, content.scores
     after = plots.reliability(probabilities, content.truth, "after")
     return {
-        "curves": [(curve, _svg(plots.curve(curve))) for curve in content.curves],
-        "after": _svg(after),
+        "curves": [(curve, Markup(plots.curve(curve))) for curve in content.curves],
+        "after": Markup(after),
         "before": None
         if before is None
-        else _svg(plots.reliability(before, content.truth, "before")),
+        else Markup(plots.reliability(before, content.truth, "before")),
         "ece_before": None if before is None else calibration_error(before, content.truth),
         "familiar": None
         if rule is None or scores is None
-        else _svg(
+        else Markup(
             plots.histogram(_by_correctness(content), rule.score.replace("_", " "), rule.threshold)
         ),
         "known_share": None
@@ -149,7 +125,7 @@ def _accepted(content: Content) -> Mapping[str, Any]:
         if rule.precision is None or rows[-1].precision is None
         else rows[-1].precision >= rule.precision,
         "accepted_by_class": accepted.by_class(content),
-        "accepted_curve": _svg(plots.curve(accepted.curve(content))),
+        "accepted_curve": Markup(plots.curve(accepted.curve(content))),
     }
 
 
@@ -169,38 +145,3 @@ def _pictures(content: Content) -> Mapping[str, Any]:
         "mistakes_shown": photo_examples.MISTAKES,
         "examples": list(zip(labels, photo_examples.examples(content), strict=True)),
     }
-
-
-def _origin(manifest: Manifest) -> dict[str, Any]:
-    """Return the origin of the model, without the time: the same seed gives the same report."""
-    training = manifest.training
-    arguments = {_TERMS.get(name, name): _text(value) for name, value in training.arguments.items()}
-    rows = {
-        "recipe": training.recipe,
-        **arguments,
-        "seed": training.seed,
-        "fingerprint of the photos": training.data,
-        "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
-        "git commit": training.git_commit,
-    }
-    return {name: value for name, value in rows.items() if value not in (None, "", "None")}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _svg(text: str) -> Markup:
-    return Markup(text)
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None else f"{100 * share:.{digits}f}\u00a0%"
-
-
-def _plain(count: int) -> str:
-    return f"{count:,}"

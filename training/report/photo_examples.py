@@ -15,6 +15,7 @@ from PIL import Image
 
 from training.report import tables
 from training.report.content import Content
+from training.report.label_content import LabelContent
 
 MISTAKES = 24
 EXAMPLES = 120
@@ -85,7 +86,7 @@ def _picture(content: Content, index: int) -> Picture:
     row = next(iter(content.probabilities.values()))[index]
     truth, predicted = int(content.truth[index]), int(row.argmax())
     labels = content.manifest.labels
-    uri, side = _small(content.thumbnails(index))
+    uri, side = small_copy(content.thumbnails(index))
     return Picture(
         uri=uri,
         name=content.names[index],
@@ -108,7 +109,9 @@ class Thumbnail:
     side: int
 
 
-def groups_of(content: Content, groups: Sequence[Sequence[str]]) -> list[list[Thumbnail]]:
+def groups_of(
+    content: Content | LabelContent, groups: Sequence[Sequence[str]]
+) -> list[list[Thumbnail]]:
     """Return photos of the first groups of a finding, at most 12 groups of at most 4 photos.
 
     Args:
@@ -126,11 +129,11 @@ def groups_of(content: Content, groups: Sequence[Sequence[str]]) -> list[list[Th
 def _thumbnail(pixels: NDArray[np.uint8] | None, name: str) -> Thumbnail:
     if pixels is None:
         return Thumbnail(name, None, 0)
-    uri, side = _small(pixels)
+    uri, side = small_copy(pixels)
     return Thumbnail(name, uri, side)
 
 
-def _small(pixels: NDArray[np.uint8]) -> tuple[str, int]:
+def small_copy(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     """Return a copy of uint8 RGB (h, w, 3) as a WebP of at most 144 pixels, and its side."""
     image = Image.fromarray(pixels)
     if max(image.size) > _SIDE:

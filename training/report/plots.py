@@ -103,8 +103,10 @@ class Bins:
 
 def reliability_bins(probabilities: Floats, truth: NDArray[np.intp]) -> Bins:
     """Put probabilities (T, K) and classes (T,) into the 15 bins of the ECE, by confidence."""
-    sure = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
+    return _bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
+
+
+def _bins(sure: Floats, right: NDArray[np.bool_]) -> Bins:
     bin_of = np.clip(np.ceil(sure * ECE_BINS).astype(np.intp) - 1, 0, ECE_BINS - 1)
     photos = np.bincount(bin_of, minlength=ECE_BINS)
     filled = np.flatnonzero(photos)
@@ -124,8 +126,22 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
         truth: (T,) class indices.
         name: the name of this plot, unique in the page.
     """
-    bins = reliability_bins(probabilities, truth)
+    return _reliability(reliability_bins(probabilities, truth), name, "mean confidence", "accuracy")
 
+
+def label_reliability(probabilities: Floats, truth: NDArray[np.bool_], name: str) -> str:
+    """Draw how often labels are right over their probability, of all photos and labels together.
+
+    Args:
+        probabilities: (T, K).
+        truth: (T, K) whether each photo has each label.
+        name: the name of this plot, unique in the page.
+    """
+    bins = _bins(probabilities.ravel().astype(np.float64), truth.ravel())
+    return _reliability(bins, name, "mean probability of a label", "share that has the label")
+
+
+def _reliability(bins: Bins, name: str, x: str, y: str) -> str:
     def draw(axes: "Axes") -> None:
         axes.bar(
             bins.edges,
@@ -141,7 +157,7 @@ def reliability(probabilities: Floats, truth: NDArray[np.intp], name: str) -> st
         axes.scatter(bins.confidence, bins.right, areas, color=_SECOND, zorder=3)
         axes.plot([], [], "o", color=_SECOND, label="bins, by size")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
-        axes.set(xlabel="mean confidence", ylabel="accuracy")
+        axes.set(xlabel=x, ylabel=y)
         _legend(axes)
 
     return _svg(f"reliability {name}", draw)

@@ -1,0 +1,196 @@
+"""`hubel train` on photos with several labels or none, from the table to a bundle that serves."""
+
+import csv
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from app.bundle import load, verify_files
+from app.cli import main
+from app.runtime.session import Session
+from app.runtime.verify import check_signature, require_golden, run_golden
+from training import pipeline
+from training.data import label_sets, layout
+from training.data.split import split_by_groups
+from training.errors import DataUnusable
+from training.packaging import staging
+from training.recipes import registry
+from training.recipes.head import HeadRecipe
+
+HUES = {"red": (215, 40, 40), "green": (40, 190, 40), "blue": (40, 60, 215)}
+
+
+def _photo(path, labels, rng):
+    """Draw a grey photo with a square of the colour of each label."""
+    pixels = rng.normal(110, 14, (96, 96, 3))
+    places = rng.permutation(4)
+    for place, label in zip(places, labels, strict=False):
+        row, column = divmod(int(place), 2)
+        box = (slice(48 * row + 6, 48 * row + 42), slice(48 * column + 6, 48 * column + 42))
+        pixels[box] = np.array(HUES[label]) + rng.normal(0, 12, (36, 36, 3))
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=92)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with photos of none, one, two or three colours, and its labels.csv."""
+    folder = tmp_path_factory.mktemp("several") / "colours"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "labels"])
+        for index in range(48):
+            labels = [label for bit, label in enumerate(HUES) if index % 8 >> bit & 1]
+            _photo(folder / f"{index:02}.jpg", labels, rng)
+            table.writerow([f"{index:02}.jpg", ";".join(labels)])
+    return folder
+
+
+def _train(*arguments):
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    output = data.parent / "model"
+    return _train(data, "--output", output), output
+
+
+def test_the_table_decides_that_photos_have_several_labels(trained):
+    result, _ = trained
+    assert result.exit_code == 0, result.output
+    assert "3 labels: blue 24, green 24, red 24" in result.stdout
+    assert "Photos without any label, used as such (6)" in result.stdout
+    assert "cross-validated mean average precision" in result.stdout
+    assert "exactly right" in result.stdout
+
+
+def test_the_bundle_states_thresholds_and_calibration_of_each_label(trained):
+    manifest = load(trained[1]).manifest
+    assert manifest.task == "multi_label"
+    assert [label.name for label in manifest.labels] == ["blue", "green", "red"]
+    for threshold, (low, high) in zip(manifest.thresholds, manifest.undecided, strict=True):
+        assert low <= 1 / 3
+        assert high >= 2 / 3
+        assert low <= threshold <= high
+    assert len(manifest.calibration.scales) == len(manifest.calibration.offsets) == 3
+    metrics = manifest.metrics["fp32"]
+    assert metrics.mean_average_precision > 0.95
+    assert metrics.f1_micro > 0.9
+    assert "int8" not in manifest.precisions  # too few photos to compare it on
+
+
+def test_the_bundle_passes_its_own_verification(trained):
+    bundle = load(trained[1])
+    verify_files(bundle)
+    session = Session(bundle.model_path("fp32"), "cpu", "fp32")
+    check_signature(session, bundle)
+    results = run_golden(session, bundle)
+    require_golden(results, session)
+    expected = np.load(bundle.path(bundle.manifest.golden.expected["fp32"]))
+    accepted = (expected >= np.array(bundle.manifest.thresholds)).sum(axis=1)
+    assert accepted.min() == 0  # a photo without any label is among the golden ones
+
+
+def test_the_graph_ends_in_sigmoids_of_a_pooled_head(trained):
+    graph = onnx.load(load(trained[1]).model_path("fp32")).graph
+    (last,) = (node for node in graph.node if "probabilities" in node.output)
+    assert last.op_type == "Sigmoid"
+    assert {output.name for output in graph.output} >= {"embedding", "activation", "familiarity"}
+
+
+def test_report_and_card_tell_of_labels_instead_of_classes(trained):
+    page = (trained[1] / "report/index.html").read_text(encoding="utf-8")
+    for words in (
+        *("Labels that occur together", "exactly\n    the right labels", "mean average precision"),
+        *("accepted from", "Photos without any label", "no label", "Labels</a>"),
+    ):
+        assert words in page
+    assert "Confusion" not in page
+    card = (trained[1] / "README.md").read_text(encoding="utf-8")
+    assert "3 labels, of which a photo may have several, or none: blue, green, red" in card
+    assert "one against the" in card
+
+
+def test_it_is_measured_and_reported_on_other_photos(data, trained, tmp_path):
+    report = tmp_path / "report"
+    result = CliRunner().invoke(
+        main, ["evaluate", str(trained[1]), str(data), "--report", str(report)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "mean average precision" in result.stdout
+    assert "Labels that occur together" in (report / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "single_label"], "gives 24 photos several labels, the first is 03.jpg"),
+    ],
+)
+def test_what_cannot_be_learnt_is_one_sentence(data, tmp_path, arguments, words):
+    result = _train(data, "--output", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_folders_may_be_learnt_as_labels_of_one_each(tmp_path):
+    for label in HUES:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.jpg").touch()
+    found = layout.scan_folder(tmp_path, task="multi_label")
+    assert found.labels == ("blue", "green", "red")
+    assert [file.labels for file in found.files] == [("blue",), ("green",), ("red",)]
+
+
+def test_rare_labels_are_divided_as_evenly_as_frequent_ones():
+    rng = np.random.default_rng(1)
+    matrix = rng.random((400, 4)) < [0.9, 0.5, 0.1, 0.03]
+    strata = label_sets.strata(matrix)
+    assert set(strata[~matrix.any(axis=1)]) == {4}
+    folds = split_by_groups(strata, np.arange(400), [1.0] * 5, 0)
+    by_fold = np.stack([matrix[folds == fold].sum(axis=0) for fold in range(5)])
+    assert np.ptp(by_fold, axis=0).max() <= 6
+    assert by_fold[:, 3].min() >= 1
+
+
+@pytest.mark.parametrize(
+    ("present", "absent"), [pytest.param(4, 20, id="with"), pytest.param(20, 4, id="without")]
+)
+def test_a_label_needs_photos_with_it_and_without_it(present, absent):
+    matrix = np.array([[True]] * present + [[False]] * absent)
+    groups, given = np.arange(len(matrix)), [None] * len(matrix)
+    small = label_sets.small_labels(matrix, groups, given, ["cat"], 5)
+    assert small == {"cat": 4}
+    with pytest.raises(DataUnusable, match=r"1 of 1 labels can't be learnt: 5 .* cat \(4\)"):
+        label_sets.require_enough(small, ["cat"], 5)
+
+
+def test_only_the_recipe_head_learns_several_labels(data):
+    found = layout.scan_folder(data)
+    pipeline._require_task(HeadRecipe(None), found)
+    with pytest.raises(DataUnusable, match=r"finetune learns one of each\. Use --recipe head"):
+        pipeline._require_task(SimpleNamespace(name="finetune"), found)
+
+
+def test_small_labels_are_dropped_and_their_photos_stay(data, tmp_path):
+    for file in sorted(data.glob("*.jpg")):
+        shutil.copy(file, tmp_path / file.name)
+    lines = (data / "labels.csv").read_text().splitlines()
+    lines[1] = f"{lines[1]}rare"
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    arguments = pipeline.Arguments(
+        tmp_path, tmp_path / "out", registry.make_recipe("head"), "x", 1, 0, skip_small=True
+    )
+    with staging.folder_beside(tmp_path / "out") as folder:
+        findings, training_data = pipeline._read_data(arguments, folder, lambda _: None)
+    assert training_data.examples.labels == ("blue", "green", "red")
+    assert len(training_data.examples.photos) == 48
+    assert findings.photos == {"blue": 24, "green": 24, "red": 24}

@@ -1,0 +1,159 @@
+"""Export a multi-label result of a recipe into the bundle's folder, and measure it.
+
+    graph -> model.onnx -> compared with the reference predictions       gates; a miss ends it
+          -> model.int8.onnx                                             left out on a missed gate
+          -> predictions on the test split: figures, golden photos, baseline, report
+
+It is packaging.recipe_result for photos with a label matrix. Nothing was fitted on the test split.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from app import vision
+from app.bundle import (
+    MODEL_FILES,
+    Baseline,
+    Calibration,
+    Golden,
+    Label,
+    Manifest,
+    MultiLabelMetrics,
+    Precision,
+)
+from app.runtime.session import Session
+from training import calibration, thresholds
+from training.contracts import LabelTrainingResult, ReportProgress, TrainingData
+from training.data.findings import Findings
+from training.data.layout import PARTS
+from training.gates import check_parity
+from training.int8.candidate import Candidate
+from training.packaging import golden, measure, recipe_result
+from training.report import LabelContent
+from training.report.proportions import in_proportion
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedLabels:
+    """The parts of a multi-label bundle that follow from a training result."""
+
+    golden: Golden
+    metrics: Mapping[Precision, MultiLabelMetrics]
+    calibration: Calibration
+    baseline: Baseline
+    thresholds: tuple[float, ...]
+    undecided: tuple[tuple[float, float], ...]
+    int8: Candidate
+    probabilities: Mapping[Precision, NDArray[np.float32]]
+    """(T, K) of the test photos."""
+    familiarity: NDArray[np.floating]
+    """(T,)."""
+
+
+def export(
+    training_data: TrainingData,
+    trained: LabelTrainingResult,
+    folder: Path,
+    temporary: Path,
+    report_progress: ReportProgress,
+) -> ExportedLabels:
+    """Write the graphs and the golden photos into `folder`, and measure the graphs.
+
+    Raises:
+        GateMissed: the graph's probabilities differ from the recipe's.
+    """
+    file = folder / MODEL_FILES["fp32"]
+    onnx.save(trained.graph, file)
+    fp32 = Session(file, "cpu", "fp32")
+    names = ["probabilities", "familiarity"]
+    actual, familiarity = recipe_result.test_outputs(training_data, fp32, names)
+    difference = check_parity(trained.expected, actual, trained.reference)
+    report_progress(f"parity with {trained.reference} {difference:.1e}")
+    int8 = recipe_result.make_int8(folder, fp32, training_data, trained)
+    report_progress(int8.line)
+    sessions: dict[Precision, Session] = {"fp32": fp32}
+    probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": actual}
+    if int8.session:
+        sessions["int8"] = int8.session
+        outputs = recipe_result.test_outputs(training_data, int8.session, names[:1])
+        probabilities["int8"] = outputs[0]
+    truth, on = _truth_of_test(training_data), recipe_result.description_of_test(training_data)
+    return ExportedLabels(
+        golden=_golden(training_data, actual, sessions, folder, temporary),
+        metrics={
+            which: measure.label_metrics(rows, truth, trained.thresholds, on)
+            for which, rows in probabilities.items()
+        },
+        calibration=measure.label_calibration_on_new_photos(
+            trained.logits, truth, trained.calibration, f"{on}; {trained.calibration_photos}"
+        ),
+        baseline=measure.baseline(actual),
+        thresholds=trained.thresholds,
+        undecided=tuple(map(thresholds.band, trained.thresholds)),
+        int8=int8,
+        probabilities=probabilities,
+        familiarity=familiarity,
+    )
+
+
+def report_content(
+    training_data: TrainingData,
+    trained: LabelTrainingResult,
+    exported: ExportedLabels,
+    findings: Findings,
+    manifest: Manifest,
+) -> LabelContent:
+    """Return the content of the bundle's report."""
+    examples, tested = training_data.examples, training_data.examples.indices_of("test")
+    assert examples.label_matrix is not None
+    rows = examples.rows[tested]
+    folder = recipe_result.data_folder(examples.photos[0].file)
+    view = vision.view_of(training_data.input)
+    return LabelContent(
+        manifest=manifest,
+        measured_on=recipe_result.description_of_test(training_data),
+        figures=exported.metrics,
+        truth=examples.label_matrix[tested],
+        probabilities=exported.probabilities,
+        names=[examples.photos[index].file.name for index in tested.tolist()],
+        thumbnails=lambda index: in_proportion(
+            training_data.pixels[rows[index]], training_data.input, examples.photos[tested[index]]
+        ),
+        uncalibrated=calibration.sigmoid(trained.logits),
+        part_photos={part: len(examples.indices_of(part)) for part in PARTS},
+        sizes={
+            part: examples.label_matrix[examples.indices_of(part)].sum(axis=0) for part in PARTS
+        },
+        findings=findings,
+        curves=trained.curves,
+        int8=f"{exported.int8.line}.",
+        familiarity=exported.familiarity,
+        data_photo=partial(recipe_result.data_photo, folder, view),
+    )
+
+
+def _truth_of_test(training_data: TrainingData) -> NDArray[np.bool_]:
+    examples = training_data.examples
+    assert examples.label_matrix is not None
+    return np.asarray(examples.label_matrix[examples.indices_of("test")])
+
+
+def _golden(
+    training_data: TrainingData,
+    probabilities: NDArray[np.float32],
+    sessions: Mapping[Precision, Session],
+    folder: Path,
+    temporary: Path,
+) -> Golden:
+    examples = training_data.examples
+    selected = golden.select_labels(examples, probabilities)
+    sources = golden.write(examples, selected, training_data.input, temporary / "golden")
+    files = [temporary / "golden" / name for name in sources]
+    labels = tuple(Label(name=label) for label in examples.labels)
+    return golden.record(folder, files, sources, sessions, labels, training_data.input)
