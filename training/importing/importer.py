@@ -29,6 +29,7 @@ from training.errors import DataUnusable
 from training.importing import (
     classifier_file,
     int8_graph,
+    label_decisions,
     labelled_photos,
     onnx_file,
     reference_file,
@@ -43,6 +44,7 @@ from training.importing.exported import (
     record_golden,
     report_content,
 )
+from training.importing.label_decisions import LabelDecisions
 from training.importing.labelled_photos import LabelledPhotos
 from training.importing.presets import StatedPreprocessing
 from training.importing.script_parity import ScriptParity
@@ -132,14 +134,13 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             report_progress,
         )
         work = _Import(arguments, classifier, folder, temporary, report_progress)
-        _require_single_label(work)
         exported = _export(work)
         measured = exported.measured
         bundle = build_bundle(
             ManifestFields(
                 name=arguments.name,
                 version=arguments.version,
-                **_decisions(work),
+                **_decisions(exported),
                 labels=work.labels,
                 input=work.spec,
                 golden=record_golden(exported, work.labels, work.spec, folder, temporary),
@@ -160,20 +161,11 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     return bundle
 
 
-def _require_single_label(work: _Import) -> None:
-    photos = work.arguments.calibrate or work.arguments.int8
-    if photos is not None and work.classifier.form.task == "multi_label":
-        raise DataUnusable(
-            "--calibrate and --int8 are for models with exactly one label for a photo so far. "
-            "Leave them out."
-        )
-
-
-def _decisions(work: _Import) -> dict[str, Any]:
+def _decisions(exported: ImportedGraphs) -> dict[str, Any]:
     """Return the fields of the manifest by which a multi-label model decides about its labels."""
-    if work.classifier.form.task == "single_label":
+    if exported.decisions is None:
         return {}
-    levels = (thresholds.DEFAULT,) * len(work.labels)
+    levels = exported.decisions.thresholds
     return {
         "task": "multi_label",
         "thresholds": levels,
@@ -197,14 +189,19 @@ def _export(work: _Import) -> ImportedGraphs:
     parity = _compare_with_script(work, fp32)
     sets = _read_sets(work)
     temperatures, calibrated = None, None
+    is_multi_label = classifier.form.task == "multi_label"
+    decisions = LabelDecisions.uncalibrated(len(work.labels)) if is_multi_label else None
     measured = sets.get(work.arguments.calibrate)
-    if measured is not None:
+    if measured is not None and is_multi_label:
+        fp32, decisions = _calibrate_labels(work, measured, verified.wrapped, fp32)
+        calibrated = decisions.figures
+    elif measured is not None:
         fp32, temperatures, calibrated = _calibrate(work, measured, verified.wrapped, fp32)
     sessions: dict[Precision, Session] = {"fp32": fp32}
     message = "int8 was not requested (--int8)"
     int8_set = sets.get(work.arguments.int8)
     if int8_set is not None:
-        int8, message = _int8(work, verified, int8_set, fp32)
+        int8, message = _int8(work, verified, int8_set, fp32, decisions)
         work.report_progress(message)
         if int8 is not None:
             sessions["int8"] = int8
@@ -219,6 +216,7 @@ def _export(work: _Import) -> ImportedGraphs:
         else {},
         temperatures=temperatures,
         calibration=calibrated,
+        decisions=decisions,
         script_parity=parity,
     )
 
@@ -277,21 +275,30 @@ def _read_sets(work: _Import) -> dict[Path | None, LabelledPhotos]:
                 pixels_folder,
                 arguments.seed,
                 work.report_progress,
+                work.classifier.form.task,
             )
     return sets
 
 
 def _int8(
-    work: _Import, verified: Verified, photos: LabelledPhotos, fp32: Session
+    work: _Import,
+    verified: Verified,
+    photos: LabelledPhotos,
+    fp32: Session,
+    decisions: LabelDecisions | None,
 ) -> tuple[Session | None, str]:
     """Make the int8 graph, where it can gain something."""
     if work.classifier.source.is_quantized:
         return None, "int8 is left out: the model is quantised already"
     if verified.one_at_a_time is not None:
         return None, "int8 is left out: the graph runs pictures one at a time"
-    pixels = (photos.pixels, photos.examples.rows, photos.truth)
     return int8_graph.make(
-        work.folder, fp32, verified.wrapped.added_nodes, pixels, work.arguments.seed
+        work.folder,
+        fp32,
+        verified.wrapped.added_nodes,
+        photos,
+        work.arguments.seed,
+        None if decisions is None else decisions.thresholds,
     )
 
 
@@ -300,11 +307,7 @@ def _calibrate(
 ) -> tuple[Session, Temperatures, Calibration]:
     """Fit the temperature, and put it into the graph."""
     name, truth = measured.examples.data_name, measured.truth
-    if len(truth) < _MIN_CALIBRATION_PHOTOS:
-        raise DataUnusable(
-            f"{name} has {len(truth)} photos that can be used, and a temperature needs "
-            f"{_MIN_CALIBRATION_PHOTOS} at least. Add some, or leave --calibrate out."
-        )
+    _require_enough(measured, "a temperature")
     logits = logits_of(measured.run(fp32))
     temperatures = calibration.cross_fit(logits, truth, work.arguments.seed)
     wrap.set_temperature(wrapped.model, temperatures.of_all_photos)
@@ -315,6 +318,34 @@ def _calibrate(
         f"{figures.ece_after:.3f} after, cross-fitted on {figures.images} photos"
     )
     return Session(work.file, "cpu", "fp32"), temperatures, figures
+
+
+def _calibrate_labels(
+    work: _Import, measured: LabelledPhotos, wrapped: Wrapped, fp32: Session
+) -> tuple[Session, LabelDecisions]:
+    """Fit each label's scale, offset and threshold, and put the first two into the graph."""
+    _require_enough(measured, "a calibration")
+    name, seed = measured.examples.data_name, work.arguments.seed
+    decisions = label_decisions.fit(measured.run(fp32), measured.label_matrix, name, seed)
+    assert decisions.calibration is not None
+    assert decisions.figures is not None
+    wrap.set_label_calibration(wrapped.model, decisions.calibration)
+    onnx.save(wrapped.model, work.file)
+    figures = decisions.figures
+    work.report_progress(
+        f"labels calibrated: mean ECE {figures.ece_before:.3f} before, {figures.ece_after:.3f} "
+        f"after, cross-fitted on {figures.images} photos; thresholds for the best F1"
+    )
+    return Session(work.file, "cpu", "fp32"), decisions
+
+
+def _require_enough(measured: LabelledPhotos, what: str) -> None:
+    count = len(measured.truth)
+    if count < _MIN_CALIBRATION_PHOTOS:
+        raise DataUnusable(
+            f"{measured.examples.data_name} has {count} photos that can be used, and {what} needs "
+            f"{_MIN_CALIBRATION_PHOTOS} at least. Add some, or leave --calibrate out."
+        )
 
 
 def _origin(work: _Import, exported: ImportedGraphs, began: float) -> TrainingOrigin:

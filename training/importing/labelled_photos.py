@@ -1,15 +1,17 @@
 """Read a folder of labelled photos: the photos, their true classes and their pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import InputSpec, Label
-from app.runtime.evaluation.labelled_folder import labelled_photos
+from app.bundle import InputSpec, Label, Task
+from app.runtime.evaluation.labelled_folder import LabelledPhoto, labelled_photos
 from app.runtime.session import Session
 from training.contracts import ReportProgress
+from training.data import label_sets
 from training.data.examples import Examples
 from training.data.layout import File, name_below
 from training.data.photos import read_photos
@@ -33,6 +35,12 @@ class LabelledPhotos:
         """The class index of each photo, (N,)."""
         return self.examples.truth
 
+    @property
+    def label_matrix(self) -> NDArray[np.bool_]:
+        """Whether each photo has each label, (N, K), of a multi-label model."""
+        assert self.examples.label_matrix is not None
+        return self.examples.label_matrix
+
     def run(self, session: Session) -> NDArray[np.float32]:
         """Return probabilities (N, K)."""
         rows = self.examples.rows.tolist()
@@ -48,22 +56,24 @@ def read(
     folder: Path,
     seed: int,
     report_progress: ReportProgress,
+    task: Task = "single_label",
 ) -> LabelledPhotos:
     """Read the photos of `data` as a test split, which report and golden photos expect.
 
     Args:
-        data: has a folder for each label, named by the label's name or id.
+        data: has a folder for each label, named by the label's name or id, or a labels.csv.
         labels: the labels of the model.
         spec: the input of the model.
         folder: an empty folder that holds the pixels.
         seed: selects 10,000 photos where there are more.
         report_progress: called with a line for each file that can't be used.
+        task: the task of the model. For multi_label a photo may have any number of labels.
 
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
         DataUnusable: none of the photos can be used.
     """
-    listed = labelled_photos(data, labels)
+    listed = labelled_photos(data, labels, task=task)
     if len(listed) > MAX_PHOTOS:
         report_progress(
             f"{data.name}: only {MAX_PHOTOS} of {len(listed)} photos are used, drawn at random"
@@ -71,18 +81,28 @@ def read(
         selected = np.random.default_rng(seed).permutation(len(listed))[:MAX_PHOTOS]
         listed = [listed[index] for index in np.sort(selected).tolist()]
     names = tuple(label.name for label in labels)
-    files = [
-        File(photo.path, name_below(photo.path, data), names[photo.index], None) for photo in listed
-    ]
+    files = [_file(photo, data, names) for photo in listed]
     photos, unusable, (pixels,) = read_photos(files, [spec], folder)
     for rejected in unusable:
         report_progress(f"{rejected.file.name} is skipped: {rejected.reason}")
     if not photos:
         raise DataUnusable(f"None of the photos of {data} can be used. Name a folder of photos.")
-    index_of = {name: index for index, name in enumerate(names)}
-    truth = np.array([index_of[photo.file.label] for photo in photos], np.intp)
-    count = len(photos)
-    parts = np.full(count, "test")
-    name = data.resolve().name
-    examples = Examples(name, names, tuple(photos), truth, np.arange(count), parts)
+    matrix = label_sets.matrix_of(photos, names)
+    is_multi_label = task == "multi_label"
+    truth = label_sets.strata(matrix) if is_multi_label else matrix.argmax(axis=1)
+    count, name = len(photos), data.resolve().name
+    examples = Examples(
+        name,
+        names,
+        tuple(photos),
+        truth,
+        np.arange(count),
+        np.full(count, "test"),
+        matrix if is_multi_label else None,
+    )
     return LabelledPhotos(examples, pixels)
+
+
+def _file(photo: LabelledPhoto, data: Path, names: Sequence[str]) -> File:
+    labels = tuple(sorted(names[index] for index in photo.indices))
+    return File(photo.path, name_below(photo.path, data), "; ".join(labels), None, labels)

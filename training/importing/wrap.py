@@ -25,9 +25,8 @@ from training.importing.onnx_file import names_inside
 from training.importing.output_kind import OutputForm
 from training.importing.preparation import Preparation
 from training.importing.subgraph import Subgraph
+from training.label_calibration import LabelCalibration
 
-LABEL_SCALES, LABEL_OFFSETS = "label_scales", "label_offsets"
-"""The constants (K,) by which a multi-label graph without a head is calibrated."""
 _PREFIX = "source/"
 """Put before all names of a source that has one of the bundle's names."""
 _OLDEST_IR = 8
@@ -68,6 +67,26 @@ def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
 
 
+def set_label_calibration(model: onnx.ModelProto, calibration: LabelCalibration) -> None:
+    """Set each label's scale and offset, in the head or behind the logits."""
+    scales, offsets = calibration.scales, calibration.offsets
+    graphs = [model.graph, *(a.g for node in model.graph.node for a in node.attribute)]
+    for tensor in (tensor for graph in graphs for tensor in graph.initializer):
+        value = numpy_helper.to_array(tensor)
+        match tensor.name.rpartition("/")[2]:
+            case "head.weight":
+                value = value * scales[:, np.newaxis]
+            case "head.bias":
+                value = value * scales + offsets
+            case "label_scales":
+                value = scales
+            case "label_offsets":
+                value = offsets
+            case _:
+                continue
+        tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float32), tensor.name))
+
+
 def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
     """Return the pooled linear head of `logits`; None without one, or if part of it isn't float."""
     head = pooled_head(Graph(model, logits), logits)
@@ -101,8 +120,8 @@ def _sigmoids(part: Subgraph, classes: int, *, has_head: bool) -> None:
     """Add a sigmoid for each label; a head holds the scales and offsets itself."""
     last = "logits"
     if not has_head:
-        scales = part.constant(LABEL_SCALES, np.ones(classes, np.float32))
-        offsets = part.constant(LABEL_OFFSETS, np.zeros(classes, np.float32))
+        scales = part.constant("label_scales", np.ones(classes, np.float32))
+        offsets = part.constant("label_offsets", np.zeros(classes, np.float32))
         part.node("Mul", [last, scales], "scaled_logits")
         last = part.node("Add", ["scaled_logits", offsets], "calibrated_logits")
     part.node("Sigmoid", [last], "probabilities")

@@ -155,13 +155,6 @@ def test_one_label_may_be_present_or_not(saved, labels, imported, outputs_of, or
     assert [label.name for label in bundle.manifest.labels] == ["defect"]
 
 
-def test_photos_of_a_multi_label_model_are_not_read_so_far(saved, run_import, tmp_path):
-    (tmp_path / "photos").mkdir()
-    result = run_import(saved(end="Sigmoid"), "--calibrate", tmp_path / "photos")
-    assert result.exit_code == 2
-    assert "exactly one label for a photo so far" in result.stderr
-
-
 def test_a_sigmoid_for_each_label_can_be_bypassed(
     saved, run_import, imported, outputs_of, original
 ):
