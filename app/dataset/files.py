@@ -13,9 +13,11 @@ from pathlib import Path
 from app.errors import NotAnImage, UnsupportedFormat
 from app.vision.sniff import sniff
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+)
 """A file with one of these suffixes counts as a photo; any other one by its first bytes."""
-_HEAD_BYTES = 64
+_HEAD_BYTES = 256
 
 Identity = tuple[int, int]
 

@@ -31,10 +31,11 @@ from app.vision.canvas import (
 from app.vision.colour import to_srgb
 from app.vision.formats.base import OUT_OF_MEMORY, SEND_SMALLER, OpenedFile
 from app.vision.formats.bmp import open_bmp
-from app.vision.formats.exif import read_orientation
 from app.vision.formats.gif import open_gif
+from app.vision.formats.heif.avif import open_avif
 from app.vision.formats.jpeg import open_jpeg
 from app.vision.formats.png import open_png
+from app.vision.formats.tiff.reader import open_tiff
 from app.vision.formats.webp import open_webp
 from app.vision.orientation import turn_upright, upright_size
 from app.vision.picture import Format, Limits, Picture
@@ -51,6 +52,8 @@ _READERS: Mapping[Format, Callable[[bytes, Limits], OpenedFile]] = {
     "webp": open_webp,
     "gif": open_gif,
     "bmp": open_bmp,
+    "tiff": open_tiff,
+    "avif": open_avif,
 }
 
 
@@ -95,7 +98,7 @@ class OpenedImage:
 
     def _decode(self) -> Iterator[Picture]:
         decoded = self._file.load()
-        orientation = read_orientation(decoded.exif)
+        orientation = decoded.orientation
         size = upright_size(decoded.size, orientation)
         across, down = (side / decoded.scale for side in decoded.size)
         image, icc = decoded.image, decoded.icc
@@ -131,7 +134,7 @@ class OpenedImage:
 def read_header(
     data: bytes, limits: Limits, views: Sequence[View] = (CENTRE_SQUARE,)
 ) -> OpenedImage:
-    """Open a JPEG, PNG, WebP, GIF or BMP file, without decoding any pixel.
+    """Open a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file, without decoding any pixel.
 
     Args:
         data: the whole file.

@@ -1,6 +1,6 @@
 """Detect the format of a file from its first bytes.
 
-bytes -> one of the five formats that are read
+bytes -> one of the formats that are read
       -> UnsupportedFormat    another format of images or documents, named in the message
       -> NotAnImage           anything else; of a text, the message says which it is
 
@@ -8,20 +8,31 @@ File names and content types are ignored: both are often wrong.
 """
 
 import re
+from collections.abc import Mapping
 
 from app.errors import NotAnImage, UnsupportedFormat
 from app.vision.mistaken_text import LOST_LINE_ENDS, advice_on, lost_its_line_ends, text_of
 from app.vision.picture import Format
 
-READABLE_FORMATS = "JPEG, PNG, WebP, GIF or BMP"
+READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
+"""The last two are BigTIFF's."""
+_READABLE: Mapping[Format, tuple[bytes, ...]] = {
+    "jpeg": (b"\xff\xd8\xff",),
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "webp": (b"RIFF",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "bmp": (b"BM",),
+    "tiff": _TIFFS,
+}
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 
 _UNREADABLE = (
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
+    (b"IIRO", "Olympus ORF"),
+    (b"IIU\0", "Panasonic RW2"),
+    (b"FUJIFILMCCD-RAW", "Fujifilm RAF"),
+    (b"II\xbc\x01", "JPEG XR"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
@@ -46,8 +57,6 @@ _UNREADABLE = (
     (b"\xd7\xcd\xc6\x9a", "WMF"),
 )
 _BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
-    b"avif": "AVIF",
-    b"avis": "AVIF",
     b"heic": "HEIC",
     b"heix": "HEIC",
     b"heim": "HEIC",
@@ -59,6 +68,12 @@ _BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
     b"crx ": "Canon CR3",
     b"qt  ": "QuickTime video",
 }
+_CANON_RAW = b"CR"
+"""Behind the header of a TIFF, it says that the file is a Canon CR2."""
+_AVIF_BRANDS = {b"avif", b"avis"}
+_GENERAL_BRANDS = {b"mif1", b"msf1", b"miaf"}
+"""Brands of any picture in that container; the list of compatible brands says which."""
+_MAX_BRANDS_BYTES = 256
 _NETPBM = re.compile(rb"P[1-7]\s")
 _SVG = re.compile(r"\s*<(?:svg|(?:\?xml|!DOCTYPE|!--).*?<svg)[\s/>]", re.S | re.I)
 
@@ -92,24 +107,41 @@ def _is_image(data: bytes) -> bool:
 
 
 def _readable_format(data: bytes) -> Format | None:
-    if data.startswith(b"\xff\xd8\xff") and not data.startswith(b"\xff\xd8\xff\xf7"):
-        return "jpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    # Text may begin with BM too; the size of the second header distinguishes a bitmap.
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
-        return "bmp"
+    for format, magics in _READABLE.items():
+        if data.startswith(magics) and _is_that(format, data):
+            return format
+    if data[4:8] == b"ftyp" and _is_avif(data):
+        return "avif"
     return None
+
+
+def _is_that(format: Format, data: bytes) -> bool:
+    """Return whether `data`, which begins like `format`, is not something else."""
+    if format == "jpeg":
+        return not data.startswith(b"\xff\xd8\xff\xf7")
+    if format == "webp":
+        return data[8:12] == b"WEBP"
+    if format == "bmp":
+        # Text may begin with BM too; the size of the second header distinguishes a bitmap.
+        return int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES
+    return format != "tiff" or data[8:10] != _CANON_RAW
+
+
+def _is_avif(data: bytes) -> bool:
+    """Return whether the brands of an ISO base media file are those of an AVIF."""
+    if data[8:12] in _AVIF_BRANDS:
+        return True
+    end = min(int.from_bytes(data[:4], "big"), _MAX_BRANDS_BYTES)
+    compatible = {data[at : at + 4] for at in range(16, end - 3, 4)}
+    return data[8:12] in _GENERAL_BRANDS and bool(compatible & _AVIF_BRANDS)
 
 
 def _unreadable_format(data: bytes) -> str | None:
     for magic, name in _UNREADABLE:
         if data.startswith(magic):
             return name
+    if data.startswith(_TIFFS):
+        return "Canon CR2"
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "MP4 video")
     if _NETPBM.match(data):

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.hardening.tiff_images import tiff_makers
+
 Size = tuple[int, int]
 """Width and height."""
 
@@ -188,6 +190,11 @@ def _makers() -> Iterator[_Maker]:
     for bits in (1, 4, 8, 16, 24, 32):
         yield f"bmp {bits}", partial(bmp, bits=bits), 10**9
     yield "bmp 32 alpha", partial(bmp, bits=32, alpha=True), 10**9
+    yield from tiff_makers()
+    for compression in ("tiff_lzw", "jpeg"):
+        yield f"tiff {compression}", partial(pillow, "TIFF", "RGB", compression=compression), 60_000
+    yield "tiff fax", partial(pillow, "TIFF", "1", compression="group4"), 30_000
+    yield from _avifs()
 
 
 def _jpegs() -> Iterator[_Maker]:
@@ -233,6 +240,14 @@ def _gifs() -> Iterator[_Maker]:
     yield "gif interlaced", partial(pillow, "GIF", "P", interlace=True), 65_535
     yield "gif animated", partial(_animated, "GIF", "P"), 65_535
     yield "gif partial", partial_gif, 65_534
+
+
+def _avifs() -> Iterator[_Maker]:
+    save = partial(pillow, "AVIF", speed=10)
+    yield "avif RGB", partial(save, "RGB"), 16_384
+    yield "avif RGB 4:4:4 turned", partial(save, "RGB", subsampling="4:4:4", exif=_TURNED), 16_384
+    yield "avif RGBA", partial(save, "RGBA"), 16_384
+    yield "avif grey", partial(save, "L"), 16_384
 
 
 def _jpeg_444(size: Size) -> bytes:

@@ -20,7 +20,8 @@ _EXTREMES = (0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 4095, 16383, 16384, 32767, 32
 _WIDE_EXTREMES = (*_EXTREMES, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 _STRUCTURES = re.compile(
     rb"\xff[\xc0-\xfe]|IHDR|PLTE|IDAT|tRNS|iCCP|eXIf|acTL|fcTL|fdAT|IEND|RIFF|VP8[ LX]|ALPH|ANIM"
-    rb"|ANMF|ICCP|EXIF|GIF8|\x21[\xf9\xfe\xff]|\x2c"
+    rb"|ANMF|ICCP|EXIF|GIF8|\x21[\xf9\xfe\xff]|\x2c|II[*+]\0|MM\0[*+]|ftyp|meta|pitm|iinf|infe"
+    rb"|iloc|iprp|ipco|ipma|ispe|av1C|pixi|irot|imir|colr|mdat|[\x0a\x32][\x04-\x20]"
 )
 """The beginnings of markers, chunks and blocks."""
 _SIGNATURE_BYTES = 4
@@ -53,7 +54,7 @@ def seed_files(pixels: int = 4096) -> dict[str, bytes]:
     exif = b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
     side = int(pixels**0.5)
     options: dict[str, Any] = {"icc_profile": profile, "exif": exif}
-    for format in ("JPEG", "PNG", "WEBP"):
+    for format in ("JPEG", "PNG", "WEBP", "AVIF"):
         name = f"{format.lower()} with profile and EXIF"
         made[name] = pillow(format, "RGB", (side, side), **options)
     made["png animated"] = _animated_png(side)

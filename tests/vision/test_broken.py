@@ -28,6 +28,10 @@ KINDS = {
     "gif": ("P", "GIF", {"transparency": 1, "interlace": True, "comment": b"hello"}),
     "bmp": ("RGB", "BMP", {}),
     "bmp-palette": ("P", "BMP", {}),
+    "tiff": ("RGB", "TIFF", {"icc_profile": SRGB, "exif": EXIF}),
+    "tiff-lzw": ("P", "TIFF", {"compression": "tiff_lzw"}),
+    "tiff-jpeg": ("RGB", "TIFF", {"compression": "jpeg"}),
+    "avif": ("RGBA", "AVIF", {"icc_profile": SRGB, "exif": EXIF, "speed": 10}),
 }  # fmt: skip
 
 
@@ -187,11 +191,27 @@ def test_a_run_length_encoded_bmp_that_is_cut_short_is_unsupported(small, body):
         b"GIF89a",
         b"GIF89a" + bytes(7) + b";",
         b"BM" + bytes(12) + b"\x28\0\0\0",
+        b"II*\0",
+        b"MM\0*\0\0\0\x08",
+        b"II+\0\x08\0\0\0",
+        b"\0\0\0\x10ftypavif",
     ],
-    ids=["jpeg", "png", "webp", "webp-kind", "gif", "gif-empty", "bmp"],
+    ids=[
+        "jpeg",
+        "png",
+        "webp",
+        "webp-kind",
+        "gif",
+        "gif-empty",
+        "bmp",
+        "tiff",
+        "tiff-directory",
+        "bigtiff",
+        "avif",
+    ],
 )
 def test_a_header_without_pixels_is_broken(small, data):
-    with pytest.raises(BrokenImage, match=r"^The (JPEG|PNG|WebP|GIF|BMP) .*\.$"):
+    with pytest.raises(BrokenImage, match=r"^The (JPEG|PNG|WebP|GIF|BMP|TIFF|AVIF) .*\.$"):
         decode(data, small)
 
 

@@ -104,7 +104,7 @@ def test_a_limit_above_pillows_own_is_used(width):
     assert (picture.width, picture.canvas.max()) == (width, 77)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_the_pixel_limit_itself_is_allowed(scene, encode, format):
     data = encode(scene(100, 50), format)
     assert decode(data, Limits(1 << 20, 5000)).width == 100
@@ -136,7 +136,7 @@ def test_an_image_of_one_long_row_is_read(encode, limits):
     assert np.abs(canvas.astype(int) - (1, 2, 3)).max() <= 2
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("size", [(3000, 1), (1, 3000)], ids=["wide", "tall"])
 def test_a_side_over_the_limit_is_refused_by_the_header(scene, encode, format, size, monkeypatch):
     data = encode(scene(*size), format)

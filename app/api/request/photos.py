@@ -15,7 +15,9 @@ from app.errors import TooManyFiles
 from app.memory_budget import MemoryShare
 
 _FILE = {"type": "string", "format": "binary"}
-_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
+_RAW_TYPES = tuple(
+    f"image/{format}" for format in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
+)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ class Image(BaseModel):
 
     format: Annotated[
         str,
-        Field(description="Format, detected from the content: jpeg, png, webp, gif or bmp."),
+        Field(
+            description="Format, detected from the content: jpeg, png, webp, gif, bmp, tiff, avif."
+        ),
     ]
     width: Annotated[int, Field(description="Width in pixels, as displayed.")]
     height: Annotated[int, Field(description="Height in pixels, as displayed.")]

@@ -18,7 +18,7 @@ class Problem(BaseModel):
                     "title": "Not an image",
                     "status": 400,
                     "detail": "The file is in no known image format. Send the bytes of a JPEG, "
-                    "PNG, WebP, GIF or BMP file.",
+                    "PNG, WebP, GIF, BMP, TIFF or AVIF file.",
                     "code": "not_an_image",
                     "request_id": EXAMPLE_ID,
                 }

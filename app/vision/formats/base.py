@@ -14,6 +14,7 @@ from PIL import Image
 
 from app.errors import BrokenImage, HubelError, OutOfMemory, TooManyPixels, UnsupportedFormat
 from app.vision.canvas import CANVAS
+from app.vision.formats.exif import UPRIGHT
 from app.vision.picture import Format, Limits
 from app.vision.sniff import READABLE_FORMATS
 from app.vision.view import View
@@ -25,6 +26,8 @@ FORMAT_NAMES: dict[Format, str] = {
     "webp": "WebP",
     "gif": "GIF",
     "bmp": "BMP",
+    "tiff": "TIFF",
+    "avif": "AVIF",
 }
 
 SEND_SMALLER = f"Send a smaller picture: its shorter side need not be over {CANVAS} pixels."
@@ -50,8 +53,8 @@ class DecodedImage:
     """The image is smaller than `size` by this factor, fractions of a pixel rounded up."""
     icc: bytes | None = None
     """The embedded colour profile."""
-    exif: bytes | None = None
-    """The EXIF block, with or without its prefix."""
+    orientation: int = UPRIGHT
+    """The EXIF orientation, 1..8."""
 
 
 class OpenedFile(ABC):

@@ -80,7 +80,7 @@ class OpenedJpeg(OpenedFile):
             image = ImageChops.invert(file)
         scale = file.decoderconfig[0] if file.decoderconfig else 1
         icc, exif = file.info.get("icc_profile"), file.info.get("exif")
-        return DecodedImage(image, self._size, scale, icc, exif)
+        return DecodedImage(image, self._size, scale, icc, read_orientation(exif))
 
 
 def open_jpeg(data: bytes, limits: Limits) -> OpenedJpeg:

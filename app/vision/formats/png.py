@@ -11,15 +11,16 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import BrokenImage
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
+from app.vision.formats.exif import read_orientation
+from app.vision.formats.png_16_bits import block_bytes, decode_16_bits, images_in_memory
 from app.vision.icc_profile import MAX_PROFILE_BYTES
 from app.vision.picture import Limits
 from app.vision.work import Work, estimate, raster_bytes
@@ -31,6 +32,8 @@ _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 """The colour types."""
 _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
 """Samples per pixel, by colour type."""
+_MODES_16_BITS = {_GREY: "L", _RGB: "RGB", _GREY_ALPHA: "LA", _RGBA: "RGBA"}
+"""The mode of the samples, by colour type."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7_LAST = (0, 1, 1, 2)
 _INFLATE_STEP_BYTES = 1 << 20
@@ -83,12 +86,12 @@ class OpenedPng(OpenedFile):
         """Decode the pixels."""
         chunks = self._chunks
         with decoder_errors("png", self.work):
-            file = PngImageFile(chunks.file())
-            file.load()
+            file = _decode(chunks)
             if _may_be_short(file, chunks) and not _is_whole(chunks):
                 raise BrokenImage("The PNG has fewer rows than its header says. Save it anew.")
             image = _to_8_bits(file, chunks)
-        return DecodedImage(image, chunks.size, icc=chunks.icc, exif=chunks.exif)
+        orientation = read_orientation(chunks.exif)
+        return DecodedImage(image, chunks.size, icc=chunks.icc, orientation=orientation)
 
 
 def open_png(data: bytes, limits: Limits) -> OpenedPng:
@@ -107,17 +110,21 @@ def _estimate(chunks: _Chunks) -> Work:
     stored, mode = _modes(bits, colour, has_key=chunks.has_key)
     row_bytes = -(-size[0] * bits * _SAMPLES[colour] // 8)
     stored_bytes, image_bytes = raster_bytes(stored, size), raster_bytes(mode, size)
-    if stored == "I;16":
-        planes_bytes = 2 * raster_bytes("L", size) + 4 * pixels
-        converting_bytes = max(6 * pixels, planes_bytes + image_bytes * chunks.has_key)
-    else:
-        converting_bytes = image_bytes * (stored != mode)
-    last_row_bytes = 3 * raster_bytes(stored, (size[0], 1))
+    kept_bytes = sum(len(part) for part in chunks.pixels) + 2 * row_bytes
+    converting_bytes = image_bytes * (stored != mode)
+    passes = 1
+    if bits == 16:  # noqa: PLR2004
+        file_mode = _MODES_16_BITS[colour]
+        passes = images_in_memory(file_mode)
+        stored_bytes *= passes
+        converting_bytes = image_bytes + block_bytes(size)
+    last_row_bytes = 3 * raster_bytes(stored, (size[0], 1)) + (passes - 1) * kept_bytes
     has_alpha = mode.endswith("A")
     cost = (
         0.5
-        + 2e-6 * row_bytes * size[1]
+        + 2e-6 * row_bytes * size[1] * passes
         + (1.5 + 1.7 * bool(interlaced) + 2 * has_alpha) * 1e-6 * pixels
+        + 3e-6 * pixels * _SAMPLES[colour] * (bits == 16)  # noqa: PLR2004
     )
     return estimate(
         load_bytes=stored_bytes + max(last_row_bytes, converting_bytes),
@@ -125,7 +132,7 @@ def _estimate(chunks: _Chunks) -> Work:
         size=size,
         may_turn=chunks.exif is not None,
         cost=cost,
-        kept_bytes=sum(len(part) for part in chunks.pixels) + 2 * row_bytes,
+        kept_bytes=kept_bytes,
     )
 
 
@@ -139,6 +146,15 @@ def _modes(bits: int, colour: int, *, has_key: bool) -> tuple[str, str]:
     if colour == _RGBA:
         return "RGBA", "RGBA"
     return ("P" if colour == _PALETTE else "RGB"), "RGBA" if has_key else "RGB"
+
+
+def _decode(chunks: _Chunks, raw_mode: str | None = None) -> PngImageFile:
+    """Decode the pixels as Pillow does, or in another raw mode."""
+    file = PngImageFile(chunks.file())
+    if raw_mode is not None:
+        file.tile = [tile._replace(args=raw_mode) for tile in file.tile]
+    file.load()
+    return file
 
 
 def _read_chunks(data: bytes) -> _Chunks:
@@ -230,27 +246,14 @@ def _to_8_bits(file: PngImageFile, chunks: _Chunks) -> Image.Image:
     """Convert palette, 1-bit and 16-bit pixels and a transparent colour to 8 bits and alpha."""
     bits, colour = chunks.header[2:4]
     key = file.info.get("transparency")
-    if file.mode == "I;16":
-        return _grey_from_16_bits(np.asarray(file), key)
+    if bits == 16:  # noqa: PLR2004
+        return decode_16_bits(file, partial(_decode, chunks), _MODES_16_BITS[colour], key)
     if key is not None and file.mode == "L":
         # The key has the bits of the file; the pixels are scaled to eight.
         file.info["transparency"] = (key & ((1 << bits) - 1)) * (255 // ((1 << bits) - 1))
-    if key is not None and file.mode == "RGB":
-        file.info["transparency"] = tuple((part >> (bits - 8)) & 255 for part in key)
     mode = file.mode
     if mode in ("1", "L"):
         mode = "L" if key is None else "LA"
     elif mode in ("P", "RGB"):
         mode = "RGB" if key is None else "RGBA"
-    elif colour == _GREY_ALPHA:
-        mode = "LA"  # Pillow reads 16-bit grey with alpha as RGBA
     return file if file.mode == mode else file.convert(mode)
-
-
-def _grey_from_16_bits(grey: NDArray[np.uint16], key: int | None) -> Image.Image:
-    # (h, w) uint16 -> its upper byte, as Pillow and libpng do for 16-bit colour
-    image = Image.fromarray((grey >> 8).astype(np.uint8))
-    if key is None:
-        return image
-    alpha = Image.fromarray(np.where(grey == key, np.uint8(0), np.uint8(255)))
-    return Image.merge("LA", (image, alpha))

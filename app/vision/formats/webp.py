@@ -17,6 +17,7 @@ from app.vision.formats.base import (
     decoder_errors,
     within_pillow,
 )
+from app.vision.formats.exif import read_orientation
 from app.vision.picture import Limits
 from app.vision.work import Work, estimate, raster_bytes
 
@@ -44,7 +45,8 @@ class OpenedWebp(OpenedFile):
             file.load()
         icc, exif = file.info.get("icc_profile"), file.info.get("exif")
         pixels = Image.Image()._new(file.im)  # without the decoder, which keeps two more images
-        return DecodedImage(pixels, self._size, icc=icc, exif=exif)
+        orientation = read_orientation(exif)
+        return DecodedImage(pixels, self._size, icc=icc, orientation=orientation)
 
 
 def open_webp(data: bytes, limits: Limits) -> OpenedWebp:

@@ -8,7 +8,7 @@ const OPERATOR = "Choose another model above, or tell whoever runs this service.
 
 export const TEXTS = {
   // about the photo
-  not_an_image: ["This file is no photo", "It holds something else, whatever its name says. Choose a JPEG, PNG, WebP, GIF or BMP."],
+  not_an_image: ["This file is no photo", "It holds something else, whatever its name says. Choose a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."],
   unsupported_format: ["This kind of image can't be read here", "Open it in a viewer, save it as JPEG or PNG, and choose that copy."],
   broken_image: ["This photo is damaged", "The file is cut short or broken, often by an interrupted copy. Copy it again from where it came, or choose another."],
   too_many_bytes: ["This photo's file is too large", SMALLER],
