@@ -117,14 +117,14 @@ def _estimate(chunks: _Chunks) -> Work:
         file_mode = _MODES_16_BITS[colour]
         passes = images_in_memory(file_mode)
         stored_bytes *= passes
-        converting_bytes = image_bytes + block_bytes(size)
+        converting_bytes = image_bytes + block_bytes(file_mode, size)
     last_row_bytes = 3 * raster_bytes(stored, (size[0], 1)) + (passes - 1) * kept_bytes
     has_alpha = mode.endswith("A")
     cost = (
         0.5
         + 2e-6 * row_bytes * size[1] * passes
         + (1.5 + 1.7 * bool(interlaced) + 2 * has_alpha) * 1e-6 * pixels
-        + 3e-6 * pixels * _SAMPLES[colour] * (bits == 16)  # noqa: PLR2004
+        + 1e-6 * pixels * _SAMPLES[colour] * (bits == 16)  # noqa: PLR2004
     )
     return estimate(
         load_bytes=stored_bytes + max(last_row_bytes, converting_bytes),

@@ -57,9 +57,9 @@ def images_in_memory(mode: str) -> int:
     return 1 + (mode in _RAW_MODES)
 
 
-def block_bytes(size: tuple[int, int]) -> int:
+def block_bytes(mode: str, size: tuple[int, int]) -> int:
     """Return the bytes of the arrays for the rows that are converted at a time."""
-    return 56 * size[0] * min(block_rows(size[0]), size[1])
+    return 19 * len(mode) * size[0] * min(block_rows(size[0]), size[1])
 
 
 def _blocks(images: list[Image.Image], mode: str) -> Iterator[tuple[int, NDArray[np.uint16]]]:

@@ -21,6 +21,8 @@ from app.vision.sniff import READABLE_FORMATS
 from app.vision.work import Work, estimate, raster_bytes
 
 _SEQUENCE_BRAND, _STILL_BRAND = b"avis", b"avif"
+_BLOCK = 128
+"""dav1d rounds both sides of a frame up to whole blocks of that many pixels."""
 _DECODER_BYTES_PER_PIXEL = 2
 """What dav1d keeps beside the planes: motion vectors, filter levels, a row of blocks."""
 
@@ -82,7 +84,8 @@ def _estimate(
 ) -> Work:
     pixels = math.prod(size)
     coded_bytes = sum(
-        math.prod(each.size) * (each.bytes_per_pixel * each.frames + _DECODER_BYTES_PER_PIXEL)
+        math.prod(-(-side // _BLOCK) * _BLOCK for side in each.size)
+        * (each.bytes_per_pixel * each.frames + _DECODER_BYTES_PER_PIXEL)
         for each in pictures
     )
     grid_bytes = 0

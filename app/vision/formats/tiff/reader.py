@@ -74,7 +74,7 @@ def _estimate(stored: Stored, *, may_turn: bool) -> Work:
     if layout.bits == _WHOLE:
         wide = (size[0] * layout.samples // planes, size[1])
         stored_bytes = planes * raster_bytes("I;16", wide)
-        block_bytes = 40 * layout.samples * size[0] * min(block_rows(size[0]), size[1])
+        block_bytes = 26 * layout.samples * size[0] * min(block_rows(size[0]), size[1])
         load_bytes = stored_bytes + max(file_bytes + buffer_bytes, image_bytes + block_bytes)
     elif layout.planar:
         stored_bytes = planes * raster_bytes("L", size)
@@ -86,7 +86,7 @@ def _estimate(stored: Stored, *, may_turn: bool) -> Work:
             converting_bytes = 4 * image_bytes
         load_bytes = stored_bytes + max(file_bytes + buffer_bytes, converting_bytes)
     compressed = layout.compression != UNCOMPRESSED
-    per_sample = (1 + 4 * compressed + 8 * (layout.bits == _WHOLE)) * 1e-6
+    per_sample = (0.6 + 1.6 * compressed + 3 * (layout.bits == _WHOLE)) * 1e-6
     return estimate(
         load_bytes=load_bytes,
         mode=mode,
