@@ -70,7 +70,7 @@ def png_of(width, height):
     [
         (b"", 400, "not_an_image"),
         (b"just text", 400, "not_an_image"),
-        (b"II*\0" + bytes(50), 415, "unsupported_format"),
+        (b"8BPS\0\1" + bytes(50), 415, "unsupported_format"),
         (b"%PDF-1.4", 415, "unsupported_format"),
         (png_of(100_000, 100_000), 413, "too_many_pixels"),
         (bmp_of(100_000, 100_000), 413, "too_many_pixels"),

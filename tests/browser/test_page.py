@@ -329,7 +329,7 @@ def test_another_model_is_selected_and_its_report_opens(colours_served, open_pag
 
 PROBLEMS = [
     ("not_an_image", b"no image at all", {}, "This file is no photo"),
-    ("unsupported_format", b"II*\0" + bytes(200), {}, "This kind of image can't be read here"),
+    ("unsupported_format", b"8BPS\0\1" + bytes(200), {}, "This kind of image can't be read here"),
     ("broken_image", ..., {}, "This photo is damaged"),
     ("too_many_bytes", bytes(5000), {"max_image_bytes": 1000}, "This photo's file is too large"),
     ("too_many_pixels", ..., {"max_pixels": 1000}, "This photo has too many pixels"),

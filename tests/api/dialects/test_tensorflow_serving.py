@@ -187,7 +187,7 @@ def test_metadata(client):
 def test_one_bad_image_fails_the_request(client, photo):
     good = b64(photo("red"))
     check(client.post(PREDICT, json={"instances": [good, b64(photo("red")[:300])]}), 422, "JPEG")
-    check(client.post(PREDICT, json={"instances": [good, b64(b"II*\0" + bytes(99))]}), 415)
+    check(client.post(PREDICT, json={"instances": [good, b64(b"8BPS\0\1" + bytes(99))]}), 415)
     check(client.post(CLASSIFY, json={"examples": [good, b64(b"text")]}), 400, "This is text")
 
 

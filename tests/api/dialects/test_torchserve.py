@@ -111,7 +111,7 @@ def test_wrong_methods_are_405(client, method, path):
         (b"", 400, "not_an_image"),
         (b'{"data": "aGVsbG8="}', 400, "not_an_image"),
         (b"\xff\xd8\xff" + bytes(500), 422, "broken_image"),
-        (b"II*\x00" + bytes(200), 415, "unsupported_format"),
+        (b"8BPS\0\1" + bytes(200), 415, "unsupported_format"),
     ],
     ids=["empty", "json", "broken", "tiff"],
 )

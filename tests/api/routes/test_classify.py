@@ -118,7 +118,7 @@ def test_the_names_of_files_are_ignored(client, photo):
 
 
 def test_a_bad_file_in_a_batch_fails_alone_with_its_own_problem(client, photo):
-    contents = [photo("red"), b"text", photo("red")[:300], b"", b"II*\0", photo("blue")]
+    contents = [photo("red"), b"text", photo("red")[:300], b"", b"8BPS\0\1", photo("blue")]
     response = client.post(CLASSIFY, files=files(*contents))
     assert response.status_code == 200
     results = response.json()["results"]

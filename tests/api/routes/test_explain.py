@@ -133,7 +133,7 @@ def test_an_impossible_request_is_rejected(textbook_client, photo, path, params,
 
 @pytest.mark.parametrize("path", [EXPLAIN, ACTIVATIONS, "/api/v1/embed"])
 @pytest.mark.parametrize(
-    ("content", "status"), [(b"text", 400), (b"II*\0", 415), (b"\xff\xd8\xff\xe0", 422)]
+    ("content", "status"), [(b"text", 400), (b"8BPS\0\1", 415), (b"\xff\xd8\xff\xe0", 422)]
 )
 def test_a_file_that_is_no_photo_is_a_problem(imagenet_client, path, content, status):
     assert imagenet_client.post(path, content=content).status_code == status
