@@ -40,7 +40,7 @@ from training.data.photos import Photo, read_photos
 from training.data.split import FOLDS, split_by_groups
 from training.imagenet import labels
 from training.parallel import run_graph
-from training.recipes.registry import BACKBONE_BUNDLE
+from training.recipes.backbone import DEFAULT_BUNDLE
 
 CATS_AND_DOGS = (*range(151, 276), *range(281, 286))
 """ImageNet's indices of dogs, wolves and wild dogs, and of domestic cats."""
@@ -52,7 +52,7 @@ Score = Callable[[Floats, Integers, Floats], Floats]
 
 def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
     """Return embeddings (N, D), photos and groups of the photos that training would use."""
-    backbone = bundle.load(BACKBONE_BUNDLE)
+    backbone = bundle.load(DEFAULT_BUNDLE)
     session = Session(backbone.model_path("fp32"), "cpu", "fp32")
     with tempfile.TemporaryDirectory() as folder:
         files = layout.scan_folder(data).files

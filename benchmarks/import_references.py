@@ -70,7 +70,9 @@ def in_a_scan(file: Path, folder: Path) -> tuple[Path, Path]:
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])
     )
     onnx.save(model, folder / "plain.onnx")
-    scanned = one_at_a_time.scan(Wrapped(model, has_head=False, added_nodes=()), 1)
+    scanned = one_at_a_time.scan(
+        Wrapped(model, has_head=False, has_embedding=False, added_nodes=()), 1
+    )
     onnx.save(scanned.model, folder / "scan.onnx")
     return folder / "plain.onnx", folder / "scan.onnx"
 

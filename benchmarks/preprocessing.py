@@ -39,7 +39,7 @@ from training.data.photos import LIMITS
 from training.gates import probabilities_of
 from training.imagenet import labels
 from training.int8.quantize import CALIBRATION_PHOTOS, quantize
-from training.networks.pretrained_weights import load_pretrained
+from training.networks.efficientnet_lite import load_pretrained
 from training.onnx_graph.efficientnet_lite import export
 
 Pixels = NDArray[np.uint8]
@@ -134,7 +134,7 @@ def _sessions(
     folder: Path, backbone: str, spec: InputSpec, pixels: Pixels
 ) -> tuple[Session, Session]:
     fp32, int8 = folder / "fp32.onnx", folder / "int8.onnx"
-    onnx.save(export(load_pretrained(backbone), spec.size), fp32)
+    onnx.save(export(load_pretrained(backbone).weights(), spec.size), fp32)
     order = np.random.default_rng(0).permutation(len(pixels))
     quantize(fp32, pixels[np.sort(order[:CALIBRATION_PHOTOS])], int8)
     return Session(fp32, "cpu", "fp32"), Session(int8, "cpu", "int8")

@@ -23,6 +23,7 @@ MAX_PROTOTYPES = 1000
 """The largest number of prototypes of all classes; each class has one at least."""
 ACCEPTED_SHARE = 0.95
 _MAX_ITERATIONS = 20
+_BLOCK = 1024
 
 
 def prototypes(
@@ -38,14 +39,20 @@ def prototypes(
     """
     classes = np.unique(truth)
     count = max(1, min(per_class, MAX_PROTOTYPES // len(classes)))
-    unit = _to_unit_length(embeddings)
-    centres = [_centres(unit[truth == label], count, seed) for label in classes]
+    centres = [
+        _centres(_to_unit_length(embeddings[truth == label]), count, seed) for label in classes
+    ]
     return _to_unit_length(np.concatenate(centres)).astype(np.float32)
 
 
 def score(embeddings: Floats, known: Floats) -> NDArray[np.float64]:
     """Return the familiarity (N,) of embeddings (N, D) by prototypes (P, D) of length 1."""
-    return np.asarray((_to_unit_length(embeddings) @ known.T.astype(np.float64)).max(axis=1))
+    transposed = known.T.astype(np.float64)
+    scores = np.empty(len(embeddings))
+    for first in range(0, len(embeddings), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        scores[block] = (_to_unit_length(embeddings[block]) @ transposed).max(axis=1)
+    return scores
 
 
 def out_of_fold(

@@ -1,33 +1,42 @@
-"""Run a function for many items on all cores, with a progress bar on standard error.
+"""Run a function for many items on all cores, with progress on standard error.
 
-Decoding and ONNX Runtime release the GIL, so threads are enough. If the loop ends early, by an
-error or Ctrl-C, work that has not begun is dropped.
+Decoding and ONNX Runtime release the GIL, so threads are enough. Only a few items more than threads
+are begun before their results are taken, so the memory doesn't grow with the number of items. If
+the loop ends early, by an error or Ctrl-C, work that has not begun is dropped.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from app.runtime.host import available_cores
 from app.runtime.session import Session
+from training.mapped_pixels import release
+from training.progress import with_progress
 
 T = TypeVar("T")
 R = TypeVar("R")
+_AHEAD = 64
+"""Items that are begun before the results of earlier ones are taken, for each thread."""
+_RELEASE_EVERY = 500
+"""Photos after which the pages of their pixels are given back."""
 
 
 def map_in_order(function: Callable[[T], R], items: Sequence[T], label: str) -> Iterator[R]:
-    """Yield `function` of each item, in order; `label` stands before the progress bar."""
-    pool = ThreadPoolExecutor(available_cores())
+    """Yield `function` of each item, in order; `label` names the progress."""
+    threads = available_cores()
+    pool = ThreadPoolExecutor(threads)
     try:
         # BLAS would start a thread per core in each of the pool's threads.
         with threadpool_limits(1, user_api="blas"):
-            yield from _with_bar(pool.map(function, items), len(items), label)
+            results = _results(pool, function, iter(items), _AHEAD * threads)
+            yield from with_progress(results, len(items), label)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -38,22 +47,36 @@ def run_graph(
     pixels: NDArray[np.uint8],
     rows: Sequence[int],
     label: str,
+    *,
+    mirrored: bool = False,
 ) -> tuple[NDArray[np.float32], ...]:
     """Return the graph's outputs `names` for `rows` of `pixels`, each (len(rows), ...) float32.
 
-    Images (S, S, 3) uint8 RGB run one at a time, as they do in the service.
+    Images (S, S, 3) uint8 RGB run one at a time, as they do in the service; `mirrored` exchanges
+    left and right.
     """
 
     def run_row(row: int) -> list[NDArray[np.float32]]:
-        return session.outputs_of(names, pixels[row : row + 1])
+        image = pixels[row : row + 1]
+        return session.outputs_of(names, image[:, :, ::-1].copy() if mirrored else image)
 
-    by_row = list(map_in_order(run_row, rows, label))
-    return tuple(np.concatenate(output) for output in zip(*by_row, strict=True))
+    outputs: tuple[NDArray[np.float32], ...] = ()
+    for index, result in enumerate(map_in_order(run_row, rows, label)):
+        if not outputs:
+            outputs = tuple(np.empty((len(rows), *o.shape[1:]), o.dtype) for o in result)
+        for output, of_row in zip(outputs, result, strict=True):
+            output[index] = of_row[0]
+        if index % _RELEASE_EVERY == 0:
+            release(pixels)
+    return outputs
 
 
-def _with_bar(items: Iterable[R], length: int, label: str) -> Iterator[R]:
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(
-        items, length, label=f"{label:<18}", show_pos=True, file=sys.stderr, hidden=hidden
-    ) as bar:
-        yield from bar
+def _results(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterator[T], most: int
+) -> Iterator[R]:
+    """Yield the results in order, with at most `most` items begun."""
+    begun: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(items, most))
+    while begun:
+        result = begun.popleft().result()
+        begun.extend(pool.submit(function, item) for item in islice(items, 1))
+        yield result

@@ -117,8 +117,15 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
 )
 @click.option(
     "--backbone",
-    type=click.Choice(["lite0", "lite2"]),
-    help="EfficientNet-Lite that finetune starts from.  [default: lite0]",
+    metavar="lite0|lite2|BUNDLE",
+    help="Network that head builds on, and that finetune starts from: EfficientNet-Lite0 or "
+    "-Lite2, or for head the folder of a bundle with an embedding.  [default: lite0]",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(["fast", "best"]),
+    help="Effort of head: best also tries the mirror images of the photos, which takes about half "
+    "as long again and may be more accurate. Serving is as fast.  [default: fast]",
 )
 @click.option(
     "--epochs",

@@ -83,6 +83,23 @@ def test_the_threshold_accepts_95_percent_and_unlike_photos_score_lower():
     assert (familiarity.score(-embeddings, known) < threshold).all()
 
 
+def test_changed_photos_are_fitted_on_but_held_out_with_their_photo():
+    rng = np.random.default_rng(3)
+    truth = np.arange(40) % 2
+    folds = np.arange(40) // 2 % 5
+    embeddings = rng.normal(size=(40, 4)) + truth[:, np.newaxis]
+    changed = rng.normal(size=(40, 4)) + truth[:, np.newaxis]
+    validated = last_layer.cross_validate(embeddings, truth, folds, changed)
+    outside = folds != 2
+    both = np.concatenate([embeddings[outside], changed[outside]])
+    expected = last_layer.fit_head(both, np.tile(truth[outside], 2), validated.c)
+    held_out = embeddings[folds == 2]
+    assert validated.logits[folds == 2] == pytest.approx(expected.logits(held_out), abs=0.05)
+    head = last_layer.fit_head(embeddings, truth, 0.1, changed)
+    expected = last_layer.fit_head(np.concatenate([embeddings, changed]), np.tile(truth, 2), 0.1)
+    assert (head.weight == expected.weight).all()
+
+
 @pytest.fixture(scope="module")
 def with_new_head(imagenet):
     rng = np.random.default_rng(0)
@@ -123,5 +140,5 @@ def test_a_batch_gives_the_results_of_single_photos(with_new_head):
 def test_a_graph_whose_head_cannot_be_replaced_is_refused(tmp_path, request, other, with_new_head):
     model = request.getfixturevalue(other)
     onnx.save(model() if callable(model) else model, tmp_path / "model.onnx")
-    with pytest.raises(DataUnusable, match="has no head that can be replaced"):
+    with pytest.raises(DataUnusable, match="has no embedding"):
         replace_head(tmp_path / "model.onnx", with_new_head[1], 1.0, with_new_head[2])

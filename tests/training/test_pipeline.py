@@ -25,8 +25,8 @@ from training.data.photos import LIMITS, read_photos
 from training.int8 import candidate
 from training.int8.candidate import Candidate
 from training.recipes import head_training
+from training.recipes.backbone import DEFAULT_BUNDLE
 from training.recipes.out_of_fold import OutOfFoldPredictor
-from training.recipes.registry import BACKBONE_BUNDLE
 
 
 def _train(*arguments):
@@ -261,7 +261,7 @@ def test_a_given_split_is_used(data, tmp_path):
 
 
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
-    spec = load(BACKBONE_BUNDLE).manifest.input
+    spec = load(DEFAULT_BUNDLE).manifest.input
     other = spec.model_copy(update={"size": 32})
     photos, _, (pixels, small) = read_photos(
         layout.scan_folder(data).files, [spec, other], tmp_path

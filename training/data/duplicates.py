@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from training.data import same_photo
 from training.data.photos import Photo
+from training.mapped_pixels import release
 from training.parallel import map_in_order
 
 NEAR = 0.1
@@ -148,11 +149,11 @@ class _Finder:
             return list(zip(ones.tolist(), others.tolist(), strict=True)), values[best].tolist()
 
         starts = range(0, len(self._coarse), _BLOCK)
-        found = [
-            (-value, pair)
-            for pairs, values in map_in_order(similar, starts, "comparing photos")
-            for pair, value in zip(pairs, values, strict=True)
-        ]
+        found: list[tuple[float, tuple[int, int]]] = []
+        for pairs, values in map_in_order(similar, starts, "comparing photos"):
+            found += [(-value, pair) for pair, value in zip(pairs, values, strict=True)]
+            if len(found) > 2 * most:  # or alike photos would fill the memory
+                found = sorted(found)[:most]
         candidates = {pair for _, pair in sorted(found)[:most]}
         if self.likeness >= ALIKE:
             candidates |= self._nearest_pairs()
@@ -161,12 +162,15 @@ class _Finder:
     def _nearest_pairs(self) -> set[tuple[int, int]]:
         """Return each photo with the most similar other one, in coarse pictures."""
         pairs = set()
-        for index, coarse in enumerate(self._coarse):
-            correlation = self._coarse @ coarse
-            correlation[index] = -1
-            other = int(correlation.argmax())
-            if correlation[other] >= _CANDIDATE_IF_ALIKE:
-                pairs.add((min(index, other), max(index, other)))
+        for start in range(0, len(self._coarse), _BLOCK):
+            correlation = self._coarse[start : start + _BLOCK] @ self._coarse.T
+            places = np.arange(len(correlation))
+            correlation[places, places + start] = -1
+            nearest = correlation.argmax(axis=1)
+            is_candidate = correlation[places, nearest] >= _CANDIDATE_IF_ALIKE
+            for index in np.flatnonzero(is_candidate).tolist():
+                one, other = index + start, int(nearest[index])
+                pairs.add((min(one, other), max(one, other)))
         return pairs
 
     def _bound(self) -> float:
@@ -192,7 +196,10 @@ class _Finder:
 
     def _distances(self, pairs: Pairs, label: str) -> list[float]:
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
-        self._known.update(zip(new, map_in_order(self._measure, new, label), strict=True))
+        for pair, distance in zip(new, map_in_order(self._measure, new, label), strict=True):
+            self._known[pair] = distance
+            if len(self._known) % _BLOCK == 0:
+                release(self._pixels)
         return [self._known[pair] for pair in pairs]
 
     def _distance(self, pair: tuple[int, int]) -> float:

@@ -26,11 +26,14 @@ from app.bundle import InputSpec
 from app.errors import InputError
 from training.data.layout import File
 from training.errors import DataUnusable
+from training.mapped_pixels import release
 from training.parallel import map_in_order
 
 LIMITS = vision.Limits(max_bytes=100_000_000, max_pixels=200_000_000)
 """Limits for training photos, far above those for uploads: the files come from the user."""
 _COARSE_SIDE = 16
+_RELEASE_EVERY = 500
+"""Photos after which the pages of their pixels are given back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,12 @@ def read_photos(
         except InputError as err:
             return Unusable(files[row], str(err).split(". ")[0].removesuffix(".") + ".")
 
-    results = list(map_in_order(read, range(len(files)), "reading photos"))
+    results = []
+    for result in map_in_order(read, range(len(files)), "reading photos"):
+        results.append(result)
+        if len(results) % _RELEASE_EVERY == 0:
+            for mapped in pixels:
+                release(mapped)
     photos = [result for result in results if isinstance(result, Photo)]
     return photos, [result for result in results if isinstance(result, Unusable)], pixels
 

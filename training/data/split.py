@@ -49,8 +49,11 @@ def split_by_groups(
     due = np.array(shares) / sum(shares)
     part_of = np.empty(len(truth), np.intp)
     rng = np.random.default_rng(seed)
-    for label in np.unique(truth):
-        of_class = [group for group in members.values() if truth[group[0]] == label]
+    groups_of: defaultdict[int, list[list[int]]] = defaultdict(list)
+    labels = truth.tolist()
+    for group in members.values():
+        groups_of[labels[group[0]]].append(group)
+    for _, of_class in sorted(groups_of.items()):
         order = sorted(rng.permutation(len(of_class)), key=lambda place: -len(of_class[place]))
         has = np.zeros(len(due))
         for place in order:

@@ -170,8 +170,8 @@ def _export(
     report_progress: ReportProgress,
 ) -> _Fp32Export:
     """Write the fp32 graph, and compare it with PyTorch on every photo."""
+    from training.networks.efficientnet_lite import load_pretrained
     from training.networks.inference import predict_logits
-    from training.networks.pretrained_weights import load_pretrained
     from training.onnx_graph.efficientnet_lite import export
 
     network = load_pretrained(arguments.backbone)
@@ -180,7 +180,8 @@ def _export(
     report_progress(f"temperature {temperatures.of_all_photos:.3f}")
 
     file = folder / MODEL_FILES["fp32"]
-    onnx.save(export(network, arguments.input.height, temperatures.of_all_photos), file)
+    size = arguments.input.height
+    onnx.save(export(network.weights(), size, temperatures.of_all_photos), file)
     session = Session(file, "cpu", "fp32")
     expected = calibration.softmax(logits / temperatures.of_all_photos)
     probabilities = probabilities_of(session, pixels)

@@ -34,6 +34,8 @@ class ImportedGraphs:
 
     has_head: bool
     """True if the graph ends with a pooled linear head."""
+    has_embedding: bool
+    """True if it has the output `embedding`."""
     sessions: Mapping[Precision, Session]
     int8_line: str
     """The outcome of the int8 gate, as one line."""

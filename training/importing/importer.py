@@ -153,7 +153,11 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             arguments.output,
             report_content=partial(report_content, measured, exported) if measured else None,
             model_card=partial(
-                model_card.imported, exported.has_head, exported.int8_line, measured is not None
+                model_card.imported,
+                exported.has_head,
+                exported.has_embedding,
+                exported.int8_line,
+                measured is not None,
             ),
             report_progress=report_progress,
         )
@@ -208,6 +212,7 @@ def _export(work: _Import) -> ImportedGraphs:
     measured = measured or int8_set
     return ImportedGraphs(
         has_head=verified.wrapped.has_head,
+        has_embedding=verified.wrapped.has_embedding,
         sessions=sessions,
         int8_line=message,
         measured=measured,
@@ -245,11 +250,12 @@ def _compare_with_script(work: _Import, fp32: Session) -> ScriptParity | None:
 
 def _summary(classifier: ClassifierFile, verified: Verified) -> str:
     image, form = classifier.source.image, classifier.form
-    head = (
-        "a pooled linear head"
-        if verified.wrapped.has_head
-        else "no pooled linear head, so explanations use occlusion and there are no embeddings"
-    )
+    if verified.wrapped.has_head:
+        head = "a pooled linear head"
+    elif verified.wrapped.has_embedding:
+        head = "no pooled linear head, so explanations use occlusion; it has embeddings"
+    else:
+        head = "no linear head, so explanations use occlusion and there are no embeddings"
     if verified.one_at_a_time is not None:
         batches = f"; pictures are run one at a time ({verified.one_at_a_time})"
     else:

@@ -20,6 +20,7 @@ from app.errors import first_line_of
 from app.runtime import ort
 from training.errors import DataUnusable
 from training.importing import file_kind
+from training.onnx_graph.nodes import names_inside
 
 _OLDEST_OPSET = 7
 """The oldest operator set; from here on arithmetic broadcasts as NumPy does."""
@@ -147,14 +148,6 @@ def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from nodes_of(inner)
-
-
-def names_inside(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node's branches and loops read, in the outer graph too."""
-    graphs = [inner for a in node.attribute for inner in (a.g, *a.graphs)]
-    inner = [each for graph in graphs for each in graph.node]
-    names = {value.name for graph in graphs for value in graph.output}
-    return names.union(*({*each.input, *names_inside(each)} for each in inner))
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:

@@ -6,8 +6,9 @@
            or, multi-label: -> times the scale, plus the offset of each label -> sigmoid
 
 A pooled linear head is replaced by the same head under the bundle's names: activation, embedding,
-head.weight, head.bias. Embeddings need the output `embedding`; with the output `activation`, an
-explanation needs no second run. Nodes that lead only to other outputs are removed.
+head.weight, head.bias. With the output `activation`, an explanation needs no second run. Of another
+linear head, what it reads is the output `embedding`. Nodes that lead only to other outputs are
+removed.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,13 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from app.bundle import InputSpec
 from app.runtime.inspection.onnx_graph import Graph
-from app.runtime.inspection.onnx_head import PooledHead, pooled_head
+from app.runtime.inspection.onnx_head import PooledHead, linear_input, pooled_head
 from training.importing.input_nodes import add_input_nodes
-from training.importing.onnx_file import names_inside
 from training.importing.output_kind import OutputForm
 from training.importing.preparation import Preparation
 from training.importing.subgraph import Subgraph
 from training.label_calibration import LabelCalibration
+from training.onnx_graph.nodes import needed_nodes
 
 _PREFIX = "source/"
 """Put before all names of a source that has one of the bundle's names."""
@@ -39,23 +40,42 @@ class Wrapped:
     model: onnx.ModelProto
     has_head: bool
     """True if it ends with a pooled linear head in float, under the bundle's names."""
+    has_embedding: bool
+    """True if it has the output `embedding`."""
     added_nodes: tuple[str, ...]
     """Names of the nodes before and after the source's."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """What is recognised of a source's head."""
+
+    pooled: PooledHead | None
+    """The pooled linear head in float, if it is one."""
+    vector: tuple[str, int] | None
+    """The tensor [N, D] that another linear head reads, and D."""
+
+    @property
+    def width(self) -> int | None:
+        """The length of the embedding; None where there is none."""
+        if self.pooled is not None:
+            return int(self.pooled.weight.shape[1])
+        return None if self.vector is None else self.vector[1]
 
 
 def wrap(
     model: onnx.ModelProto, preparation: Preparation, form: OutputForm, classes: int
 ) -> Wrapped:
     """Return `model`, a variant of a source's graph, between pixels and probabilities."""
-    head = _exact_head(model, form.logits or form.tensor)
+    head = _head_of(model, form.logits or form.tensor)
     before, after = _parts("", head, preparation, form, classes)
     if (before.names | after.names | {"image"}) & _all_names(model):
         model = compose.add_prefix(model, _PREFIX)
-        head = _exact_head(model, _PREFIX + (form.logits or form.tensor))
+        head = _head_of(model, _PREFIX + (form.logits or form.tensor))
         before, after = _parts(_PREFIX, head, preparation, form, classes)
     wrapped = _joined(model, before, after, _outputs(head, classes), preparation.spec)
     added_nodes = tuple(node.name for part in (before, after) for node in part.nodes)
-    return Wrapped(wrapped, head is not None, added_nodes)
+    return Wrapped(wrapped, head.pooled is not None, head.width is not None, added_nodes)
 
 
 def set_temperature(model: onnx.ModelProto, temperature: float) -> None:
@@ -87,15 +107,18 @@ def set_label_calibration(model: onnx.ModelProto, calibration: LabelCalibration)
         tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float32), tensor.name))
 
 
-def _exact_head(model: onnx.ModelProto, logits: str) -> PooledHead | None:
-    """Return the pooled linear head of `logits`; None without one, or if part of it isn't float."""
-    head = pooled_head(Graph(model, logits), logits)
-    return head if head is not None and head.is_exact else None
+def _head_of(model: onnx.ModelProto, logits: str) -> _Head:
+    """Return the head of `logits`; a pooled one counts only if all of it is float."""
+    graph = Graph(model, logits)
+    head = pooled_head(graph, logits)
+    if head is not None and head.is_exact:
+        return _Head(head, None)
+    return _Head(None, linear_input(graph, logits))
 
 
 def _parts(
     prefix: str,
-    head: PooledHead | None,
+    head: _Head,
     preparation: Preparation,
     form: OutputForm,
     classes: int,
@@ -103,12 +126,14 @@ def _parts(
     """Return the nodes before and after the source's, whose names begin with `prefix`."""
     before, after = Subgraph(), Subgraph()
     add_input_nodes(before, prefix + preparation.image.name, preparation)
-    if head is not None:
-        _head(after, head, form)
+    if head.pooled is not None:
+        _pooled(after, head.pooled, form)
     else:
         _logits(after, prefix, form, classes)
+    if head.vector is not None:
+        after.node("Cast", [head.vector[0]], "embedding", to=TensorProto.FLOAT)
     if form.task == "multi_label":
-        _sigmoids(after, classes, has_head=head is not None)
+        _sigmoids(after, classes, has_head=head.pooled is not None)
         return before, after
     after.constant("temperature", np.array(1.0, np.float32))
     after.node("Div", ["logits", "temperature"], "calibrated_logits")
@@ -127,7 +152,7 @@ def _sigmoids(part: Subgraph, classes: int, *, has_head: bool) -> None:
     part.node("Sigmoid", [last], "probabilities")
 
 
-def _head(part: Subgraph, head: PooledHead, form: OutputForm) -> None:
+def _pooled(part: Subgraph, head: PooledHead, form: OutputForm) -> None:
     # The bundle's temperature is fitted anew, so the source's is folded into the weights.
     weight = head.weight / np.float32(head.temperature)
     bias = head.bias / np.float32(head.temperature)
@@ -182,15 +207,15 @@ def _log_odds(part: Subgraph, probabilities: str) -> str:
     return part.node("Log", [odds], "log_odds")
 
 
-def _outputs(head: PooledHead | None, classes: int) -> list[onnx.ValueInfoProto]:
+def _outputs(head: _Head, classes: int) -> list[onnx.ValueInfoProto]:
     floats = TensorProto.FLOAT
     outputs = [helper.make_tensor_value_info("probabilities", floats, ["N", classes])]
-    if head is not None:
-        width = head.weight.shape[1]
-        outputs += [
-            helper.make_tensor_value_info("embedding", floats, ["N", width]),
-            helper.make_tensor_value_info("activation", floats, ["N", width, "h", "w"]),
-        ]
+    width = head.width
+    if width is not None:
+        outputs.append(helper.make_tensor_value_info("embedding", floats, ["N", width]))
+    if head.pooled is not None:
+        shape = ["N", width, "h", "w"]
+        outputs.append(helper.make_tensor_value_info("activation", floats, shape))
     return outputs
 
 
@@ -203,15 +228,10 @@ def _joined(
 ) -> onnx.ModelProto:
     """Return one graph of all three, without the nodes that no output needs."""
     nodes = [*before.nodes, *model.graph.node, *after.nodes]
-    needed = {output.name for output in outputs}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input) | names_inside(node)
+    kept, needed = needed_nodes(nodes, [output.name for output in outputs])
     tensors = [*model.graph.initializer, *before.initializers, *after.initializers]
     graph = helper.make_graph(
-        kept[::-1],
+        kept,
         "imported",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *spec.shape])],
         list(outputs),

@@ -110,6 +110,8 @@ class Candidate:
     """True if it was left out for its time before the accuracy was compared."""
     is_invalid: bool = False
     """True if it was left out because it returned NaN or infinity for a photo."""
+    obstacle: str | None = None
+    """Why the graph can't have an int8 form; None where it may."""
 
     @property
     def line(self) -> str:
@@ -117,7 +119,7 @@ class Candidate:
         if self.is_invalid:
             return f"int8 is left out: {INVALID}"
         if self.result is None:
-            return f"int8 is left out: {TOO_FEW}"
+            return f"int8 is left out: {self.obstacle or TOO_FEW}"
         misses = "; ".join(self.result.failures)
         if self.is_timed_only:
             return f"int8 is left out: {misses}"

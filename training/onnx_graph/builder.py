@@ -21,6 +21,8 @@ from training.networks.normalization import PIXEL_OFFSET, PIXEL_SCALE
 OPSET = 17
 IR_VERSION = 8
 """The versions of ONNX 1.12, which every ONNX Runtime since 2022 reads; no newer is needed."""
+_AXES_AS_INPUT = 18
+"""From this opset on, the axes of a reduction are an input instead of an attribute."""
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +33,14 @@ class GraphBuilder:
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
+    opset: int = OPSET
+    """The version of ONNX's operators that the graph uses."""
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the tensors that the nodes compute, and of the constants."""
+        outputs = {name for node in self.nodes for name in node.output}
+        return outputs | {tensor.name for tensor in self.initializers}
 
     def constant(self, name: str, value: Array) -> str:
         """Add an initializer and return its name."""
@@ -90,6 +100,13 @@ class GraphBuilder:
             pads=[pads[0], pads[0], pads[1], pads[1]],
             group=groups,
         )
+
+    def reduce(self, op: str, tensor: str, output: str, *, name: str, keepdims: int) -> str:
+        """Add a reduction over the second axis, and return its output."""
+        if self.opset < _AXES_AS_INPUT:
+            return self.node(op, [tensor], output, name, axes=[1], keepdims=keepdims)
+        axes = self.constant(f"{name}.axes", np.array([1], np.int64))
+        return self.node(op, [tensor, axes], output, name, keepdims=keepdims)
 
     def pool(self) -> str:
         """Add the mean over the last feature map's positions: activation -> embedding."""

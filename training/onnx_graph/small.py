@@ -12,10 +12,12 @@ the same result.
 
 import numpy as np
 import onnx
+import torch
+from numpy.typing import NDArray
 
 from training.networks.small import Fast, Textbook, Unit
 from training.onnx_graph.builder import GraphBuilder
-from training.onnx_graph.efficientnet_lite import array, folded
+from training.onnx_graph.efficientnet_lite import folded
 
 
 def export(network: Textbook | Fast, size: int, temperature: float = 1.0) -> onnx.ModelProto:
@@ -50,7 +52,7 @@ def _add(
         assert unit.conv.bias is not None
         weight, bias = array(unit.conv.weight), array(unit.conv.bias)
     else:
-        weight, bias = folded(unit.conv, unit.norm)
+        weight, bias = _folded(unit)
     kernel, padding = weight.shape[-1], int(np.ravel(unit.conv.padding)[0])
     convolved = graph.convolution(
         tensor, f"{name}.conv", weight, bias, layer=name, pads=(padding, padding)
@@ -61,3 +63,17 @@ def _add(
         return rectified, side
     pooled = graph.node("MaxPool", [rectified], f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
     return pooled, side // 2
+
+
+def _folded(unit: Unit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    norm = unit.norm
+    assert norm is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    tensors = (unit.conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return folded(*map(array, tensors), epsilon=norm.eps)
+
+
+def array(tensor: torch.Tensor) -> NDArray[np.float64]:
+    """Return a parameter in float64."""
+    return np.asarray(tensor.detach().cpu().numpy(), np.float64)

@@ -85,24 +85,24 @@ def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
     )
 
 
-def imported(has_head: bool, int8: str, has_report: bool, manifest: Manifest) -> str:
+def imported(
+    has_head: bool, has_embedding: bool, int8: str, has_report: bool, manifest: Manifest
+) -> str:
     """Return the card of an imported model.
 
     Args:
         has_head: whether the graph ends with a pooled linear head.
+        has_embedding: whether it has an embedding.
         int8: the outcome of the int8 gate, as one line.
         has_report: whether the bundle has a report.
         manifest: of the bundle.
     """
     arguments = manifest.training.arguments
     temperature = manifest.calibration.temperature if manifest.calibration else 1
-    maps = (
-        "It ends with a pooled linear head, so embeddings and class activation maps are exact."
-        if has_head
-        else "No pooled linear head was recognised in it, so it has no embedding and no class "
-        "activation map."
+    outputs = (
+        f"{_outputs(arguments['output_kind'], temperature, manifest.task)} "
+        f"{_head_of_imported(has_head, has_embedding)}"
     )
-    outputs = f"{_outputs(arguments['output_kind'], temperature, manifest.task)} {maps}"
     sentence = int8 if int8.startswith("int8") else f"{int8[0].upper()}{int8[1:]}"
     return _render(
         "imported.md",
@@ -152,6 +152,21 @@ def _outputs(kind: str, temperature: float, task: Task) -> str:
     return f"Its output is read as {kind}; the temperature is {temperature:.3f}."
 
 
+def _head_of_imported(has_head: bool, has_embedding: bool) -> str:
+    if has_head:
+        return (
+            "It ends with a pooled linear head, so embeddings and class activation maps are exact."
+        )
+    if has_embedding:
+        return (
+            "The embedding is what its last linear layer reads. That layer isn't pooled, so there "
+            "is no class activation map."
+        )
+    return (
+        "No linear head was recognised in it, so it has no embedding and no class activation map."
+    )
+
+
 def _render(template: str, manifest: Manifest, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "cards"),
@@ -176,7 +191,7 @@ def _int8_of_trained(int8: Candidate) -> str:
     if int8.is_invalid:
         return f"This bundle has no int8 graph: {INVALID}."
     if result is None:
-        return f"This bundle has no int8 graph: {TOO_FEW}."
+        return textwrap.fill(f"This bundle has no int8 graph: {int8.obstacle or TOO_FEW}.", _WIDTH)
     if int8.is_timed_only:
         return textwrap.fill(
             f"This bundle has no int8 graph: {'; '.join(result.failures)}, on one thread of the "

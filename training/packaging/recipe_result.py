@@ -28,7 +28,7 @@ from app.bundle import (
     Metrics,
     Precision,
 )
-from app.errors import InputError
+from app.errors import InputError, first_line_of
 from app.runtime.session import Session
 from training import calibration, gates
 from training.contracts import (
@@ -43,7 +43,8 @@ from training.data.layout import PARTS, File
 from training.data.photos import LIMITS
 from training.gates import check_parity
 from training.int8 import candidate
-from training.int8.candidate import Candidate, Comparison, LabelComparison
+from training.int8.candidate import Candidate, Comparison, LabelComparison, QuantizationFailed
+from training.int8.imported_backbone import quantization_of
 from training.int8.quantize import CALIBRATION_PHOTOS
 from training.packaging import golden, measure, promise
 from training.packaging.promise import HeldOut, Promise
@@ -168,12 +169,21 @@ def make_int8(
     holdout = np.setdiff1d(trained.int8_holdout_candidates, calibration_set)
     if len(holdout) < minimum:
         return backbone_candidate
-    return candidate.make(
-        folder,
-        fp32,
-        training_data.pixels[training_data.examples.rows[calibration_set]],
-        _comparison(training_data, trained, holdout),
-    )
+    how = quantization_of(trained.graph)
+    if how.obstacle:
+        return Candidate(None, backbone_candidate.result, obstacle=how.obstacle)
+    try:
+        return candidate.make(
+            folder,
+            fp32,
+            training_data.pixels[training_data.examples.rows[calibration_set]],
+            _comparison(training_data, trained, holdout),
+            prepare=how.prepare,
+            in_float=how.in_float,
+        )
+    except QuantizationFailed as err:
+        reason = first_line_of(err.reason)
+        return Candidate(None, None, obstacle=f"the graph can't be quantised ({reason})")
 
 
 def report_content(

@@ -15,7 +15,6 @@ never worse on val than the start.
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +28,7 @@ from app.runtime.session import Session
 from training.contracts import ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS, split_by_groups
 from training.last_layer import Head, cross_validate, fit_head
-from training.networks.efficientnet_lite import EfficientNetLite
-from training.networks.pretrained_weights import load_pretrained
+from training.networks.efficientnet_lite import EfficientNetLite, load_pretrained
 from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
 from training.recipes.network_result import network_result
@@ -103,7 +101,7 @@ class FinetuneRecipe:
         report_progress(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
         return network_result(
             network,
-            partial(export, network, self.input.height),
+            lambda temperature: export(network.weights(), self.input.height, temperature),
             training_data,
             history,
             temporary=temporary,
@@ -151,7 +149,7 @@ def _fit_first_head(
 ) -> Head:
     """Fit a logistic regression on the pretrained network's embeddings of train."""
     file = temporary / "pretrained.onnx"
-    onnx.save(export(network, training_data.input.height), file)
+    onnx.save(export(network.weights(), training_data.input.height), file)
     examples = training_data.examples
     train = examples.indices_of("train")
     (embeddings,) = run_graph(

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from app.bundle import Bundle, InputSpec, Precision
+from app.bundle import InputSpec
 from training.contracts import LabelTrainingResult, ReportProgress, TrainingData, TrainingResult
 from training.data.split import FOLDS
+from training.errors import DataUnusable
 from training.onnx_graph.head import replace_head
 from training.recipes import label_head
-from training.recipes.head_training import TrainedHead, train_head
+from training.recipes.backbone import Backbone
+from training.recipes.head_training import Quality, TrainedHead, train_head
 from training.report import Curve, Line
 
 
@@ -29,8 +31,10 @@ from training.report import Curve, Line
 class HeadRecipe:
     """The recipe `head`, with its backbone."""
 
-    backbone: Bundle
-    """The bundle whose graph is used up to its embedding."""
+    backbone: Backbone
+    """The network that is used up to its embedding."""
+    quality: Quality = "fast"
+    """fast; or best, which takes longer and tries mirrored photos."""
     name: str = "head"
     libraries: tuple[str, ...] = ("scikit-learn",)
     augmentation_input: None = None
@@ -38,12 +42,12 @@ class HeadRecipe:
     @property
     def input(self) -> InputSpec:
         """The backbone's input."""
-        return self.backbone.manifest.input
+        return self.backbone.input
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The backbone's name and version."""
-        return {"backbone": f"{self.backbone.manifest.name} {self.backbone.manifest.version}"}
+        """The backbone's name and the quality."""
+        return {"backbone": self.backbone.name, "quality": self.quality}
 
     def train(
         self,
@@ -53,12 +57,13 @@ class HeadRecipe:
         report_progress: ReportProgress,
     ) -> TrainingResult:
         """Fit the head, and put it onto the backbone."""
-        del temporary, checkpoint  # no temporary files and no checkpoint are needed
-        trained = train_head(training_data, self.backbone, report_progress)
+        del checkpoint  # a head takes seconds
+        graphs = self.backbone.graphs(temporary)
+        trained = train_head(training_data, graphs["fp32"], self.quality, report_progress)
         test = training_data.examples.indices_of("test")
         return TrainingResult(
-            graph=self._with_new_head("fp32", trained),
-            int8=self._with_new_head("int8", trained) if self._has_int8 else None,
+            graph=_with_new_head(graphs["fp32"], trained),
+            int8=_with_new_head(graphs["int8"], trained) if "int8" in graphs else None,
             reference="scikit-learn",
             expected=trained.predictor.probabilities(trained.embeddings[test], test),
             logits=trained.head.logits(trained.embeddings[test]),
@@ -74,6 +79,7 @@ class HeadRecipe:
             int8_holdout_candidates=np.arange(len(training_data.examples.truth)),
             metadata={
                 "strength": trained.c,
+                "mirrored": trained.uses_mirrored,
                 "folds": FOLDS,
                 "prototypes": len(trained.prototypes),
             },
@@ -89,19 +95,13 @@ class HeadRecipe:
         report_progress: ReportProgress,
     ) -> LabelTrainingResult:
         """Fit a head with a sigmoid for each label, and put it onto the backbone."""
-        del temporary
-        graphs = {
-            which: self.backbone.model_path(which) for which in self.backbone.manifest.precisions
-        }
+        if self.quality == "best":
+            raise DataUnusable(
+                "--quality best is for photos with one label each, not for several. Leave it out."
+            )
+        graphs, description = self.backbone.graphs(temporary), self.backbone.description
         return label_head.train(
-            training_data, graphs, self._description, accept_precision, report_progress
-        )
-
-    @property
-    def _description(self) -> str:
-        return (
-            f"The network is that of the bundle {self.metadata['backbone']}, unchanged up to its "
-            "embedding; see its card for the licence of its weights."
+            training_data, graphs, description, accept_precision, report_progress
         )
 
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
@@ -109,30 +109,29 @@ class HeadRecipe:
         del training_data, checkpoint
         return False
 
-    @property
-    def _has_int8(self) -> bool:
-        return "int8" in self.backbone.manifest.precisions
-
-    def _with_new_head(self, precision: Precision, trained: TrainedHead) -> onnx.ModelProto:
-        source = self.backbone.model_path(precision)
-        return replace_head(source, trained.head, trained.temperature, trained.prototypes)
-
     def _card(self, trained: TrainedHead) -> str:
+        mirrored = " and their mirror images, which improved it" if trained.uses_mirrored else ""
         return textwrap.fill(
-            f"{self._description} The last layer is a multinomial logistic regression "
+            f"{self.backbone.description} The last layer is a multinomial logistic regression "
             f"(scikit-learn, C = {trained.c:g}, selected by {FOLDS}-fold cross-validation over "
-            "train and val, then fitted on all of them).",
+            f"train and val, then fitted on all of them{mirrored}).",
             99,
         )
 
 
+def _with_new_head(graph: Path, trained: TrainedHead) -> onnx.ModelProto:
+    return replace_head(graph, trained.head, trained.temperature, trained.prototypes)
+
+
 def _losses_by_c(trained: TrainedHead) -> Curve:
-    losses = trained.losses
     return Curve(
         title="Inverse regularisation strength C, cross-validated over train and val",
         x="C (the larger, the weaker the regularisation)",
         y="negative log-likelihood",
-        lines=(Line("out of fold", list(losses.values()), list(losses)),),
+        lines=tuple(
+            Line(name, list(losses.values()), list(losses))
+            for name, losses in trained.losses.items()
+        ),
         logarithmic=True,
         selected=trained.c,
     )

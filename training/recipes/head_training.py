@@ -1,20 +1,22 @@
 """Photos -> the last layer of the recipe `head`, its temperature and its prototypes.
 
-    pixels -> the backbone's embeddings, on all cores
-           -> folds of train and val -> C -> temperature, out-of-distribution threshold
+    pixels -> the backbone's embeddings, on all cores; with quality best, of mirrored photos too
+           -> folds of train and val -> C, and whether mirrored photos help
+           -> temperature, out-of-distribution threshold
            -> the head and the prototypes, from all of train and val
 
-Nothing is fitted on the test split.
+Nothing is fitted on the test split. A photo and its mirror image are in the same fold.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import Bundle, UnknownRule
-from app.runtime.evaluation import accuracy
+from app.bundle import UnknownRule
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
@@ -23,6 +25,11 @@ from training.last_layer import CrossValidation, Head, cross_validate, fit_head
 from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
 
+Quality = Literal["fast", "best"]
+PLAIN, MIRRORED = "out of fold", "with mirrored photos"
+"""The names of the ways in which a head is fitted."""
+_MAX_TEMPERATURE_LOGITS = 10_000_000
+"""Logits that the temperature is fitted on; it is one number, so that is plenty."""
 Integers = NDArray[np.intp]
 Embeddings = NDArray[np.float32]
 
@@ -35,8 +42,10 @@ class TrainedHead:
     """(N, D) of all photos."""
     c: float
     """The inverse regularisation strength."""
-    losses: Mapping[float, float]
-    """The mean negative log-likelihood out of fold, by C."""
+    losses: Mapping[str, Mapping[float, float]]
+    """The mean negative log-likelihood out of fold by C, of each way that was tried."""
+    uses_mirrored: bool
+    """Whether the head was fitted on mirrored photos too."""
     head: Head
     temperature: float
     prototypes: NDArray[np.float32]
@@ -49,30 +58,41 @@ class TrainedHead:
 
 
 def train_head(
-    training_data: TrainingData, backbone: Bundle, report_progress: ReportProgress
+    training_data: TrainingData, backbone: Path, quality: Quality, report_progress: ReportProgress
 ) -> TrainedHead:
-    """Train on train and val together, on the embeddings of `backbone`."""
+    """Train on train and val together, on the embeddings of the graph `backbone`."""
     examples = training_data.examples
-    embeddings = _embed(training_data, backbone)
+    session = Session(backbone, "cpu", "fp32")
+    embeddings = _embed(session, training_data, np.arange(len(examples.truth)))
     train_val = examples.indices_of("train", "val")
     inputs, truth = embeddings[train_val], examples.truth[train_val]
     folds = split_by_groups(truth, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
     validated = cross_validate(inputs, truth, folds)
-    top1 = accuracy.top_k_accuracy(validated.logits, truth, 1)
+    losses, changed = {PLAIN: validated.losses}, None
+    if quality == "best":
+        mirrored = _embed(session, training_data, train_val, mirrored=True)
+        other = cross_validate(inputs, truth, folds, mirrored)
+        losses[MIRRORED] = other.losses
+        report_progress(_comparison(validated, other))
+        if _loss(other) < _loss(validated):
+            validated, changed = other, mirrored
+    top1 = float((validated.logits.argmax(axis=1) == truth).mean())
     report_progress(f"selected C = {validated.c:g} (cross-validated accuracy {100 * top1:.1f} %)")
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
-    temperature = calibration.fit_temperature(validated.logits, truth, label_smoothing)
+    rows = _temperature_rows(validated.logits, training_data.seed)
+    temperature = calibration.fit_temperature(validated.logits[rows], truth[rows], label_smoothing)
     prototypes, unknown, scores = _fit_prototypes(training_data, embeddings, folds)
     report_progress(
         f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity threshold "
         f"{unknown.threshold:.3f}, reached by {100 * unknown.accepts:.1f} % of the test photos"
     )
-    head = fit_head(inputs, truth, validated.c)
+    head = fit_head(inputs, truth, validated.c, changed)
     return TrainedHead(
         embeddings=embeddings,
         c=validated.c,
-        losses=validated.losses,
+        losses=losses,
+        uses_mirrored=changed is not None,
         head=head,
         temperature=temperature,
         prototypes=prototypes,
@@ -82,10 +102,35 @@ def train_head(
     )
 
 
-def _embed(training_data: TrainingData, backbone: Bundle) -> Embeddings:
-    session = Session(backbone.model_path("fp32"), "cpu", "fp32")
-    rows = training_data.examples.rows.tolist()
-    return run_graph(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
+def _embed(
+    session: Session, training_data: TrainingData, photos: Integers, *, mirrored: bool = False
+) -> Embeddings:
+    rows = training_data.examples.rows[photos].tolist()
+    label = "embedding mirrored" if mirrored else "embedding photos"
+    pixels = training_data.pixels
+    (embeddings,) = run_graph(session, ["embedding"], pixels, rows, label, mirrored=mirrored)
+    return embeddings
+
+
+def _temperature_rows(logits: NDArray[np.floating], seed: int) -> Integers:
+    """Return the photos that the temperature is fitted on: all, unless there are very many."""
+    count, classes = logits.shape
+    most = max(1, _MAX_TEMPERATURE_LOGITS // classes)
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def _loss(validated: CrossValidation) -> float:
+    return validated.losses[validated.c]
+
+
+def _comparison(plain: CrossValidation, mirrored: CrossValidation) -> str:
+    are_used = _loss(mirrored) < _loss(plain)
+    return (
+        f"mirrored photos {'are' if are_used else 'are not'} used: negative log-likelihood "
+        f"{_loss(mirrored):.4f} with them, {_loss(plain):.4f} without"
+    )
 
 
 def _fit_prototypes(

@@ -24,8 +24,8 @@ from training import calibration, familiarity
 from training.contracts import Integers, ReportProgress, TrainingData, TrainingResult
 from training.last_layer import Head
 from training.networks.inference import predict_logits
-from training.onnx_graph.efficientnet_lite import array
 from training.onnx_graph.head import add_familiarity
+from training.onnx_graph.small import array
 from training.parallel import map_in_order, run_graph
 from training.report import Curve, Line
 from training.torch_loop.config import EpochResult

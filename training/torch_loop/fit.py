@@ -21,6 +21,7 @@ from training.contracts import ReportProgress
 from training.torch_loop.checkpoint import Checkpoint
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
+from training.torch_loop.precision import choose_precisions
 from training.torch_loop.trainer import Trainer
 
 N = TypeVar("N", bound=nn.Module)
@@ -56,6 +57,9 @@ def fit(
     """
     host.keep_large_blocks()
     torch.backends.cudnn.deterministic = True  # otherwise a GPU's weights vary
+    side = photos.val_batch(0, 1).shape[1]
+    if not resume and (line := choose_precisions(network, side, config.micro_batch, device)):
+        report_progress(line)
     trainer = Trainer(network, photos, config, device, seed)
     if resume:
         trainer.restore(checkpoint.load())

@@ -23,6 +23,7 @@ from training.networks.inference import normalize
 from training.torch_loop.augmentation import downscale, mirror
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
+from training.torch_loop.precision import in_float32, set_in_float32
 
 
 class Trainer:
@@ -172,6 +173,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "network": self._network.state_dict(),
+            "in_float32": in_float32(self._network),
             "average": None if self._average is None else self._average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "history": [vars(epoch) for epoch in self.history],
@@ -183,8 +185,11 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from the state of a checkpoint."""
         self._network.load_state_dict(state["network"])
+        names = state.get("in_float32", [])
+        set_in_float32(self._network, names)
         if self._average is not None:
             self._average.load_state_dict(state["average"])
+            set_in_float32(self._average.module, names)
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.epoch = state["epoch"]

@@ -3,8 +3,8 @@
     activation [N, D, h, w] -> mean over h and w -> linear -> divided by the temperature
         -> softmax, or in a multi-label model sigmoid
 
-Serving needs the head for class activation maps. `hubel import` rewrites it under the bundle's
-names, and the recipe `head` replaces it. The mean and the linear layer commute, so the logit of
+Serving needs the head for class activation maps, and `hubel import` rewrites it under the bundle's
+names. The mean and the linear layer commute, so the logit of
 label k is the mean over all positions of weight[k] . activation (Zhou et al. 2016, "Learning Deep
 Features for Discriminative Localization").
 
@@ -98,6 +98,20 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
         is_exact=linear.is_float32 and not _is_quantized(graph, activation, logits),
         is_sigmoid=is_sigmoid,
     )
+
+
+def linear_input(graph: Graph, logits: str) -> tuple[str, int] | None:
+    """Return the tensor [N, D] that the last linear layer reads, and D; None where there is none.
+
+    Args:
+        graph: the graph.
+        logits: the tensor that the softmax reads.
+    """
+    unscaled, _ = _before_temperature(graph, logits)
+    linear = _linear(graph, unscaled)
+    if linear is None or len(graph.shape(linear.vector) or ()) != _MATRIX_RANK:
+        return None
+    return linear.vector, linear.weight.shape[1]
 
 
 def _producer_skipping(graph: Graph, tensor: str, ops: frozenset[str]) -> "onnx.NodeProto | None":

@@ -148,7 +148,7 @@ def test_probabilities_without_a_softmax_are_kept(saved, imported):
 
 
 def _without_head(bundle):
-    return set(Session(bundle.model_path("fp32"), "cpu", "fp32").outputs) == {"probabilities"}
+    return "activation" not in Session(bundle.model_path("fp32"), "cpu", "fp32").outputs
 
 
 def test_a_head_with_int8_weights_is_kept_as_it_is(saved, imported):

@@ -6,15 +6,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from training.networks.efficientnet_lite import (  # noqa: E402 - only with torch
-    BACKBONES,
-    Backbone,
     ConvUnit,
     EfficientNetLite,
+    load_pretrained,
+)
+from training.networks.efficientnet_lite_layers import (  # noqa: E402
+    BACKBONES,
+    Backbone,
     Stage,
     same_padding,
 )
 from training.networks.inference import normalize  # noqa: E402
-from training.networks.pretrained_weights import load_pretrained  # noqa: E402
 
 TINY = (
     Stage(repeats=1, kernel=3, stride=1, expansion=1, channels=8),

@@ -12,7 +12,8 @@ from training.calibration import softmax  # noqa: E402
 from training.errors import GateMissed  # noqa: E402
 from training.gates import check_parity, probabilities_of  # noqa: E402
 from training.int8.quantize import quantize  # noqa: E402
-from training.networks.efficientnet_lite import Backbone, EfficientNetLite, Stage  # noqa: E402
+from training.networks.efficientnet_lite import EfficientNetLite  # noqa: E402
+from training.networks.efficientnet_lite_layers import Backbone, Stage  # noqa: E402
 from training.networks.inference import predict_logits  # noqa: E402
 from training.onnx_graph.efficientnet_lite import export  # noqa: E402
 
@@ -46,7 +47,7 @@ def pixels():
 @pytest.fixture(scope="module")
 def folder(network, pixels, tmp_path_factory):
     folder = tmp_path_factory.mktemp("graphs")
-    onnx.save(export(network, SIZE, TEMPERATURE), folder / "fp32.onnx")
+    onnx.save(export(network.weights(), SIZE, TEMPERATURE), folder / "fp32.onnx")
     quantize(folder / "fp32.onnx", pixels, folder / "int8.onnx")
     return folder
 
@@ -124,7 +125,7 @@ def test_onnx_runtime_agrees_with_pytorch(network, folder, pixels):
 
 
 def test_a_changed_weight_misses_the_parity_gate(network, pixels, tmp_path):
-    model = export(network, SIZE, TEMPERATURE)
+    model = export(network.weights(), SIZE, TEMPERATURE)
     (bias,) = [
         tensor for tensor in model.graph.initializer if tensor.name == "blocks.0.project.bias"
     ]

@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - only with torch
 
 from training.errors import GateMissed  # noqa: E402
-from training.networks.efficientnet_lite import BACKBONES, EfficientNetLite  # noqa: E402
+from training.networks.efficientnet_lite import EfficientNetLite  # noqa: E402
+from training.networks.efficientnet_lite_layers import BACKBONES  # noqa: E402
 from training.networks.inference import normalize  # noqa: E402
 from training.networks.small import Fast  # noqa: E402
 from training.recipes import finetune, scratch  # noqa: E402
