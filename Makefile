@@ -42,6 +42,7 @@ bench: $(VENV)/.bench ## measure against other servers (ARGS="--photos DIR", --q
 
 soak: $(VENV)/.setup ## attack it for an hour or more; mixed traffic for 30 minutes of it (ARGS="--minutes 3" for fewer)
 	$(BIN)/python -m benchmarks.hardening.mutations --count 200000
+	$(BIN)/python -m benchmarks.hardening.openapi_cases
 	$(BIN)/python -m benchmarks.hardening.training_kills
 	$(BIN)/python -m benchmarks.hardening.soak $(ARGS)
 
