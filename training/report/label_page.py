@@ -40,6 +40,7 @@ def render(content: LabelContent) -> str:
         exact=exact,
         interval=interval.between(exact, figures.images),
         findings=content.findings,
+        promised=content.manifest.training.arguments.get("accept_precision"),
         sizes=content.part_photos,
         rows=label_tables.labels(content),
         matrix=label_tables.matrix(content),
