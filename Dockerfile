@@ -1,6 +1,7 @@
 # No compiler, no pip.
 #   docker build -t hubel .                               the service and its default model, for CPUs, not as root
 #   docker build -t hubel:gpu --build-arg DEVICE=gpu .    the same for GPUs
+#   docker build -t hubel:heif --build-arg HEIF=1 .       reads HEIC too, by libraries under the GPL
 #   docker build -t hubel:train --target train .          all commands: train, import, evaluate, …; for CPUs
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -10,6 +11,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/hubel
 COPY requirements/serve-${DEVICE}.txt /tmp/serve.txt
 RUN /opt/hubel/bin/pip install --quiet --require-hashes -r /tmp/serve.txt
+ARG HEIF=
+COPY requirements/heif.txt /tmp/heif.txt
+RUN [ -z "$HEIF" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-deps -r /tmp/heif.txt
 WORKDIR /srv/hubel
 COPY pyproject.toml setup.py README.md ./
 COPY hubel hubel

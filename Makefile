@@ -55,11 +55,12 @@ lock: ## resolve the locked requirements anew
 	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
-	$(COMPILE) --extra cpu --extra train --extra parquet --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) --extra cpu --extra train --extra parquet --extra heif --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
 
-COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
-  --python-version 3.11 --custom-compile-command 'make lock' --no-emit-index-url \
-  --group build pyproject.toml
+COMPILE_ONE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+  --python-version 3.11 --custom-compile-command 'make lock' --no-emit-index-url --no-deps
+COMPILE = $(filter-out --no-deps,$(COMPILE_ONE)) --group build pyproject.toml
 
 clean: ## remove the environment and what tools left
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

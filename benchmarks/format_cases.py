@@ -31,6 +31,7 @@ def cases() -> Iterator[Case]:
     """Yield at least 30 cases of every format."""
     yield from _tiffs()
     yield from _avifs()
+    yield from _heics()
 
 
 def _tiffs() -> Iterator[Case]:
@@ -141,7 +142,7 @@ def _avifs() -> Iterator[Case]:
         yield Case("avif", f"avifenc: {name}", source, (command,))
     for turn in ("--irot 1", "--irot 2", "--irot 3", "--imir 0", "--imir 1", "--irot 1 --imir 1"):
         command = f"avifenc -j 2 -s 8 -y 444 {lossless} {turn} IN OUT"
-        yield Case("avif", f"avifenc: {turn}", "wide", (command,), "libheif")
+        yield Case("avif", f"avifenc: {turn}", "wide", (command,), "heic")
     for name, options in (
         ("defaults", ""),
         ("4:4:4", "-p chroma=444 -q 95"),
@@ -150,3 +151,37 @@ def _avifs() -> Iterator[Case]:
     ):
         yield Case("avif", f"heif-enc: {name}", "photo", (f"heif-enc -A {options} -o OUT IN",))
     yield Case("avif", "ImageMagick", "photo", ("MAGICK IN -quality 90 AVIF:OUT",))
+
+
+def _heics() -> Iterator[Case]:
+    for name, options, source in (
+        ("defaults", "", "photo"),
+        *((f"quality {quality}", f"-q {quality}", "photo") for quality in (20, 40, 60, 80, 95)),
+        *((f"chroma {chroma}", f"-q 90 -p chroma={chroma}", "photo") for chroma in (420, 422, 444)),
+        ("lossless", "-L -p chroma=444 --matrix_coefficients=0", "photo"),
+        ("thumbnail", "-t 128", "photo"),
+        ("10 bits", "-b 10 -q 95", "deep"),
+        ("12 bits", "-b 12 -q 95", "deep"),
+        ("10 bits 4:4:4", "-b 10 -q 95 -p chroma=444", "deep"),
+        ("alpha", "-q 95 -p chroma=444", "alpha"),
+        ("no alpha", "-q 95 --no-alpha", "alpha"),
+        ("profile", "-q 95", "profile"),
+        ("grey", "-q 95", "grey"),
+        ("wide", "-q 90", "wide"),
+        ("odd size", "-q 90", "odd"),
+        ("odd size 4:4:4", "-q 90 -p chroma=444", "odd"),
+        ("small", "-q 90", "small"),
+        ("limited range", "-q 90 --full_range_flag=0", "photo"),
+        ("BT.709", "-q 90 --matrix_coefficients=1", "photo"),
+        ("BT.2020", "-q 90 --matrix_coefficients=9", "photo"),
+        ("preset ultrafast", "-p preset=ultrafast", "photo"),
+        ("preset slow", "-p preset=slow", "photo"),
+        ("tune grain", "-p tune=grain", "photo"),
+        ("coding tree units of 16", "-p x265:ctu=16", "photo"),
+        ("two colour boxes", "--enable-two-colr-boxes", "profile"),
+    ):
+        command = f"heif-enc {options} -o OUT IN"
+        yield Case("heic", f"heif-enc: {name}", source, (command,))
+    for quality in (50, 90):
+        command = f"MAGICK IN -quality {quality} HEIC:OUT"
+        yield Case("heic", f"ImageMagick: quality {quality}", "photo", (command,))

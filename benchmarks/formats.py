@@ -1,6 +1,6 @@
-"""Compare TIFF and AVIF files of independent encoders with those tools' own decoders.
+"""Compare TIFF, AVIF and HEIC files of independent encoders with those tools' own decoders.
 
-python -m benchmarks.formats [--format tiff|avif] [--keep DIR]
+python -m benchmarks.formats [--format tiff|avif|heic] [--keep DIR]
 
 Encoders and decoders: ImageMagick, tiffcp (libtiff-tools), avifenc and avifdec (libavif-bin),
 heif-enc and heif-convert (libheif-examples); `apt-get install` has them all. Every file is made
@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 from app import vision
 from benchmarks.format_cases import Case, cases
 
-BOUNDS = {"tiff": (0.2, 2), "avif": (0.3, 2), "avif, deep": (0.8, 4)}
+BOUNDS = {"tiff": (0.2, 2), "avif": (0.3, 2), "avif, deep": (0.8, 4), "heic": (0.6, 4)}
 """Mean and maximum difference of one channel of a pixel, of 255, by format. libavif converts 10 and
 12 bits by fixed-point arithmetic."""
 LIMITS = vision.Limits(1 << 30, 10**9)
@@ -38,7 +38,7 @@ _RAW = (
 _DECODERS = {
     "tiff": (f"MAGICK OUT[0] -auto-orient {_RAW}",),
     "avif": ("avifdec OUT PNG", f"MAGICK PNG {_RAW}"),
-    "libheif": ("heif-convert OUT PNG", f"MAGICK PNG {_RAW}"),
+    "heic": ("heif-convert OUT PNG", f"MAGICK PNG {_RAW}"),
 }
 
 
@@ -107,12 +107,12 @@ def differences(case: Case, files: dict[str, Path], folder: Path) -> tuple[float
 
 
 @click.command()
-@click.option("--format", "formats", multiple=True, type=click.Choice(["tiff", "avif"]))
+@click.option("--format", "formats", multiple=True, type=click.Choice(list(_DECODERS)))
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder for the files.")
 def main(formats: tuple[str, ...], keep: Path | None) -> None:
     """Print the differences of every case; exit with 1 if one is beyond its bounds."""
     failed = 0
-    counts = dict.fromkeys(formats or ("tiff", "avif"), 0)
+    counts = dict.fromkeys(formats or _DECODERS, 0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = sources(folder)

@@ -14,7 +14,21 @@ from app.errors import NotAnImage, UnsupportedFormat
 from app.vision.sniff import sniff
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".heic",
+        ".heif",
+    }
 )
 """A file with one of these suffixes counts as a photo; any other one by its first bytes."""
 _HEAD_BYTES = 256

@@ -33,6 +33,7 @@ from app.vision.formats.base import OUT_OF_MEMORY, SEND_SMALLER, OpenedFile
 from app.vision.formats.bmp import open_bmp
 from app.vision.formats.gif import open_gif
 from app.vision.formats.heif.avif import open_avif
+from app.vision.formats.heif.heic import open_heic
 from app.vision.formats.jpeg import open_jpeg
 from app.vision.formats.png import open_png
 from app.vision.formats.tiff.reader import open_tiff
@@ -54,6 +55,7 @@ _READERS: Mapping[Format, Callable[[bytes, Limits], OpenedFile]] = {
     "bmp": open_bmp,
     "tiff": open_tiff,
     "avif": open_avif,
+    "heic": open_heic,
 }
 
 
@@ -134,7 +136,7 @@ class OpenedImage:
 def read_header(
     data: bytes, limits: Limits, views: Sequence[View] = (CENTRE_SQUARE,)
 ) -> OpenedImage:
-    """Open a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file, without decoding any pixel.
+    """Open a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC file, without decoding any pixel.
 
     Args:
         data: the whole file.

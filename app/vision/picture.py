@@ -24,7 +24,7 @@ from app.vision.crop import Pixels
 MAX_SIDE = 65_535
 """The longest side that JPEG and GIF can have; encoders of WebP allow 16,383."""
 
-Format = Literal["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"]
+Format = Literal["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic"]
 """The formats that are read."""
 
 

@@ -57,12 +57,6 @@ _UNREADABLE = (
     (b"\xd7\xcd\xc6\x9a", "WMF"),
 )
 _BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
-    b"heic": "HEIC",
-    b"heix": "HEIC",
-    b"heim": "HEIC",
-    b"heis": "HEIC",
-    b"hevc": "HEIC",
-    b"hevx": "HEIC",
     b"mif1": "HEIF",
     b"msf1": "HEIF",
     b"crx ": "Canon CR3",
@@ -70,7 +64,16 @@ _BRANDS = {  # the brand of an ISO base media file, in its bytes 8 to 12
 }
 _CANON_RAW = b"CR"
 """Behind the header of a TIFF, it says that the file is a Canon CR2."""
-_AVIF_BRANDS = {b"avif", b"avis"}
+_FORMATS_BY_BRAND: Mapping[bytes, Format] = {
+    b"avif": "avif",
+    b"avis": "avif",
+    b"heic": "heic",
+    b"heix": "heic",
+    b"heim": "heic",
+    b"heis": "heic",
+    b"hevc": "heic",
+    b"hevx": "heic",
+}
 _GENERAL_BRANDS = {b"mif1", b"msf1", b"miaf"}
 """Brands of any picture in that container; the list of compatible brands says which."""
 _MAX_BRANDS_BYTES = 256
@@ -110,9 +113,7 @@ def _readable_format(data: bytes) -> Format | None:
     for format, magics in _READABLE.items():
         if data.startswith(magics) and _is_that(format, data):
             return format
-    if data[4:8] == b"ftyp" and _is_avif(data):
-        return "avif"
-    return None
+    return _format_by_brand(data) if data[4:8] == b"ftyp" else None
 
 
 def _is_that(format: Format, data: bytes) -> bool:
@@ -127,13 +128,15 @@ def _is_that(format: Format, data: bytes) -> bool:
     return format != "tiff" or data[8:10] != _CANON_RAW
 
 
-def _is_avif(data: bytes) -> bool:
-    """Return whether the brands of an ISO base media file are those of an AVIF."""
-    if data[8:12] in _AVIF_BRANDS:
-        return True
+def _format_by_brand(data: bytes) -> Format | None:
+    """Return the format of an ISO base media file: by its brand, or by those it is compatible with.
+
+    Of a file that is compatible with both, the list says first which one it is.
+    """
     end = min(int.from_bytes(data[:4], "big"), _MAX_BRANDS_BYTES)
-    compatible = {data[at : at + 4] for at in range(16, end - 3, 4)}
-    return data[8:12] in _GENERAL_BRANDS and bool(compatible & _AVIF_BRANDS)
+    compatible = [data[at : at + 4] for at in range(16, end - 3, 4)]
+    brands = [data[8:12], *(compatible if data[8:12] in _GENERAL_BRANDS else ())]
+    return next((format for brand in brands if (format := _FORMATS_BY_BRAND.get(brand))), None)
 
 
 def _unreadable_format(data: bytes) -> str | None:

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
 
@@ -195,6 +196,10 @@ def _makers() -> Iterator[_Maker]:
         yield f"tiff {compression}", partial(pillow, "TIFF", "RGB", compression=compression), 60_000
     yield "tiff fax", partial(pillow, "TIFF", "1", compression="group4"), 30_000
     yield from _avifs()
+    if find_spec("pillow_heif") is not None:
+        yield "heic RGB", partial(heic, mode="RGB"), 8192
+        yield "heic RGBA", partial(heic, mode="RGBA"), 8192
+        yield "heic grid", partial(heic, mode="RGB", tile_size=256), 8192
 
 
 def _jpegs() -> Iterator[_Maker]:
@@ -248,6 +253,20 @@ def _avifs() -> Iterator[_Maker]:
     yield "avif RGB 4:4:4 turned", partial(save, "RGB", subsampling="4:4:4", exif=_TURNED), 16_384
     yield "avif RGBA", partial(save, "RGBA"), 16_384
     yield "avif grey", partial(save, "L"), 16_384
+
+
+def heic(size: Size, mode: str, **options: Any) -> bytes:
+    """Return a HEIC that pillow-heif writes, 64 pixels wide and high at least.
+
+    It needs the extra `heif`. x265 encodes no smaller picture.
+    """
+    import pillow_heif
+
+    size = max(64, size[0]), max(64, size[1])
+    file = BytesIO()
+    options = {"quality": 60, "enc_params": {"preset": "ultrafast"}, **options}
+    pillow_heif.from_pillow(image(size, mode)).save(file, **options)
+    return file.getvalue()
 
 
 def _jpeg_444(size: Size) -> bytes:

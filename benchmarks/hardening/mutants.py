@@ -21,7 +21,7 @@ _WIDE_EXTREMES = (*_EXTREMES, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) 
 _STRUCTURES = re.compile(
     rb"\xff[\xc0-\xfe]|IHDR|PLTE|IDAT|tRNS|iCCP|eXIf|acTL|fcTL|fdAT|IEND|RIFF|VP8[ LX]|ALPH|ANIM"
     rb"|ANMF|ICCP|EXIF|GIF8|\x21[\xf9\xfe\xff]|\x2c|II[*+]\0|MM\0[*+]|ftyp|meta|pitm|iinf|infe"
-    rb"|iloc|iprp|ipco|ipma|ispe|av1C|pixi|irot|imir|colr|mdat|[\x0a\x32][\x04-\x20]"
+    rb"|iloc|iprp|ipco|ipma|ispe|av1C|hvcC|pixi|irot|imir|colr|mdat|[\x0a\x32][\x04-\x20]"
 )
 """The beginnings of markers, chunks and blocks."""
 _SIGNATURE_BYTES = 4

@@ -212,8 +212,8 @@ def _another_photo(photos):
     return Path(shutil.copy(photos / "a.jpg", photos.parent / "rows.csv"))
 
 
-def _heic(photos):
-    (photos.parent / "out").write_bytes(b"\0\0\0\x18ftypheic")
+def _jpeg_xl(photos):
+    (photos.parent / "out").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n")
     return photos.parent / "out"
 
 
@@ -231,7 +231,7 @@ def _through_a_link_to_the_folder(photos):
         _symbolic_link,
         _hard_link,
         _another_photo,
-        _heic,
+        _jpeg_xl,
         _through_a_link_to_the_folder,
     ],
 )
@@ -288,12 +288,12 @@ def test_files_that_are_no_photos_are_counted_and_listed(hubel, models, photos, 
     assert len(listed.read_text().splitlines()) == 6
 
 
-@pytest.mark.parametrize("name", ["new.heic", "gone.jpg", "two.mpo"])
+@pytest.mark.parametrize("name", ["new.jxl", "gone.jpg", "two.mpo"])
 def test_photos_that_are_not_read_have_a_row(hubel, models, photos, photo, name):
     if name == "gone.jpg":
         (photos / name).symlink_to(photos / "nowhere")
-    elif name == "new.heic":
-        (photos / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    elif name == "new.jxl":
+        (photos / name).write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n")
     else:
         (photos / name).write_bytes(photo("red"))
     result = hubel("classify", photos, "--models", models)

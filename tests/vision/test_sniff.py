@@ -22,6 +22,8 @@ from app.vision.sniff import sniff
         (b"\0\0\0\x20ftypavif\0\0\0\0", "avif"),
         (b"\0\0\0\x20ftypavis\0\0\0\0", "avif"),
         (b"\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiaf", "avif"),
+        (b"\0\0\0\x20ftypheic\0\0\0\0", "heic"),
+        (b"\0\0\0\x20ftypmif1\0\0\0\0mif1heicmiaf", "heic"),
     ],
     ids=[
         "jfif",
@@ -39,6 +41,8 @@ from app.vision.sniff import sniff
         "avif",
         "avif-sequence",
         "avif-in-mif1",
+        "heic",
+        "heic-in-mif1",
     ],
 )
 def test_a_readable_format_is_detected(data, format):
@@ -51,7 +55,6 @@ def test_a_readable_format_is_detected(data, format):
         (b"II*\0\x10\0\0\0CR\2\0", "Canon CR2"),
         (b"IIRO\x08\0\0\0", "Olympus ORF"),
         (b"II\xbc\x01\x20\0\0\0", "JPEG XR"),
-        (b"\0\0\0\x20ftypheic\0\0\0\0", "HEIC"),
         (b"\0\0\0\x20ftypmif1\0\0\0\0", "HEIF"),
         (b"\0\0\0\x20ftypisom\0\0\0\0", "MP4 video"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),

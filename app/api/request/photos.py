@@ -16,7 +16,7 @@ from app.memory_budget import MemoryShare
 
 _FILE = {"type": "string", "format": "binary"}
 _RAW_TYPES = tuple(
-    f"image/{format}" for format in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
+    f"image/{format}" for format in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 )
 
 

@@ -81,7 +81,8 @@ class Image(BaseModel):
     format: Annotated[
         str,
         Field(
-            description="Format, detected from the content: jpeg, png, webp, gif, bmp, tiff, avif."
+            description="Format, detected from the content: jpeg, png, webp, gif, bmp, tiff, avif "
+            "or heic."
         ),
     ]
     width: Annotated[int, Field(description="Width in pixels, as displayed.")]

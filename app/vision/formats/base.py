@@ -28,12 +28,13 @@ FORMAT_NAMES: dict[Format, str] = {
     "bmp": "BMP",
     "tiff": "TIFF",
     "avif": "AVIF",
+    "heic": "HEIC",
 }
 
 SEND_SMALLER = f"Send a smaller picture: its shorter side need not be over {CANVAS} pixels."
 """The advice of every error about a file that is too large."""
 
-_UNSUPPORTED_REASONS = ("cannot handle", "Unsupported BMP")
+_UNSUPPORTED_REASONS = ("cannot handle", "Unsupported BMP", "Unsupported feature")
 """The beginnings of Pillow's messages about variants that it can't decode."""
 _MEMORY_REASON = "out of memory"
 """The beginning of Pillow's message where a decoder could not allocate."""

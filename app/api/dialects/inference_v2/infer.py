@@ -74,9 +74,9 @@ async def infer(
 ) -> Response:
     """Classify the images of the only input, `image`. One broken image fails the request.
 
-    - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF). After the
-      JSON, each is preceded by its length. In the JSON, each is base64, which the protocol does not
-      define.
+    - **BYTES** `[n]` or `[n, 1]`: encoded images (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC).
+      After the JSON, each is preceded by its length. In the JSON, each is base64, which the
+      protocol does not define.
     - **UINT8** `[n, 480, 480, 3]`: canvases, RGB; `[n, H, W, 3]`: the model's input.
     - **Raw binary request** (header 0): the body is one encoded image or one array. Its first bytes
       and its length decide which.

@@ -1,1 +1,1 @@
-"""Read the formats whose container is HEIF, an ISO base media file of items: AVIF."""
+"""Read the formats whose container is HEIF, an ISO base media file of items: AVIF and HEIC."""

@@ -7,31 +7,17 @@ The container announces a size of its own, which the decoder does not trust: it 
 sequence header says (AV1 Bitstream & Decoding Process Specification, 5.5).
 """
 
-from dataclasses import dataclass
-
 from app.errors import BrokenImage
 from app.vision.formats.heif.bits import Reader
+from app.vision.formats.heif.coded_picture import MAX_FRAMES, CodedPicture
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _MAX_UNITS = 2000
 """A picture has up to 4096 tiles in up to as many units; encoders write one or few."""
-MAX_FRAMES = 8
-"""A decoder keeps up to eight frames; a layered picture has up to four."""
 _PROFILE_444, _PROFILE_PROFESSIONAL = 1, 2
 _BT709, _SRGB, _IDENTITY = 1, 13, 0
 _SELECT = 2
 """`seq_force_screen_content_tools`, where each frame has its own value."""
-
-
-@dataclass(frozen=True)
-class CodedPicture:
-    """The largest frame of an item, and how many it has."""
-
-    size: tuple[int, int]
-    """Width and height, in pixels."""
-    bytes_per_pixel: float
-    """Of the planes of a decoded frame; film grain needs a second one."""
-    frames: int
 
 
 def read_av1(item: bytes) -> CodedPicture:

@@ -14,15 +14,14 @@ from PIL import Image, _avif
 
 from app.errors import UnsupportedFormat
 from app.vision.formats.base import DecodedImage, OpenedFile, check_size, decoder_errors
-from app.vision.formats.heif.av1 import CodedPicture, read_av1
+from app.vision.formats.heif.av1 import read_av1
+from app.vision.formats.heif.coded_picture import CodedPicture, all_pixels, decoder_bytes
 from app.vision.formats.heif.items import read_items
 from app.vision.picture import Limits
 from app.vision.sniff import READABLE_FORMATS
 from app.vision.work import Work, estimate, raster_bytes
 
 _SEQUENCE_BRAND, _STILL_BRAND = b"avis", b"avif"
-_BLOCK = 128
-"""dav1d rounds both sides of a frame up to whole blocks of that many pixels."""
 _DECODER_BYTES_PER_PIXEL = 2
 """What dav1d keeps beside the planes: motion vectors, filter levels, a row of blocks."""
 
@@ -83,21 +82,16 @@ def _estimate(
     size: tuple[int, int], mode: str, pictures: list[CodedPicture], file_bytes: int
 ) -> Work:
     pixels = math.prod(size)
-    coded_bytes = sum(
-        math.prod(-(-side // _BLOCK) * _BLOCK for side in each.size)
-        * (each.bytes_per_pixel * each.frames + _DECODER_BYTES_PER_PIXEL)
-        for each in pictures
-    )
+    coded_bytes = decoder_bytes(pictures, _DECODER_BYTES_PER_PIXEL)
     grid_bytes = 0
     if len(pictures) > 1:
         grid_bytes = pixels * math.ceil(max(each.bytes_per_pixel for each in pictures))
     pixels_bytes = len(mode) * pixels
     converting_bytes = pixels_bytes + max(pixels_bytes, raster_bytes(mode, size))
-    frames = sum(math.prod(picture.size) * picture.frames for picture in pictures)
     return estimate(
-        load_bytes=int(coded_bytes) + grid_bytes + converting_bytes + file_bytes,
+        load_bytes=coded_bytes + grid_bytes + converting_bytes + file_bytes,
         mode=mode,
         size=size,
         may_turn=True,
-        cost=1 + 12e-6 * frames + 4e-6 * pixels + 15e-6 * file_bytes,
+        cost=1 + 12e-6 * all_pixels(pictures) + 4e-6 * pixels + 15e-6 * file_bytes,
     )

@@ -17,12 +17,16 @@ class Reader:
 
     def number(self, size: int) -> int:
         """Return the number in the next `size` bytes; 0 for none. Only between whole bytes."""
+        return int.from_bytes(self.part(size), "big")
+
+    def part(self, size: int) -> memoryview:
+        """Return the next `size` bytes. Only between whole bytes."""
         begin = self._bit // 8
         self._bit += 8 * size
         part = self._data[begin : begin + size]
         if len(part) < size:
             raise EOFError
-        return int.from_bytes(part, "big")
+        return part
 
     def rest(self) -> memoryview:
         """Return the bytes from here on."""

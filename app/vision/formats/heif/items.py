@@ -99,6 +99,16 @@ def read_items(data: bytes, name: str) -> Items:
         ) from err
 
 
+def without_tracks(data: bytes) -> bytes:
+    """Return the file with the tracks of a sequence (moov) marked as free space."""
+    rest = memoryview(data)
+    for kind, content in iterate_boxes(rest):
+        if kind == "moov":
+            at = data.index(b"moov" + bytes(content[:8]))
+            return data[:at] + b"free" + data[at + 4 :]
+    return data
+
+
 def _read_meta(data: bytes, meta: memoryview, name: str) -> Items:
     boxes: dict[str, memoryview] = {}
     for kind, content in iterate_boxes(meta):
