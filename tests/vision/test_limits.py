@@ -1,12 +1,13 @@
 import struct
 import zlib
+from functools import partial
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image, WebPImagePlugin
 
-from app.errors import InputError, TooManyBytes, TooManyPixels
+from app.errors import BrokenImage, InputError, TooManyBytes, TooManyPixels
 from app.vision import Limits, decode
 
 SIDE = 50_000
@@ -20,12 +21,12 @@ def jpeg_of(width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def png_of(width: int, height: int) -> bytes:
+def png_of(width: int, height: int, bits: int = 8, colour: int = 2) -> bytes:
     def chunk(kind, content):
         checksum = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + checksum
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
@@ -124,11 +125,20 @@ def test_the_byte_limit_is_checked_before_the_format():
         decode(b"not an image", Limits(3, 5000))
 
 
-@pytest.mark.parametrize("header", [jpeg_of, png_of, bmp_of], ids=["jpeg", "png", "bmp"])
+@pytest.mark.parametrize(
+    "header",
+    [jpeg_of, png_of, partial(png_of, bits=16), partial(png_of, bits=16, colour=0), bmp_of],
+    ids=["jpeg", "png", "png-16", "png-grey-16", "bmp"],
+)
 @pytest.mark.parametrize(("width", "height"), [(0, 10), (10, 0), (0, 0)])
 def test_an_image_without_pixels_is_broken(limits, header, width, height):
     with pytest.raises(InputError, match=r"Send it again|Save it anew"):
         decode(header(width, height), limits)
+
+
+def test_a_palette_of_16_bits_is_broken(limits):
+    with pytest.raises(BrokenImage, match="unknown type"):
+        decode(png_of(10, 10, bits=16, colour=3), limits)
 
 
 def test_an_image_of_one_long_row_is_read(encode, limits):

@@ -105,7 +105,7 @@ def _estimate(chunks: _Chunks) -> Work:
     size = chunks.size
     pixels = math.prod(size)
     _, _, bits, colour, interlaced = chunks.header
-    if colour not in _SAMPLES:
+    if colour not in _SAMPLES or (bits == 16 and colour == _PALETTE):  # noqa: PLR2004
         raise BrokenImage("The PNG has colours of an unknown type. Save it anew.")
     stored, mode = _modes(bits, colour, has_key=chunks.has_key)
     row_bytes = -(-size[0] * bits * _SAMPLES[colour] // 8)

@@ -14,7 +14,7 @@ _BLOCK_PIXELS = 1 << 15
 
 def block_rows(width: int) -> int:
     """Return how many rows of a picture are converted at a time."""
-    return max(1, _BLOCK_PIXELS // width)
+    return max(1, _BLOCK_PIXELS // max(1, width))
 
 
 def rows_of(image: Image.Image, top: int, count: int) -> NDArray[np.uint16]:
