@@ -7,6 +7,7 @@ or input. An error is one line on standard error.
 import click
 
 from app import __version__
+from app.cli.calibrate import calibrate
 from app.cli.check import check
 from app.cli.classify import classify
 from app.cli.evaluate import evaluate
@@ -23,5 +24,5 @@ def main() -> None:
     """Train a CNN on your photos and serve it."""
 
 
-for command in (check, classify, evaluate, health, import_, serve, train):
+for command in (calibrate, check, classify, evaluate, health, import_, serve, train):
     main.add_command(command)

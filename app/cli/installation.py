@@ -1,6 +1,6 @@
 """The parts of Hubel that an installation may lack, and how to get them.
 
-the serving image            -> no `training`: `train` and `import` are left out of the help
+the serving image            -> no `training`: the commands that need it are left out of the help
 a wheel without an extra     -> no ONNX Runtime, or no packages for training
 """
 
@@ -13,7 +13,7 @@ import click
 
 from app.cli.exit_codes import WrongUsage
 
-_NEEDS_TRAINING = ("train", "import")
+_NEEDS_TRAINING = ("train", "import", "calibrate")
 """The commands that can't do anything without `training`."""
 _TRAIN_IMAGE = (
     "In Docker, use the image hubel:train "
@@ -39,7 +39,7 @@ class Commands(click.Group):
         super().format_epilog(ctx, formatter)
         if not has_training():
             formatter.write_paragraph()
-            names = " and ".join(_NEEDS_TRAINING)
+            names = f"{', '.join(_NEEDS_TRAINING[:-1])} and {_NEEDS_TRAINING[-1]}"
             formatter.write_text(f"This image only serves: {names} are not in it. {_TRAIN_IMAGE}")
 
     def resolve_command(

@@ -32,12 +32,12 @@ def test_the_help_without_training_leaves_its_commands_out_and_says_how_to_get_t
     assert "docker compose run --rm train" in " ".join(epilog.split())
 
 
-@pytest.mark.parametrize("command", ["train", "import"])
+@pytest.mark.parametrize("command", ["train", "import", "calibrate"])
 def test_a_command_without_training_says_which_image_has_it(without, command, tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(b"x")
-    source = tmp_path if command == "train" else model
-    done = without("training", command, source, "--output", tmp_path / "out")
+    sources = {"train": [tmp_path], "import": [model], "calibrate": [tmp_path, tmp_path]}
+    done = without("training", command, *sources[command], "--output", tmp_path / "out")
     assert done.returncode == 2
     assert "is not part of the serving image. In Docker, use the image hubel:train" in done.stderr
     assert "Traceback" not in done.stderr

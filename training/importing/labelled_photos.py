@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import InputSpec, Label, Task
+from app.dataset.label_table import Form
 from app.runtime.evaluation.labelled_folder import LabelledPhoto, labelled_photos
 from app.runtime.session import Session
 from training.contracts import ReportProgress
@@ -57,6 +58,7 @@ def read(
     seed: int,
     report_progress: ReportProgress,
     task: Task = "single_label",
+    labels_from: Form | None = None,
 ) -> LabelledPhotos:
     """Read the photos of `data` as a test split, which report and golden photos expect.
 
@@ -68,12 +70,13 @@ def read(
         seed: selects 10,000 photos where there are more.
         report_progress: called with a line for each file that can't be used.
         task: the task of the model. For multi_label a photo may have any number of labels.
+        labels_from: where the labels come from; None: labels.csv if there is one, else folders.
 
     Raises:
         BadParameter: a folder's name is no label, or there are no photos.
         DataUnusable: none of the photos can be used.
     """
-    listed = labelled_photos(data, labels, task=task)
+    listed = labelled_photos(data, labels, labels_from, task=task)
     if len(listed) > MAX_PHOTOS:
         report_progress(
             f"{data.name}: only {MAX_PHOTOS} of {len(listed)} photos are used, drawn at random"

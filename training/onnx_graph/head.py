@@ -95,6 +95,17 @@ def add_familiarity(graph: onnx.GraphProto, prototypes: NDArray[np.float32]) -> 
     graph.output.append(_output("familiarity"))
 
 
+def add_familiarity_to(model: onnx.ModelProto, prototypes: NDArray[np.float32]) -> None:
+    """Add the output `familiarity` to a finished model with an `embedding`, of any opset."""
+    added = GraphBuilder(opset=_opset(model))
+    _add_familiarity(added, prototypes)
+    if _inner_names(model.graph) & added.names:
+        _add_prefix(model)
+    model.graph.node.extend(added.nodes)
+    model.graph.initializer.extend(added.initializers)
+    model.graph.output.append(_output("familiarity"))
+
+
 def _add_familiarity(graph: GraphBuilder, prototypes: NDArray[np.float32]) -> None:
     transposed = graph.constant("prototypes", prototypes.T)
     shortest = graph.constant("shortest", np.array(np.finfo(np.float32).tiny, np.float32))

@@ -17,10 +17,12 @@ from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
 from training.int8.candidate import INVALID, TOO_FEW, Candidate
 
+THRESHOLDS = "## Accepted predictions"
+"""The heading of the section that `hubel calibrate` replaces."""
 _LABELS = 20
 """Labels that a card lists."""
-_WIDTH = 99
-_SCORES = {
+WIDTH = 99
+SCORES = {
     "familiarity": "familiarity (cosine to the nearest of the training's prototypes)",
     "max_probability": "highest probability",
 }
@@ -42,7 +44,7 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
         fp32=fp32,
         wrong=wrong,
         limit=upper_limit(wrong, fp32.images),
-        score=_SCORES[manifest.unknown.score],
+        score=SCORES[manifest.unknown.score],
         accepted=accepted(manifest),
         int8=_int8_of_trained(int8),
     )
@@ -80,7 +82,7 @@ def imagenet(backbone: str, int8: Int8Result, manifest: Manifest) -> str:
             f"({100 * INT8_MAX_DROP:.1f} is allowed; for a photo without a label the loss "
             f"is estimated from fp32's probabilities) and is {int8.speedup:.2f} times as "
             "fast, on one thread of the machine it was built on.",
-            _WIDTH,
+            WIDTH,
         ),
     )
 
@@ -110,8 +112,8 @@ def imported(
         arguments=arguments,
         mean=", ".join(f"{value:g}" for value in arguments["mean"]),
         std=", ".join(f"{value:g}" for value in arguments["std"]),
-        outputs=textwrap.fill(outputs, _WIDTH),
-        int8=textwrap.fill(f"{sentence}.", _WIDTH),
+        outputs=textwrap.fill(outputs, WIDTH),
+        int8=textwrap.fill(f"{sentence}.", WIDTH),
         has_report=has_report,
     )
 
@@ -140,7 +142,7 @@ def accepted(manifest: Manifest) -> str:
             f"{_percent(rule.tested.coverage)} were accepted, and "
             f"{_percent(rule.tested.precision, 2)} of these were right."
         )
-    return textwrap.fill(text, _WIDTH)
+    return textwrap.fill(text, WIDTH)
 
 
 def _outputs(kind: str, temperature: float, task: Task) -> str:
@@ -196,7 +198,7 @@ def _int8_of_trained(int8: Candidate) -> str:
         return textwrap.fill(
             f"This bundle has no int8 graph: {'; '.join(result.failures)}, on one thread of the "
             "machine it was built on.",
-            _WIDTH,
+            WIDTH,
         )
     return textwrap.fill(
         f"{_verdict(result)} On {result.images} photos that were not used to calibrate it, each "
@@ -206,7 +208,7 @@ def _int8_of_trained(int8: Candidate) -> str:
         f"{100 * INT8_MAX_DROP:.1f} points is allowed), agrees with fp32 on "
         f"{100 * result.agreement:.1f} %, and is {result.speedup:.2f} times as fast, on one thread "
         "of the machine it was built on.",
-        _WIDTH,
+        WIDTH,
     )
 
 

@@ -24,10 +24,10 @@ _TOP5_FROM = 6
 """Classes from which top-5 is shown; with fewer, the top five are nearly all classes."""
 
 
-def write(content: Content | LabelContent, folder: Path) -> Path:
+def write(content: Content | LabelContent, folder: Path, name: str = INDEX) -> Path:
     """Write the report into `folder`, which is created if it is missing, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / INDEX
+    file = folder / name
     # A file's name may not be valid Unicode; the report is written all the same.
     text = label_page.render(content) if isinstance(content, LabelContent) else render(content)
     file.write_bytes(text.encode("utf-8", "backslashreplace"))
@@ -122,7 +122,7 @@ def _accepted(content: Content) -> Mapping[str, Any]:
         "decision": rule,
         "accepted_rows": rows,
         "kept": None
-        if rule.precision is None or rows[-1].precision is None
+        if rule.precision is None or rows[-1].precision is None or rule.on == content.measured_on
         else rows[-1].precision >= rule.precision,
         "accepted_by_class": accepted.by_class(content),
         "accepted_curve": Markup(plots.curve(accepted.curve(content))),
