@@ -28,13 +28,13 @@ from app.bundle import Bundle, Label, Manifest, Task
 from app.dataset.label_table import Form
 from app.dataset.split_names import Part
 from training.contracts import LabelRecipe, Recipe, ReportProgress, TrainingData, TrainingResult
-from training.data import duplicates, findings, layout
+from training.data import duplicates, findings, fixes, layout
 from training.data.examples import Examples, select_and_split, small_classes
 from training.data.findings import Findings
 from training.data.photos import fingerprint, read_photos
 from training.data.split import MIN_PHOTOS
 from training.errors import DataUnusable
-from training.packaging import label_result, model_card, recipe_result, versions
+from training.packaging import label_result, model_card, recipe_result, suspects, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.promise import Promise, require_possible
 from training.packaging.staging import folder_beside, report_kept, require_free
@@ -61,6 +61,8 @@ class Arguments:
     """Different photos that each class must have."""
     skip_small: bool = False
     """Whether classes with fewer photos are left out, or end the run."""
+    fixes: Path | None = None
+    """A table of corrected labels; None: the labels are used as they are."""
     promise: Promise | None = None
     """The precision of accepted predictions that is promised; None: nothing is."""
     task: Task | None = None
@@ -72,6 +74,7 @@ class Arguments:
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
             "seed": self.seed,
+            **({} if self.fixes is None else {"fixes": self.fixes.name}),
             **self._promise(),
             **self.recipe.metadata,
         }
@@ -168,6 +171,8 @@ def _train_classes(work: _Work, began: float) -> _Packaged:
         work.temporary,
         work.report_progress,
     )
+    suspects.write(exported.suspects.photos, work.folder)
+    work.report_progress(suspects.line(exported.suspects))
     fields = ManifestFields(
         name=work.arguments.name,
         version=work.arguments.version,
@@ -235,6 +240,15 @@ def _read_data(
     _require_task(recipe, data)
     if not data.files:
         raise layout.no_classes(arguments.data)
+    if arguments.fixes is not None:
+        if data.task == "multi_label":
+            raise DataUnusable(
+                f"--fixes is for photos with one label, and those of {data.name} may have several. "
+                "Correct their table of labels."
+            )
+        fixed = fixes.apply(data, arguments.fixes)
+        data = fixed.dataset
+        report_progress(fixed.line)
     specs = (
         [recipe.input]
         if recipe.augmentation_input is None

@@ -67,8 +67,8 @@ def calibrate(
     """
     with train_extra("Calibrating"):
         from training.errors import GateMissed
+        from training.existing_bundle import calibrate as calibrating
         from training.packaging.promise import Promise
-        from training.thresholds import calibrate as calibrating
 
     if accept_per_class and accept_precision is None:
         raise WrongUsage("--accept-per-class needs --accept-precision. Add it, such as 0.99.")

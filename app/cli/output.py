@@ -194,6 +194,8 @@ def _single_label_lines(figures: Evaluation) -> list[str]:
         f"top-5  {with_interval(figures.top5, figures.images)}",
         f"ECE    {figures.ece:.3f}",
     ]
+    if figures.coverage is not None:
+        lines.append(_accepted_line(figures))
     worst = sorted(figures.per_class, key=lambda label: label["recall"])[:_SHOWN_CLASSES]
     lines += ["", "lowest recall  photos  interval             label"]
     return lines + [
@@ -201,3 +203,15 @@ def _single_label_lines(figures: Evaluation) -> list[str]:
         f"{c['label']}"
         for c in worst
     ]
+
+
+def _accepted_line(figures: Evaluation) -> str:
+    """Return a line about the accepted predictions, beside the promise where there is one."""
+    assert figures.coverage is not None
+    accepted = round(figures.coverage * figures.images)
+    line = f"accepted  {accepted} of {figures.images} predictions"
+    if figures.accepted_precision is not None:
+        line += f", of which right: {with_interval(figures.accepted_precision, accepted)}"
+    if figures.promised_precision is not None:
+        line += f"; promised: {100 * figures.promised_precision:g} %"
+    return line

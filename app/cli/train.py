@@ -12,6 +12,7 @@ from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
+    FILE,
     FOLDER,
     accept_per_class_option,
     accept_precision_option,
@@ -141,6 +142,12 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     default=None,
     help="Continue an interrupted run of the same command, for finetune and scratch.",
 )
+@click.option(
+    "--fixes",
+    type=FILE,
+    help="Table of corrected labels: report/suspects.csv of an earlier run, with the right label, "
+    "or drop, in its column fix. The folder stays as it is.  [default: none]",
+)
 @accept_precision_option
 @accept_per_class_option
 @name_option
@@ -165,6 +172,7 @@ def train(
     name: str | None,
     version: int | None,
     seed: int,
+    fixes: Path | None,
     accept_precision: float | None,
     accept_per_class: bool,
     **options: Any,
@@ -203,6 +211,7 @@ def train(
                 min_photos=min_photos,
                 skip_small=skip_small,
                 task=task,
+                fixes=fixes,
                 promise=None
                 if accept_precision is None
                 else Promise(accept_precision, accept_per_class),

@@ -77,6 +77,29 @@ def test_the_promised_precision_is_in_the_bundle_its_card_and_its_report(trained
     ).read_text("utf-8")
 
 
+def test_doubtful_labels_are_listed_beside_the_report(trained):
+    folder, output = trained
+    assert "labels: " in output
+    table = (folder / "report" / "suspects.csv").read_text("utf-8")
+    assert table.startswith("file,label,suggested,")
+    assert "report/suspects.csv" in load(folder).manifest.files
+
+
+def test_fixes_rename_a_label_and_drop_a_photo_of_the_next_run(data, tmp_path):
+    (data / "red" / "x.jpg").write_bytes((data / "green" / "00.jpg").read_bytes())
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in data.rglob("*"))
+    table = tmp_path / "fixes.csv"
+    table.write_text("file,fix\nred/x.jpg,green\nred/01.jpg,drop\n")
+    output = tmp_path / "out"
+    result = _train(data, "--output", output, "--fixes", table)
+    assert result.exit_code == 0, result.output
+    assert "fixes: 1 photos relabelled, 1 left out" in result.output
+    assert "The same photo under two labels" not in result.output
+    assert "2 classes: green 12, red 11" in result.output
+    assert load(output).manifest.training.arguments["fixes"] == "fixes.csv"
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in data.rglob("*")) == before
+
+
 def test_a_promise_that_too_few_photos_were_given_for_ends_before_training(unusual_data, tmp_path):
     result = _train(unusual_data, "--output", tmp_path / "x", "--accept-precision", "0.99")
     assert result.exit_code == 1

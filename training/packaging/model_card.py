@@ -61,7 +61,7 @@ def trained_labels(recipe: str, int8: Candidate, findings: Findings, manifest: M
         findings=findings,
         has_leak=any(finding.kind == "leak" for finding in findings.found),
         split=", ".join(f"{part} {count}" for part, count in split.items()),
-        score=_SCORES[manifest.unknown.score],
+        score=SCORES[manifest.unknown.score],
         int8=_int8_of_trained(int8),
     )
 

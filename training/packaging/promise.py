@@ -230,10 +230,11 @@ def summary(decision: DecisionRule) -> str:
     """Return a line about the promise, and what the test photos give."""
     assert decision.precision is not None
     assert decision.coverage is not None
+    threshold = f"{decision.accept_from:.4f}" if decision.accept_from else "any probability"
     own = f", {len(decision.labels)} classes from their own" if decision.labels else ""
     line = (
         f"promised: {100 * decision.precision:g} % of the accepted predictions are right "
-        f"({100 * CONFIDENCE:.0f} % confidence); accepted from {decision.accept_from:.4f}{own}, "
+        f"({100 * CONFIDENCE:.0f} % confidence); accepted from {threshold}{own}: "
         f"{100 * decision.coverage:.1f} % of {decision.photos} photos"
     )
     if (tested := decision.tested) is None or tested.precision is None:

@@ -46,10 +46,10 @@ from training.int8 import candidate
 from training.int8.candidate import Candidate, Comparison, LabelComparison, QuantizationFailed
 from training.int8.imported_backbone import quantization_of
 from training.int8.quantize import CALIBRATION_PHOTOS
-from training.packaging import golden, measure, promise
+from training.packaging import golden, held_out_predictions, measure, promise, suspects
 from training.packaging.promise import HeldOut, Promise
 from training.parallel import run_graph
-from training.report import Content, HeldOutPhotos
+from training.report import Content, Suspects
 from training.report.proportions import in_proportion
 
 
@@ -70,6 +70,7 @@ class Exported:
     """The predictions that the acceptance threshold is chosen on."""
     decision: DecisionRule | None
     """None: nothing is promised."""
+    suspects: Suspects
 
 
 def export(
@@ -96,7 +97,7 @@ def export(
     difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
     report_progress(f"parity with {trained.reference} {difference:.1e}")
 
-    held_out = _held_out(training_data, trained, fp32)
+    held_out = held_out_predictions.predict(training_data, trained, fp32)
     labels = training_data.examples.labels
     if promised is not None:  # an unattainable promise ends the run before int8 is made
         promise.decision_rule(held_out, promised, trained.unknown, labels)
@@ -111,7 +112,7 @@ def export(
     truth, on = examples.truth[examples.indices_of("test")], description_of_test(training_data)
     decision = None
     if promised is not None:
-        held_out = _held_out(training_data, trained, *sessions.values())
+        held_out = held_out_predictions.predict(training_data, trained, *sessions.values())
         decision = promise.decision_rule(held_out, promised, trained.unknown, labels)
         figures = promise.measure(
             decision,
@@ -136,6 +137,7 @@ def export(
         scores=familiarity[0] if familiarity else actual.max(axis=1),
         held_out=held_out,
         decision=decision,
+        suspects=suspects.find(training_data, trained, held_out, probabilities),
     )
 
 
@@ -215,42 +217,10 @@ def report_content(
         curves=trained.curves,
         int8=f"{exported.int8.line}.",
         scores=exported.scores,
-        held_out=_held_out_photos(training_data, trained, exported.held_out),
+        held_out=held_out_predictions.photos(training_data, trained, exported.held_out),
+        suspects=exported.suspects,
         data_photo=partial(
             data_photo, data_folder(examples.photos[0].file), vision.view_of(training_data.input)
-        ),
-    )
-
-
-def _held_out(training_data: TrainingData, trained: TrainingResult, *sessions: Session) -> HeldOut:
-    examples, photos = training_data.examples, trained.held_out
-    return HeldOut(
-        truth=examples.truth[photos],
-        groups=examples.groups[photos],
-        probabilities={
-            session.precision: trained.predictor.predict(
-                session, photos, f"promising {session.precision}"
-            )
-            for session in sessions
-        },
-        familiarity=trained.held_out_familiarity,
-        on=f"{examples.data_name}, {trained.held_out_photos}",
-    )
-
-
-def _held_out_photos(
-    training_data: TrainingData, trained: TrainingResult, held_out: HeldOut
-) -> HeldOutPhotos:
-    examples, photos = training_data.examples, trained.held_out
-    rows = examples.rows[photos]
-    return HeldOutPhotos(
-        on=held_out.on,
-        names=[examples.photos[index].file.name for index in photos.tolist()],
-        truth=held_out.truth,
-        probabilities=held_out.probabilities["fp32"],
-        familiarity=held_out.familiarity,
-        thumbnails=lambda index: in_proportion(
-            training_data.pixels[rows[index]], training_data.input, examples.photos[photos[index]]
         ),
     )
 

@@ -55,6 +55,40 @@ class HeldOutPhotos:
     thumbnails: Thumbnails
 
 
+@dataclass(frozen=True)
+class SuspectPhoto:
+    """A photo whose label is probably wrong."""
+
+    name: str
+    label: str
+    """The given label."""
+    suggested: str
+    """The label that the model thinks right."""
+    of_label: float
+    """The probability of the given label."""
+    of_suggested: float
+    is_confident: bool
+    """True if the suggested label is as probable as usual on its own photos."""
+    row: int
+    """The row of its pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspects:
+    """The suspects among the audited photos, most certain first."""
+
+    photos: Sequence[SuspectPhoto]
+    audited: int
+    """The number of photos that a model predicted which did not learn from them."""
+    thumbnails: Thumbnails
+    """The row of a photo's pixels -> uint8 RGB (h, w, 3)."""
+
+    @property
+    def confident(self) -> int:
+        """The number of suspects of which the model is sure; they come first."""
+        return sum(photo.is_confident for photo in self.photos)
+
+
 @dataclass(frozen=True, eq=False)
 class Content:
     """A model of K classes, and its figures and predictions on T photos with a label.
@@ -86,6 +120,10 @@ class Content:
     scores: NDArray[np.floating] | None = None
     """(T,) the scores that the out-of-distribution threshold is compared with."""
     held_out: HeldOutPhotos | None = None
+    suspects: Suspects | None = None
+    """None: the labels were not audited."""
+    chose_thresholds: bool = False
+    """Whether the measured photos chose the acceptance threshold, so that they can't test it."""
     data_photo: Callable[[str], NDArray[np.uint8] | None] | None = None
     """The name of a file in a finding -> uint8 RGB (h, w, 3); None if it can't be read."""
     unusable: Sequence[str] = ()

@@ -12,7 +12,16 @@ from markupsafe import Markup
 
 from app.bundle import DecisionRule
 from app.runtime.evaluation.calibration_error import calibration_error
-from training.report import accepted, advice, interval, label_page, photo_examples, plots, tables
+from training.report import (
+    accepted,
+    advice,
+    cells,
+    interval,
+    label_page,
+    photo_examples,
+    plots,
+    tables,
+)
 from training.report.content import Content
 from training.report.label_content import LabelContent
 from training.report.template import origin, style, template
@@ -51,6 +60,7 @@ def render(content: Content) -> str:
         **_plots(content),
         **_accepted(content),
         **_pictures(content),
+        **_suspects(content),
     )
 
 
@@ -75,11 +85,18 @@ def _classes(content: Content) -> Mapping[str, Any]:
     count = len(counts)
     small = count <= tables.MATRIX
     rows = tables.classes(content, counts)
+    shown = tables.pairs(content, counts)
+    if small:
+        opened = [(truth, label) for truth in range(count) for label in range(count)]
+    else:
+        opened = [(pair.truth_index, pair.predicted_index) for pair in shown]
     return {
+        "cells": cells.cells(content, opened),
+        "cell_id": cells.cell_id,
         "classes": rows,
         "intervals": any(0 < row.images <= interval.FEW for row in rows),
         "measured_classes": int((counts.sum(axis=1) > 0).sum()),
-        "pairs": tables.pairs(content, counts),
+        "pairs": shown,
         "pairs_shown": tables.PAIRS,
         "matrix": list(zip(counts.tolist(), tables.shares(counts).tolist(), strict=True))
         if small
@@ -122,7 +139,7 @@ def _accepted(content: Content) -> Mapping[str, Any]:
         "decision": rule,
         "accepted_rows": rows,
         "kept": None
-        if rule.precision is None or rows[-1].precision is None or rule.on == content.measured_on
+        if rule.precision is None or rows[-1].precision is None or content.chose_thresholds
         else rows[-1].precision >= rule.precision,
         "accepted_by_class": accepted.by_class(content),
         "accepted_curve": Markup(plots.curve(accepted.curve(content))),
@@ -144,4 +161,12 @@ def _pictures(content: Content) -> Mapping[str, Any]:
         "mistakes": photo_examples.mistakes(content),
         "mistakes_shown": photo_examples.MISTAKES,
         "examples": list(zip(labels, photo_examples.examples(content), strict=True)),
+    }
+
+
+def _suspects(content: Content) -> Mapping[str, Any]:
+    suspects = content.suspects
+    return {
+        "suspects": suspects,
+        "suspect_pictures": [] if suspects is None else photo_examples.suspect_pictures(suspects),
     }

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.report import tables
-from training.report.content import Content
+from training.report.content import Content, SuspectPhoto, Suspects
 from training.report.label_content import LabelContent
 
 MISTAKES = 24
+SUSPECTS = 48
 EXAMPLES = 120
 PER_CLASS = 6
 GROUPS = 12
@@ -54,7 +55,7 @@ def mistakes(content: Content) -> list[Picture]:
     probabilities = next(iter(content.probabilities.values()))
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != content.truth)
     order = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
-    return [_picture(content, index) for index in order[:MISTAKES].tolist()]
+    return [picture_of(content, index) for index in order[:MISTAKES].tolist()]
 
 
 def examples(content: Content) -> list[list[Picture]]:
@@ -69,7 +70,7 @@ def examples(content: Content) -> list[list[Picture]]:
         picked = np.unique(
             np.linspace(0, len(of_class) - 1, min(each, len(of_class))).round().astype(int)
         )
-        rows.append([_picture(content, index) for index in of_class[picked].tolist()])
+        rows.append([picture_of(content, index) for index in of_class[picked].tolist()])
     return rows
 
 
@@ -82,7 +83,8 @@ def example_classes(truth: Indices) -> Indices:
     return np.asarray(classes[np.linspace(0, len(classes) - 1, most).astype(int)])
 
 
-def _picture(content: Content, index: int) -> Picture:
+def picture_of(content: Content, index: int) -> Picture:
+    """Return a measured photo with its prediction and a small copy."""
     row = next(iter(content.probabilities.values()))[index]
     truth, predicted = int(content.truth[index]), int(row.argmax())
     labels = content.manifest.labels
@@ -97,6 +99,23 @@ def _picture(content: Content, index: int) -> Picture:
         right=truth == predicted,
         side=side,
     )
+
+
+@dataclass(frozen=True)
+class SuspectPicture:
+    """A photo whose label is probably wrong, and a small copy of it."""
+
+    photo: SuspectPhoto
+    uri: str
+    side: int
+
+
+def suspect_pictures(suspects: Suspects, most: int = SUSPECTS) -> list[SuspectPicture]:
+    """Return the first suspects, at most `most`, with small copies."""
+    return [
+        SuspectPicture(photo, *small_copy(suspects.thumbnails(photo.row)))
+        for photo in suspects.photos[:most]
+    ]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Pair:
 
     truth: str
     predicted: str
+    truth_index: int
+    predicted_index: int
     times: int
     of: int
     """The number of measured photos of the class."""
@@ -97,7 +99,14 @@ def pairs(content: Content, counts: Counts) -> list[Pair]:
     order = np.argsort(-others, axis=None, kind="stable")[:PAIRS]
     cells = zip(*np.unravel_index(order, others.shape), strict=True)
     return [
-        Pair(labels[truth], labels[other], int(others[truth, other]), int(counts[truth].sum()))
+        Pair(
+            labels[truth],
+            labels[other],
+            int(truth),
+            int(other),
+            int(others[truth, other]),
+            int(counts[truth].sum()),
+        )
         for truth, other in cells
         if others[truth, other]
     ]

@@ -28,7 +28,7 @@ _HEADERS = {
     # The report is one file with inline styles, pictures and fonts, without scripts and requests.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
     "img-src 'self' data:; font-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'; sandbox",
+    "frame-ancestors 'self'; sandbox allow-downloads",
     "Cache-Control": "no-cache",
 }
 _REPORT = {

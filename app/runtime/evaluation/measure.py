@@ -15,6 +15,7 @@ from app.errors import BadParameter, HubelError, ModelOutputInvalid
 from app.runtime.accepted_labels import accepted_labels
 from app.runtime.bulk import classify_files
 from app.runtime.classifier import Query
+from app.runtime.decision import accepted_rows
 from app.runtime.engine import Engine
 from app.runtime.evaluation import accuracy, label_figures
 from app.runtime.evaluation.calibration_error import calibration_error
@@ -63,6 +64,12 @@ class Evaluation:
     top5: float
     ece: float
     """Expected calibration error of top-1, over 15 equal-width bins."""
+    coverage: float | None
+    """Share of the photos whose prediction is accepted; None: the model does not decide."""
+    accepted_precision: float | None
+    """Share of the accepted predictions that are right; None also if none is accepted."""
+    promised_precision: float | None
+    """What the model promises for it; None: nothing."""
     per_class: list[dict[str, Any]]
     """label, images, recall and precision of every class that occurs."""
     failed: list[dict[str, str]]
@@ -173,7 +180,8 @@ def multi_label_figures(model: Model, outputs: ModelOutputs) -> MultiLabelEvalua
 def single_label_figures(model: Model, outputs: ModelOutputs) -> Evaluation:
     """Return the figures of a single-label model's outputs."""
     probabilities, truth = outputs.probabilities, outputs.truth
-    labels = model.manifest.labels
+    labels, rule = model.manifest.labels, model.manifest.decision
+    coverage, precision = _accepted(model, outputs)
     top1 = accuracy.top_k_accuracy(probabilities, truth, 1)
     return Evaluation(
         model=model.name,
@@ -184,6 +192,9 @@ def single_label_figures(model: Model, outputs: ModelOutputs) -> Evaluation:
         top1_interval=list(interval(top1, len(truth))),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),
         ece=calibration_error(probabilities, truth),
+        coverage=coverage,
+        accepted_precision=precision,
+        promised_precision=None if rule is None else rule.precision,
         per_class=[
             {"label": labels[each.index].name, **asdict(each)}
             for each in accuracy.per_class(probabilities, truth)
@@ -191,3 +202,13 @@ def single_label_figures(model: Model, outputs: ModelOutputs) -> Evaluation:
         ],
         failed=outputs.failed,
     )
+
+
+def _accepted(model: Model, outputs: ModelOutputs) -> tuple[float | None, float | None]:
+    """Return the share of accepted predictions, and the share of right ones among them."""
+    manifest = model.manifest
+    if manifest.unknown is None and manifest.decision is None:
+        return None, None
+    accepted = accepted_rows(outputs.probabilities, manifest, outputs.familiarity)
+    right = outputs.probabilities.argmax(axis=1) == outputs.truth
+    return float(accepted.mean()), float(right[accepted].mean()) if accepted.any() else None

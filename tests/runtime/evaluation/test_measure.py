@@ -7,12 +7,14 @@ import pytest
 
 from app import vision
 from app.bundle import Label
+from app.cli.output import evaluation_table
 from app.errors import BadParameter, BrokenImage, NotAnImage
 from app.runtime.bulk import classify_files, photos_below
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation.labelled_folder import labelled_photos
 from app.runtime.evaluation.measure import evaluate
+from app.runtime.loaded_model import load_model
 
 LIMITS = vision.Limits(max_bytes=10_000_000, max_pixels=10_000_000)
 LABELS = (
@@ -204,6 +206,21 @@ def test_the_figures_are_those_computed_by_hand(folders, model, engine):
     (failed,) = result.failed
     assert failed["path"].endswith("blue/broken.jpg")
     assert "not an image" in failed["error"]
+
+
+def test_accepted_predictions_are_counted_beside_the_promise(folders, engine, make_bundle, rewrite):
+    folder = make_bundle(sharpness=8.0).folder
+    photos = {"red/1.jpg": "red", "red/2.jpg": "green", "green/1.jpg": (130, 140, 120)}
+    data = folders(photos)
+    listed = labelled_photos(data, load_model(folder, "cpu").manifest.labels)
+    assert evaluate(load_model(folder, "cpu"), listed, LIMITS, engine).coverage is None
+    rewrite(folder, {"decision": {"accept_from": 0.9, "precision": 0.99}})
+    result = evaluate(load_model(folder, "cpu"), listed, LIMITS, engine)
+    assert result.coverage == pytest.approx(2 / 3), "the grey photo is unsure"
+    assert (result.accepted_precision, result.promised_precision) == (0.5, 0.99)
+    line = next(line for line in evaluation_table(result).splitlines() if "accepted" in line)
+    assert line.startswith("accepted  2 of 3 predictions, of which right: 50.0 % (95 %: ")
+    assert line.endswith("; promised: 99 %")
 
 
 def test_progress_receives_every_photo(folders, model, engine):

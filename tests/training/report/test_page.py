@@ -15,7 +15,15 @@ from app.runtime.evaluation import accuracy
 from app.runtime.evaluation.calibration_error import calibration_error
 from training import report
 from training.data.findings import Finding, Findings
-from training.report import Content, Curve, HeldOutPhotos, Line, plots
+from training.report import (
+    Content,
+    Curve,
+    HeldOutPhotos,
+    Line,
+    SuspectPhoto,
+    Suspects,
+    plots,
+)
 from training.report import accepted as accepted_predictions
 
 HOSTILE = "<script>alert('κακό')</script> & \"friends\""
@@ -203,6 +211,34 @@ def test_the_promise_stands_beside_what_the_photos_give(full, tmp_path):
     assert "dog never" in text
     counts = accepted_predictions.by_class(content)
     assert [(row.label, row.accepted) for row in counts] == [("cat", accepted.sum()), ("dog", 0)]
+
+
+def test_a_number_of_the_confusion_matrix_opens_its_photos(content, tmp_path):
+    truth = np.array([0, 0, 0, 1, 1])
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8], [0.96, 0.04]])
+    names = [f"{index}.jpg" for index in range(5)]
+    page = _read(
+        _written(content(truth=truth, probabilities={"fp32": probabilities}, names=names), tmp_path)
+    )
+    targets = {value for name, value in page.attributes if name == "id"}
+    links = [value for name, value in page.attributes if name == "href"]
+    cells = {f"cell-{row}-{column}" for row in range(2) for column in range(2)}
+    assert cells <= targets
+    assert {f"#{cell}" for cell in cells} <= set(links)
+    shown = page.shown
+    taken = shown[shown.index("cat, taken for dog") : shown.index("dog, taken for cat")]
+    assert re.findall(r"(\d)\.jpg", taken) == ["2"]
+    recognised = shown[shown.index("cat, recognised") : shown.index("cat, taken for dog")]
+    assert re.findall(r"(\d)\.jpg", recognised) == ["1", "0"]  # the least confident first
+
+
+def test_suspects_are_shown_with_both_labels(full, tmp_path):
+    photos = [SuspectPhoto("cat/7.jpg", "cat", "dog", 0.02, 0.98, True, 7)]
+    found = Suspects(photos, 1399, np.zeros((8, 8, 8, 3), np.uint8).__getitem__)
+    page = _read(_written(replace(full, suspects=found), tmp_path))
+    assert "1 of 1,399 photos" in page.shown
+    assert "cat 2.0 % rather dog 98.0 % cat/7.jpg" in page.shown
+    assert ("href", "suspects.csv") in page.attributes
 
 
 def test_absent_fields_have_no_section(content, tmp_path):

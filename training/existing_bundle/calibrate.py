@@ -27,6 +27,7 @@ from training.contracts import ReportProgress
 from training.data import duplicates
 from training.data.photos import fingerprint
 from training.errors import DataUnusable
+from training.existing_bundle import card, unknown
 from training.importing import labelled_photos
 from training.importing.labelled_photos import LabelledPhotos
 from training.packaging import measure, promise, replacement, versions
@@ -34,7 +35,7 @@ from training.packaging.promise import HeldOut, Promise
 from training.packaging.staging import folder_beside, report_kept, require_free
 from training.parallel import run_graph
 from training.recipes.registry import BACKBONE_BUNDLE
-from training.thresholds import card, unknown
+from training.report.proportions import in_proportion
 
 _MIN_PHOTOS = 20
 """With fewer photos the share that reaches a threshold says nothing."""
@@ -85,6 +86,11 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
     source = bundles.load(arguments.bundle)
     bundles.verify_files(source)
     output = arguments.output
+    if source.manifest.task != "single_label":
+        raise DataUnusable(
+            f"{arguments.bundle} is a multi-label model, whose labels have thresholds already. "
+            "Name a bundle with one label for each photo."
+        )
     if output.resolve() == BACKBONE_BUNDLE.resolve():
         raise DataUnusable(
             f"{arguments.bundle} is part of Hubel and stays as it is. Name an --output."
@@ -219,9 +225,9 @@ def _write_documents(
     """Write report and model card, and return the manifest with the files that there are now."""
     has_report = _REPORT in source.manifest.files
     file = _OWN_REPORT if has_report else report.INDEX
-    report.write(_content(manifest, measured), folder / "report", file)
+    report.write(_content(arguments, manifest, measured), folder / "report", file)
     if has_report:
-        _link(folder / _REPORT, measured.photos.examples.data_name)
+        _link(folder / _REPORT)
     names = sorted({*source.manifest.files, f"report/{file}"})
     updates: dict[str, Any] = {"files": bundles.record_files(folder, names)}
     path = folder / MODEL_CARD
@@ -240,7 +246,7 @@ def _write_documents(
     return manifest.model_copy(update=updates)
 
 
-def _content(manifest: Manifest, measured: _Measured) -> report.Content:
+def _content(arguments: Arguments, manifest: Manifest, measured: _Measured) -> report.Content:
     examples, pixels = measured.photos.examples, measured.photos.pixels
     first = measured.probabilities["fp32"]
     name = examples.data_name
@@ -262,13 +268,16 @@ def _content(manifest: Manifest, measured: _Measured) -> report.Content:
         truth=examples.truth,
         probabilities=measured.probabilities,
         names=[photo.file.name for photo in examples.photos],
-        thumbnails=lambda index: pixels[examples.rows[index]],
+        thumbnails=lambda index: in_proportion(
+            pixels[examples.rows[index]], manifest.input, examples.photos[index]
+        ),
         uncalibrated=uncalibrated,
         scores=scores,
+        chose_thresholds=arguments.promise is not None,
     )
 
 
-def _link(index: Path, data: str) -> None:
+def _link(index: Path) -> None:
     """Put a link to the new report into the report of the training, once."""
     text = index.read_text("utf-8")
     if _OWN_REPORT not in text:

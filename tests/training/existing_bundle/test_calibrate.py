@@ -15,7 +15,8 @@ from app.runtime.classifier import Query, classify
 from app.runtime.loaded_model import load_model
 from app.runtime.session import Session
 from training.data.photos import LIMITS
-from training.thresholds.card import with_thresholds
+from training.existing_bundle.calibrate import _link
+from training.existing_bundle.card import with_thresholds
 
 COLOURS = ("red", "green", "blue")
 CARD = "# colours\n\nTiny.\n\n## Limits\n\nIt knows colours.\n"
@@ -62,7 +63,9 @@ def _probabilities(folder):
     return session.run(np.random.default_rng(1).integers(0, 256, (1, 32, 32, 3), np.uint8))
 
 
-def test_a_bundle_with_an_embedding_gets_familiarity_and_a_promised_threshold(colours, photos):
+def test_a_bundle_with_an_embedding_gets_familiarity_and_a_promised_threshold(
+    colours, photos, rewrite
+):
     before = _probabilities(colours)
     result = _calibrate(colours, photos, "--accept-precision", "0.9")
     assert result.exit_code == 0, result.output
@@ -72,7 +75,8 @@ def test_a_bundle_with_an_embedding_gets_familiarity_and_a_promised_threshold(co
     assert bundle.manifest.unknown.accepts == pytest.approx(0.95, abs=0.02)
     decision = bundle.manifest.decision
     assert (decision.precision, decision.photos, decision.on) == (0.9, 90, photos.name)
-    assert bundle.manifest.training.arguments["thresholds"]["accept_precision"] == 0.9
+    made_by = bundle.manifest.training.arguments["thresholds"]
+    assert made_by["accept_precision"] == 0.9
     np.testing.assert_array_equal(_probabilities(colours), before)
     model = load_model(colours, "cpu")
     known = classify(_picture((230, 10, 10)), model, Query(), LIMITS)
@@ -80,25 +84,30 @@ def test_a_bundle_with_an_embedding_gets_familiarity_and_a_promised_threshold(co
     assert (known.decision, dark.decision) == ("accepted", "unknown")
     assert "promised: 90 % of the accepted predictions are right" in result.output
     assert "unknown: familiarity under" in result.output
+    _check_documents(colours, photos.name)
+    rewrite(colours, {"training/data": made_by["fingerprint"]})
+    refused = _calibrate(colours, photos)
+    assert refused.exit_code == 2
+    assert "The model was trained on the photos of" in refused.output
 
 
-def test_card_and_report_say_where_the_thresholds_come_from(colours, photos):
-    assert _calibrate(colours, photos, "--accept-precision", "0.9").exit_code == 0
-    card = " ".join((colours / MODEL_CARD).read_text().split())
+def _check_documents(folder, data):
+    """Card and report say where the thresholds come from."""
+    card = " ".join((folder / MODEL_CARD).read_text().split())
     assert "Promised: at least 90.0 % of the accepted predictions are right" in card
-    assert f"of the photos of {photos.name} reach the threshold" in card
+    assert f"of the photos of {data} reach the threshold" in card
     assert card.index("## Accepted predictions") < card.index("## Limits")
-    report = (colours / "report/index.html").read_text()
+    report = (folder / "report/index.html").read_text()
     assert "at least 90.0\u00a0% are right" in report
     assert "photos keep the promise" not in report, "these photos chose the threshold"
-    assert "report/index.html" in load(colours).manifest.files
+    assert "report/index.html" in load(folder).manifest.files
 
 
 def test_a_report_of_the_training_stays_and_links_to_the_new_one(make_bundle, photos):
     page = b"<html><main>\nof the training\n</main></html>"
     folder = make_bundle(sharpness=2.0, report={"index.html": page}).folder
-    for _ in range(2):
-        assert _calibrate(folder, photos).exit_code == 0
+    assert _calibrate(folder, photos).exit_code == 0
+    _link(folder / "report/index.html")
     index = (folder / "report/index.html").read_text()
     assert index.count('<a href="thresholds.html">') == 1
     assert "of the training" in index
@@ -140,15 +149,6 @@ def test_what_cannot_be_done_leaves_the_bundle_as_it_is(colours, photos, options
     result = _calibrate(colours, photos, *options)
     assert (result.exit_code, words in result.output) == (code, True), result.output
     assert (colours / "bundle.json").read_bytes() == before
-
-
-def test_photos_of_the_training_are_refused(colours, photos, rewrite):
-    assert _calibrate(colours, photos).exit_code == 0
-    made_by = load(colours).manifest.training.arguments["thresholds"]
-    rewrite(colours, {"training/data": made_by["fingerprint"]})
-    result = _calibrate(colours, photos)
-    assert result.exit_code == 2
-    assert "The model was trained on the photos of" in result.output
 
 
 def test_few_photos_and_the_built_in_model_are_refused(colours, imagenet, photos, tmp_path):
