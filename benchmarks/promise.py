@@ -38,7 +38,7 @@ from training.data.photos import LIMITS
 from training.data.split import FOLDS, split_by_groups
 from training.last_layer import cross_validate, fit_head
 from training.parallel import map_in_order
-from training.recipes.registry import BACKBONE_BUNDLE
+from training.recipes.backbone import DEFAULT_BUNDLE
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
@@ -47,7 +47,7 @@ Predict = Callable[[Floats], Floats]
 
 def embed(data: Path, classes: list[str], most: int) -> tuple[Floats, Integers]:
     """Return embeddings (N, D) and class indices (N,) of the photos of `classes`; none: of all."""
-    backbone = bundle.load(BACKBONE_BUNDLE)
+    backbone = bundle.load(DEFAULT_BUNDLE)
     session = Session(backbone.model_path("int8"), "cpu", "int8")
     spec = backbone.manifest.input
     listed = [

@@ -34,7 +34,7 @@ from training.packaging import measure, promise, replacement, versions
 from training.packaging.promise import HeldOut, Promise
 from training.packaging.staging import folder_beside, report_kept, require_free
 from training.parallel import run_graph
-from training.recipes.registry import BACKBONE_BUNDLE
+from training.recipes.backbone import DEFAULT_BUNDLE
 from training.report.proportions import in_proportion
 
 _MIN_PHOTOS = 20
@@ -91,7 +91,7 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
             f"{arguments.bundle} is a multi-label model, whose labels have thresholds already. "
             "Name a bundle with one label for each photo."
         )
-    if output.resolve() == BACKBONE_BUNDLE.resolve():
+    if output.resolve() == DEFAULT_BUNDLE.resolve():
         raise DataUnusable(
             f"{arguments.bundle} is part of Hubel and stays as it is. Name an --output."
         )

@@ -83,8 +83,3 @@ def _has_short_embedding(session: Session) -> bool:
         return False
     length = session.outputs["embedding"][1][1]
     return isinstance(length, int) and length <= _MAX_EMBEDDING
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    versions = (each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
-    return int(next(versions))

@@ -193,7 +193,7 @@ def _int8_of_trained(int8: Candidate) -> str:
     if int8.is_invalid:
         return f"This bundle has no int8 graph: {INVALID}."
     if result is None:
-        return textwrap.fill(f"This bundle has no int8 graph: {int8.obstacle or TOO_FEW}.", _WIDTH)
+        return textwrap.fill(f"This bundle has no int8 graph: {int8.obstacle or TOO_FEW}.", WIDTH)
     if int8.is_timed_only:
         return textwrap.fill(
             f"This bundle has no int8 graph: {'; '.join(result.failures)}, on one thread of the "
