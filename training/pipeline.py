@@ -3,6 +3,7 @@
     DATA -> files -> photos and their pixels             data.layout, data.photos
          -> duplicates -> findings, reported at once     data.duplicates, data.findings
          -> train, val, test                             data.examples, data.split
+         -> cover, stretch or contain, for --fit auto    recipes.fit_selection
          -> the recipe: a trained graph                  recipes
          -> parity, int8, figures, golden photos         packaging.recipe_result
             or, where photos may have several labels,    packaging.label_result
@@ -20,24 +21,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from app.bundle import Bundle, Label, Manifest, Task
+from app.bundle import Bundle, Fit, InputSpec, Label, Manifest, Task
 from app.dataset.label_table import Form
 from app.dataset.split_names import Part
 from training.contracts import LabelRecipe, Recipe, ReportProgress, TrainingData, TrainingResult
 from training.data import duplicates, findings, fixes, layout
 from training.data.examples import Examples, select_and_split, small_classes
 from training.data.findings import Findings
-from training.data.photos import fingerprint, read_photos
+from training.data.photos import fingerprint, read_again, read_photos
 from training.data.split import MIN_PHOTOS
 from training.errors import DataUnusable
 from training.packaging import label_result, model_card, recipe_result, suspects, versions
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.promise import Promise, require_possible
 from training.packaging.staging import folder_beside, report_kept, require_free
+from training.recipes.backbone import find_backbone
+from training.recipes.fit_selection import SelectedFit, select_fit, with_fit
+from training.recipes.head import HeadRecipe
 from training.report import Content, LabelContent
 
 
@@ -59,6 +63,9 @@ class Arguments:
     """The part that each folder of the data holds; empty: no split; None: by their names."""
     min_photos: int = MIN_PHOTOS
     """Different photos that each class must have."""
+    fit: Fit | Literal["auto"] | None = None
+    """How photos that aren't square are read; auto: selected by cross-validation; None: as the
+    recipe's input says."""
     skip_small: bool = False
     """Whether classes with fewer photos are left out, or end the run."""
     fixes: Path | None = None
@@ -73,6 +80,7 @@ class Arguments:
         return {
             "data": self.data.resolve().name,
             "recipe": self.recipe.name,
+            "fit": self.fit or self.recipe.input.fit,
             "seed": self.seed,
             **({} if self.fixes is None else {"fixes": self.fixes.name}),
             **self._promise(),
@@ -117,9 +125,11 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
         folder_beside(arguments.output) as temporary,
         folder_beside(arguments.output) as folder,
     ):
-        data_findings, training_data = _read_data(arguments, temporary, report_progress)
+        data_findings, training_data, fit = _read_data(arguments, temporary, report_progress)
         _require_possible_promise(arguments, training_data.examples)
-        work = _Work(arguments, training_data, data_findings, folder, temporary, report_progress)
+        work = _Work(
+            arguments, training_data, data_findings, fit, folder, temporary, report_progress
+        )
         has_several = training_data.examples.label_matrix is not None
         packaged = (_train_labels if has_several else _train_classes)(work, began)
         _list_findings(data_findings, folder)
@@ -144,6 +154,8 @@ class _Work:
     arguments: Arguments
     training_data: TrainingData
     findings: Findings
+    fit: SelectedFit | None
+    """The selection of --fit auto."""
     folder: Path
     """The folder that becomes the bundle; it receives the graphs and the golden photos."""
     temporary: Path
@@ -184,7 +196,7 @@ def _train_classes(work: _Work, began: float) -> _Packaged:
         unknown=trained.unknown,
         decision=exported.decision,
         baseline=exported.baseline,
-        origin=_origin(work.arguments, training_data.examples, trained.metadata, began),
+        origin=_origin(work, trained.metadata, began),
     )
     return _Packaged(
         fields,
@@ -220,7 +232,7 @@ def _train_labels(work: _Work, began: float) -> _Packaged:
         calibration=exported.calibration,
         unknown=trained.unknown,
         baseline=exported.baseline,
-        origin=_origin(work.arguments, training_data.examples, trained.metadata, began),
+        origin=_origin(work, trained.metadata, began),
     )
     return _Packaged(
         fields,
@@ -231,8 +243,8 @@ def _train_labels(work: _Work, began: float) -> _Packaged:
 
 def _read_data(
     arguments: Arguments, temporary: Path, report_progress: ReportProgress
-) -> tuple[Findings, TrainingData]:
-    """Read all photos, report the findings, and split the photos."""
+) -> tuple[Findings, TrainingData, SelectedFit | None]:
+    """Read all photos, report the findings, split the photos, and select how they are read."""
     data = layout.scan_folder(
         arguments.data, arguments.labels_from, arguments.split, arguments.task
     )
@@ -249,11 +261,7 @@ def _read_data(
         fixed = fixes.apply(data, arguments.fixes)
         data = fixed.dataset
         report_progress(fixed.line)
-    specs = (
-        [recipe.input]
-        if recipe.augmentation_input is None
-        else [recipe.input, recipe.augmentation_input]
-    )
+    specs = _specs(recipe, None if arguments.fit == "auto" else arguments.fit)
     photos, unusable, pixels = read_photos(data.files, specs, temporary)
     if not photos:
         raise DataUnusable(
@@ -287,9 +295,25 @@ def _read_data(
         f"split: {', '.join(f'{part} {count}' for part, count in _split_sizes(examples).items())}"
         f"{' (as given)' if data.given else ''}"
     )
-    return data_findings, TrainingData(
-        examples, pixels[0], pixels[-1], recipe.input, arguments.seed
-    )
+    selected = None
+    if arguments.fit == "auto":
+        backbone = recipe.backbone if isinstance(recipe, HeadRecipe) else find_backbone("lite0")
+        selected = select_fit(examples, backbone, temporary, arguments.seed, report_progress)
+        if selected.fit != specs[0].fit:
+            specs = _specs(recipe, selected.fit)
+            read_again(examples.photos, specs, pixels)
+    training_data = TrainingData(examples, pixels[0], pixels[-1], specs[0], arguments.seed)
+    return data_findings, training_data, selected
+
+
+def _specs(recipe: Recipe, fit: Fit | None) -> list[InputSpec]:
+    """Return the input of the recipe, and that of its augmentation where it differs.
+
+    Raises:
+        DataUnusable: the recipe's input can't have this fit.
+    """
+    specs = dict.fromkeys([recipe.input, recipe.augmentation_input or recipe.input])
+    return [spec if fit is None else with_fit(spec, fit) for spec in specs]
 
 
 def _require_possible_promise(arguments: Arguments, examples: Examples) -> None:
@@ -334,14 +358,14 @@ def _list_findings(data_findings: Findings, folder: Path) -> None:
         (folder / findings.LIST).write_text(text, encoding="utf-8")
 
 
-def _origin(
-    arguments: Arguments, examples: Examples, found: Mapping[str, Any], began: float
-) -> TrainingOrigin:
+def _origin(work: _Work, found: Mapping[str, Any], began: float) -> TrainingOrigin:
+    arguments, examples = work.arguments, work.training_data.examples
     return TrainingOrigin(
         recipe=arguments.recipe.name,
         arguments={
             **arguments.metadata(),
             **found,
+            **(work.fit.metadata() if work.fit else {}),
             "photos": _split_sizes(examples),
         },
         seed=arguments.seed,

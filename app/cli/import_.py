@@ -19,7 +19,7 @@ from app.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from app.bundle import Resample
+    from app.bundle import Fit, Resample
 
 _CHANNELS = 3
 PRESETS = (
@@ -48,6 +48,20 @@ class _Triple(click.ParamType[Any]):
         return numbers
 
 
+class _Size(click.ParamType[Any]):
+    """A side in pixels, or height and width: 224 or 192x320."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        sides = str(value).lower().split("x")
+        if len(sides) not in (1, 2) or not all(side.isascii() and side.isdigit() for side in sides):
+            self.fail(f"{value!r} is neither a side such as 224 nor HEIGHTxWIDTH.", param, ctx)
+        return int(sides[0]), int(sides[-1])
+
+
 @click.command(name="import")
 @click.argument("model", metavar="MODEL.onnx", type=FILE)
 @click.option(
@@ -58,7 +72,18 @@ class _Triple(click.ParamType[Any]):
     "names in a YAML file, or Hugging Face's config.json. Stated indices decide the order. A model "
     "with one output needs two, or the label for 1 alone.",
 )
-@click.option("--size", type=int, help="Side of the input, in pixels. Unset: the side in the file.")
+@click.option(
+    "--size",
+    type=_Size(),
+    metavar="SIDE|HEIGHTxWIDTH",
+    help="Side of the input, or its height and width, in pixels. Unset: those in the file.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["cover", "stretch", "contain"]),
+    help="How photos were made to fit the input in training. cover: their centre square. stretch: "
+    "all of them, squashed. contain: all of them, with grey around.  [default: cover]",
+)
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
@@ -148,7 +173,8 @@ def import_(
     *,
     model: Path,
     labels: Path,
-    size: int | None,
+    size: tuple[int, int] | None,
+    fit: "Fit | None",
     preset: str | None,
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
@@ -197,6 +223,7 @@ def import_(
             channels=channels,
             crop=crop,
             resample=resample,
+            fit=fit,
         ),
         name=checked_name(name, output),
         version=checked_version(version, output),

@@ -27,8 +27,9 @@ from app.cli.options import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Literal
 
-    from app.bundle import Task
+    from app.bundle import Fit, Task
     from app.dataset.label_table import Form
     from app.dataset.split_names import Part
     from app.errors import HubelError
@@ -106,6 +107,14 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     "weights. scratch: a whole network from random weights. The last two need torch.",
 )
 @click.option(
+    "--fit",
+    type=click.Choice(["cover", "stretch", "contain", "auto"]),
+    help="How photos that aren't square are read. cover: their centre square. stretch: all of "
+    "them, squashed. contain: all of them, with grey around. auto: the best by cross-validation, "
+    "which reads and embeds all photos three times.  [default: the backbone's, which is cover for "
+    "lite0 and lite2]",
+)
+@click.option(
     "--network",
     type=click.Choice(["textbook", "fast"]),
     help="Network of scratch: textbook is easy to understand, fast is accurate.  "
@@ -169,6 +178,7 @@ def train(
     skip_small: bool,
     task: "Task | None",
     recipe: "RecipeName",
+    fit: 'Fit | Literal["auto"] | None',
     name: str | None,
     version: int | None,
     seed: int,
@@ -209,6 +219,7 @@ def train(
                 labels_from=labels_from,
                 split=split,
                 min_photos=min_photos,
+                fit=fit,
                 skip_small=skip_small,
                 task=task,
                 fixes=fixes,

@@ -77,7 +77,8 @@ def read_photos(
     Raises:
         DataUnusable: the disk has no room for the pixels.
     """
-    pixels = _allocate(len(files), specs, folder)
+    targets = [folder / f"pixels.{spec.describe_size()}.npy" for spec in specs]
+    pixels = _allocate(targets, len(files), specs)
 
     def read(row: int) -> Photo | Unusable:
         try:
@@ -123,6 +124,43 @@ def read_pixels(files: Sequence[Path], spec: InputSpec) -> NDArray[np.uint8]:
     return np.stack([vision.resize(picture, spec) for picture in pictures])
 
 
+def read_rows(
+    files: Sequence[Path], spec: InputSpec, target: Path, label: str
+) -> NDArray[np.uint8]:
+    """Return the pixels of files that were decoded before, (N, H, W, 3) uint8 RGB, on disk.
+
+    Args:
+        files: the photos.
+        spec: the input.
+        target: a new file for the pixels.
+        label: stands before the progress bar.
+
+    Raises:
+        DataUnusable: the disk has no room for the pixels.
+    """
+    (pixels,) = _allocate([target], len(files), [spec])
+    view = vision.view_of(spec)
+
+    def read(row: int) -> None:
+        pixels[row] = vision.resize(vision.decode(files[row].read_bytes(), LIMITS, view), spec)
+
+    for _ in map_in_order(read, range(len(files)), label):
+        pass
+    return pixels
+
+
+def read_again(
+    photos: Sequence[Photo], specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
+) -> None:
+    """Replace the pixels of `photos` by those of other inputs, one for each array of pixels."""
+
+    def read(photo: Photo) -> None:
+        _fill(photo.file.path.read_bytes(), photo.row, specs, pixels)
+
+    for _ in map_in_order(read, photos, "reading photos"):
+        pass
+
+
 def fingerprint(photos: Sequence[Photo]) -> str:
     """Return a sha256 over names and contents of photos, independent of where the folder lies."""
     digest = hashlib.sha256()
@@ -132,20 +170,20 @@ def fingerprint(photos: Sequence[Photo]) -> str:
     return digest.hexdigest()
 
 
-def _allocate(count: int, specs: Sequence[InputSpec], folder: Path) -> list[NDArray[np.uint8]]:
+def _allocate(
+    targets: Sequence[Path], count: int, specs: Sequence[InputSpec]
+) -> list[NDArray[np.uint8]]:
     """Create the files of the pixels, (count, H, W, 3) each, mapped into memory.
 
     Disk space is reserved at once where the system can: writing to a mapped file on a full disk
     kills the process without a message.
     """
     needed = sum(count * math.prod(spec.shape) for spec in specs)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(targets[0].parent).free
     try:
         if free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return [
-            _mapped(folder / f"pixels.{spec.describe_size()}.npy", count, spec) for spec in specs
-        ]
+        return [_mapped(path, count, spec) for path, spec in zip(targets, specs, strict=True)]
     except OSError as err:
         raise DataUnusable(
             f"The pixels of {count} photos take {_format_bytes(needed)} beside the output "
@@ -166,13 +204,21 @@ def _mapped(path: Path, count: int, spec: InputSpec) -> NDArray[np.uint8]:
     return pixels
 
 
+def _fill(
+    data: bytes, row: int, specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
+) -> vision.Picture:
+    """Decode a photo into its row of each array of pixels."""
+    picture = vision.decode(data, LIMITS, vision.view_of(specs[0]))
+    for spec, rows in zip(specs, pixels, strict=True):
+        rows[row] = vision.resize(picture, spec)
+    return picture
+
+
 def _read(
     file: File, row: int, specs: Sequence[InputSpec], pixels: Sequence[NDArray[np.uint8]]
 ) -> Photo:
     data = file.path.read_bytes()
-    picture = vision.decode(data, LIMITS, vision.view_of(specs[0]))
-    for spec, rows in zip(specs, pixels, strict=True):
-        rows[row] = vision.resize(picture, spec)
+    picture = _fill(data, row, specs, pixels)
     grey = Image.fromarray(pixels[0][row]).convert("L")
     coarse = grey.resize((_COARSE_SIDE, _COARSE_SIDE), Image.Resampling.BOX)
     return Photo(

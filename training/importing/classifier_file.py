@@ -38,12 +38,12 @@ class ClassifierFile:
     form: OutputForm
     original: Original
     pixels: NDArray[np.uint8]
-    """(N, S, S, 3) uint8 RGB of the golden photos."""
+    """(N, H, W, 3) uint8 RGB of the golden photos."""
     expected: NDArray[np.float64]
     """(N, K) the file's own probabilities of these photos."""
 
     def predict(self, preparation: Preparation, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return the file's own probabilities (N, K) of pixels (N, S, S, 3) uint8 RGB."""
+        """Return the file's own probabilities (N, K) of pixels (N, H, W, 3) uint8 RGB."""
         values = self.original.run(preparation, pixels)
         return self.form.probabilities(values.reshape(len(values), -1))
 
@@ -79,7 +79,7 @@ def read(
     _check_names(read_source, named.labels)
     resolved, notes = presets.resolve(preprocessing, model, read_source.image)
     preparation = prepare(
-        read_source.image, resolved.normalization, resolved.crop, resolved.resample
+        read_source.image, resolved.normalization, resolved.crop, resolved.resample, resolved.fit
     )
     for note in (*named.notes, *read_source.notes, *notes, *preparation.notes):
         report_progress(note)

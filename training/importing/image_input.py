@@ -17,6 +17,8 @@ from training.errors import DataUnusable
 Layout = Literal["nchw", "nhwc"]
 COLOUR, GREY = 3, 1
 """Numbers of channels."""
+Size = tuple[int, int]
+"""Height and width, in pixels."""
 _IMAGE_RANK, _ROW_RANK = 4, 2
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE})
 _INTEGERS = frozenset(
@@ -43,8 +45,8 @@ class ImageInput:
     layout: Layout
     channels: int
     """3 for RGB or BGR, 1 for grey."""
-    size: int
-    """Side of the square, in pixels."""
+    size: Size
+    """Height and width, in pixels."""
     batch: int | None
     """The number of pictures per run; None for any number."""
     is_row: bool = False
@@ -60,17 +62,19 @@ class ImageInput:
     @property
     def pixel_shape(self) -> tuple[int, int, int]:
         """The shape of a picture in the input's layout."""
-        size, channels = self.size, self.channels
-        return (channels, size, size) if self.layout == "nchw" else (size, size, channels)
+        channels = self.channels
+        return (channels, *self.size) if self.layout == "nchw" else (*self.size, channels)
 
 
-def read_image_input(model: onnx.ModelProto, layout: Layout | None, size: int | None) -> ImageInput:
+def read_image_input(
+    model: onnx.ModelProto, layout: Layout | None, size: Size | None
+) -> ImageInput:
     """Return the image input of `model`.
 
     Args:
         model: the model.
         layout: its layout; None to derive it.
-        size: its side in pixels; None to derive it from the shape.
+        size: its height and width in pixels; None to derive them from the shape.
 
     Raises:
         DataUnusable: there is no image input, or its layout or size is ambiguous.
@@ -144,7 +148,7 @@ def _row_input(
     dtype: int,
     dims: Sequence[int | None],
     layout: Layout | None,
-    size: int | None,
+    size: Size | None,
     notes: list[str],
 ) -> ImageInput:
     """Return an input that reads the pixels of a picture as one row, as scikit-learn does."""
@@ -156,18 +160,27 @@ def _row_input(
         )
     for channels in (COLOUR, GREY):
         side = isqrt(width // channels)
-        if side * side * channels == width:
-            _check_size(side, size)
+        height, across = size or (side, side)
+        if height * across * channels == width:
+            _check_size((height, across), size)
             actual: Layout = layout or "nhwc"
             order = "height, width, channels" if actual == "nhwc" else "channels, height, width"
             pixels = "grey" if channels == GREY else "colour"
-            note = f"input {name!r} reads {side}x{side} {pixels} pixels as one row of {order}"
+            note = f"input {name!r} reads {height}x{across} {pixels} pixels as one row of {order}"
             return ImageInput(
-                name, dtype, actual, channels, side, dims[0], is_row=True, notes=(*notes, note)
+                name,
+                dtype,
+                actual,
+                channels,
+                (height, across),
+                dims[0],
+                is_row=True,
+                notes=(*notes, note),
             )
     raise DataUnusable(
-        f"The model's input {name!r} is {_shape(dims)}, and {width} numbers are no square picture. "
-        "Name a classifier that reads pixels."
+        f"The model's input {name!r} is {_shape(dims)}, and {width} numbers are no picture of "
+        f"{describe(size) if size else 'equal sides'}. Pass --size as HEIGHTxWIDTH, or name a "
+        "classifier that reads pixels."
     )
 
 
@@ -238,32 +251,35 @@ def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
     return default if found is None else helper.get_attribute_value(found)
 
 
-def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: int | None) -> int:
-    sides = {side for side in dims[_SIDES[layout]] if side is not None}
-    if len(sides) > 1:
-        raise DataUnusable(
-            f"The model's input {name!r} is {_shape(dims)}, which isn't square, and only squares "
-            "are served so far. Export it for square images."
-        )
-    fixed = next(iter(sides), None)
-    if fixed is None and stated is None:
+def describe(size: Size) -> str:
+    """Return a height and width as the option --size takes them."""
+    return f"{size[0]}x{size[1]}"
+
+
+def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: Size | None) -> Size:
+    height, width = dims[_SIDES[layout]]
+    if stated is None and height is None and width is None:
         raise DataUnusable(
             f"The model's input {name!r} is {_shape(dims)}, of any size. Pass --size, in pixels."
         )
-    size = fixed if fixed is not None else stated
-    assert size is not None
+    if stated is not None:
+        size = height or stated[0], width or stated[1]
+    else:  # one side that varies is as long as the other
+        size = height or width or 0, width or height or 0
     _check_size(size, stated)
     return size
 
 
-def _check_size(size: int, stated: int | None) -> None:
+def _check_size(size: Size, stated: Size | None) -> None:
     if stated not in (None, size):
+        side = size[0] if size[0] == size[1] else describe(size)
         raise DataUnusable(
-            f"The model reads {size}x{size} pixels, and --size is {stated}. Pass --size {size}."
+            f"The model reads {describe(size)} pixels, and --size is {describe(stated or size)}. "
+            f"Pass --size {side}."
         )
-    if not _SMALLEST <= size <= _LARGEST:
+    if not all(_SMALLEST <= side <= _LARGEST for side in size):
         raise DataUnusable(
-            f"The model reads {size}x{size} pixels, and {_SMALLEST} to {_LARGEST} are served. "
+            f"The model reads {describe(size)} pixels, and {_SMALLEST} to {_LARGEST} are served. "
             "Export it for such a size."
         )
 

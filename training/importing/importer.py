@@ -44,6 +44,7 @@ from training.importing.exported import (
     record_golden,
     report_content,
 )
+from training.importing.image_input import describe
 from training.importing.label_decisions import LabelDecisions
 from training.importing.labelled_photos import LabelledPhotos
 from training.importing.presets import StatedPreprocessing
@@ -261,7 +262,7 @@ def _summary(classifier: ClassifierFile, verified: Verified) -> str:
     else:
         batches = f"; its fixed batch size {image.batch} was made dynamic" if image.batch else ""
     return (
-        f"reads {image.layout.upper()} of {image.size}x{image.size}, gives {form.kind}"
+        f"reads {image.layout.upper()} of {describe(image.size)}, gives {form.kind}"
         f"{' of each label by itself' if form.task == 'multi_label' else ''}; {head}"
         f"{batches}; parity with the file {verified.difference:.1e}"
     )
@@ -376,7 +377,8 @@ def _metadata(arguments: Arguments, classifier: ClassifierFile) -> dict[str, Any
         "sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
         "labels": arguments.labels.name,
         "layout": classifier.source.image.layout,
-        "size": classifier.source.image.size,
+        "size": list(classifier.source.image.size),
+        "fit": classifier.spec.fit,
         "output": classifier.source.output.tensor,
         "output_kind": classifier.form.kind,
         **({"task": "multi_label"} if classifier.form.task == "multi_label" else {}),

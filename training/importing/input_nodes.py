@@ -1,11 +1,11 @@
 """The nodes from a bundle's input to the tensor that an imported graph reads.
 
-    image uint8 [N, S, S, 3] -> planes -> BGR, or grey -> float -> upscaled -> (pixel - mean) / std
+    image uint8 [N, H, W, 3] -> planes -> BGR, or grey -> float -> upscaled -> (pixel - mean) / std
                              -> the graph's layout and type
 
 ONNX Runtime is slow where the innermost axis is the three channels: it takes 30 times as long to
-broadcast them there, and to reverse them. So planes (N, C, S, S) are normalised, or rows of pixels
-(N, S, 3 S) where the graph reads pixels last (docs/decisions/importing.md).
+broadcast them there, and to reverse them. So planes (N, C, H, W) are normalised, or rows of pixels
+(N, H, 3 W) where the graph reads pixels last (docs/decisions/importing.md).
 """
 
 import numpy as np
@@ -67,9 +67,11 @@ def _floats(part: Subgraph, last: str, preparation: Preparation) -> str:
         last = part.node("Mul", [last, unit], "luma.scaled")
         last = part.node("Floor", [last], "grey")
     if preparation.is_upscaled:
-        matrix = _matrix(preparation.spec.height, preparation.image.size, preparation.upscaling)
-        rows = part.constant("upscale.rows", matrix)
-        columns = part.constant("upscale.columns", matrix.T)
+        spec, (height, width) = preparation.spec, preparation.image.size
+        down = _matrix(spec.height, height, preparation.upscaling)
+        across = _matrix(spec.width, width, preparation.upscaling)
+        rows = part.constant("upscale.rows", down)
+        columns = part.constant("upscale.columns", across.T)
         limits = [
             part.constant(f"upscale.{name}", np.array(value, np.float32))
             for name, value in (("least", 0), ("most", WHITE))
@@ -89,16 +91,17 @@ def _normalized(part: Subgraph, last: str, preparation: Preparation, *, planes: 
     if planes:
         shape: tuple[int, ...] = (image.channels, 1, 1)
     else:
-        shape = (image.size * image.channels,)
-        mean, scale = np.tile(mean, image.size), np.tile(scale, image.size)
-        rows = part.constant("rows.shape", np.array([0, image.size, *shape], np.int64))
+        height, width = image.size
+        shape = (width * image.channels,)
+        mean, scale = np.tile(mean, width), np.tile(scale, width)
+        rows = part.constant("rows.shape", np.array([0, height, *shape], np.int64))
         last = part.node("Reshape", [last, rows], "rows")
     for op, name, value, neutral in (("Sub", "mean", mean, 0), ("Mul", "scale", scale, 1)):
         if (value != neutral).any():
             constant = part.constant(f"pixels.{name}", value.reshape(shape))
             last = part.node(op, [last, constant], f"pixels.{op.lower()}")
     if not planes:
-        sides = np.array([0, image.size, image.size, image.channels], np.int64)
+        sides = np.array([0, *image.size, image.channels], np.int64)
         last = part.node("Reshape", [last, part.constant("pixels.shape", sides)], "pixels")
     return last
 

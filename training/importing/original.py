@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.errors import first_line_of
 from app.runtime import ort
 from training.errors import DataUnusable
+from training.importing.image_input import describe
 from training.importing.preparation import Preparation
 from training.importing.source import Source
 
@@ -72,8 +73,7 @@ def _with_one_output(source: Source) -> onnx.ModelProto:
 
 
 def _cannot_run(source: Source, err: Exception) -> str:
-    size = source.image.size
     return (
-        f"ONNX Runtime can't run the model ({first_line_of(err)}). "
-        f"Export it again, with standard operators and for {size}x{size} pixels."
+        f"ONNX Runtime can't run the model ({first_line_of(err)}). Export it again, with standard "
+        f"operators and for {describe(source.image.size)} pixels."
     )

@@ -1,6 +1,6 @@
 """The way from the pixels of a bundle's input to the array that an imported graph reads.
 
-    uint8 RGB (N, S, S, 3) -> grey, for a graph with one channel
+    uint8 RGB (N, H, W, 3) -> grey, for a graph with one channel
                            -> upscaled, for a graph that reads more than the canvas has
                            -> normalised -> layout -> type
 
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
 
-from app.bundle import InputSpec, Resample
+from app.bundle import Fit, InputSpec, Resample
 from app.vision.canvas import CANVAS
-from training.importing.image_input import GREY, ImageInput
+from training.errors import DataUnusable
+from training.importing.image_input import GREY, ImageInput, Size, describe
 from training.importing.normalization import Normalization
 
 WHITE = 255
+MIN_SIDE = 8
+"""The shortest side of a bundle's input, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,24 @@ class Preparation:
     @property
     def is_upscaled(self) -> bool:
         """True if the graph reads more pixels than the bundle's input has."""
-        return self.image.size != self.spec.size
+        return self.image.size != (self.spec.height, self.spec.width)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what a user wouldn't expect."""
-        size, from_size = self.image.size, self.spec.size
         notes = []
         if self.is_upscaled:
             notes.append(
-                f"the model reads {size}x{size} pixels: the {from_size}x{from_size} that Hubel "
-                f"keeps of a photo are upscaled in the graph ({self.upscaling})"
+                f"the model reads {describe(self.image.size)} pixels: the "
+                f"{self.spec.describe_size()} that Hubel keeps of a photo are upscaled in the "
+                f"graph ({self.upscaling})"
             )
         if self.image.channels == GREY:
             notes.append("the model reads grey pixels: photos are converted in the graph")
         return tuple(notes)
 
     def applied(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Return pixels (N, S, S, 3) uint8 RGB as the array that the graph reads."""
+        """Return pixels (N, H, W, 3) uint8 RGB as the array that the graph reads."""
         prepared = np.stack([self._resized(Image.fromarray(picture)) for picture in pixels])
         ready = self.normalization.applied(prepared)
         if self.image.is_integer:
@@ -67,12 +70,13 @@ class Preparation:
         return np.ascontiguousarray(ready.astype(dtype))
 
     def _resized(self, picture: Image.Image) -> NDArray[np.float64]:
-        """Return a picture as float64 (T, T, C), 0 to 255."""
+        """Return a picture as float64 (height, width, C) of the graph's input, 0 to 255."""
         if self.image.channels == GREY:
             picture = picture.convert("L")
-        size = (self.image.size, self.image.size)
+        height, width = self.image.size
+        size = (width, height)
         if picture.size == size:
-            return np.asarray(picture, np.float64).reshape(*size, -1)
+            return np.asarray(picture, np.float64).reshape(height, width, -1)
         filter = Image.Resampling[self.upscaling.upper()]
         planes = [plane.convert("F").resize(size, filter) for plane in picture.split()]
         stacked = np.stack([np.asarray(plane, np.float64) for plane in planes], axis=-1)
@@ -80,17 +84,43 @@ class Preparation:
 
 
 def prepare(
-    image: ImageInput, normalization: Normalization, crop: float, resample: Resample
+    image: ImageInput,
+    normalization: Normalization,
+    crop: float,
+    resample: Resample,
+    fit: Fit = "cover",
 ) -> Preparation:
     """Return the preparation for an input.
 
-    A photo is kept as 480x480 pixels. For an input that is larger, the bundle's input is the kept
-    square as it is, and the graph upscales it.
+    A photo is kept as 480x480 pixels. For a square input that is larger, the bundle's input is the
+    kept square as it is, and the graph upscales it. For another one, the bundle's input has the
+    same proportions, and no more pixels than are kept on its longer side.
+
+    Raises:
+        DataUnusable: the input isn't square, and the fit is cover.
     """
-    if image.size <= CANVAS:
-        spec = InputSpec(size=image.size, crop=crop, resample=resample)
+    height, width = image.size
+    is_square = height == width
+    if fit == "cover" and not is_square:
+        raise DataUnusable(
+            f"The model reads {describe(image.size)} pixels, which isn't square. Pass --fit "
+            "stretch if photos were squashed to that shape in training, or --fit contain if they "
+            "were letterboxed."
+        )
+    size: int | Size = height if is_square else image.size
+    if max(image.size) <= CANVAS:
+        spec = InputSpec(fit=fit, size=size, crop=crop, resample=resample)
         return Preparation(image, normalization, spec, resample)
     side = 2 * round(crop * CANVAS / 2)  # even, so that no pixel is cut in half
-    spec = InputSpec(size=side, crop=side / CANVAS, resample="box")
     upscaling: Resample = "bicubic" if resample == "box" else resample
+    if is_square:
+        spec = InputSpec(fit=fit, size=side, crop=side / CANVAS, resample="box")
+        return Preparation(image, normalization, spec, upscaling)
+    smaller = round(side * height / max(image.size)), round(side * width / max(image.size))
+    if min(smaller) < MIN_SIDE:
+        raise DataUnusable(
+            f"The model reads {describe(image.size)} pixels, and Hubel would keep "
+            f"{describe(smaller)} of a photo; {MIN_SIDE} is the least. Export it for another size."
+        )
+    spec = InputSpec(fit=fit, size=smaller, crop=side / CANVAS, resample=resample)
     return Preparation(image, normalization, spec, upscaling)

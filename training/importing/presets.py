@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import onnx
 
-from app.bundle import Resample
+from app.bundle import Fit, Resample
 from training.errors import DataUnusable
 from training.importing.image_input import ImageInput
 from training.importing.normalization import PIXELS_AS_THEY_ARE, Normalization, Triple
@@ -29,6 +29,8 @@ class Preprocessing:
     crop: float
     """Side of the centre square that is kept, as a share of the whole square."""
     resample: Resample
+    fit: Fit = "cover"
+    """How a photo that isn't square becomes that square."""
 
     @property
     def normalization(self) -> Normalization:
@@ -47,6 +49,7 @@ class StatedPreprocessing:
     channels: Literal["rgb", "bgr"] | None = None
     crop: float | None = None
     resample: Resample | None = None
+    fit: Fit | None = None
 
 
 PRESETS: Mapping[str, Preprocessing] = {
@@ -74,7 +77,12 @@ PRESETS: Mapping[str, Preprocessing] = {
     # Custom Vision's ONNX sample; the file's metadata may state other values
     "custom-vision": Preprocessing((0.0,) * 3, (1.0,) * 3, 255, "bgr", 1.0, "bicubic"),
 }
-_WITHOUT_PRESET: Mapping[str, Any] = {"channels": "rgb", "crop": 1.0, "resample": "box"}
+_WITHOUT_PRESET: Mapping[str, Any] = {
+    "channels": "rgb",
+    "crop": 1.0,
+    "resample": "box",
+    "fit": "cover",
+}
 _REQUIRED = ("mean", "std", "pixel_range")
 
 
@@ -147,7 +155,8 @@ def _in_words(preprocessing: Preprocessing) -> str:
     pixel = "pixel / 255" if preprocessing.pixel_range == 1 else "pixel"
     return (
         f"({pixel} - {_text(preprocessing.mean)}) / {_text(preprocessing.std)}, "
-        f"{preprocessing.channels.upper()}, crop {preprocessing.crop:g}, {preprocessing.resample}"
+        f"{preprocessing.channels.upper()}, {preprocessing.fit}, crop {preprocessing.crop:g}, "
+        f"{preprocessing.resample}"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import InputSpec, Label, Resample
+from app.bundle import Fit, InputSpec, Label, Resample
 from app.errors import InputError
 from app.runtime.session import Session
 from training.contracts import ReportProgress
@@ -84,8 +84,11 @@ def require(
         GateMissed: the largest difference is over the tolerance.
     """
     best, hint = parity.mean, None
-    for words, other in _alternatives(preprocessing):
-        changed = prepare(preparation.image, other.normalization, other.crop, other.resample)
+    is_square = preparation.image.size[0] == preparation.image.size[1]
+    for words, other in _alternatives(preprocessing, is_square=is_square):
+        changed = prepare(
+            preparation.image, other.normalization, other.crop, other.resample, other.fit
+        )
         rows = predict(changed, _pixels(references, changed.spec))
         pairs = zip(references, rows, strict=True)
         mean = float(np.mean([_largest(reference, row)[1] for reference, row in pairs]))
@@ -111,7 +114,7 @@ def _largest(reference: Reference, row: NDArray[np.floating]) -> tuple[int, floa
     return index, differences[index]
 
 
-def _alternatives(stated: Preprocessing) -> Iterator[tuple[str, Preprocessing]]:
+def _alternatives(stated: Preprocessing, *, is_square: bool) -> Iterator[tuple[str, Preprocessing]]:
     """Yield other preprocessings with the options that state them."""
     other_order: Literal["rgb", "bgr"] = "bgr" if stated.channels == "rgb" else "rgb"
     mean, std = stated.mean, stated.std
@@ -126,8 +129,11 @@ def _alternatives(stated: Preprocessing) -> Iterator[tuple[str, Preprocessing]]:
         yield f"--crop {crop:g}", replace(stated, crop=crop)
     for resample in get_args(Resample):
         yield f"--resample {resample}", replace(stated, resample=resample)
+    for fit in get_args(Fit):
+        if fit != "cover" or is_square:
+            yield f"--fit {fit}", replace(stated, fit=fit)
     for name, preset in PRESETS.items():
-        yield f"--preset {name} alone", preset
+        yield f"--preset {name} alone", replace(preset, fit=stated.fit)
 
 
 def _pixels(references: Sequence[Reference], spec: InputSpec) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from app.bundle import Task
 from training.importing.class_output import ClassOutput, select_output
-from training.importing.image_input import ImageInput, Layout, read_image_input
+from training.importing.image_input import ImageInput, Layout, Size, read_image_input
 from training.importing.onnx_file import nodes_of
 from training.importing.output_kind import Kind
 
@@ -31,7 +31,7 @@ _QUANTIZED = frozenset(
 class StatedProperties:
     """The properties that the command line states; None for those to derive from the file."""
 
-    size: int | None = None
+    size: Size | None = None
     layout: Layout | None = None
     kind: Kind | None = None
     output: str | None = None

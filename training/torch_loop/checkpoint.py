@@ -24,6 +24,7 @@ def run_properties(recipe: Recipe, training_data: TrainingData) -> Mapping[str, 
     return {
         "--recipe": recipe.name,
         **{f"--{name}": value for name, value in recipe.metadata.items()},
+        "--fit": training_data.input.fit,
         "--seed": training_data.seed,
         "photos of fingerprint": fingerprint(training_data.examples.photos)[:12],
         "torch": torch.__version__,

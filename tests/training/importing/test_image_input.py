@@ -172,7 +172,7 @@ def test_rows_of_pixels_are_read(save, imported, outputs_of, original, width, op
 def test_rows_that_are_no_square_are_refused(save, run_import):
     result = run_import(save(_rows(60)))
     assert result.exit_code == 2
-    assert "60 numbers are no square picture" in result.stderr
+    assert "60 numbers are no picture of equal sides" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,59 @@ def test_an_input_beyond_480_is_upscaled_as_by_pillow(
     )
 
 
-def test_an_input_that_is_no_square_is_named(save, run_import):
-    result = run_import(save(_small("FLOAT", ["N", 3, 224, 320])), normal=RAW)
+def test_an_input_that_is_no_square_needs_a_fit(save, run_import):
+    file = save(_small("FLOAT", ["N", 3, 224, 320]))
+    result = run_import(file, normal=RAW)
     assert result.exit_code == 2
-    assert "which isn't square, and only squares are served so far" in result.stderr
+    assert "reads 224x320 pixels, which isn't square. Pass --fit stretch" in result.stderr
+    result = run_import(file, "--fit", "stretch", "--size", "320x224", normal=RAW)
+    assert result.exit_code == 2
+    assert "--size is 320x224. Pass --size 224x320." in result.stderr
+    result = run_import(file, "--fit", "stretch", "--size", "320x", normal=RAW)
+    assert result.exit_code == 2
+    assert "HEIGHTxWIDTH" in result.stderr
+
+
+@pytest.mark.parametrize("fit", ["stretch", "contain"])
+@pytest.mark.parametrize(
+    ("shape", "layout", "options", "size"),
+    [
+        (["N", 3, 24, 40], "nchw", (), [24, 40]),
+        ([1, 24, 40, 3], "nhwc", (), [24, 40]),
+        (["N", 3, "h", "w"], "nchw", ("--size", "24x40"), [24, 40]),
+        (["N", 3, 24, "w"], "nchw", ("--size", "24x40"), [24, 40]),
+        (["N", 3, 600, 1000], "nchw", (), [288, 480]),
+    ],
+    ids=["planes", "pixels", "any size", "one side", "upscaled"],
+)
+def test_an_input_that_is_no_square_is_imported(
+    save, imported, original, outputs_of, shape, layout, options, size, fit
+):
+    file = save(_small("FLOAT", shape, layout=layout))
+    bundle = imported(file, "--fit", fit, *options, normal=RAW)
+    assert (bundle.manifest.input.fit, list(bundle.manifest.input.size)) == (fit, size)
+    if size == [24, 40]:
+        pixels = np.random.default_rng(2).integers(0, 256, (2, 24, 40, 3), np.uint8)
+
+        def prepare(image):
+            ordered = image.transpose(2, 0, 1) if layout == "nchw" else image
+            return ordered[None].astype(np.float32)
+
+        expected = original(file, prepare, images=pixels)
+        assert outputs_of(bundle, pixels) == pytest.approx(expected, abs=1e-5)
+    model = load_model(bundle.folder, "cpu")
+    photo = next(iter(default_golden.find(default_golden.FOLDER))).read_bytes()
+    assert sum(classify(photo, model, Query(), LIMITS).probabilities) == pytest.approx(1, abs=1e-4)
+
+
+def test_rows_that_are_no_square_need_a_size(save, imported, run_import, outputs_of, original):
+    file = save(_rows(24 * 40))
+    assert "Pass --size as HEIGHTxWIDTH" in run_import(file).stderr
+    bundle = imported(file, "--size", "24x40", "--fit", "stretch", normal=RAW)
+    assert bundle.manifest.input.size == (24, 40)
+
+
+def test_a_square_input_may_read_the_whole_photo(saved, imported):
+    bundle = imported(saved(), "--fit", "contain")
+    assert (bundle.manifest.input.fit, bundle.manifest.input.size) == ("contain", 32)
+    assert bundle.manifest.training.arguments["fit"] == "contain"
