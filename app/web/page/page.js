@@ -5,6 +5,7 @@ import { awaitAnswer, hideAnswer, offerOtherLabels, showAnswer } from "./answer.
 import { byId, say } from "./dom.js";
 import { clearHeat, showHeat } from "./heat.js";
 import { takePhotos } from "./intake.js";
+import { cropOf, offerParts, show as showPart } from "./part.js";
 import { drawPhoto, showSquare } from "./photo.js";
 import { pickers } from "./pickers.js";
 import { askForKey, clearProblem, showProblem } from "./problem.js";
@@ -30,7 +31,10 @@ const SEVERAL = 20; // labels of a photo that may have several
 const models = pickers(() => current && look(current), fail);
 const refreshTour = tour(() => (answered ? context() : null));
 
-const nameOf = (which) => `${which.model}/${which.version}`;
+const nameOf = (which) => `${which.model}/${which.version}${which.crop ? ` ${which.crop}` : ""}`;
+
+// The model, and the part of a photo that is looked at.
+const whichOf = (photo) => ({ ...models.chosen(), crop: cropOf(photo.part) });
 
 // Asks a question about a photo and a model once; what went wrong is asked again.
 function once(photo, which, question, ask) {
@@ -49,7 +53,7 @@ const classified = (photo, which) =>
 // What a step is given: the photo, the model, and a way to ask each question once.
 function context() {
   const photo = current;
-  const which = models.chosen();
+  const which = whichOf(photo);
   const { signal } = asking;
   return {
     name: `${photos.indexOf(photo)} ${nameOf(which)}`,
@@ -96,16 +100,17 @@ async function look(photo) {
   clearProblem();
   clearHeat();
   byId("working").hidden = false;
+  showPart(photo.part, photo.size);
   awaitAnswer(models.labels());
   await drawPhoto(photo, signal);
   if (signal.aborted) return;
   try {
     await models.ready();
     awaitAnswer(models.labels());
-    const which = models.chosen();
-    const answer = await classified(photo, which);
+    const answer = await classified(photo, whichOf(photo));
     if (signal.aborted) return;
     answered = answer;
+    photo.size = [answer.image.width, answer.image.height];
     showAnswer(answer, toggleLabel);
     say(`${verdictOf(answer)[0]}. ${photo.file.name}`);
     refresh();
@@ -179,7 +184,7 @@ async function explain(label) {
 function take(files, { why = showsWhy } = {}) {
   showsWhy = why;
   for (const file of files)
-    photos.push({ file, url: URL.createObjectURL(file), kept: new Map(), labels: new Map() });
+    photos.push({ file, url: URL.createObjectURL(file), kept: new Map(), labels: new Map(), part: null });
   look(photos.at(-files.length)).then(() => {
     byId("answer").scrollIntoView({ block: "nearest" });
     byId("answer").focus({ preventScroll: true });
@@ -188,6 +193,7 @@ function take(files, { why = showsWhy } = {}) {
 
 takePhotos(take);
 offerSamples((files) => take(files, { why: true }), fail);
+offerParts(() => current, () => look(current));
 offerOtherLabels(models, (label) => answered && explain(label));
 byId("show-why").addEventListener("click", toggleWhy);
 

@@ -1,4 +1,4 @@
-// The whole photo, and on it the square that the network reads.
+// The whole photo, and on it the part that the network reads.
 
 import { byId, el } from "./dom.js";
 
@@ -29,23 +29,25 @@ export async function drawPhoto(photo, signal) {
 }
 
 // Outlines the part of the photo that the network reads, and says so.
-export function showSquare({ format, width, height }, input) {
-  const box = usedBox(width, height, input);
-  const whole = box.width === width && box.height === height;
+export function showSquare({ format, width, height, crop }, input) {
+  const part = crop ?? { x: 0, y: 0, width, height };
+  const box = usedBox(part, input);
+  const isAll = box.width === part.width && box.height === part.height;
   const square = byId("square");
-  square.hidden = whole;
+  square.hidden = isAll && !crop;
   place(square, box, width, height);
   const size = [input.size].flat();
-  const reads = whole ? "The network reads all of it" : "The network reads the outlined square";
+  const it = crop ? "the part" : "it";
+  const reads = isAll ? `The network reads all of ${it}` : `The network reads the outlined square${crop ? " of the part" : ""}`;
   byId("caption").textContent =
     `${format.toUpperCase()}, ${width} × ${height} pixels. ${reads}, brought to ${size[0]} × ${size.at(-1)} pixels.`;
 }
 
-// In pixels of the photo: the middle of its centre square, or all of it where the model squeezes it in.
-function usedBox(width, height, { crop, fit = "cover" }) {
-  if (fit !== "cover") return { left: 0, top: 0, width, height };
+// In pixels of the photo: the middle of the part's centre square, or all of the part where the model squeezes it in.
+function usedBox({ x, y, width, height }, { crop, fit = "cover" }) {
+  if (fit !== "cover") return { left: x, top: y, width, height };
   const side = Math.min(width, height) * crop;
-  return { left: (width - side) / 2, top: (height - side) / 2, width: side, height: side };
+  return { left: x + (width - side) / 2, top: y + (height - side) / 2, width: side, height: side };
 }
 
 // Lays an element over a part of the photo.

@@ -56,9 +56,11 @@ function pixelsOf(image) {
 }
 
 // What the network is given of the array.
-function given({ size, crop }) {
-  const [height, width] = [size, size].flat();
-  const part = crop < 1 ? `the middle ${Math.round(crop * 100)} % of the square` : "the square";
+function given({ size, crop, fit = "cover" }) {
+  const sides = [size].flat();
+  const [height, width] = [sides[0], sides.at(-1)];
+  const square = { cover: "the square", stretch: "the whole photo, squashed to a square", contain: "the whole photo, in a square of grey" }[fit];
+  const part = crop < 1 ? `the middle ${Math.round(crop * 100)} % of ${square}` : square;
   return `Yours: ${part}, as ${height} × ${width} × 3 = ${(height * width * 3).toLocaleString("en")} numbers.`;
 }
 

@@ -26,7 +26,8 @@ function timings(timing) {
 
 function snippets(about) {
   // Without the version: a program that copies this gets the next version, too, once it serves.
-  const url = api.urlOf("classify", { model: about.which.model }).href;
+  const { model, crop } = about.which;
+  const url = api.urlOf("classify", { model, crop }).href;
   const file = about.file.name || "photo.jpg";
   const key = api.hasKey();
   const texts = {
