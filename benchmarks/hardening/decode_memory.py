@@ -50,20 +50,23 @@ class Measured:
     error: str = ""
 
 
-def measure(name: str, data: bytes, plain_s: float) -> Measured:
+def measure(
+    name: str, data: bytes, plain_s: float, view: vision.View = vision.CENTRE_SQUARE
+) -> Measured:
     """Decode and resize one file, and return its peak memory and its CPU time.
 
     Args:
         name: of the case.
         data: the file.
         plain_s: CPU seconds of a plain JPEG of 480 x 480, which are cost 1.
+        view: the part of the image that is read.
     """
     gc.collect()
     release_memory()
     before = resident_bytes()
     reset_peak()
     try:
-        opened = vision.read_header(data, LIMITS)
+        opened = vision.read_header(data, LIMITS, (view,))
         picture = opened.decode()
         pixels = picture.width * picture.height
         vision.resize(picture, _SPEC)
@@ -72,23 +75,27 @@ def measure(name: str, data: bytes, plain_s: float) -> Measured:
     del picture
     peak = peak_bytes() - before
     work = opened.work
-    cost = min(_seconds(data) for _ in range(3)) / plain_s  # the resize's weights are cached now
+    cost = (
+        min(_seconds(data, view) for _ in range(3)) / plain_s
+    )  # the resize's weights are cached now
     return Measured(name, pixels, work.memory_bytes, peak, work.cost, cost)
 
 
-def measure_all(named: Iterator[tuple[str, Callable[[], bytes]]]) -> Iterator[Measured]:
+def measure_all(
+    named: Iterator[tuple[str, Callable[[], bytes]]], view: vision.View = vision.CENTRE_SQUARE
+) -> Iterator[Measured]:
     """Measure every case, after warming up the decoders."""
     return_large_blocks()
     threadpool_limits(1, user_api="blas")
     plain = pillow("JPEG", "RGB", (480, 480), quality=85)
     plain_s = min(_seconds(plain) for _ in range(20))
     for name, make in named:
-        yield measure(name, make(), plain_s)
+        yield measure(name, make(), plain_s, view)
 
 
-def _seconds(data: bytes) -> float:
+def _seconds(data: bytes, view: vision.View = vision.CENTRE_SQUARE) -> float:
     began = time.process_time()  # libde265 has a thread of its own
-    vision.resize(vision.read_header(data, LIMITS).decode(), _SPEC)
+    vision.resize(vision.read_header(data, LIMITS, (view,)).decode(), _SPEC)
     return time.process_time() - began
 
 
@@ -103,12 +110,21 @@ def _seconds(data: bytes) -> float:
     type=click.Choice(["square", "tall", "wide"]),
     help="Shapes of the images.  [default: all]",
 )
+@click.option(
+    "--fit",
+    type=click.Choice(["cover", "stretch", "contain"]),
+    default="cover",
+    show_default=True,
+    help="How an image becomes the canvas.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def main(files: tuple[Path, ...], pixels: int, shapes: tuple[str, ...], as_json: bool) -> None:
+def main(
+    files: tuple[Path, ...], pixels: int, shapes: tuple[str, ...], fit: vision.Fit, as_json: bool
+) -> None:
     """Print estimate, peak and cost of FILES, or of generated files."""
     generated = cases(pixels, shapes=shapes)
     named = ((file.name, file.read_bytes) for file in files) if files else generated
-    for row in measure_all(iter(named)):
+    for row in measure_all(iter(named), vision.View(fit)):
         if as_json:
             print(json.dumps(asdict(row)))
         else:
