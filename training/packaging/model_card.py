@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.bundle import DecisionRule, Manifest, Task
+from app.bundle import DecisionRule, InputSpec, Manifest, Task
 from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
@@ -169,6 +169,15 @@ def _head_of_imported(has_head: bool, has_embedding: bool) -> str:
     )
 
 
+def part_of_photo(spec: InputSpec) -> str:
+    """Return which part of a photo is read, in words."""
+    kept = f"the middle {100 * spec.crop:g} % of "
+    if spec.fit == "cover":
+        return f"{kept}the centre square"
+    how = "squashed" if spec.fit == "stretch" else "with grey around it"
+    return f"{kept if spec.crop < 1 else ''}the whole photo, {how}"
+
+
 def _render(template: str, manifest: Manifest, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "cards"),
@@ -184,6 +193,7 @@ def _render(template: str, manifest: Manifest, **values: Any) -> str:
         count=len(names),
         labels=", ".join(names[:_LABELS]) + (", …" if len(names) > _LABELS else ""),
         crop=f"{100 * manifest.input.crop:g}",
+        part=part_of_photo(manifest.input),
         **values,
     )
 

@@ -66,6 +66,13 @@ def test_the_golden_photos_keep_the_proportions_that_verify_the_fit(trained):
         assert photo.source.endswith("the whole at 480x160")
 
 
+def test_card_and_report_say_that_the_whole_photo_is_read(trained):
+    output, _, _ = trained
+    fit = load(output).manifest.input.fit
+    assert "It reads the whole photo, " in (output / "README.md").read_text()
+    assert f"the whole photo ({fit})" in (output / "report" / "index.html").read_text()
+
+
 def test_the_trained_model_reads_the_edges(trained):
     output, _, data = trained
     model = load_model(output, "cpu")
