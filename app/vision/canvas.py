@@ -22,8 +22,8 @@ CANVAS_RESAMPLE: Resample = "bicubic"
 MAX_UNRESIZED_PIXELS = 8 * CANVAS * CANVAS
 """Larger images are resized to the canvas at once: unresized, they would hold memory longer."""
 
-MAX_UNRESIZED_WIDTH = 8 * CANVAS
-"""The same for a part that is wider: the rows of the resize in one step are as wide as it is."""
+MAX_UNRESIZED_SIDE = 8 * CANVAS
+"""The same for a part with a longer side: in one step, rows and filter weights grow with it."""
 
 PADDING = 127
 """The grey of the canvas where it shows no photo: 0, once a graph has normalised it."""

@@ -22,7 +22,7 @@ from app.memory_budget import MemoryBudget
 from app.vision.canvas import (
     CANVAS,
     MAX_UNRESIZED_PIXELS,
-    MAX_UNRESIZED_WIDTH,
+    MAX_UNRESIZED_SIDE,
     WHOLE_CANVAS,
     Box,
     Place,
@@ -183,6 +183,7 @@ def _stays_unresized(image: Image.Image, box: Box, place: Place) -> bool:
         (right - left, bottom - top, left % 1, top % 1) == (CANVAS, CANVAS, 0, 0)
     ) and place == WHOLE_CANVAS
     is_small = (
-        image.width * image.height <= MAX_UNRESIZED_PIXELS and right - left <= MAX_UNRESIZED_WIDTH
+        image.width * image.height <= MAX_UNRESIZED_PIXELS
+        and max(right - left, bottom - top) <= MAX_UNRESIZED_SIDE
     )
     return image.mode == "RGB" and is_small and not needs_only_a_crop

@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS, MAX_UNRESIZED_WIDTH
+from app.vision.canvas import CANVAS, MAX_UNRESIZED_PIXELS, MAX_UNRESIZED_SIDE
 from app.vision.view import CENTRE_SQUARE, View
 
 Size = tuple[int, int]
@@ -28,6 +28,8 @@ _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 """Bytes that Pillow keeps per pixel; 4 in every mode that isn't listed."""
 _ALPHA_MODES = ("LA", "RGBA")
 _ROW_POINTER_BYTES = 8
+_WEIGHT_BYTES = 32
+"""Of Pillow's filter weights, for each pixel of a side: four outputs read it, in doubles."""
 _FIXED_BYTES = 7_000_000
 """Everything that does not depend on the size: the canvas in several modes, filter weights,
 buffers of the decoders."""
@@ -116,7 +118,8 @@ def _view_bytes(mode: str, size: Size, view: View) -> int:
 def _resize_bytes(mode: str, size: Size, part: Size | None = None) -> int:
     """Return the memory of resizing a part of an image; None: its centre square."""
     width, height = part or (min(size),) * 2
-    is_small = math.prod(size) <= MAX_UNRESIZED_PIXELS and width <= MAX_UNRESIZED_WIDTH
+    longer = max(width, height)
+    is_small = math.prod(size) <= MAX_UNRESIZED_PIXELS and longer <= MAX_UNRESIZED_SIDE
     if mode == "RGB" and is_small:
         copy_bytes = 3 * math.prod(size)
         windows_bytes = 12 * width * height + 12 * CANVAS * width
@@ -124,4 +127,5 @@ def _resize_bytes(mode: str, size: Size, part: Size | None = None) -> int:
     premultiplied_bytes = raster_bytes(mode, size) if mode in _ALPHA_MODES else 0
     is_tall = height > max(CANVAS, width)
     between = (width, CANVAS) if is_tall else (CANVAS, height)
-    return premultiplied_bytes + raster_bytes(mode, between)
+    weight_bytes = 0 if part is None else _WEIGHT_BYTES * (width + height)
+    return premultiplied_bytes + raster_bytes(mode, between) + weight_bytes

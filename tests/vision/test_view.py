@@ -1,6 +1,6 @@
 """What a model reads of a photo: its centre square, all of it, or a request's crop of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -259,4 +259,11 @@ def test_the_memory_of_a_crop_counts_the_crop_and_not_the_photo(scene, encode, l
         for text in ("0,0,100,100", "0,0,2900,1000")
     )
     assert plain <= small < plain + 1_000_000
+    strip = encode(Image.new("L", (1, 1_000_000)), "PNG")
+    limits = replace(limits, max_side=1_000_000)
+    bare, whole = (
+        read_header(strip, limits, (view,)).work.memory_bytes
+        for view in (CENTRE_SQUARE, View("contain"))
+    )
+    assert whole >= bare + 32 * 1_000_000  # filter weights
     assert large >= plain + 4 * 2900 * 1000 - 4 * CANVAS * 1000
