@@ -252,8 +252,13 @@ def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
 
 
 def describe(size: Size) -> str:
-    """Return a height and width as the option --size takes them."""
+    """Return a height and width, for people."""
     return f"{size[0]}x{size[1]}"
+
+
+def _option(size: Size) -> str:
+    """Return a size as the option --size takes it, in the shortest form."""
+    return str(size[0]) if size[0] == size[1] else describe(size)
 
 
 def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: Size | None) -> Size:
@@ -272,10 +277,9 @@ def _size(name: str, dims: Sequence[int | None], layout: Layout, stated: Size | 
 
 def _check_size(size: Size, stated: Size | None) -> None:
     if stated not in (None, size):
-        side = size[0] if size[0] == size[1] else describe(size)
         raise DataUnusable(
-            f"The model reads {describe(size)} pixels, and --size is {describe(stated or size)}. "
-            f"Pass --size {side}."
+            f"The model reads {describe(size)} pixels, and --size is {_option(stated or size)}. "
+            f"Pass --size {_option(size)}."
         )
     if not all(_SMALLEST <= side <= _LARGEST for side in size):
         raise DataUnusable(
