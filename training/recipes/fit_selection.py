@@ -3,8 +3,9 @@
     photos of train and val -> for each fit: pixels -> the backbone's embeddings
                             -> a last layer, cross-validated -> loss and accuracy out of fold
 
-Another fit than cover, or stretch for an input that isn't square, is selected only if its loss is lower by more than the standard error of the
-difference. The recipe itself then trains with the selected fit alone.
+Another fit than cover is selected only if its loss is lower by more than the standard error of the
+difference; for an input that isn't square, another than stretch. The recipe itself then trains
+with the selected fit alone.
 """
 
 import time
@@ -118,12 +119,12 @@ def _out_of_fold(
     if examples.label_matrix is not None:
         has = examples.label_matrix[train_val]
         logits = label_layer.cross_validate(embeddings, has, folds).logits
-        losses = np.logaddexp(0, np.where(has, -logits, logits)).mean(axis=1)
-        return losses, float(((logits > 0) == has).mean())
+        losses: NDArray[np.float64] = np.logaddexp(0, np.where(has, -logits, logits))
+        return losses.mean(axis=1), float(((logits > 0) == has).mean())
     truth = examples.truth[train_val]
-    logits = last_layer.cross_validate(embeddings, truth, folds).logits
-    probabilities = softmax(logits)[np.arange(len(truth)), truth]
-    return -np.log(np.maximum(probabilities, _TINY)), top_k_accuracy(logits, truth, 1)
+    scores = last_layer.cross_validate(embeddings, truth, folds).logits
+    probabilities = softmax(scores)[np.arange(len(truth)), truth]
+    return -np.log(np.maximum(probabilities, _TINY)), top_k_accuracy(scores, truth, 1)
 
 
 def best_fit(losses: Mapping[Fit, NDArray[np.float64]]) -> Fit:
