@@ -309,7 +309,7 @@ def _mixing_the_batch(model):
         (lambda m: _resize(m, [1, 3, "h", "w"]), {}, [], "of any size. Pass --size"),
         (None, {}, ["--size", "224"], "reads 32x32 pixels, and --size is 224. Pass --size 32"),
         (None, {}, ["--layout", "nhwc"], "is [?, 3, 32, 32], which is not nhwc"),
-        (lambda m: _resize(m, [1, 3, 32, 40]), {}, [], "only squares are served"),
+        (lambda m: _resize(m, [1, 3, 32, 40]), {}, [], "which isn't square. Pass --fit stretch"),
         (lambda m: _resize(m, [1, 4, 32, 32]), {}, [], "no dimension has the three channels"),
         (lambda m: _resize(m, [1, 3, 5000, 5000]), {}, [], "8 to 4096 are served"),
         (None, {}, ["--output-kind", "logits"], "ends with a Softmax"),
