@@ -26,6 +26,8 @@ def make_recipe(name: RecipeName, **options: Any) -> Recipe:
     """
     given = {option: value for option, value in options.items() if value is not None}
     _check_options(name, given)
+    if name == "finetune":
+        _require_built_in(given.get("backbone", "lite0"))
     if name == "head":
         backbone = find_backbone(given.pop("backbone", "lite0"))
         return HeadRecipe(backbone, **given)
@@ -34,7 +36,7 @@ def make_recipe(name: RecipeName, **options: Any) -> Recipe:
             f"The recipe {name} needs torch. Run make setup-torch, or install the `torch` extra."
         )
     if name == "finetune":
-        _require_trainable(given.get("backbone", "lite0"))
+        pretrained_weights.require_installed(given.get("backbone", "lite0"))
         from training.recipes.finetune import FinetuneRecipe
 
         spec = find_backbone(given.get("backbone", "lite0")).input
@@ -54,15 +56,14 @@ def _check_options(name: RecipeName, given: dict[str, Any]) -> None:
             )
 
 
-def _require_trainable(backbone: str) -> None:
-    """Reject a backbone whose layers can't be trained in PyTorch.
+def _require_built_in(backbone: str) -> None:
+    """Reject a bundle, whose layers can't be trained in PyTorch.
 
     Raises:
-        DataUnusable: it is a bundle, or its weights aren't installed.
+        DataUnusable: it is no backbone with published weights.
     """
     if backbone not in BUILT_IN:
         raise DataUnusable(
             f"finetune trains the layers of {' and '.join(BUILT_IN)} alone, not those of a bundle. "
             f"Name one of them, or train with --recipe head --backbone {backbone}."
         )
-    pretrained_weights.require_installed(backbone)
