@@ -134,8 +134,8 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
 @click.option(
     "--quality",
     type=click.Choice(["fast", "best"]),
-    help="Effort of head: best also tries the mirror images of the photos, which takes about half "
-    "as long again and may be more accurate. Serving is as fast.  [default: fast]",
+    help="Effort of head: best also tries the mirror images of the photos, which takes longer and "
+    "may be more accurate. Serving is as fast.  [default: fast]",
 )
 @click.option(
     "--epochs",
