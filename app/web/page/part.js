@@ -78,7 +78,7 @@ export function show(part, size) {
   const box = byId("part");
   box.hidden = !part;
   byId("frame").classList.toggle("choosing", Boolean(part));
-  byId("choose-part").textContent = part ? "Look at the whole" : "Look at a part";
+  byId("choose-part").textContent = part ? "The whole" : "A part";
   if (!part) return;
   place(box, { left: part.x, top: part.y, width: part.width, height: part.height }, ...size);
   box.setAttribute("aria-label", `The part that is looked at: ${part.width} × ${part.height} pixels at ${part.x}, ${part.y}. Arrow keys move it, with Shift they resize it, Escape takes it away`);
