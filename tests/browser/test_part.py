@@ -129,6 +129,7 @@ def test_the_overlay_lies_on_the_whole_photo(served, open_page, wide, model, abo
     expect(page.locator("#model")).to_have_value("cover")
     page.locator("#model").select_option(model)
     page.locator("#files").set_input_files(wide)
+    expect(page.locator("#bars button").first).to_be_visible()
     page.locator("#show-why").click()
     expect(page.locator("#caption")).to_contain_text("reads all of it")
     expect(page.locator("#why b")).to_have_count(1)
