@@ -52,7 +52,7 @@ def _estimate(file: BmpImageFile) -> Work:
     mode = "RGBA" if stored == "RGBA" else "L" if stored in ("1", "L") else "RGB"
     copy_bytes = raster_bytes("RGB", size) if stored == "RGBA" else raster_bytes(mode, size)
     row_bytes = 4 * size[0]
-    load_bytes = raster_bytes(stored, size) + max(6 * row_bytes, copy_bytes * (stored != "RGB"))
+    load_bytes = raster_bytes(stored, size) + max(4 * row_bytes, copy_bytes * (stored != "RGB"))
     return estimate(
         load_bytes=load_bytes,
         mode=mode,
