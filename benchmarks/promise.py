@@ -127,27 +127,26 @@ class Tally:
 
 
 def splits(
-    embeddings: Floats, truth: Integers, count: int, photos: int
-) -> Iterator[tuple[Outcomes, Outcomes, Outcomes, Outcomes]]:
-    """Yield what `train` chooses on and is measured on, then the same of `calibrate`."""
-    first: Trained | None = None
-    c = 0.0
-    unseen = np.arange(0)
+    embeddings: Floats, truth: Integers, count: int, photos: int, trains: bool
+) -> Iterator[tuple[str, Outcomes, Outcomes]]:
+    """Yield by split and way the outcomes that choose the threshold, and those that measure it."""
+    order = np.random.default_rng(0).permutation(len(truth))
+    inside, unseen = order[:photos], order[photos:]
+    folds = split_by_groups(truth[inside], np.arange(photos), [1.0] * FOLDS, 0)
+    c = cross_validate(embeddings[inside], truth[inside], folds).c
+    first = train(embeddings[inside], truth[inside], 0, c)
+    fixed = Outcomes.of(first.predict(embeddings[unseen]), truth[unseen])
     for seed in range(count):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(truth))
         inside, outside = order[:photos], order[photos:]
-        if first is None:
-            folds = split_by_groups(truth[inside], np.arange(photos), [1.0] * FOLDS, seed)
-            c = cross_validate(embeddings[inside], truth[inside], folds).c
-        trained = train(embeddings[inside], truth[inside], seed, c)
-        measured = Outcomes.of(trained.predict(embeddings[outside]), truth[outside])
-        if first is None:
-            first, unseen = trained, outside
-        drawn = rng.permutation(unseen)
-        fixed = Outcomes.of(first.predict(embeddings[drawn]), truth[drawn])
-        chosen, others = np.split(np.arange(len(drawn)), [min(photos, len(drawn))])
-        yield trained.out_of_fold, measured, fixed.of_photos(chosen), fixed.of_photos(others)
+        if trains:
+            trained = train(embeddings[inside], truth[inside], seed, c)
+            measured = Outcomes.of(trained.predict(embeddings[outside]), truth[outside])
+            yield "train", trained.out_of_fold, measured
+        if len(unseen) > photos:
+            drawn = rng.permutation(len(unseen))
+            yield "calibrate", fixed.of_photos(drawn[:photos]), fixed.of_photos(drawn[photos:])
 
 
 @click.command()
@@ -157,6 +156,7 @@ def splits(
 @click.option("--photos", default=1000, show_default=True)
 @click.option("--precisions", default="0.9,0.95", show_default=True)
 @click.option("--most", default=4300, show_default=True, help="Photos of each class at most.")
+@click.option("--calibrate-only", is_flag=True, help="Leave out train, which takes minutes.")
 @click.option("--cache", type=click.Path(dir_okay=False, path_type=Path), help="File (.npz).")
 def main(
     data: Path,
@@ -166,6 +166,7 @@ def main(
     precisions: str,
     most: int,
     cache: Path | None,
+    calibrate_only: bool,
 ) -> None:
     """Print the table."""
     if cache is not None and cache.exists():
@@ -175,20 +176,18 @@ def main(
         if cache is not None:
             np.savez(cache, embeddings, truth)
     promises = [float(value) for value in precisions.split(",")]
-    has_others = len(truth) > 2 * photos
-    ways = ("train", "calibrate") if has_others else ("train",)
-    tallies = {(way, p): Tally() for way in ways for p in promises}
+    tallies: dict[tuple[str, float], Tally] = {}
     correct = []
-    for by_train, on_others, by_calibrate, on_rest in splits(embeddings, truth, count, photos):
-        correct.append(float(on_others.right.mean()))
+    for way, chosen, measured in splits(
+        embeddings, truth, count, photos, trains=not calibrate_only
+    ):
+        correct.append(float(measured.right.mean()))
         for p in promises:
-            tallies["train", p].add(acceptance.choose([by_train], p), on_others, p)
-            if has_others:
-                tallies["calibrate", p].add(acceptance.choose([by_calibrate], p), on_rest, p)
+            threshold = acceptance.choose([chosen], p)
+            tallies.setdefault((way, p), Tally()).add(threshold, measured, p)
     print(
-        f"{len(truth)} photos, {truth.max() + 1} classes; thresholds from {photos}, measured "
-        "on the others; top-1 "
-        f"{100 * float(np.mean(correct)):.1f} %\n"
+        f"{len(truth)} photos, {truth.max() + 1} classes; thresholds from {photos}, measured on "
+        f"the others; top-1 {100 * float(np.mean(correct)):.1f} %\n"
     )
     print("| promised | threshold by | kept in | without a threshold | coverage | precision |")
     print("|---|---|---|---|---|---|")
