@@ -190,7 +190,7 @@ def test_small_labels_are_dropped_and_their_photos_stay(data, tmp_path):
         tmp_path, tmp_path / "out", registry.make_recipe("head"), "x", 1, 0, skip_small=True
     )
     with staging.folder_beside(tmp_path / "out") as folder:
-        findings, training_data = pipeline._read_data(arguments, folder, lambda _: None)
+        findings, training_data, _ = pipeline._read_data(arguments, folder, lambda _: None)
     assert training_data.examples.labels == ("blue", "green", "red")
     assert len(training_data.examples.photos) == 48
     assert findings.photos == {"blue": 24, "green": 24, "red": 24}
