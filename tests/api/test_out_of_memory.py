@@ -56,7 +56,7 @@ def test_no_memory_for_a_photo_is_503_in_each_protocols_own_shape(
 @pytest.mark.parametrize("error", ERRORS, ids=["memory", "thread", "onnx runtime"])
 @pytest.mark.parametrize("cached", [False, True], ids=["first", "cached route"])
 def test_no_memory_anywhere_else_in_a_request_is_503(client, photo, monkeypatch, error, cached):
-    async def fail(*_):
+    async def fail(*_, **options):
         raise error
 
     if cached:

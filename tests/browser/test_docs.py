@@ -87,7 +87,8 @@ def test_several_photos_are_classified_from_the_page(
         operation = _expand(page, "multipart/form-data")
         for place, colour in enumerate(("blue", "red")):
             if place:  # the form begins with one
-                operation.locator("button.json-schema-form-item-add").click()
+                files = operation.locator(".opblock-section-request-body")
+                files.locator("button.json-schema-form-item-add").first.click()
             operation.locator("input[type=file]").nth(place).set_input_files(
                 tmp_path / f"{colour}.jpg"
             )

@@ -102,8 +102,10 @@ def photo_body(parameters: type[PhotoParameters], *, several: bool) -> dict[str,
 def _field_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a form's field: without null, which a form can't express, and default.
 
-    Swagger UI would send a default and contradict the same parameter of the query.
+    Swagger UI would send a default and contradict the same parameter of the query. It sends nothing
+    for an empty list, but can't show a form in which a list has no default.
     """
     types = [kind for kind in schema.get("anyOf", ()) if kind["type"] != "null"]
-    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    dropped = ("anyOf",) if schema.get("default") == [] else ("anyOf", "default")
+    kept = {name: value for name, value in schema.items() if name not in dropped}
     return {**kept, **(types[0] if types else {})}

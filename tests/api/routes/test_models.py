@@ -23,6 +23,7 @@ def test_models_are_listed_with_precision_and_notes(make_bundle, serve, tmp_path
         "precision": "int8",
         "device": "cpu",
         "labels": 3,
+        "task": "single_label",
         "reason": None,
         "notes": [],
         "report": False,
