@@ -103,13 +103,16 @@ def pooled_head(graph: Graph, logits: str | None = None) -> PooledHead | None:
 def linear_input(graph: Graph, logits: str) -> tuple[str, int] | None:
     """Return the tensor [N, D] that the last linear layer reads, and D; None where there is none.
 
+    There is none either where the layer isn't float32: ONNX Runtime rounds a tensor in float16 only
+    if it is an output, so that reading it would change the probabilities.
+
     Args:
         graph: the graph.
         logits: the tensor that the softmax reads.
     """
     unscaled, _ = _before_temperature(graph, logits)
     linear = _linear(graph, unscaled)
-    if linear is None or len(graph.shape(linear.vector) or ()) != _MATRIX_RANK:
+    if linear is None or not linear.is_float32 or len(graph.shape(linear.vector) or ()) != _MATRIX_RANK:
         return None
     return linear.vector, linear.weight.shape[1]
 

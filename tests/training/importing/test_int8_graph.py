@@ -1,5 +1,7 @@
 """int8 of an imported graph: by the gates of every bundle, with the head in float."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
@@ -40,7 +42,9 @@ def make_int8(exported):
     def run(count):
         pixels = _photos(count).astype(np.uint8)
         truth = fp32.run(pixels).argmax(axis=1)
-        return folder, *int8_graph.make(folder, fp32, own, (pixels, np.arange(count), truth), 0)
+        examples = SimpleNamespace(rows=np.arange(count), label_matrix=None)
+        photos = SimpleNamespace(pixels=pixels, truth=truth, examples=examples)
+        return folder, *int8_graph.make(folder, fp32, own, photos, 0)
 
     return run
 
