@@ -60,7 +60,7 @@ def open_page(browser):
                 lambda line: errors.append(line.text) if line.type == "error" else None,
             )
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{client.base_url}{path}")
+        page.goto(path if path == "about:blank" else f"{client.base_url}{path}")
         return page
 
     yield start

@@ -17,12 +17,23 @@ CLASSIFY = "#operations-classify-classify_api_v1_classify_post"
 def open_docs(open_page):
     """Open /docs."""
 
-    def start(client, **options):
-        page = open_page(client, "/docs", **options)
+    def start(client, *, all_routes=False, **options):
+        page = open_page(client, "about:blank", **options)
+        if not all_routes:  # they take Chromium many seconds
+            page.route("**/openapi.json", _one_route)
+        page.goto(f"{client.base_url}/docs")
         page.wait_for_selector(CLASSIFY)
         return page
 
     return start
+
+
+def _one_route(route):
+    """Let Swagger UI read the document of the service with the route `classify` alone."""
+    document = route.fetch().json()
+    path = "/api/v1/classify"
+    document["paths"] = {path: document["paths"][path]}
+    route.fulfill(json=document)
 
 
 @pytest.fixture
@@ -141,7 +152,7 @@ def test_the_built_in_model_classifies_from_the_page(
 ):
     monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
     with serve(models=None) as client:
-        page = open_docs(client)
+        page = open_docs(client, all_routes=True)
         operation = _expand(page, "image/jpeg")
         operation.locator("input[type=file]").set_input_files(picture)
         text = _execute(page, operation)

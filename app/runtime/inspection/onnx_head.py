@@ -112,7 +112,11 @@ def linear_input(graph: Graph, logits: str) -> tuple[str, int] | None:
     """
     unscaled, _ = _before_temperature(graph, logits)
     linear = _linear(graph, unscaled)
-    if linear is None or not linear.is_float32 or len(graph.shape(linear.vector) or ()) != _MATRIX_RANK:
+    if (
+        linear is None
+        or not linear.is_float32
+        or len(graph.shape(linear.vector) or ()) != _MATRIX_RANK
+    ):
         return None
     return linear.vector, linear.weight.shape[1]
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import statistics
 import time
 
 import numpy as np
@@ -344,7 +345,7 @@ def test_the_event_loop_runs_while_lists_are_read(client, photo):
     done.set()
     thread.join()
     assert best(response.json()["predictions"]) == ["red"] * 3
-    assert max(waits) < took / 2
+    assert statistics.median(waits) < took / 4
 
 
 json_values = st.recursive(

@@ -220,7 +220,7 @@ def test_the_maps_of_a_matched_head_add_up_to_the_probabilities(
             id="a nonlinearity between the linear layer and the softmax",
         ),
         pytest.param(
-            [*POOLED, GEMM, NODE("Sigmoid", ["l"], ["probabilities"])], PLAIN, id="no softmax"
+            [*POOLED, GEMM, NODE("Tanh", ["l"], ["probabilities"])], PLAIN, id="no softmax"
         ),
         pytest.param(
             [*POOLED, NODE("Gemm", ["v", "h", "b"], ["l"], transB=1, alpha=2.0), SOFTMAX],
