@@ -50,7 +50,7 @@ class LabelSets:
     """The labels of the files of a folder: any number for each."""
 
     source: str
-    """What lists them, for errors: a table, or the names of the files."""
+    """The source of the labels, for errors: a table, or the names of the files."""
     labels: dict[Path, frozenset[str]] = field(default_factory=dict)
     """Of every file that is listed; empty where it is listed without a label."""
     unlisted: list[Path] = field(default_factory=list)

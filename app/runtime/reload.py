@@ -16,7 +16,7 @@ from app.runtime.discovery import discover, identity
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a reload is about."""
+    """The bundles that a reload concerns."""
 
     folders: Sequence[Path]
     """The folders to load."""

@@ -70,4 +70,4 @@ def view_of(spec: FitSpec, crop: Crop | None = None) -> View:
 
 
 CENTRE_SQUARE = View()
-"""What models read unless their bundle says otherwise."""
+"""The part that models read unless their bundle says otherwise."""

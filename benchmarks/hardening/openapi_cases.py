@@ -64,7 +64,7 @@ versions = {{ values = [1] }}
 
 @dataclass(frozen=True)
 class Cases:
-    """What schemathesis reports about the requests of one sender."""
+    """The report of schemathesis about the requests of one sender."""
 
     sender: str
     operations: int

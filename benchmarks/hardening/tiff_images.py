@@ -20,7 +20,7 @@ _CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
 
 @dataclass(frozen=True)
 class Kind:
-    """What a TIFF holds, and how."""
+    """The content of a TIFF, and its encoding."""
 
     photometric: int = 2
     """0 white is zero, 1 black is zero, 2 RGB, 3 palette, 5 CMYK."""

@@ -88,7 +88,7 @@ def version_of_whole(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Left:
-    """What a run has on the disk at a moment."""
+    """The files that a run has on the disk at a moment."""
 
     moment: Moment
     has_ended: bool

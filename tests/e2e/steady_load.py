@@ -9,7 +9,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a client got: the version and the most probable label, or the code of the problem."""
+    """The version and the most probable label of a response, or the code of its problem."""
 
     status: int
     version: int

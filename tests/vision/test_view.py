@@ -1,4 +1,4 @@
-"""What a model reads of a photo: its centre square, all of it, or a request's crop of it."""
+"""The part of a photo that a model reads: its centre square, all of it, or a crop."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What labelled photos add to an imported multi-label model: calibration and thresholds.
+"""The calibration and thresholds that labelled photos give an imported multi-label model.
 
 the graph's probabilities -> log-odds -> a scale and an offset for each label -> into the graph
                                       -> cross-fitted probabilities -> thresholds, figures

@@ -48,7 +48,7 @@ class Wrapped:
 
 @dataclass(frozen=True, eq=False)
 class _Head:
-    """What is recognised of a source's head."""
+    """The recognised parts of a source's head."""
 
     pooled: PooledHead | None
     """The pooled linear head in float, if it is one."""

@@ -69,7 +69,7 @@ class Evaluation:
     accepted_precision: float | None
     """Share of the accepted predictions that are right; None also if none is accepted."""
     promised_precision: float | None
-    """What the model promises for it; None: nothing."""
+    """The precision that the model promises; None: it promises nothing."""
     per_class: list[dict[str, Any]]
     """label, images, recall and precision of every class that occurs."""
     failed: list[dict[str, str]]

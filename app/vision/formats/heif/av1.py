@@ -9,7 +9,7 @@ sequence header says (AV1 Bitstream & Decoding Process Specification, 5.5).
 
 from app.errors import BrokenImage
 from app.vision.formats.heif.bits import Reader
-from app.vision.formats.heif.coded_picture import MAX_FRAMES, CodedPicture
+from app.vision.formats.heif.coded_picture import MAX_FRAMES, CodedPicture, largest_picture
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 _MAX_UNITS = 2000
@@ -36,8 +36,7 @@ def read_av1(item: bytes) -> CodedPicture:
         raise _broken() from err
     if not pictures or frames > MAX_FRAMES:
         raise _broken()
-    width, height = (max(sides) for sides in zip(*(size for size, _ in pictures), strict=True))
-    return CodedPicture((width, height), max(each for _, each in pictures), max(frames, 1))
+    return largest_picture(pictures, frames)
 
 
 def _broken() -> BrokenImage:

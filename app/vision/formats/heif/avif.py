@@ -23,7 +23,7 @@ from app.vision.work import Work, estimate, raster_bytes
 
 _SEQUENCE_BRAND, _STILL_BRAND = b"avis", b"avif"
 _DECODER_BYTES_PER_PIXEL = 2
-"""What dav1d keeps beside the planes: motion vectors, filter levels, a row of blocks."""
+"""Memory of dav1d beside the planes: motion vectors, filter levels, a row of blocks."""
 
 
 class OpenedAvif(OpenedFile):

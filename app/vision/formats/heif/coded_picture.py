@@ -1,4 +1,4 @@
-"""What the coded data of an item announce: `CodedPicture`, which `av1` and `hevc` read."""
+"""The size and depth that an item's coded data announce, which `av1` and `hevc` read."""
 
 import math
 from collections.abc import Sequence
@@ -19,6 +19,17 @@ class CodedPicture:
     bytes_per_pixel: float
     """Of all planes of a decoded frame, and of a second frame for film grain."""
     frames: int
+
+
+def largest_picture(pictures: Sequence[tuple[tuple[int, int], float]], frames: int) -> CodedPicture:
+    """Return a picture that is as large as the largest of an item, with all of its frames.
+
+    Args:
+        pictures: width and height, and bytes per pixel, of each coded sequence; at least one.
+        frames: number of frames of the item; 0 counts as one.
+    """
+    width, height = (max(sides) for sides in zip(*(size for size, _ in pictures), strict=True))
+    return CodedPicture((width, height), max(each for _, each in pictures), max(frames, 1))
 
 
 def decoder_bytes(pictures: Sequence[CodedPicture], beside: float) -> int:

@@ -26,7 +26,7 @@ from app.vision.work import Work, estimate, raster_bytes
 
 _CODED, _DERIVED = "hvc1", ("grid", "iden")
 _DECODER_BYTES_PER_PIXEL = 3
-"""What libde265 keeps beside the planes of a picture: modes, motion, filters."""
+"""Memory of libde265 beside the planes of a picture: modes, motion, filters."""
 _HALF = 8
 
 

@@ -8,7 +8,7 @@ The container announces a size of its own, which the decoder does not trust (ITU
 
 from app.errors import BrokenImage
 from app.vision.formats.heif.bits import Reader
-from app.vision.formats.heif.coded_picture import MAX_FRAMES, CodedPicture
+from app.vision.formats.heif.coded_picture import MAX_FRAMES, CodedPicture, largest_picture
 
 _PARAMETER_SET = 33
 _LAST_SLICE = 31
@@ -44,8 +44,7 @@ def read_hevc(config: bytes, item: bytes) -> CodedPicture:
         raise _broken() from err
     if not pictures or frames > MAX_FRAMES:
         raise _broken()
-    width, height = (max(sides) for sides in zip(*(size for size, _ in pictures), strict=True))
-    return CodedPicture((width, height), max(each for _, each in pictures), max(frames, 1))
+    return largest_picture(pictures, frames)
 
 
 def _broken() -> BrokenImage:

@@ -30,7 +30,7 @@ from app.vision.work import Work, estimate, raster_bytes
 
 _ORIENTATIONS = range(1, 9)
 _LIBJPEG_BYTES = 12_000_000
-"""What libtiff allows libjpeg for a strip in several scans, and its buffers."""
+"""The memory that libtiff allows libjpeg for a strip in several scans, and its buffers."""
 _WHOLE = 16
 
 
