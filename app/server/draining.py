@@ -3,6 +3,7 @@
     SIGTERM -> draining: for drain_s seconds /readyz returns 503, and requests still get their
                responses, each with `Connection: close`
             -> the listener closes; connections that the kernel had already accepted are served
+               (accept_queue.py)
             -> running requests finish; the lifespan ends; exit 0
 a second signal, or _GRACE_S without an end -> connections are aborted, their requests end as those
                of clients that left; the lifespan ends; exit 0
@@ -23,6 +24,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.service import Lifecycle
+from app.server.accept_queue import AcceptQueue
 from app.server.address import page_url
 from app.server.http_protocol import BoundedProtocol
 from app.server.open_files import ConnectionLimit, raise_limit
@@ -33,11 +35,8 @@ _KEEP_ALIVE_S = 75
 """Longer than the idle timeouts of common proxies, so that the proxies close first."""
 _LINGER_S = 1.0
 """Time that connections may stay open without a request after the listener has closed."""
-_ACCEPTED_S = 0.1
-"""Time in which the event loop hands over the connections that it has accepted."""
 _DROP_S = 1.0
 """Time for requests to end once their connections are aborted."""
-_BACKLOG = 2048
 _GRACE_S = 15
 """Time limit for running requests. Added to the default of drain_s, 5 s, it stays below the 30 s of
 stop_grace_period in docker-compose.yml."""
@@ -67,7 +66,6 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        backlog=_BACKLOG,
     )
     DrainingServer(config, lifecycle, drain_s).run(sockets=[listener])
 
@@ -101,16 +99,19 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and log that requests are answered now."""
-        await super().startup(sockets)
+        await super().startup([])
+        self._queues = [
+            AcceptQueue(listener, self._make_protocol, self.config.ssl)
+            for listener in sockets or []
+        ]
         for listener in sockets or []:
             log.info("Hubel answers at %s", page_url(listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the listener, serve the connections that exist, then shut down."""
+        """Close the listeners, serve the connections that exist, then shut down."""
         self._lifecycle.draining = True
-        for listener in sockets or []:
-            await self._close_listener(listener)
-        await asyncio.sleep(_ACCEPTED_S)
+        for queue in self._queues:
+            await queue.close()
         await self._wait_until_unused(_LINGER_S)
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -141,28 +142,6 @@ class DrainingServer(uvicorn.Server):
                 for task in state.tasks:
                     task.cancel()
             await asyncio.wait(set(state.tasks), timeout=_DROP_S)
-
-    async def _close_listener(self, listener: socket.socket) -> None:
-        """Stop listening, then serve the connections that the kernel has already accepted.
-
-        A duplicate of the listening socket keeps the kernel's queue open while the event loop
-        closes the listener. There is no await between the last accept and closing the duplicate,
-        so no connection is lost.
-        """
-        queue = listener.dup()
-        for server in self.servers:
-            server.close()
-        connections = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                connection, _ = queue.accept()
-                connections.append(connection)
-        queue.close()
-        listener.close()
-        loop = asyncio.get_running_loop()
-        for connection in connections:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._make_protocol, connection)
 
     def _make_protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]

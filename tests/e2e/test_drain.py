@@ -1,6 +1,7 @@
 """The end of a server and its limits: SIGTERM under load, a second signal, open files."""
 
 import contextlib
+import http.client
 import shutil
 import signal
 import socket
@@ -128,12 +129,15 @@ def probe(connection):
 
 
 def send(connection, request):
-    """Return the status of the response, or 'closed'."""
+    """Return the status of the response, which is read to its end, or 'closed'."""
     try:
         connection.sendall(request)
-        return connection.recv(4096)[9:12].decode() or "closed"
-    except OSError:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        response.read()
+    except (OSError, http.client.HTTPException):
         return "closed"
+    return str(response.status)
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")

@@ -1,0 +1,124 @@
+"""The kernel's queue of new connections is emptied in a few turns of the event loop."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+
+import pytest
+import uvloop
+
+from app.server.accept_queue import AcceptQueue
+
+
+class Greeting(asyncio.Protocol):
+    def connection_made(self, transport):
+        transport.write(b"hello")
+        transport.close()
+
+
+class WithoutFiles(socket.socket):
+    """A listener whose first accept finds no file left."""
+
+    has_failed = False
+
+    def accept(self):
+        if not self.has_failed:
+            self.has_failed = True
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+@pytest.fixture
+def listen():
+    with contextlib.ExitStack() as stack:
+
+        def begin(kind=socket.socket):
+            listener = stack.enter_context(kind(socket.AF_INET, socket.SOCK_STREAM))
+            listener.bind(("127.0.0.1", 0))
+            listener.setblocking(False)
+            listener.listen(300)
+            return listener
+
+        yield begin
+
+
+@pytest.fixture
+def connect():
+    with contextlib.ExitStack() as stack:
+
+        def begin(listener, count):
+            address = listener.getsockname()
+            return [
+                stack.enter_context(socket.create_connection(address, timeout=20))
+                for _ in range(count)
+            ]
+
+        yield begin
+
+
+def greetings(clients):
+    return [client.recv(100, socket.MSG_WAITALL) for client in clients]
+
+
+def test_200_connections_are_accepted_in_a_few_turns(listen, connect):
+    listener = listen()
+    clients = connect(listener, 200)
+    accepted = []
+
+    async def turns():
+        queue = AcceptQueue(listener, lambda: accepted.append(1) or Greeting())
+        count = 0
+        while len(accepted) < len(clients):
+            await asyncio.sleep(0)
+            count += 1
+        await queue.close()
+        return count
+
+    # libuv's own listener needs a turn for each
+    assert uvloop.run(turns()) <= 20
+    assert greetings(clients) == [b"hello"] * 200
+
+
+def test_connections_in_the_queue_are_served_when_it_closes(listen, connect):
+    listener = listen()
+    clients = connect(listener, 200)
+
+    async def close():
+        await AcceptQueue(listener, Greeting).close()
+        await asyncio.sleep(0.01)
+
+    uvloop.run(close())
+    assert greetings(clients) == [b"hello"] * 200
+    assert listener.fileno() == -1
+
+
+def test_without_a_free_file_connections_wait(listen, connect, caplog):
+    listener = listen(WithoutFiles)
+    (client,) = connect(listener, 1)
+
+    async def serve():
+        queue = AcceptQueue(listener, Greeting)
+        received = await asyncio.to_thread(greetings, [client])
+        await queue.close()
+        return received
+
+    with caplog.at_level(logging.ERROR, "hubel"):
+        assert uvloop.run(serve()) == [b"hello"]
+    assert "new connections wait" in caplog.text
+
+
+def test_the_queue_closes_while_connections_wait_for_a_file(listen, connect):
+    listener = listen(WithoutFiles)
+    clients = connect(listener, 3)
+
+    async def close():
+        queue = AcceptQueue(listener, Greeting)
+        while not listener.has_failed:
+            await asyncio.sleep(0.001)
+        await queue.close()
+        await asyncio.sleep(0.01)
+
+    uvloop.run(close())
+    assert greetings(clients) == [b"hello"] * 3
