@@ -7,8 +7,9 @@
                                 -> the old bundle or the new one, and all its files as it says
     a last run                  -> ends well; nothing is left of the killed ones
 
-`stopped_run` is the short form for tests: one run is stopped at many moments and goes on. What lies
-on the disk while a process is stopped is what it would leave if it were killed then.
+`stops` is the short form for tests: one run is stopped before each change that it makes to files
+beside its output, and goes on. What lies on the disk while a process is stopped is what it would
+leave if it were killed then.
 
 The exit status is 1 if a bundle was damaged or something was left.
 """
@@ -67,9 +68,32 @@ def _photo(hue: tuple[float, float, float], seed: int) -> bytes:
     return file.getvalue()
 
 
-def train(data: Path, output: Path, version: int, **options: Any) -> "subprocess.Popen[str]":
+_RUN = "from app.cli import main; main()"
+_RUN_WITH_STOPS = f"""
+import os, signal, sys
+folder, process = {{folder!r}}, os.getpid()
+changes = {{{{"os.mkdir", "os.remove", "os.rename", "os.rmdir"}}}}
+
+def stop(event, arguments):
+    is_change = event in changes or event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    if not is_change or os.getpid() != process:
+        return
+    is_relative = event != "open" and arguments[-1] != -1
+    if is_relative or os.fsdecode(arguments[0]).startswith(folder):
+        os.kill(process, signal.SIGSTOP)
+
+sys.addaudithook(stop)
+{_RUN}
+"""
+"""A run that stops before it makes, opens to write, renames or removes a file in a folder, or one
+that it names relative to an open folder. https://docs.python.org/3/library/audit_events.html"""
+
+
+def train(
+    data: Path, output: Path, version: int, program: str = _RUN, **options: Any
+) -> "subprocess.Popen[str]":
     """Start a training run; `options` are those of Popen."""
-    command = [sys.executable, "-c", "from app.cli import main; main()", "train", str(data)]
+    command = [sys.executable, "-c", program, "train", str(data)]
     command += ["--output", str(output), "--version", str(version)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, **pipes, **options)
@@ -116,32 +140,37 @@ def kill_runs(data: Path, output: Path, moments: Sequence[Moment], run_s: float)
         yield Left(moment, has_ended, _problem(output, version))
 
 
-def stopped_run(
-    data: Path, output: Path, version: int, moments: Sequence[Moment], run_s: float
-) -> tuple[list[Left], str]:
-    """Train one version, and stop the run for a look at each moment. Linux only.
+@dataclass(frozen=True)
+class Stop:
+    """What a run has on the disk while it is stopped."""
 
-    Returns:
-        What was found at the moments that came, and what the run said.
+    process: "subprocess.Popen[str]"
+    files: frozenset[str]
+    """Those of FILES that exist."""
+    problem: str | None
+
+
+def stops(data: Path, output: Path, version: int) -> Iterator[Stop]:
+    """Train one version, and stop the run before each change to files beside `output`. Linux only.
+
+    A stopped process may be killed; the run is over then. It is also over when it has ended.
     """
-    found: list[Left] = []
-    left = list(moments)
-    clock = _Clock(output.parent, run_s)
-    process = train(data, output, version)
-    while process.poll() is None:
-        if due := [moment for moment in left if clock.has_come(moment)]:
-            stopped_at = time.monotonic()
-            process.send_signal(signal.SIGSTOP)
-            if process.returncode is not None:
-                break
-            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            found += [Left(moment, False, _problem(output, version)) for moment in due]
-            left = [moment for moment in left if moment not in due]
-            process.send_signal(signal.SIGCONT)
-            clock.skip(time.monotonic() - stopped_at)
-        time.sleep(_LOOK_EVERY_S)
-    said, _ = process.communicate()
-    return found, said
+    program = _RUN_WITH_STOPS.format(folder=f"{output.parent}/")
+    process = train(data, output, version, program)
+    while _waits(process):
+        present = frozenset(pattern for pattern in FILES if list(output.parent.glob(pattern)))
+        yield Stop(process, present, _problem(output, version))
+        process.send_signal(signal.SIGCONT)
+    process.communicate()
+
+
+def _waits(process: "subprocess.Popen[str]") -> bool:
+    """Wait until the process is stopped, or has ended; return whether it is stopped."""
+    state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if state is None or state.si_code != os.CLD_STOPPED:
+        return False
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    return True
 
 
 class _Clock:
@@ -161,10 +190,6 @@ class _Clock:
         if isinstance(moment, str):
             return any(path not in self._old for path in self._folder.glob(moment))
         return time.monotonic() - self._began > moment * self._run_s
-
-    def skip(self, seconds: float) -> None:
-        """Leave out a time in which the run stood still."""
-        self._began += seconds
 
 
 def _problem(output: Path, newest: int) -> str | None:
