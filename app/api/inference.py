@@ -7,7 +7,7 @@ admit (does the model exist, has the queue room?) -> the protocol reads the body
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -109,7 +109,18 @@ async def classify_photos(
     if crops:
         query = replace(query, crop=crops[0])
     submit = partial(service.classifier.submit, photos, model, query)
-    return await _run(request, service, model, len(photos), submit)
+    results = await _run(request, service, model, len(photos), submit)
+    _observe_predictions(results, service, model)
+    return results
+
+
+def _observe_predictions(
+    results: Iterable[Classified | BaseException], service: Service, model: Model
+) -> None:
+    """Count the predictions among `results` in the metrics."""
+    for result in results:
+        if isinstance(result, Classified):
+            service.metrics.predictions.observe(result, model)
 
 
 async def _classify_crops(
@@ -125,7 +136,10 @@ async def _classify_crops(
     limits = service.classifier.limits
     job = partial(classify_crops, photo, model, query, crops, limits)
     (result,) = await run_each(request, service, [job], model)
-    return [result] if isinstance(result, BaseException) else result.results
+    if isinstance(result, BaseException):
+        return [result]
+    _observe_predictions(result.results, service, model)
+    return result.results
 
 
 async def run_each(
@@ -154,6 +168,7 @@ async def _run(
     record.model, record.version, record.images = model.name, model.version, images
     deadline = deadline_of(request, service)
     futures = submit(deadline=deadline, client=client_of(request))
+    service.metrics.images_per_request(images)
     results = await _wait(futures, request, deadline)
     if len(results) > 1 and isinstance(results[0], QueueFull):
         _raise_if_all_refused(results)

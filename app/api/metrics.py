@@ -1,23 +1,44 @@
 """The Prometheus metrics of the service: GET /metrics."""
 
-from collections.abc import Callable, Iterable
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from app import __version__
+from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
+from app.runtime.batching import sizes
 from app.runtime.classifier import Stages
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
+_IMAGES_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+"""The builds of ONNX Runtime; one of them is installed."""
 
 
 class TimedResult(Protocol):
@@ -106,6 +127,13 @@ class Metrics:
             ["model", "version"],
             registry=self._collectors,
         )
+        self.images_per_request = Histogram(
+            "hubel_request_images",
+            "Images of each request that queued any.",
+            buckets=_IMAGES_BUCKETS,
+            registry=self._collectors,
+        ).observe
+        self.predictions = PredictionMetrics(self._collectors)
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)
         self.images = cache(images.labels)
@@ -132,6 +160,7 @@ class Metrics:
             ["device", "note"],
             registry=self._collectors,
         ).labels(device.device, device.note or "").set(1)
+        Info("hubel_build", "Versions of this build.", registry=self._collectors).info(_build())
         self._collectors.register(_Models(registry))
         self.scrapes = Scrapes(self._exposition)
 
@@ -177,4 +206,32 @@ class _Models(Collector):
         )
         for (model, outcome), count in self._models.promotions.copy().items():
             promotions.add_metric([model, outcome], count)
-        return ready, promotions
+        batches = HistogramMetricFamily(
+            "hubel_batch_images",
+            "Images of each run on a GPU. On a CPU each image runs alone and nothing is observed.",
+            labels=["model", "version"],
+        )
+        for entry in self._models.entries:
+            if entry.model is not None and entry.model.batches is not None:
+                cumulative, images = _cumulative(entry.model.batches.runs_by_images.copy())
+                batches.add_metric([entry.name, str(entry.version)], cumulative, images)
+        return ready, promotions, batches
+
+
+def _cumulative(runs_by_images: Mapping[int, int]) -> tuple[list[tuple[str, float]], int]:
+    """Return the buckets of a histogram of batch sizes, and the images of all batches."""
+    buckets = [
+        (str(float(limit)), float(sum(n for size, n in runs_by_images.items() if size <= limit)))
+        for limit in sizes()
+    ]
+    runs = float(sum(runs_by_images.values()))
+    return [*buckets, ("+Inf", runs)], sum(size * n for size, n in runs_by_images.items())
+
+
+def _build() -> dict[str, str]:
+    """Return the versions of Hubel, Python and ONNX Runtime."""
+    versions = {"version": __version__, "python": platform.python_version()}
+    for distribution in _ONNX_RUNTIMES:
+        with suppress(PackageNotFoundError):
+            versions["onnxruntime"] = version(distribution)
+    return versions

@@ -18,6 +18,13 @@ def accepted_labels(probabilities: NDArray[np.floating], manifest: Manifest) -> 
     return np.asarray(probabilities >= thresholds)
 
 
+def predicted_labels(probabilities: NDArray[np.floating], manifest: Manifest) -> list[int]:
+    """Return the indices of a photo's labels: the most probable, or of several the accepted."""
+    if manifest.task == "multi_label":
+        return accepted_labels(probabilities, manifest).nonzero()[0].tolist()
+    return [int(probabilities.argmax())]
+
+
 def is_undecided(probabilities: NDArray[np.floating], manifest: Manifest) -> bool:
     """Return whether a photo's probability (K,) of any label lies in that label's band."""
     _, low, high = _bounds(manifest.thresholds, manifest.undecided)

@@ -10,6 +10,7 @@ queued meanwhile. The waiting threads are the engine's, so no batch is larger th
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -67,6 +68,8 @@ class Batches:
         self._waiting: list[_Waiting] = []
         self._is_busy = False
         self._changed = threading.Condition()
+        self.runs_by_images: Counter[int] = Counter()
+        """How many runs there were of each number of images, for the metrics."""
 
     def warm(self, image: NDArray[np.uint8]) -> None:
         """Run every batch size once with copies of `image` (H, W, 3): the first run is slow."""
@@ -113,6 +116,7 @@ class Batches:
         """Run `batch`, and give each image its rows or the error; return whether it ran."""
         try:
             size = next(size for size in self._sizes if size >= len(batch))
+            self.runs_by_images[len(batch)] += 1
             images = [waiting.image for waiting in batch]
             images += images[-1:] * (size - len(batch))
             outputs = self._run(np.stack(images))
