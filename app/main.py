@@ -19,7 +19,17 @@ from app.api.early_refusal import EarlyRefusal
 from app.api.metrics import Metrics
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
-from app.api.routes import activations, classify, embed, explain, health, models, page, report
+from app.api.routes import (
+    activations,
+    classify,
+    drift,
+    embed,
+    explain,
+    health,
+    models,
+    page,
+    report,
+)
 from app.api.schemas.classification import Batch, MultiLabelResult, Result
 from app.api.schemas.inspection import (
     ActivationsCrops,
@@ -34,6 +44,7 @@ from app.errors import ModelError
 from app.memory_budget import MemoryBudget
 from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
+from app.runtime.drift import DriftMonitor
 from app.runtime.engine import Engine
 from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
@@ -79,6 +90,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         wait_s=settings.queue_wait_s,
         memory=memory_budget,
     )
+    drift = DriftMonitor()
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     return Service(
         registry=registry,
@@ -106,7 +118,9 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             memory_bytes=lambda: memory_budget.total_bytes,
             registry=registry,
             device=device,
+            drift=drift,
         ),
+        drift=drift,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
     )
@@ -154,6 +168,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     app.include_router(explain.router)
     app.include_router(activations.router)
     app.include_router(models.router)
+    app.include_router(drift.router)
     app.include_router(report.router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)

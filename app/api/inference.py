@@ -110,17 +110,24 @@ async def classify_photos(
         query = replace(query, crop=crops[0])
     submit = partial(service.classifier.submit, photos, model, query)
     results = await _run(request, service, model, len(photos), submit)
-    _observe_predictions(results, service, model)
+    _observe_predictions(results, service, model, query)
     return results
 
 
 def _observe_predictions(
-    results: Iterable[Classified | BaseException], service: Service, model: Model
+    results: Iterable[Classified | BaseException], service: Service, model: Model, query: Query
 ) -> None:
-    """Count the predictions among `results` in the metrics."""
+    """Count the predictions among `results` for metrics and drift.
+
+    A request that replaces the threshold for `unknown` is none for drift: its decisions can't be
+    compared with those of the baseline.
+    """
+    has_own_threshold = query.unknown_threshold is not None
     for result in results:
         if isinstance(result, Classified):
             service.metrics.predictions.observe(result, model)
+            if not has_own_threshold:
+                service.drift.observe(result, model)
 
 
 async def _classify_crops(
@@ -138,7 +145,7 @@ async def _classify_crops(
     (result,) = await run_each(request, service, [job], model)
     if isinstance(result, BaseException):
         return [result]
-    _observe_predictions(result.results, service, model)
+    _observe_predictions(result.results, service, model, query)
     return result.results
 
 

@@ -27,10 +27,12 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from app import __version__
+from app.api.drift_metrics import DriftMetrics
 from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
 from app.runtime.batching import sizes
 from app.runtime.classifier import Stages
+from app.runtime.drift import DriftMonitor
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 
@@ -75,6 +77,7 @@ class Metrics:
         memory_bytes: returns the bytes that they may hold.
         registry: the models.
         device: the device that models run on.
+        drift: the drift of their predictions.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Metrics:
         memory_bytes: Callable[[], float],
         registry: Registry,
         device: DeviceChoice,
+        drift: DriftMonitor,
     ) -> None:
         self._collectors = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -162,6 +166,7 @@ class Metrics:
         ).labels(device.device, device.note or "").set(1)
         Info("hubel_build", "Versions of this build.", registry=self._collectors).info(_build())
         self._collectors.register(_Models(registry))
+        self._collectors.register(DriftMetrics(registry, drift))
         self.scrapes = Scrapes(self._exposition)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

@@ -10,6 +10,7 @@ from app.api.auth import Keys
 from app.api.metrics import Metrics
 from app.memory_budget import MemoryBudget
 from app.runtime.classifier import Classifier
+from app.runtime.drift import DriftMonitor
 from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.registry import Registry
@@ -52,6 +53,7 @@ class Service:
     """Its part for bodies."""
     model_memory: ModelMemory
     metrics: Metrics
+    drift: DriftMonitor
     lifecycle: Lifecycle
     model_changes: Executor
     """Runs reloads and unloads one after another, so that they take no thread of requests."""

@@ -62,6 +62,9 @@ class MultiLabelMetrics(Part):
     """The photos that the figures were measured on."""
 
 
+Count = Annotated[int, Field(ge=0)]
+
+
 def _task_of(metrics: Any) -> Task:
     """Return the task that metrics, parsed or not, belong to."""
     if isinstance(metrics, Mapping):
@@ -76,8 +79,13 @@ AnyMetrics = Annotated[
 
 
 class Baseline(Part):
-    """The distribution of confidence on the test photos, a reference for drift in production."""
+    """The predictions on the test photos, a reference for drift in production."""
 
     images: PositiveInt
     confidence: tuple[int, ...]
     """Histogram of top-1 confidence in equal-width bins over 0..1."""
+    decisions: Mapping[str, Count] | None = None
+    """The number of photos by decision: accepted, unsure, unknown. None: not measured."""
+    labels: tuple[Count, ...] | None = None
+    """For each label, the photos for which it is the most probable one, or is accepted in a
+    multi-label model. None: not measured."""

@@ -130,6 +130,9 @@ class Manifest(Part):
         own = () if self.decision is None else self.decision.labels
         if stray := [name for name in own if name not in names]:
             raise ValueError(f"decision has a threshold for {stray[0]!r}, which is no label")
+        counts = None if self.baseline is None else self.baseline.labels
+        if counts is not None and len(counts) != len(self.labels):
+            raise ValueError("the labels of the baseline must hold a number for each label")
         return self
 
     @model_validator(mode="after")

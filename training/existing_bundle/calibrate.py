@@ -214,8 +214,16 @@ def _with_thresholds(
     training = manifest.training.model_copy(
         update={"arguments": {**manifest.training.arguments, "thresholds": made_by}}
     )
+    baseline = manifest.baseline
+    if baseline is not None:  # its decisions are those of the former thresholds
+        baseline = baseline.model_copy(update={"decisions": None})
     return manifest.model_copy(
-        update={"unknown": measured.rule, "decision": decision, "training": training}
+        update={
+            "unknown": measured.rule,
+            "decision": decision,
+            "baseline": baseline,
+            "training": training,
+        }
     )
 
 

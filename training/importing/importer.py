@@ -147,7 +147,12 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
                 golden=record_golden(exported, work.labels, work.spec, folder, temporary),
                 metrics=metrics(exported),
                 calibration=exported.calibration,
-                baseline=measure.baseline(exported.probabilities["fp32"]) if measured else None,
+                baseline=measure.baseline(
+                    exported.probabilities["fp32"],
+                    thresholds=exported.decisions.thresholds if exported.decisions else None,
+                )
+                if measured
+                else None,
                 origin=_origin(work, exported, began),
             ),
             folder,

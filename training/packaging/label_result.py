@@ -84,6 +84,8 @@ def export(
         outputs = recipe_result.test_outputs(training_data, int8.session, names[:1])
         probabilities["int8"] = outputs[0]
     truth, on = _truth_of_test(training_data), recipe_result.description_of_test(training_data)
+    bands = np.array([thresholds.band(each) for each in trained.thresholds], np.float32).T
+    is_unsure = ((bands[0] <= actual) & (actual < bands[1])).any(axis=1)
     return ExportedLabels(
         golden=_golden(training_data, actual, sessions, folder, temporary),
         metrics={
@@ -93,7 +95,11 @@ def export(
         calibration=measure.label_calibration_on_new_photos(
             trained.logits, truth, trained.calibration, f"{on}; {trained.calibration_photos}"
         ),
-        baseline=measure.baseline(actual),
+        baseline=measure.baseline(
+            actual,
+            thresholds=trained.thresholds,
+            decisions=measure.count_decisions(familiarity < trained.unknown.threshold, is_unsure),
+        ),
         thresholds=trained.thresholds,
         undecided=tuple(map(thresholds.band, trained.thresholds)),
         int8=int8,

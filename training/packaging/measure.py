@@ -2,16 +2,23 @@
 
 probabilities, true classes     -> top-1, top-5, expected calibration error
 logits, temperature             -> the calibration error without and with the temperature
-probabilities                   -> the baseline, a histogram of confidence
+probabilities, decisions        -> the baseline, histograms that drift is measured against
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import Baseline, Calibration, Metrics, MultiLabelMetrics
+from app.bundle import (
+    Baseline,
+    Calibration,
+    DecisionRule,
+    Metrics,
+    MultiLabelMetrics,
+    UnknownRule,
+)
 from app.runtime.evaluation import accuracy, label_figures
 from app.runtime.evaluation.calibration_error import calibration_error
 from training import calibration
@@ -103,11 +110,62 @@ def cross_fitted(
     return _calibration(logits, truth, temperatures.of_all_photos, divisors, photos)
 
 
-def baseline(probabilities: NDArray[np.float32]) -> Baseline:
-    """Return the histogram of the model's confidence on the photos it was measured on."""
+def baseline(
+    probabilities: NDArray[np.float32],
+    *,
+    thresholds: Sequence[float] | None = None,
+    decisions: Mapping[str, int] | None = None,
+) -> Baseline:
+    """Return the histograms of the model's predictions (N, K), which drift is measured against.
+
+    Args:
+        probabilities: (N, K).
+        thresholds: (K,) of a multi-label model: those from which the labels are accepted.
+        decisions: the number of photos by decision; None if the model makes none.
+    """
     confidence = probabilities.max(axis=1)
     counts, _ = np.histogram(confidence, BASELINE_BINS, (0, 1))
-    return Baseline(images=len(confidence), confidence=tuple(counts.tolist()))
+    if thresholds is None:
+        labels = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+    else:
+        labels = (probabilities >= np.array(thresholds, np.float32)).sum(axis=0)
+    return Baseline(
+        images=len(confidence),
+        confidence=tuple(counts.tolist()),
+        decisions=decisions,
+        labels=tuple(labels.tolist()),
+    )
+
+
+def decisions(
+    probabilities: NDArray[np.float32],
+    scores: Floats,
+    unknown: UnknownRule,
+    rule: DecisionRule | None,
+    labels: Sequence[str],
+) -> Mapping[str, int]:
+    """Return the number of photos by decision of a single-label model.
+
+    Args:
+        probabilities: (N, K).
+        scores: (N,) those that `unknown` compares with its threshold.
+        unknown: the out-of-distribution threshold.
+        rule: the acceptance threshold; None: two thirds.
+        labels: (K,) the names.
+    """
+    of_label = [(rule or DecisionRule()).threshold_of(label) for label in labels]
+    levels = np.array([np.inf if level is None else level for level in of_label])
+    is_certain = probabilities.max(axis=1) >= levels[probabilities.argmax(axis=1)]
+    return count_decisions(scores < unknown.threshold, ~is_certain)
+
+
+def count_decisions(is_unknown: Mask, is_unsure: Mask) -> Mapping[str, int]:
+    """Return the number of photos by decision; a photo that is unknown can't be unsure."""
+    return {
+        "accepted": int((~is_unknown & ~is_unsure).sum()),
+        "unsure": int((~is_unknown & is_unsure).sum()),
+        "unknown": int(is_unknown.sum()),
+    }
 
 
 def _calibration(

@@ -125,16 +125,20 @@ def export(
         )
         decision = decision.model_copy(update={"tested": figures})
         report_progress(promise.summary(decision))
+    scores = familiarity[0] if familiarity else actual.max(axis=1)
     return Exported(
         golden=_golden(training_data, actual, sessions, folder, temporary),
         metrics={which: measure.metrics(rows, truth, on) for which, rows in probabilities.items()},
         calibration=measure.calibration_on_new_photos(
             trained.logits, truth, trained.temperature, f"{on}; {trained.temperature_photos}"
         ),
-        baseline=measure.baseline(actual),
+        baseline=measure.baseline(
+            actual,
+            decisions=measure.decisions(actual, scores, trained.unknown, decision, labels),
+        ),
         int8=int8,
         probabilities=probabilities,
-        scores=familiarity[0] if familiarity else actual.max(axis=1),
+        scores=scores,
         held_out=held_out,
         decision=decision,
         suspects=suspects.find(training_data, trained, held_out, probabilities),
