@@ -121,6 +121,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             drift=drift,
         ),
         drift=drift,
+        log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
     )

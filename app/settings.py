@@ -105,6 +105,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that are logged."
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="Format of the log. `json`: one JSON object per line. `text`: readable lines, "
+        "coloured on a terminal. `auto`: `text` on a terminal, else `json`.",
+    )
+    log_predictions: bool = Field(
+        False,
+        description="Whether the log line of a request has the most probable label of each image "
+        "and its probability.",
+    )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:

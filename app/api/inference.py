@@ -43,6 +43,7 @@ TimedT = TypeVar("TimedT", bound=TimedResult)
 
 _MAX_NUMBERS_ON_EVENT_LOOP = 200
 """Writing this many numbers takes half a millisecond; more are written on a thread."""
+_LOGGED_DECIMALS = 4
 
 
 def admit(service: Service, model: str | None, version: int | None) -> Model:
@@ -110,14 +111,18 @@ async def classify_photos(
         query = replace(query, crop=crops[0])
     submit = partial(service.classifier.submit, photos, model, query)
     results = await _run(request, service, model, len(photos), submit)
-    _observe_predictions(results, service, model, query)
+    _observe_predictions(request, results, service, model, query)
     return results
 
 
 def _observe_predictions(
-    results: Iterable[Classified | BaseException], service: Service, model: Model, query: Query
+    request: Request,
+    results: Iterable[Classified | BaseException],
+    service: Service,
+    model: Model,
+    query: Query,
 ) -> None:
-    """Count the predictions among `results` for metrics and drift.
+    """Count the predictions among `results` for metrics, drift and the log.
 
     A request that replaces the threshold for `unknown` is none for drift: its decisions can't be
     compared with those of the baseline.
@@ -128,6 +133,11 @@ def _observe_predictions(
             service.metrics.predictions.observe(result, model)
             if not has_own_threshold:
                 service.drift.observe(result, model)
+            if service.log_predictions:
+                first = int(result.probabilities.argmax())
+                probability = round(float(result.probabilities[first]), _LOGGED_DECIMALS)
+                label = model.manifest.labels[first].name
+                record_of(request.scope).predicted.append((label, probability))
 
 
 async def _classify_crops(
@@ -145,7 +155,7 @@ async def _classify_crops(
     (result,) = await run_each(request, service, [job], model)
     if isinstance(result, BaseException):
         return [result]
-    _observe_predictions(result.results, service, model, query)
+    _observe_predictions(request, result.results, service, model, query)
     return result.results
 
 

@@ -54,6 +54,8 @@ class Service:
     model_memory: ModelMemory
     metrics: Metrics
     drift: DriftMonitor
+    log_predictions: bool
+    """Whether a request's log line has the labels and probabilities."""
     lifecycle: Lifecycle
     model_changes: Executor
     """Runs reloads and unloads one after another, so that they take no thread of requests."""

@@ -29,7 +29,7 @@ def serve(models: Path | None, device: str | None, host: str | None, port: int |
     from app.settings import unknown_variables
 
     settings = read_settings(models=models, device=device, host=host, port=port)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     for sentence in unknown_variables(os.environ):
         log.warning(sentence)
     try:

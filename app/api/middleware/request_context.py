@@ -44,6 +44,8 @@ class RequestRecord:
     model: str | None = None
     version: int | None = None
     images: int = 0
+    predicted: list[tuple[str, float]] = field(default_factory=list)
+    """The most probable label of each image and its probability, if they are logged."""
     stages_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds by stage, summed over the request's images; empty without images."""
     body_bytes: int = 0
@@ -194,8 +196,19 @@ def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> 
         "version": record.version,
         "images": record.images or None,
         **{f"{name}_ms": round(ms, 2) for name, ms in record.stages_ms.items()},
+        **_predictions(record.predicted),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _predictions(predicted: list[tuple[str, float]]) -> dict[str, Any]:
+    """Return the fields for the predictions of a request: of one image values, of several lists."""
+    if not predicted:
+        return {}
+    labels, probabilities = zip(*predicted, strict=True)
+    if len(predicted) == 1:
+        return {"label": labels[0], "probability": probabilities[0]}
+    return {"label": list(labels), "probability": list(probabilities)}
 
 
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -83,3 +83,18 @@ def test_a_traceback_is_logged_in_one_line():
     line = json.loads(text)
     assert (line["level"], line["message"]) == ("error", "it failed")
     assert "ValueError: broken" in line["traceback"]
+
+
+def test_predictions_are_logged_by_a_setting(make_bundle, serve, photo, lines, until):
+    make_bundle()
+    with serve(log_predictions=True) as logging_client:
+        red = photo("red")
+        files = [("file", ("a", red)), ("file", ("b", b"text")), ("file", ("c", photo("blue")))]
+        logging_client.post(CLASSIFY, content=red, headers={"X-Request-ID": "single"})
+        logging_client.post(CLASSIFY, files=files, headers={"X-Request-ID": "several"})
+        until(lambda: lines("single") and lines("several"))
+    (single,), (several,) = lines("single"), lines("several")
+    assert single["label"] == "red"
+    assert 0.5 < single["probability"] <= 1
+    assert several["label"] == ["red", "blue"]
+    assert len(several["probability"]) == 2
