@@ -10,7 +10,6 @@ first byte was read: benchmarks/hardening/overload.py, docs/experiments.md.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -80,9 +79,10 @@ class AcceptQueue:
             task.add_done_callback(self._opening.discard)
 
     async def _open(self, connection: socket.socket) -> None:
-        # the client may leave during a TLS handshake
-        with contextlib.suppress(OSError, ssl.SSLError, asyncio.TimeoutError):
+        try:
             await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
+        except (OSError, TimeoutError):  # the client left, or its TLS handshake failed
+            connection.close()
 
     def _wait_for_files(self, err: OSError) -> None:
         log.error("new connections wait, since none can be accepted: %s", err)

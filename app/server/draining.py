@@ -26,6 +26,7 @@ from fastapi import FastAPI
 from app.api.service import Lifecycle
 from app.server.accept_queue import AcceptQueue
 from app.server.address import page_url
+from app.server.dropped_data import DropRate
 from app.server.http_protocol import BoundedProtocol
 from app.server.open_files import ConnectionLimit, raise_limit
 
@@ -53,7 +54,10 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
     """
     raise_limit()
     protocol = partial(
-        BoundedProtocol, refuse=app.state.early_refusal.response, limit=ConnectionLimit()
+        BoundedProtocol,
+        refuse=app.state.early_refusal.response,
+        limit=ConnectionLimit(),
+        drop_rate=DropRate(),
     )
     config = uvicorn.Config(
         app,

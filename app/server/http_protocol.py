@@ -8,7 +8,7 @@ connected -> more connections than the limit of open files allows: 503, closed (
           -> not HTTP/1.1, or framed wrongly (request_head.py): 400, 405, 501 or 505, closed
           -> a request to upgrade the connection: ignored
           -> pipelined requests: read after the current response, at most MAX_PIPELINED of them
-          -> body data after the response: dropped; closed if it continues
+          -> body data after the response: dropped (dropped_data.py); closed if it continues
           -> the client's end of data: complete requests get responses (half_closed.py)
           -> a response that the client doesn't read: aborted (stalled_writes.py)
 
@@ -32,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.api.early_refusal import Refuse
 from app.api.middleware.request_context import FIRST_BYTE_AT
 from app.api.problems import raw_http_problem
+from app.server.dropped_data import DropRate
 from app.server.half_closed import HalfClosedClient
 from app.server.open_files import ConnectionLimit
 from app.server.request_head import HeadRejected, check_head, head_without_upgrade
@@ -75,13 +76,20 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         refuse: returns the response to a request that is refused, or None; see `EarlyRefusal`.
         limit: the limit of connections; None: there is none.
+        drop_rate: the limit for data that come after the last response.
         options: those of uvicorn's protocol.
     """
 
     def __init__(
-        self, *, refuse: Refuse | None = None, limit: ConnectionLimit | None = None, **options: Any
+        self,
+        *,
+        refuse: Refuse | None = None,
+        limit: ConnectionLimit | None = None,
+        drop_rate: DropRate | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._drop_rate = drop_rate or DropRate()
         self._refuse = refuse
         self._limit = limit
         self._first_byte_at = 0.0
@@ -135,7 +143,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Process data; reject what is not HTTP, too many headers and too many requests."""
         self._unset_keepalive_if_required()
-        if self._ending or self._rejection is not None:
+        if self._ending:
+            self._drop(len(data))
+            return
+        if self._rejection is not None:
             return
         parts = self._parts
         try:
@@ -260,6 +271,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Append a part of the body. Reading does not pause for photos of the usual size."""
         self._parts += 1
         if self.cycle.response_complete:
+            self._drop(len(body))
             return
         self.cycle.body += body
         if len(self.cycle.body) > MAX_WAITING_BYTES:
@@ -368,3 +380,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         FlowControl.resume_reading(self.flow)
         self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _drop(self, size: int) -> None:
+        """Drop data behind a response; read no more for a while if there are many."""
+        pause_s = self._drop_rate.pause_s(size)
+        if pause_s and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.loop.call_later(pause_s, self._read_on)
+
+    def _read_on(self) -> None:
+        if not (self.transport.is_closing() or self.flow.read_paused):
+            self.transport.resume_reading()

@@ -52,6 +52,8 @@ class Outcome:
     attacked_ms: dict[str, float] = field(default_factory=dict)
     """The same during the attack."""
     photo_statuses: dict[str, int] = field(default_factory=dict)
+    load_cores: float = 0.0
+    """Cores that the attacking clients kept busy: the service doesn't have them."""
 
 
 def generated(pixels: int = 49_000_000) -> dict[str, bytes]:
@@ -123,10 +125,12 @@ def attack(port: int, files: dict[str, bytes], photo: bytes, outcome: Outcome, c
             timer.submit(time_photo, port, photo, seconds / 3).result()[0]
         )
         with _unfinished_bodies(port):
+            busy_s = time.process_time()
             end = time.perf_counter() + seconds
             for thread in threads:
                 thread.start()
             times_ms, statuses = timer.submit(time_photo, port, photo, seconds).result()
+            outcome.load_cores = round((time.process_time() - busy_s) / seconds, 2)
             for thread in threads:
                 thread.join()
     outcome.attacked_ms = _percentiles(times_ms)
