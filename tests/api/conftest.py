@@ -16,7 +16,7 @@ class Raw:
     """A connection that sends and receives bytes."""
 
     def __init__(self, client: httpx.Client) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", client.base_url.port), timeout=120)
 
     def send(self, *lines: str, body: bytes = b"") -> None:
         head = "".join(f"{line}\r\n" for line in (*lines, "Host: here", ""))
@@ -63,11 +63,11 @@ class Block:
 
         def hold(turn: object) -> None:
             started.release()
-            assert self._released.wait(30)
+            assert self._released.wait(120)
 
         self.engine.submit(*[hold] * self.engine.threads)
         for _ in range(self.engine.threads):
-            assert started.acquire(timeout=30)
+            assert started.acquire(timeout=120)
 
     def fill(self) -> None:
         """Fill the queue."""
@@ -103,7 +103,7 @@ def until() -> Callable[[Callable[[], bool]], None]:
     """Wait until a condition is true, and fail if it stays false."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        for _ in range(2000):
+        for _ in range(24_000):
             if condition():
                 return
             time.sleep(0.005)

@@ -26,7 +26,7 @@ def browser():
         pytest.skip("Chromium is not installed")
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=20_000)  # the machine may be busy
+    expect.set_options(timeout=90_000)  # the machine may be busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
@@ -53,7 +53,7 @@ def open_page(browser):
         contexts.append(context)
         context.route("**/*", allow_the_service)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(90_000)
         if not may_log_errors:
             page.on(
                 "console",

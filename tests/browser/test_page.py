@@ -587,6 +587,7 @@ def test_typefaces_are_bundled_with_their_licences(client, open_page, colours_se
         assert "SIL OPEN FONT LICENSE" in font.with_suffix(".LICENSE").read_text()
     page = open_page(colours_served)
     page.wait_for_load_state("networkidle")
+    page.evaluate("document.fonts.ready.then(() => true)")
     loaded = page.evaluate(
         "[...document.fonts].filter(font => font.status === 'loaded').map(font => font.family)"
     )

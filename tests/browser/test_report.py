@@ -90,6 +90,7 @@ def test_the_service_shows_it_without_errors_of_its_policy(open_page, page_of, m
     make_bundle(name="pets", report={"index.html": html})
     with serve() as client:
         page = open_page(client, "/api/v1/models/pets/report/")
-        page.wait_for_load_state("networkidle")
         fonts = "[...document.fonts].filter(font => font.status === 'loaded').length"
+        page.wait_for_function(f"{fonts} === 2")
+        page.wait_for_load_state("networkidle")
         assert page.evaluate(fonts) == 2

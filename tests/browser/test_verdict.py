@@ -55,8 +55,10 @@ def test_one_click_on_a_sample_photo_shows_everything(imagenet_served, open_page
     page = open_page(imagenet_served)
     samples = page.locator("#samples button")
     expect(samples).to_have_count(4)
-    for image in samples.locator("img").all():
-        assert image.evaluate("image => image.complete && image.naturalWidth > 0")
+    page.wait_for_function(
+        "[...document.querySelectorAll('#samples button img')]"
+        ".every(image => image.complete && image.naturalWidth > 0)"
+    )
     samples.first.click()
     expect(page.locator("#verdict")).to_have_text(re.compile(r"^Probably an Egyptian cat, \d\d %$"))
     expect(page.locator("#why b")).to_have_text("Egyptian cat")

@@ -187,7 +187,7 @@ def test_a_link_and_a_pipe_as_output_are_kept(hubel, models, photos, tmp_path):
         assert hubel("classify", photos, *arguments).exit_code == 0
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "pipe").is_fifo()
-    assert reader.communicate(timeout=20)[0] == (tmp_path / "target.csv").read_text() != "old"
+    assert reader.communicate(timeout=120)[0] == (tmp_path / "target.csv").read_text() != "old"
 
 
 def _input(photos):

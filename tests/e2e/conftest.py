@@ -30,7 +30,7 @@ class Process:
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._started.wait(timeout=60), f"the server did not start: {self.lines}"
+        assert self._started.wait(timeout=300), f"the server did not start: {self.lines}"
         assert self.port, f"the server did not start: {self.lines}"
 
     port = 0
@@ -51,7 +51,7 @@ class Process:
 
     def wait(self) -> int:
         """Return the exit status once the log is complete."""
-        status = self.popen.wait(timeout=60)
+        status = self.popen.wait(timeout=300)
         self._reader.join()
         return status
 
@@ -79,8 +79,8 @@ def start() -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Process]:
-    """A server with default settings; one per module."""
-    process = Process(HUBEL_DRAIN_S="0")
+    """A server whose requests may wait long, as a busy machine makes them; one per module."""
+    process = Process(HUBEL_DRAIN_S="0", HUBEL_QUEUE_WAIT_S="30", HUBEL_DEADLINE_S="120")
     yield process
     process.kill()
 
@@ -101,7 +101,7 @@ class RawClient:
         """Return a status such as '200', 'not connected' (no listener), or 'lost: …'."""
         if self.connection is None:
             try:
-                self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+                self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
             except ConnectionRefusedError:
                 return "not connected"
         try:

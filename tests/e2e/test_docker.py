@@ -41,12 +41,14 @@ def run(*command: str) -> str:
 def container(tmp_path_factory):
     """The id of the running, healthy container; on a slow machine its requests may wait long."""
     patient = tmp_path_factory.mktemp("compose") / "patient.yml"
-    patient.write_text("services: {hubel: {environment: {HUBEL_QUEUE_WAIT_S: '9'}}}\n")
+    patient.write_text(
+        "services: {hubel: {environment: {HUBEL_QUEUE_WAIT_S: '30', HUBEL_DEADLINE_S: '60'}}}\n"
+    )
     files = ("-f", "docker-compose.yml", "-f", str(patient))
     run(*COMPOSE, *files, "up", "--detach", "--build")
     try:
         name = run(*COMPOSE, "ps", "-q", "hubel").strip()
-        for _ in range(300):
+        for _ in range(1500):
             state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", name))
             if state["Health"]["Status"] == "healthy":
                 break
@@ -60,7 +62,7 @@ def container(tmp_path_factory):
 
 @pytest.fixture
 def client():
-    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=120) as client:
         yield client
 
 

@@ -1,5 +1,6 @@
 """HTTP as clients send it, valid or not: raw bytes to a real server, and its exact responses."""
 
+import contextlib
 import json
 import re
 import socket
@@ -20,7 +21,7 @@ def exchange(server):
     """Send pieces on a connection; return the responses up to the end of the connection."""
 
     def send(*pieces, pause_s=0.05, half_close=False, end=True):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
             for number, piece in enumerate(pieces):
                 time.sleep(pause_s if number else 0)
                 connection.sendall(piece)
@@ -280,15 +281,18 @@ def test_a_body_that_is_too_large_gets_its_413_and_no_reset(exchange, headers):
 
 def test_photos_of_clients_that_have_left_are_not_classified(start, cat_photo):
     """A client that closes its connection looks as if it had closed only its side."""
-    server = start(HUBEL_QUEUE_WAIT_S="9")
+    server = start(HUBEL_QUEUE_WAIT_S="60", HUBEL_DEADLINE_S="120")
     request = post(cat_photo) + cat_photo
-    photos = 40 * available_cores()  # several times the work of the moment until they are noticed
-    for _ in range(photos):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            connection.sendall(request)
-    deadline = time.monotonic() + 20
+    # Several times the work of the moment until they are noticed; a pause of this process would
+    # let the service classify those sent before, so they leave together.
+    photos = 40 * available_cores()
+    with contextlib.ExitStack() as stack:
+        for _ in range(photos):
+            connection = socket.create_connection(("127.0.0.1", server.port), timeout=120)
+            stack.enter_context(connection).sendall(request)
+    deadline = time.monotonic() + 120
     while True:
-        metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
+        metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text
         gone = value_of(metrics, 'hubel_rejections_total{code="client_gone"}')
         classified = value_of(metrics, 'hubel_images_total{model="imagenet",version="1"}')
         if gone + classified >= photos:

@@ -33,7 +33,7 @@ def run(start, models):
         def begin(**environment):
             server = start(HUBEL_MODELS=str(models), **KEY, **environment)
             url = f"http://127.0.0.1:{server.port}"
-            return server, stack.enter_context(httpx.Client(base_url=url, timeout=30))
+            return server, stack.enter_context(httpx.Client(base_url=url, timeout=120))
 
         yield begin
 
@@ -59,7 +59,7 @@ def messages(server):
 
 def wait_until(condition):
     """Wait until `condition` is true; the watch polls every two seconds."""
-    for _ in range(600):
+    for _ in range(6000):
         if condition():
             return
         time.sleep(0.05)
@@ -94,7 +94,7 @@ def test_a_broken_pin_file_ends_the_start_with_its_reason(models):
     command = [Path(sys.executable).with_name("hubel"), "serve", "--port", "0"]
     environment = {**os.environ, "HUBEL_MODELS": str(models)}
     result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 2
     last = result.stderr.splitlines()[-1]

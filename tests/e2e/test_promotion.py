@@ -40,7 +40,7 @@ def test_fifty_promotions_and_ten_refusals_under_load(start, make_bundle, tmp_pa
         HUBEL_MODELS=str(models),
         HUBEL_ADMIN_KEY="secret",
         HUBEL_DRAIN_S="0",
-        HUBEL_QUEUE_WAIT_S="9",  # else a slow machine may refuse photos, as it should
+        HUBEL_QUEUE_WAIT_S="60",  # else a slow machine may refuse photos, as it should
     )
     base = f"http://127.0.0.1:{server.port}"
     refused = 0

@@ -30,7 +30,8 @@ def labels(server, photos):
 
     url = f"http://127.0.0.1:{server.port}/api/v1/classify"
     return [
-        httpx.post(url, content=photo.read_bytes()).json()["predictions"][0] for photo in photos
+        httpx.post(url, content=photo.read_bytes(), timeout=120).json()["predictions"][0]
+        for photo in photos
     ]
 
 
@@ -41,7 +42,7 @@ def url(server):
 @pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
 def test_javas_client_posts_photos(server, photos, labels):
     command = ["java", HERE / "Post.java", url(server), *photos]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     responses = [line.split(" ", 2) for line in done.stdout.splitlines()]
     assert [response[:2] for response in responses] == [["HTTP_1_1", "200"]] * 4 * len(photos)
     got = [json.loads(response[2])["predictions"][0] for response in responses]
@@ -57,7 +58,7 @@ def test_javas_client_posts_photos(server, photos, labels):
 def test_curl_posts_photos(server, photos, labels, options):
     for photo, label in zip(photos, labels, strict=True):
         command = ["curl", "-sS", "--fail-with-body", *options, "--data-binary", f"@{photo}"]
-        done = subprocess.run([*command, url(server)], check=True, capture_output=True, timeout=60)
+        done = subprocess.run([*command, url(server)], check=True, capture_output=True, timeout=300)
         assert json.loads(done.stdout)["predictions"][0] == label
 
 
@@ -65,6 +66,6 @@ def test_curl_posts_photos(server, photos, labels, options):
 def test_curl_posts_a_form_with_an_upgrade(server, photos, labels):
     files = [option for photo in photos for option in ("-F", f"file=@{photo}")]
     command = ["curl", "-sS", "--fail-with-body", "--http2", *files, url(server)]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=300)
     got = [result["predictions"][0] for result in json.loads(done.stdout)["results"]]
     assert got == labels

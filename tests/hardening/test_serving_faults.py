@@ -108,7 +108,9 @@ def test_a_loaded_model_serves_while_its_files_are_damaged_and_removed(
         reload = admin.post("/api/v1/models/photos/reload", headers=ADMIN)
         assert reload.status_code == 200, reload.text
         load.wait_for_more(8)
-    right = httpx.post(f"{base}/api/v1/classify?model=imagenet", content=cat_photo).json()
+    right = httpx.post(
+        f"{base}/api/v1/classify?model=imagenet", content=cat_photo, timeout=60
+    ).json()
     label = right["predictions"][0]["label"]
     assert {(outcome.status, outcome.label) for outcome in load.outcomes} == {(200, label)}
 
@@ -175,5 +177,5 @@ def test_a_photo_at_which_onnx_runtime_raises_fails_alone(start, make_bundle, gr
     assert {r.json()["code"] for r in responses if r.is_error} == {"internal"}
     assert [batch.status_code for batch in batches] == [200, 500, 200] * 3
     assert "out of" in "".join(server.lines)  # the log has ONNX Runtime's reason
-    assert httpx.post(url, content=RED).json()["predictions"][0]["label"] == "red"
-    assert httpx.get(f"http://127.0.0.1:{server.port}/readyz").status_code == 200
+    assert httpx.post(url, content=RED, timeout=60).json()["predictions"][0]["label"] == "red"
+    assert httpx.get(f"http://127.0.0.1:{server.port}/readyz", timeout=60).status_code == 200

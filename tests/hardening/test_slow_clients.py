@@ -1,5 +1,7 @@
 """Slow clients hold up no normal one: a short form of benchmarks/hardening/slow_clients.py."""
 
+import math
+
 import pytest
 
 from benchmarks.hardening import slow_clients
@@ -38,11 +40,11 @@ def test_a_normal_client_takes_at_most_twice_as_long_beside_slow_ones(servers, n
     ratios = []
     while len(ratios) < TRIES:
         row = measure(servers, name, clients)
-        assert row.stalled == clients, "the clients were not slow"
-        ratios.append(row.ratio(0.9))
+        # A client that a busy machine delays may be on its way to the service at that moment.
+        ratios.append(row.ratio(0.9) if row.stalled == clients else math.inf)
         if ratios[-1] <= 2:
             return
-    pytest.fail(f"9 of 10 photos take {ratios} times as long as alone")
+    pytest.fail(f"9 of 10 photos take {ratios} times as long as alone (inf: not all were slow)")
 
 
 def test_clients_of_a_document_hold_up_a_photo_about_as_little_as_those_of_probes(servers):

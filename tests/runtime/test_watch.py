@@ -40,7 +40,7 @@ def polls(watch, times=3):
 
 
 def wait_until(condition):
-    for _ in range(2000):
+    for _ in range(24_000):
         if condition():
             return
         time.sleep(0.005)

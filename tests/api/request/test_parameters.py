@@ -210,7 +210,7 @@ def test_an_unknown_model_in_the_query_is_rejected_before_the_form_arrives(clien
 
 def test_a_full_queue_rejects_a_form_before_it_arrives(make_bundle, serve, connect, block):
     make_bundle()
-    with serve(deadline_s=1.0) as client, block(client) as held:
+    with serve() as client, block(client) as held:
         held.fill()
         raw = connect(client)
         raw.send(
