@@ -44,7 +44,7 @@ def busy(gate):
 
     The queue accepts jobs while those before them take up to eight seconds.
     """
-    with Engine(threads=1, deadline_s=120, wait_s=8, service_s=2) as engine:
+    with Engine(threads=1, deadline_s=10, wait_s=8, service_s=2) as engine:
         engine.held = engine.submit(gate)[0]
         assert gate.began.wait(30)
         yield engine
