@@ -41,6 +41,7 @@ from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.turns import Turns
 from app.errors import ModelError
+from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
 from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
@@ -71,7 +72,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
-        BadParameter: the folder of models can't be read.
+        BadParameter: the folder of models, or the keys file, can't be read.
         ValueError: a key file can't be read.
     """
     cores = available_cores()
@@ -91,13 +92,14 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         memory=memory_budget,
     )
     drift = DriftMonitor()
+    named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     return Service(
         registry=registry,
         classifier=Classifier(engine, photo_limits),
         inspector=Inspector(photo_limits, settings.deadline_s),
         device=device,
-        keys=Keys(settings.api_key_value, settings.admin_key_value),
+        keys=Keys(settings.api_key_value, settings.admin_key_value, named=named_keys),
         limits=BodyLimits(
             settings.max_image_bytes,
             settings.max_body_bytes,
@@ -136,7 +138,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
-        BadParameter: the folder of models can't be read.
+        BadParameter: the folder of models, or the keys file, can't be read.
         ValueError: a key file can't be read.
     """
     service = create_service(settings, created)
@@ -198,7 +200,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     times_s = [entry.model.service_s for entry in service.registry.entries if entry.model]
     if times_s:
         engine.expect(max(times_s))
-    with engine, app.state.watch:
+    with engine, app.state.watch, service.keys.named or nullcontext():
         yield
 
 

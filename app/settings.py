@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         "Unset: no access to these requests.",
     )
     admin_key_file: Path | None = Field(None, description="File with the admin key.")
+    keys_file: Path | None = Field(
+        None,
+        description="File of named keys, made with `hubel keys add`. A change takes effect within "
+        "about a second. With it, all requests need a key except probes, metrics, docs and the "
+        "page. Unset: no named keys.",
+    )
     max_image_bytes: Annotated[int, Field(gt=0)] = Field(
         20 * MIB, description="Maximum size of one image, in bytes."
     )

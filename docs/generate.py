@@ -16,6 +16,7 @@ import re
 import textwrap
 from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -85,7 +86,9 @@ def help_text(command: str) -> str:
     """Return the help of `hubel`, or of one of its commands, 80 columns wide."""
     context = click.Context(main, info_name="hubel")
     if command:
-        context = click.Context(main.commands[command], context, info_name=command)
+        for name in command.split():
+            group = cast(click.Group, context.command)
+            context = click.Context(group.commands[name], context, info_name=name)
     context.max_content_width = 80
     return context.get_help().rstrip()
 

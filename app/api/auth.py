@@ -1,4 +1,4 @@
-"""Authentication: an optional API key, and an admin key.
+"""Authentication: an optional API key, an admin key, and named keys with scopes.
 
 Clients send a key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.
 """
@@ -14,6 +14,10 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from app.api.wrong_keys import WrongKeys
 from app.errors import Forbidden, HubelError, TooManyWrongKeys, Unauthenticated
+from app.keys_file import KeysFile
+
+KEY_NAME = "key_name"
+"""The key in a scope's state under which the name of a request's named key is put."""
 
 KEY_ERRORS: tuple[type[HubelError], ...] = (Unauthenticated, TooManyWrongKeys)
 """The errors of every route that requires a key."""
@@ -26,27 +30,33 @@ class Keys:
     api: str | None = None
     admin: str | None = None
     wrong_keys: WrongKeys = field(default_factory=WrongKeys, compare=False)
+    named: KeysFile | None = None
 
-    def check(self, key: str | None, address: str = "") -> None:
-        """Check that `key` is the API key or the admin key.
+    def check(self, key: str | None, address: str = "") -> str | None:
+        """Check that `key` is the API key, the admin key or a named key; return a named key's name.
 
         Args:
             key: the key that was sent.
             address: the client's address, for which wrong keys are counted.
 
         Raises:
-            Unauthenticated: an API key is configured, and `key` is neither of the two.
+            Unauthenticated: a key is required, and `key` is none of them.
             TooManyWrongKeys: likewise, and the address has sent many wrong keys.
         """
-        if self.api is not None and not (_equal(key, self.api) or _equal(key, self.admin)):
-            self._count(key, address)
-            raise Unauthenticated(
-                ("This key is not known." if key else "A key is needed.")
-                + " Send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
-            )
+        if self.api is None and self.named is None:
+            return None
+        if _equal(key, self.api) or _equal(key, self.admin):
+            return None
+        if key and self.named and (found := self.named.find(key)):
+            return found.name
+        self._count(key, address)
+        raise Unauthenticated(
+            ("This key is not known." if key else "A key is needed.")
+            + " Send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
+        )
 
     def check_admin(self, key: str | None, address: str = "") -> None:
-        """Check that `key` is the admin key.
+        """Check that `key` is the admin key, or a named key with the scope admin.
 
         Args:
             key: the key that was sent.
@@ -55,9 +65,15 @@ class Keys:
         Raises:
             Unauthenticated: the key is missing or unknown.
             TooManyWrongKeys: it is unknown, and the address has sent many wrong keys.
-            Forbidden: it is the API key, or no admin key is configured.
+            Forbidden: it lacks the scope, or no key that has it can be configured.
         """
-        if self.admin is None:
+        if key and self.named and (found := self.named.find(key)):
+            if found.allows("admin"):
+                return
+            raise Forbidden(
+                f"The key {found.name} has the scope {found.scope}. This needs the scope admin."
+            )
+        if self.admin is None and self.named is None:
             raise Forbidden("No admin key is configured. Start the service with HUBEL_ADMIN_KEY.")
         if not _equal(key, self.admin):
             if self.api is not None and _equal(key, self.api):
@@ -116,9 +132,16 @@ def address_of(request: Request) -> str:
 KeyDep = Annotated[str | None, Depends(key_dependency)]
 
 
+def check_key(request: Request, keys: Keys, key: str | None) -> None:
+    """Check the key of a request, and note the name of a named key for log and metrics."""
+    name = keys.check(key, address_of(request))
+    if name is not None:
+        request.scope["state"][KEY_NAME] = name
+
+
 async def require_key(request: Request, key: KeyDep) -> None:
     """Check the API key; the dependency of every route that requires one."""
-    request.app.state.service.keys.check(key, address_of(request))
+    check_key(request, request.app.state.service.keys, key)
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:

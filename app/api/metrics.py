@@ -138,7 +138,21 @@ class Metrics:
             registry=self._collectors,
         ).observe
         self.predictions = PredictionMetrics(self._collectors)
+        key_requests = Counter(
+            "hubel_key_requests",
+            "Requests with a named key.",
+            ["key", "status"],
+            registry=self._collectors,
+        )
+        key_images = Counter(
+            "hubel_key_images",
+            "Images in requests with a named key.",
+            ["key"],
+            registry=self._collectors,
+        )
         self.requests = cache(requests.labels)
+        self.key_requests = cache(key_requests.labels)
+        self.key_images = cache(key_images.labels)
         self.seconds = cache(seconds.labels)
         self.images = cache(images.labels)
         self.stages = cache(stages.labels)

@@ -14,6 +14,7 @@ from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
 from app.cli.installation import Commands
+from app.cli.keys import keys
 from app.cli.serve import serve
 from app.cli.train import train
 
@@ -24,5 +25,5 @@ def main() -> None:
     """Train a CNN on your photos and serve it."""
 
 
-for command in (calibrate, check, classify, evaluate, health, import_, serve, train):
+for command in (calibrate, check, classify, evaluate, health, import_, keys, serve, train):
     main.add_command(command)

@@ -49,7 +49,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     Raises:
         DeviceUnavailable: the requested device is not available.
-        BadParameter: the folder of models can't be read.
+        BadParameter: the folder of models, or the keys file, can't be read.
         ValueError: a key file can't be read.
     """
     host.return_large_blocks()

@@ -15,6 +15,7 @@ from typing import Any, cast
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.auth import KEY_NAME
 from app.api.metrics import Metrics
 from app.errors import out_of_memory
 from app.runtime.classifier import Stages
@@ -166,6 +167,9 @@ class RequestContext:
             record.version or "",
         ).inc()
         self._metrics.seconds(route).observe(seconds)
+        if key := scope["state"].get(KEY_NAME):
+            self._metrics.key_requests(key, record.status or 499).inc()
+            self._metrics.key_images(key).inc(record.images)
         if record.code:
             self._metrics.rejections(record.code).inc()
         level = logging.DEBUG if route in _PROBES and not record.code else logging.INFO
@@ -191,6 +195,7 @@ def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> 
         "ms": round(seconds * 1e3, 2),
         "bytes": record.body_bytes,
         "client": (scope.get("client") or ("",))[0],
+        "key": scope["state"].get(KEY_NAME),
         "code": record.code,
         "model": record.model,
         "version": record.version,

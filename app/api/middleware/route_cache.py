@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth import address_of, key_from_headers, require_key
+from app.api.auth import check_key, key_from_headers, require_key
 from app.api.service import get_service
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import HubelError
@@ -173,7 +173,7 @@ class RouteCacheMiddleware:
         request = Request(scope, receive, send)
         try:
             service = await get_service(request)
-            service.keys.check(key_from_headers(request), address_of(request))
+            check_key(request, service.keys, key_from_headers(request))
             response = await cached.endpoint(request=request, service=service, **cached.parameters)
         except HubelError as err:
             response = self._error_response(request, err)
