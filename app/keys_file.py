@@ -13,23 +13,21 @@ import hashlib
 import logging
 import os
 import secrets
-import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import BadParameter
+from app.periodic import Periodic
 
 log = logging.getLogger("hubel")
 
 INTERVAL_S = 1.0
 """The time within which a change of the file takes effect."""
-_JOIN_S = 5.0
 _PREFIX = "hubel_"
 """The beginning of every key, by which scanners of source code can find one."""
 _RANDOM_BYTES = 32
@@ -152,7 +150,7 @@ def _locked(folder: Path) -> Generator[None, None, None]:
         os.close(descriptor)
 
 
-class KeysFile:
+class KeysFile(Periodic):
     """The keys of a file that is read again when it changes; a context manager that follows it.
 
     Args:
@@ -165,34 +163,13 @@ class KeysFile:
 
     def __init__(self, file: Path, interval_s: float = INTERVAL_S) -> None:
         self._file = file
-        self._interval_s = interval_s
         self._stamp = self._stamp_on_disk()
         self._keys = _by_hash(read(file))
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
+        super().__init__(self.follow, interval_s, "keys")
 
     def find(self, key: str) -> NamedKey | None:
         """Return the named key that `key` is, or None."""
         return self._keys.get(hash_of(key))
-
-    def __enter__(self) -> Self:
-        """Start to follow the file."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Follow the file no longer."""
-        self._stopped.set()
-        self._thread.join(_JOIN_S)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            self.follow()
 
     def follow(self) -> None:
         """Read the file if it has changed; a file that is invalid or missing changes nothing."""

@@ -3,7 +3,7 @@
     python -m benchmarks.run_termination [--bundle model/imagenet] [--runs 400]
 
     runs without RunOptions | runs with new RunOptions each, in turns -> cost of each run
-    a run that is told to end at a random moment of it                -> end, share saved
+    a run that is ended at a random moment                            -> delay, time saved
 
 `RunOptions.terminate` is looked at before each node of the graph. The engine already ends a late
 request before each of its stages, so the run that has begun is all there is to save.

@@ -39,7 +39,7 @@ from app.runtime.session import DeviceChoice
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
 _IMAGES_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 """The builds of ONNX Runtime; one of them is installed."""
 
 

@@ -11,13 +11,12 @@ is missing is logged once.
 """
 
 import logging
-import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from app.errors import PinFileInvalid
+from app.periodic import Periodic
 from app.runtime.discovery import Stamp, discover, is_complete, stamp_of
 from app.runtime.registry import Registry
 
@@ -25,12 +24,11 @@ INTERVAL_S = 2.0
 """A bundle is promoted if its files haven't changed for this long."""
 _INCOMPLETE_S = 30.0
 """A bundle that lacks files or bytes is tried, and refused, once it is unchanged for this long."""
-_JOIN_S = 5.0
 
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class Watch(Periodic):
     """A thread that polls the models folder; a context manager that starts and ends it.
 
     Args:
@@ -46,37 +44,23 @@ class Watch:
         incomplete_s: float = _INCOMPLETE_S,
     ) -> None:
         self._registry = registry
-        self._interval_s = interval_s
         self._incomplete_s = incomplete_s
         self._changing: dict[Path, tuple[Stamp, float]] = {}
         """The newest state of each bundle that has changed, and when it was first seen."""
         self._missing: set[Path] = set()
         self._last_error = ""
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        super().__init__(self._poll, interval_s, "watch")
 
     def __enter__(self) -> Self:
         """Start the thread."""
         log.info("the models folder is watched for new bundles")
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the thread; a bundle that is being loaded is not waited for long."""
-        self._stopped.set()
-        self._thread.join(_JOIN_S)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            try:
-                self.poll()
-            except Exception as err:  # the thread must not end by a file system's error
-                self._report(f"{type(err).__name__}: {err}")
+    def _poll(self) -> None:
+        try:
+            self.poll()
+        except Exception as err:  # an error of the file system is logged once, not every time
+            self._report(f"{type(err).__name__}: {err}")
 
     def _report(self, error: str) -> None:
         """Log the error of a poll unless the poll before had the same; empty for none."""
@@ -94,7 +78,7 @@ class Watch:
         found = list(discover(self._registry.roots))
         self._note_missing(found)
         for folder in found:
-            if self._is_due(folder) and not self._stopped.is_set():
+            if self._is_due(folder) and not self.is_ending:
                 self._changing.pop(folder, None)
                 self._registry.promote(folder)
         self._report(error)

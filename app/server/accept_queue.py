@@ -12,7 +12,6 @@ first byte was read: benchmarks/hardening/overload.py, docs/experiments.md.
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable
 
 log = logging.getLogger("hubel")
@@ -30,18 +29,13 @@ class AcceptQueue:
     Args:
         listener: a bound, non-blocking socket.
         make_protocol: returns the protocol of a new connection.
-        tls: the TLS context; None: the connections aren't encrypted.
     """
 
     def __init__(
-        self,
-        listener: socket.socket,
-        make_protocol: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None = None,
+        self, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
-        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -53,14 +47,17 @@ class AcceptQueue:
 
         There is no await between the last accept and the close, so that no connection is lost.
         """
-        self._loop.remove_reader(self._listener)
-        if self._pause is not None:
-            self._pause.cancel()
+        self._stop()
         self._accept(_BACKLOG)
-        self._loop.remove_reader(self._listener)
+        self._stop()  # the last accept may have found no file
         self._listener.close()
         if self._opening:
             await asyncio.wait(set(self._opening))
+
+    def _stop(self) -> None:
+        self._loop.remove_reader(self._listener)
+        if self._pause is not None:
+            self._pause.cancel()
 
     def _accept(self, count: int) -> None:
         for _ in range(count):
@@ -80,8 +77,8 @@ class AcceptQueue:
 
     async def _open(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
-        except (OSError, TimeoutError):  # the client left, or its TLS handshake failed
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:  # the client has left
             connection.close()
 
     def _wait_for_files(self, err: OSError) -> None:

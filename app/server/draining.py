@@ -104,10 +104,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and log that requests are answered now."""
         await super().startup([])
-        self._queues = [
-            AcceptQueue(listener, self._make_protocol, self.config.ssl)
-            for listener in sockets or []
-        ]
+        self._queues = [AcceptQueue(listener, self._make_protocol) for listener in sockets or []]
         for listener in sockets or []:
             log.info("Hubel answers at %s", page_url(listener))
 

@@ -21,7 +21,6 @@ a reset, so that the client loses the response.
 import asyncio
 import logging
 import time
-from collections.abc import Sized
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,9 +31,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.api.early_refusal import Refuse
 from app.api.middleware.request_context import FIRST_BYTE_AT
 from app.api.problems import raw_http_problem
-from app.server.dropped_data import DropRate
+from app.server.dropped_data import DroppedData, DropRate
 from app.server.half_closed import HalfClosedClient
 from app.server.open_files import ConnectionLimit
+from app.server.pipeline_flow import PipelineFlowControl
 from app.server.request_head import HeadRejected, check_head, head_without_upgrade
 from app.server.stalled_writes import StalledWrites
 
@@ -49,21 +49,6 @@ MAX_PIPELINED = 64
 """Maximum number of requests that wait for an earlier response; 64 of them take 0.25 MB."""
 LINGER_S = 2.0
 """Time for which data are dropped behind the last response, so that closing doesn't reset it."""
-
-
-class _PipelineFlowControl(FlowControl):
-    """Flow control that reads nothing while pipelined requests wait for their responses.
-
-    While requests wait, the body of the current one is complete: they come after it.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
 
 
 _REFUSED: Any = SimpleNamespace(response_complete=True, message_event=asyncio.Event())
@@ -117,8 +102,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Start the time limit for a head."""
         super().connection_made(transport)
-        self.flow = _PipelineFlowControl(transport, self.pipeline)
+        self.flow = PipelineFlowControl(transport, self.pipeline)
         self._stalled = StalledWrites(transport, self.loop)
+        self._dropped = DroppedData(transport, self.flow, self._drop_rate)
         # Requests end the connection through `_end`, which lets the client read the response.
         self._for_requests: Any = SimpleNamespace(
             write=transport.write, is_closing=transport.is_closing, close=self._end
@@ -144,7 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Process data; reject what is not HTTP, too many headers and too many requests."""
         self._unset_keepalive_if_required()
         if self._ending:
-            self._drop(len(data))
+            self._dropped.drop(len(data))
             return
         if self._rejection is not None:
             return
@@ -271,7 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Append a part of the body. Reading does not pause for photos of the usual size."""
         self._parts += 1
         if self.cycle.response_complete:
-            self._drop(len(body))
+            self._dropped.drop(len(body))
             return
         self.cycle.body += body
         if len(self.cycle.body) > MAX_WAITING_BYTES:
@@ -380,14 +366,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         FlowControl.resume_reading(self.flow)
         self._timer = self.loop.call_later(LINGER_S, self.transport.close)
-
-    def _drop(self, size: int) -> None:
-        """Drop data behind a response; read no more for a while if there are many."""
-        pause_s = self._drop_rate.pause_s(size)
-        if pause_s and not self.transport.is_closing():
-            self.transport.pause_reading()
-            self.loop.call_later(pause_s, self._read_on)
-
-    def _read_on(self) -> None:
-        if not (self.transport.is_closing() or self.flow.read_paused):
-            self.transport.resume_reading()

@@ -69,10 +69,10 @@ def _photo(hue: tuple[float, float, float], seed: int) -> bytes:
 
 
 _RUN = "from app.cli import main; main()"
-_RUN_WITH_STOPS = f"""
+_STOPS = """
 import os, signal, sys
-folder, process = {{folder!r}}, os.getpid()
-changes = {{{{"os.mkdir", "os.remove", "os.rename", "os.rmdir"}}}}
+folder, process = os.environ["STOP_BESIDE"], os.getpid()
+changes = {"os.mkdir", "os.remove", "os.rename", "os.rmdir"}
 
 def stop(event, arguments):
     is_change = event in changes or event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
@@ -83,10 +83,10 @@ def stop(event, arguments):
         os.kill(process, signal.SIGSTOP)
 
 sys.addaudithook(stop)
-{_RUN}
 """
-"""A run that stops before it makes, opens to write, renames or removes a file in a folder, or one
-that it names relative to an open folder. https://docs.python.org/3/library/audit_events.html"""
+"""Code before a run, which stops it before it makes, opens to write, renames or removes a file in a
+folder, or one that is named relative to an open folder.
+https://docs.python.org/3/library/audit_events.html"""
 
 
 def train(
@@ -142,12 +142,13 @@ def kill_runs(data: Path, output: Path, moments: Sequence[Moment], run_s: float)
 
 @dataclass(frozen=True)
 class Stop:
-    """What a run has on the disk while it is stopped."""
+    """A run that is stopped, and the state of its files on the disk."""
 
     process: "subprocess.Popen[str]"
     files: frozenset[str]
-    """Those of FILES that exist."""
+    """The patterns of FILES that match a file."""
     problem: str | None
+    """The fault of the bundle; None: it is whole."""
 
 
 def stops(data: Path, output: Path, version: int) -> Iterator[Stop]:
@@ -155,8 +156,8 @@ def stops(data: Path, output: Path, version: int) -> Iterator[Stop]:
 
     A stopped process may be killed; the run is over then. It is also over when it has ended.
     """
-    program = _RUN_WITH_STOPS.format(folder=f"{output.parent}/")
-    process = train(data, output, version, program)
+    environment = {**os.environ, "STOP_BESIDE": f"{output.parent}/"}
+    process = train(data, output, version, _STOPS + _RUN, env=environment)
     while _waits(process):
         present = frozenset(pattern for pattern in FILES if list(output.parent.glob(pattern)))
         yield Stop(process, present, _problem(output, version))

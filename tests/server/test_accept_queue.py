@@ -19,13 +19,14 @@ class Greeting(asyncio.Protocol):
 
 
 class WithoutFiles(socket.socket):
-    """A listener whose first accept finds no file left."""
+    """A listener whose first accepts find no file left."""
 
-    has_failed = False
+    failures = 1
+    failed = 0
 
     def accept(self):
-        if not self.has_failed:
-            self.has_failed = True
+        if self.failed < self.failures:
+            self.failed += 1
             raise OSError(errno.EMFILE, "Too many open files")
         return super().accept()
 
@@ -115,10 +116,28 @@ def test_the_queue_closes_while_connections_wait_for_a_file(listen, connect):
 
     async def close():
         queue = AcceptQueue(listener, Greeting)
-        while not listener.has_failed:
+        while not listener.failed:
             await asyncio.sleep(0.001)
         await queue.close()
         await asyncio.sleep(0.01)
 
     uvloop.run(close())
     assert greetings(clients) == [b"hello"] * 3
+
+
+def test_a_queue_that_finds_no_file_when_it_closes_ends(listen, caplog):
+    listener = listen(WithoutFiles)
+    listener.failures = 2
+
+    async def close():
+        queue = AcceptQueue(listener, Greeting)
+        while not listener.failed:
+            await asyncio.sleep(0.001)
+        await queue.close()
+        await asyncio.sleep(0.6)  # longer than the pause
+
+    connect_one = socket.create_connection(listener.getsockname(), timeout=20)
+    with connect_one, caplog.at_level(logging.ERROR):
+        uvloop.run(close())
+    assert listener.failed == 2
+    assert {line.name for line in caplog.records} == {"hubel"}  # none by asyncio

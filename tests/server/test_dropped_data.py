@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from app.server.dropped_data import BYTES_PER_S, DropRate
+from app.server.dropped_data import BURST_BYTES, BYTES_PER_S, DropRate
+from app.settings import Settings
 
 
 class Clock:
@@ -14,20 +15,20 @@ class Clock:
         return self.now
 
 
-def test_a_body_somewhat_over_the_limit_is_dropped_without_a_pause():
-    assert DropRate().pause_s(20_000_000) == 0
+def test_a_body_somewhat_over_the_default_limit_is_dropped_without_a_pause():
+    assert DropRate().pause_s(Settings().max_image_bytes + 1_000_000) == 0
 
 
 def test_more_is_dropped_at_the_rate_whoever_sends_it():
     clock = Clock()
     rate = DropRate(clock)
-    rate.pause_s(20_000_000)
-    assert rate.pause_s(20_000_000) == pytest.approx(20e6 / BYTES_PER_S)
-    assert rate.pause_s(20_000_000) == pytest.approx(40e6 / BYTES_PER_S)
-    clock.now = 40e6 / BYTES_PER_S
+    rate.pause_s(BURST_BYTES)
+    assert rate.pause_s(BURST_BYTES) == pytest.approx(BURST_BYTES / BYTES_PER_S)
+    assert rate.pause_s(BURST_BYTES) == pytest.approx(2 * BURST_BYTES / BYTES_PER_S)
+    clock.now = 2 * BURST_BYTES / BYTES_PER_S
     assert rate.pause_s(0) == pytest.approx(0)
     clock.now = 1000.0
-    assert rate.pause_s(20_000_000) == 0
+    assert rate.pause_s(BURST_BYTES) == 0
 
 
 def test_the_next_request_on_a_paused_connection_is_served(run_with, monkeypatch):
@@ -39,7 +40,7 @@ def test_the_next_request_on_a_paused_connection_is_served(run_with, monkeypatch
             return pauses[-1]
 
     monkeypatch.setattr("app.server.http_protocol.DropRate", Recording)
-    size = 30_000_000
+    size = int(1.5 * BURST_BYTES)
     head = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n".encode()
 
     def client(server, loop, port):

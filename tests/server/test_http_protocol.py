@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.server.dropped_data import DropRate
+from app.server.dropped_data import DroppedData, DropRate
 from app.server.half_closed import CHECK_S, HalfClosedClient
 from app.server.http_protocol import MAX_WAITING_BYTES, BoundedProtocol
 
@@ -22,7 +22,8 @@ def protocol():
         message_event=SimpleNamespace(set=lambda: calls.append("read")),
     )
     connection.flow = SimpleNamespace(pause_reading=lambda: calls.append("pause"))
-    connection._drop_rate = DropRate()
+    transport = SimpleNamespace(is_closing=lambda: False)
+    connection._dropped = DroppedData(transport, connection.flow, DropRate())
     connection.calls = calls
     return connection
 
