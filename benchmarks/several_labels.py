@@ -35,10 +35,10 @@ from training.recipes import registry
 CATS_AND_DOGS = (*range(151, 276), *range(281, 286))
 """ImageNet's indices of dogs, wolves and wild dogs, and of domestic cats."""
 _HALF, _SIDE, _GREY = 240, 480, 127
-_KINDS = ((), ("cat",), ("dog",), ("cat", "dog"))
+KINDS = ((), ("cat",), ("dog",), ("cat", "dog"))
 
 
-def _sources(pets: Path, others: Path) -> dict[str, list[Path]]:
+def sources(pets: Path, others: Path) -> dict[str, list[Path]]:
     """Return the photos of cats, of dogs, and of anything else."""
     ids = [label.id for label in labels.read(labels.IMAGENET)]
     left_out = {ids[index] for index in CATS_AND_DOGS}
@@ -49,7 +49,7 @@ def _sources(pets: Path, others: Path) -> dict[str, list[Path]]:
     }
 
 
-def _composite(photos: Sequence[Path], rng: np.random.Generator) -> Image.Image:
+def composite(photos: Sequence[Path], rng: np.random.Generator) -> Image.Image:
     """Return two photos side by side, in random order and at random heights."""
     image = Image.new("RGB", (_SIDE, _SIDE), (_GREY,) * 3)
     for place, photo in enumerate(rng.permutation(np.array(photos, object)).tolist()):
@@ -60,7 +60,7 @@ def _composite(photos: Sequence[Path], rng: np.random.Generator) -> Image.Image:
 
 
 def make_part(
-    folder: Path, sources: dict[str, list[Path]], count: int, rng: np.random.Generator
+    folder: Path, photos_of: dict[str, list[Path]], count: int, rng: np.random.Generator
 ) -> None:
     """Write `count` composites and their labels.csv into a new folder."""
     folder.mkdir(parents=True)
@@ -68,11 +68,11 @@ def make_part(
         table = csv.writer(file)
         table.writerow(["file", "labels"])
         for number in range(count):
-            names = _KINDS[number % len(_KINDS)]
+            names = KINDS[number % len(KINDS)]
             kinds = (*names, "other", "other")[:2]
-            photos = [sources[kind][rng.integers(len(sources[kind]))] for kind in kinds]
+            photos = [photos_of[kind][rng.integers(len(photos_of[kind]))] for kind in kinds]
             name = f"{number:05}.jpg"
-            _composite(photos, rng).save(folder / name, quality=92)
+            composite(photos, rng).save(folder / name, quality=92)
             table.writerow([name, ";".join(names)])
 
 
@@ -80,7 +80,7 @@ def make_data(pets: Path, others: Path, folder: Path, train: int, test: int, see
     """Write composites into train/ and test/, of which no photo is in both."""
     rng = np.random.default_rng(seed)
     parts: tuple[dict[str, list[Path]], dict[str, list[Path]]] = ({}, {})
-    for kind, found in _sources(pets, others).items():
+    for kind, found in sources(pets, others).items():
         order = rng.permutation(len(found))
         share = round(len(found) * train / (train + test))
         for part, places in zip(parts, (order[:share], order[share:]), strict=True):
