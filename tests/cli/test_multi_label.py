@@ -99,3 +99,14 @@ def test_check_refuses_what_are_no_probabilities(hubel, make_bundle, graph, asse
     labels = ("red", "green", "blue")
     folder = make_bundle(name="odd", labels=labels, thresholds=(0.5,) * 3, graph=tiny).folder
     assert_error(hubel("check", folder), 1, "aren't probabilities: they are from -")
+
+
+def test_fixes_and_calibrate_are_for_one_label(hubel, assert_error, several, pictures, tmp_path):
+    table(pictures, "both.png,red;green", "none.png,", "red.png,red")
+    (tmp_path / "suspects.csv").write_text("file,fix\nred.png,green\n")
+    arguments = ("--output", tmp_path / "made", "--fixes", tmp_path / "suspects.csv")
+    result = hubel("train", pictures, *arguments)
+    assert_error(result, 2, "--fixes is for photos with one label, and those of pictures may have")
+    result = hubel("calibrate", several, pictures, "--output", tmp_path / "made")
+    assert_error(result, 2, "is a multi-label model, whose labels have thresholds already. Name a")
+    assert not (tmp_path / "made").exists()
