@@ -182,7 +182,7 @@ class KeysFile(Periodic):
         except BadParameter as err:
             log.error("The keys stay as they were: %s", err)
         else:
-            log.info("%s has changed: %d keys", self._file, len(self._keys))
+            log.info("%s has changed; keys in it: %d", self._file, len(self._keys))
 
     def _stamp_on_disk(self) -> tuple[int, int, int] | None:
         try:

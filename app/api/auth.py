@@ -103,9 +103,9 @@ def _equal(key: str | None, expected: str | None) -> bool:
     return hmac.compare_digest(key.encode(), expected.encode())
 
 
-_bearer = HTTPBearer(auto_error=False, description="API key or admin key.")
+_bearer = HTTPBearer(auto_error=False, description="API key, admin key or named key.")
 _header = APIKeyHeader(
-    name="X-API-Key", auto_error=False, description="API key or admin key, as a header."
+    name="X-API-Key", auto_error=False, description="API key, admin key or named key, as a header."
 )
 
 
