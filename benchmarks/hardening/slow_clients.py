@@ -109,8 +109,8 @@ def measure(kind: Kind, alone: Server, attacked: Server, clients: int, seconds: 
     return Row(alone_ms, beside_ms, stalled, more_mb)
 
 
-def start(tree: Path = ROOT) -> Server:
-    """Start a working tree's server, and let it warm up."""
+def start(tree: Path = ROOT, **settings: str) -> Server:
+    """Start a working tree's server with these variables, and let it warm up."""
     port = free_port()
     command = [sys.executable, "-c", SERVE, "serve", "--port", str(port)]
     environment = {
@@ -118,6 +118,7 @@ def start(tree: Path = ROOT) -> Server:
         "PYTHONSAFEPATH": "1",  # else the current folder's `app` comes first
         "HUBEL_DRAIN_S": "0",
         "HUBEL_LOG_LEVEL": "warning",
+        **settings,
     }
     url = f"http://127.0.0.1:{port}{CLASSIFY}"
     process = ServerProcess(command, environment, lambda: responds(url, PHOTO, form=False))

@@ -142,9 +142,9 @@ class Soak:
         )
 
 
-def run(minutes: float, clients: int, round_s: float) -> tuple[Soak, list[Rest]]:
-    """Soak a new server, and return the counts and what each rest showed."""
-    server = start()
+def run(minutes: float, clients: int, round_s: float, **settings: str) -> tuple[Soak, list[Rest]]:
+    """Soak a new server with these variables; return the counts and what each rest showed."""
+    server = start(**settings)
     try:
         soak = Soak(server, clients)
         rests = []

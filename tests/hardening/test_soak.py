@@ -50,7 +50,8 @@ def test_the_slope_has_its_unit_and_no_error_on_a_straight_line():
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_mixed_traffic_gets_the_right_response_of_every_kind():
-    run, looked = soak.run(minutes=0.2, clients=4, round_s=4)
+    patient = {"HUBEL_DEADLINE_S": "120"}  # a stalled machine is not at fault
+    run, looked = soak.run(minutes=0.2, clients=4, round_s=4, **patient)
     assert run.wrong == {}
     assert looked[-1].descriptors <= looked[0].descriptors + 2
     seen = {name for name, _ in run.statuses}

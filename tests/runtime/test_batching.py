@@ -24,12 +24,15 @@ class Device:
 
     def __init__(self, seconds=0.0):
         self.batches = []
+        self.may_run = threading.Event()
+        self.may_run.set()
         self._seconds = seconds
         self._busy = threading.Lock()
 
     def __call__(self, images):
         assert self._busy.acquire(blocking=False), "two runs at once"
         try:
+            assert self.may_run.wait(120)
             time.sleep(self._seconds)
             numbers = images[:, 0, 0, 0]
             self.batches.append(numbers.tolist())
@@ -58,14 +61,24 @@ def test_an_idle_device_runs_one_image_at_once():
     assert device.batches == [[7]]
 
 
+def queued_behind_one(batches, device, pool, numbers):
+    """Run the image 1, and `numbers` once all of them wait for it; return their futures."""
+    device.may_run.clear()
+    first = pool.submit(batches.run, image(1))
+    while not batches._is_busy:
+        time.sleep(0.001)
+    others = [pool.submit(batches.run, image(n)) for n in numbers]
+    while len(batches._waiting) < len(others):
+        time.sleep(0.001)
+    device.may_run.set()
+    return first, others
+
+
 def test_images_that_queue_while_the_device_is_busy_run_together():
-    device = Device(seconds=0.2)
+    device = Device()
     batches = Batches(device)
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batches.run, image(1))
-        while not batches._is_busy:
-            time.sleep(0.001)
-        others = [pool.submit(batches.run, image(n)) for n in (2, 3, 4, 5, 6)]
+        first, others = queued_behind_one(batches, device, pool, (2, 3, 4, 5, 6))
         assert [float(f.result(30)[0]) for f in (first, *others)] == [2, 4, 6, 8, 10, 12]
     alone, together = device.batches
     assert alone == [1]
@@ -90,13 +103,10 @@ def test_each_caller_gets_its_own_rows(numbers, threads, max_images):
 
 @pytest.mark.parametrize("others", [(13, 3, 4), (3, 13, 13, 4, 5), (13, 13, 13)])
 def test_in_a_batch_that_fails_only_the_images_at_fault_get_an_error(others):
-    device = Device(seconds=0.2)
+    device = Device()
     batches = Batches(device)
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batches.run, image(1))
-        while not batches._is_busy:
-            time.sleep(0.001)
-        futures = [pool.submit(batches.run, image(n)) for n in others]
+        first, futures = queued_behind_one(batches, device, pool, others)
         for number, future in zip(others, futures, strict=True):
             if number == 13:
                 assert isinstance(future.exception(30), ValueError)
