@@ -33,6 +33,9 @@ _WEIGHT_BYTES = 32
 _FIXED_BYTES = 7_000_000
 """Everything that does not depend on the size: the canvas in several modes, filter weights,
 buffers of the decoders."""
+_LEFT_BYTES = 8 << 20
+"""At most so much of a reader's own memory counts in the later steps, too: smaller blocks than this
+stay in the process's heap when they are freed (`app.runtime.host.return_large_blocks`)."""
 _ALPHA_COST = 2.5
 """Of flattening the canvas onto white."""
 _COST_PER_ROW = 15e-6
@@ -88,7 +91,8 @@ def estimate(
         upright = min(size), max(size)  # the one with more rows takes more
         upright_bytes = raster_bytes(mode, upright)
         turning_bytes = image_bytes + upright_bytes
-    resizing_bytes = upright_bytes + _resize_bytes(mode, upright)
+    left_bytes = min(load_bytes - image_bytes, _LEFT_BYTES)
+    resizing_bytes = upright_bytes + _resize_bytes(mode, upright) + left_bytes
     memory_bytes = _FIXED_BYTES + kept_bytes + max(load_bytes, turning_bytes, resizing_bytes)
     cost += _COST_PER_ROW * upright[1] + _ALPHA_COST * (mode in _ALPHA_MODES)
     return Work(memory_bytes, cost, mode, upright)
