@@ -11,6 +11,7 @@ gRPC are not supported. A model is a folder here: see /api/v1/models.
 import asyncio
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -60,15 +61,12 @@ _BODY = {
         "multipart/form-data": {"schema": {"type": "object", "properties": {"data": FILE}}},
     },
 }
+_DOCUMENT: dict[str, Any] = {"responses": _RESPONSES, "openapi_extra": {"requestBody": _BODY}}
+"""What the OpenAPI document says of a prediction, by POST or PUT."""
 
 
-@router.put("/predictions/{model}", include_in_schema=False, responses=_RESPONSES)
-@router.post(
-    "/predictions/{model}",
-    summary="Classify an image",
-    responses=_RESPONSES,
-    openapi_extra={"requestBody": _BODY},
-)
+@router.put("/predictions/{model}", summary="Classify an image, as `curl -T` sends it", **_DOCUMENT)
+@router.post("/predictions/{model}", summary="Classify an image", **_DOCUMENT)
 async def predictions(
     request: Request,
     service: ServiceDep,
@@ -79,12 +77,13 @@ async def predictions(
     return await _predict(request, service, model, None, crop)
 
 
-@router.put("/predictions/{model}/{version}", include_in_schema=False, responses=_RESPONSES)
-@router.post(
+@router.put(
     "/predictions/{model}/{version}",
-    summary="Classify an image by one version",
-    responses=_RESPONSES,
-    openapi_extra={"requestBody": _BODY},
+    summary="Classify an image by one version, as `curl -T` sends it",
+    **_DOCUMENT,
+)
+@router.post(
+    "/predictions/{model}/{version}", summary="Classify an image by one version", **_DOCUMENT
 )
 async def predictions_by_version(
     request: Request,
