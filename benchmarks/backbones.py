@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runtime.session import Session
-from training.data import duplicates, findings, layout
+from training.data import duplicates, examine, layout
 from training.data.layout import File
 from training.data.photos import read_photos
 from training.data.split import FOLDS, split_by_groups
@@ -54,7 +54,7 @@ def embed(files: Sequence[File], backbone: Backbone) -> Embedded:
         folder = Path(temporary)
         photos, _, (pixels,) = read_photos(files, [backbone.input], folder)
         doubles = duplicates.find(photos, pixels)
-        used = findings.used(photos, doubles)
+        used = examine.used(photos, doubles)
         rows = [photos[index].row for index in used]
         session = Session(backbone.graphs(folder)["fp32"], "cpu", "fp32")
         plain, mirrored = (

@@ -35,7 +35,7 @@ from app.runtime.evaluation import accuracy
 from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.session import Session
 from training import calibration, familiarity, last_layer
-from training.data import duplicates, examples, findings, layout
+from training.data import duplicates, examine, examples, layout
 from training.data.photos import Photo, read_photos
 from training.data.split import FOLDS, split_by_groups
 from training.imagenet import labels
@@ -58,7 +58,7 @@ def _embed(data: Path) -> tuple[Floats, list[Photo], Integers]:
         files = layout.scan_folder(data).files
         photos, _, (pixels,) = read_photos(files, [backbone.manifest.input], Path(folder))
         doubles = duplicates.find(photos, pixels)
-        used = findings.used(photos, doubles)
+        used = examine.used(photos, doubles)
         rows = [photos[index].row for index in used]
         (embeddings,) = run_graph(session, ["embedding"], pixels, rows, "embedding photos")
     return (

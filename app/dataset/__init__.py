@@ -3,4 +3,5 @@
 files        every file below a folder; cycles of links end
 split_names  which folders are the parts of a split
 label_table  labels from labels.csv, other tables, or the names of the files
+label_rows   the rows of such a table
 """

@@ -1,6 +1,7 @@
 """Read the labels of photos from a table or from the names of the files.
 
-    labels.csv         header `file,labels`, labels separated by `;`: Hubel's own format
+    labels.csv         header `file,labels`, labels separated by `;`: Hubel's own format; a third
+                       column `group` may name what photos have in common
     roboflow           _annotations.csv with the columns filename and class
     columns            a table with a column for each label, which holds 0 or 1
     filename           name_123.jpg: the name before the number
@@ -17,19 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from app.dataset import label_rows
+from app.dataset.label_rows import HEADERS, ListedFile
 from app.dataset.split_names import normalised
 from app.errors import BadParameter
 
 Form = Literal["labels.csv", "roboflow", "columns", "filename"]
 FORMS: tuple[Form, ...] = ("labels.csv", "roboflow", "columns", "filename")
 LABELS_CSV = "labels.csv"
-_HEADER = ["file", "labels"]
 _ANNOTATIONS = "_annotations.csv"
 _CLASSES = "_classes.csv"
 _NUMBERED = re.compile(r"^(.+?)(?:[_.\- ]+\d+|[_.\- ]*\(\d+\))$")
-_BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-
-Row = dict[str, str]
 
 
 @dataclass
@@ -53,6 +52,8 @@ class LabelSets:
     """The source of the labels, for errors: a table, or the names of the files."""
     labels: dict[Path, frozenset[str]] = field(default_factory=dict)
     """Of every file that is listed; empty where it is listed without a label."""
+    groups: dict[Path, str] = field(default_factory=dict)
+    """The group of each file that the table gives one."""
     unlisted: list[Path] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     """Files that the table lists and the folder doesn't have."""
@@ -84,7 +85,7 @@ def has_labels_csv(folder: Path) -> bool:
     """Return whether `folder` has a labels.csv with Hubel's header."""
     try:
         with (folder / LABELS_CSV).open(encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader(file), [])] == _HEADER
+            return [name.strip() for name in next(csv.reader(file), [])] in HEADERS
     except (OSError, ValueError, csv.Error):
         return False
 
@@ -112,12 +113,11 @@ def label_sets(folder: Path, files: Sequence[Path], form: Form) -> LabelSets:
     if form == "filename":
         return _by_name(files)
     table = _table(folder, form)
-    rows = _read(table)
     listed = {
-        "labels.csv": _from_labels_csv,
-        "roboflow": _from_annotations,
-        "columns": _from_columns,
-    }[form](table, rows)
+        "labels.csv": label_rows.of_labels_csv,
+        "roboflow": label_rows.of_annotations,
+        "columns": label_rows.of_columns,
+    }[form](table)
     return _joined(table, [file for file in files if file != table], listed)
 
 
@@ -153,68 +153,12 @@ def _table(folder: Path, form: Form) -> Path:
     return path
 
 
-def _read(table: Path) -> list[Row]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, restkey="", restval="")
-            names = [name.strip() for name in reader.fieldnames or []]
-            if len(names) <= 1 or len(set(names)) < len(names):
-                raise BadParameter(
-                    f"The first line of {table} is no header with different names, separated by "
-                    "commas. Write one."
-                )
-            reader.fieldnames = names
-            rows = []
-            for row in reader:
-                if row.pop("", None):
-                    raise BadParameter(
-                        f"{table} has more cells than its header in line {reader.line_num}. "
-                        'Put names that contain commas in quotes ("a, b.jpg").'
-                    )
-                rows.append({name: (cell or "").strip() for name, cell in row.items()})
-    except UnicodeDecodeError as err:
-        raise BadParameter(f"{table} is not UTF-8. Save it as UTF-8.") from err
-    except (OSError, csv.Error) as err:
-        raise BadParameter(f"{table} can't be read ({err}).") from err
-    if not rows:
-        raise BadParameter(f"{table} lists no photos. Add a line for each.")
-    return rows
+def _joined(table: Path, files: Sequence[Path], listed: list[ListedFile]) -> LabelSets:
+    """Join the rows of a table with the files of its folder.
 
-
-def _from_labels_csv(table: Path, rows: list[Row]) -> list[tuple[str, set[str]]]:
-    if list(rows[0]) != _HEADER:
-        raise BadParameter(
-            f"The header of {table} is {','.join(rows[0])}, not {','.join(_HEADER)}. "
-            "Rename its columns, or name its format with --labels-from."
-        )
-    return [
-        (row["file"], {label.strip() for label in row["labels"].split(";") if label.strip()})
-        for row in rows
-    ]
-
-
-def _from_annotations(table: Path, rows: list[Row]) -> list[tuple[str, set[str]]]:
-    if missing := {"filename", "class"} - set(rows[0]):
-        raise BadParameter(
-            f"{table} has no column {sorted(missing)[0]!r}. Export it with filename and class."
-        )
-    return [(row["filename"], {row["class"]} - {""}) for row in rows]
-
-
-def _from_columns(table: Path, rows: list[Row]) -> list[tuple[str, set[str]]]:
-    file, *labels = rows[0]
-    for row in rows:
-        for label in labels:
-            if row[label] not in _BITS:
-                raise BadParameter(
-                    f"Column {label!r} of {table} holds {row[label]!r}, and the columns of labels "
-                    "hold 0 or 1. Remove columns that are no labels."
-                )
-    return [(row[file], {label for label in labels if _BITS[row[label]]}) for row in rows]
-
-
-def _joined(table: Path, files: Sequence[Path], listed: list[tuple[str, set[str]]]) -> LabelSets:
-    """Join the rows of a table with the files of its folder."""
+    Raises:
+        BadParameter: a file lies outside of the folder, or has two groups.
+    """
     exact = {file.relative_to(table.parent).as_posix(): file for file in files}
     similar: dict[str, list[Path]] = {}
     for name, path in exact.items():
@@ -223,7 +167,7 @@ def _joined(table: Path, files: Sequence[Path], listed: list[tuple[str, set[str]
         similar.setdefault(normalised(stem), []).append(path)
     result = LabelSets(str(table))
     labels: dict[Path, set[str]] = {}
-    for name, names in listed:
+    for name, names, group in listed:
         listed_path = PurePosixPath(name.replace("\\", "/"))
         if listed_path.is_absolute() or ".." in listed_path.parts:
             raise BadParameter(
@@ -240,6 +184,11 @@ def _joined(table: Path, files: Sequence[Path], listed: list[tuple[str, set[str]
             result.missing.append(name)
             continue
         labels.setdefault(file, set()).update(unicodedata.normalize("NFC", text) for text in names)
+        if group and result.groups.setdefault(file, group) != group:
+            raise BadParameter(
+                f"{table} gives {name} the groups {result.groups[file]!r} and {group!r}. Give both "
+                "groups the same name, since they have a photo in common."
+            )
     result.labels = {file: frozenset(names) for file, names in labels.items()}
     result.unlisted = [file for file in files if file not in result.labels]
     return result

@@ -15,11 +15,13 @@ def test_composites_show_none_one_or_two_labels(tmp_path, blob):
         for index in range(4):
             data = blob(("red", "green")[place % 2], 10 * place + index)
             (tmp_path / name / f"{index}.jpg").write_bytes(data)
-    make_data(tmp_path / "pets", tmp_path / "others", tmp_path / "data", train=8, test=4)
+    make_data(tmp_path / "pets", tmp_path / "others", tmp_path / "data", train=8, test=4, pools=2)
     for part, count in (("train", 8), ("test", 4)):
         with (tmp_path / "data" / part / "labels.csv").open() as file:
             rows = list(csv.DictReader(file))
         kinds = Counter(row["labels"] for row in rows)
+        groups = Counter(row["group"] for row in rows)
+        assert groups == ({"pool 0": 4, "pool 1": 4} if part == "train" else {"": 4})
         assert kinds == dict.fromkeys(("", "cat", "dog", "cat;dog"), count // 4)
         for row in rows:
             pixels = np.asarray(Image.open(tmp_path / "data" / part / row["file"]))

@@ -59,6 +59,10 @@ def test_names_are_compared_after_normalisation_and_differences_are_told(read):
         ("id,breed\na,cat\n", "is id,breed, not file,labels"),
         ("file,labels,split\na.jpg,cat,train\n", "is file,labels,split, not"),
         ("file,labels\na.jpg,cat,dog\n", "more cells than its header in line 2"),
+        (
+            "file,labels,group\na.jpg,cat,1\na.jpg,,2\n",
+            "gives a.jpg the groups '1' and '2'. Give both",
+        ),
         ("file,labels\n../a.jpg,cat\n", "lies outside of its folder"),
         ("file,labels\n/etc/a.jpg,cat\n", "lies outside of its folder"),
         ("file,labels\n", "lists no photos"),
@@ -138,3 +142,11 @@ def test_label_sets_keep_several_labels_and_none(tmp_path):
     }
     assert sets.has_several
     assert sets.unlisted == [tmp_path / "d.jpg"]
+
+
+def test_a_third_column_names_groups(tmp_path):
+    files = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")]
+    (tmp_path / "labels.csv").write_text("file,labels,group\na.jpg,cat, 1 \nb.jpg,,1\nc.jpg,cat\n")
+    assert has_labels_csv(tmp_path)
+    sets = label_sets(tmp_path, files, "labels.csv")
+    assert {file.name: name for file, name in sets.groups.items()} == {"a.jpg": "1", "b.jpg": "1"}

@@ -14,7 +14,7 @@ from app.bundle import load, verify_files
 from app.cli import main
 from app.runtime.session import Session
 from app.runtime.verify import check_signature, require_golden, run_golden
-from training import pipeline
+from training import pipeline, reading
 from training.data import label_sets, layout
 from training.data.split import split_by_groups
 from training.errors import DataUnusable
@@ -175,22 +175,29 @@ def test_a_label_needs_photos_with_it_and_without_it(present, absent):
 
 def test_only_the_recipe_head_learns_several_labels(data):
     found = layout.scan_folder(data)
-    pipeline._require_task(HeadRecipe(None), found)
+    reading.require_task(HeadRecipe(None), found)
     with pytest.raises(DataUnusable, match=r"finetune learns one of each\. Use --recipe head"):
-        pipeline._require_task(SimpleNamespace(name="finetune"), found)
+        reading.require_task(SimpleNamespace(name="finetune"), found)
 
 
-def test_small_labels_are_dropped_and_their_photos_stay(data, tmp_path):
+def test_small_labels_are_dropped_and_groups_of_the_table_stay_together(data, tmp_path):
     for file in sorted(data.glob("*.jpg")):
         shutil.copy(file, tmp_path / file.name)
     lines = (data / "labels.csv").read_text().splitlines()
     lines[1] = f"{lines[1]}rare"
-    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    rows = [f"{line},scene {index // 6}" for index, line in enumerate(lines[1:])]
+    (tmp_path / "labels.csv").write_text("\n".join([f"{lines[0]},group", *rows]))
     arguments = pipeline.Arguments(
         tmp_path, tmp_path / "out", registry.make_recipe("head"), "x", 1, 0, skip_small=True
     )
     with staging.folder_beside(tmp_path / "out") as folder:
-        findings, training_data, _ = pipeline._read_data(arguments, folder, lambda _: None)
-    assert training_data.examples.labels == ("blue", "green", "red")
-    assert len(training_data.examples.photos) == 48
+        read = reading.read(arguments, folder, lambda _: None)
+    examples, findings = read.training_data.examples, read.findings
+    assert examples.labels == ("blue", "green", "red")
+    assert len(examples.photos) == 48
     assert findings.photos == {"blue": 24, "green": 24, "red": 24}
+    (groups,) = [found for found in findings.found if found.kind == "groups"]
+    assert groups.names == tuple(f"scene {index} 6" for index in range(8))
+    for group in range(8):
+        assert len(set(examples.parts[6 * group : 6 * group + 6])) == 1
+        assert len(set(examples.groups[6 * group : 6 * group + 6])) == 1

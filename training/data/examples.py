@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import findings, label_sets, split
+from training.data import examine, groups, label_sets, split
 from training.data.duplicates import Duplicates
 from training.data.layout import Dataset, Part
 from training.data.photos import Photo
@@ -26,7 +26,8 @@ class Examples:
     truth: NDArray[np.intp]
     """(N,) indices into `labels`; of multi-label photos their strata, see data.label_sets."""
     groups: NDArray[np.intp]
-    """(N,) a number for each photo, the same for photos that look the same."""
+    """(N,) a number for each photo, the same for photos that look the same or belong together by a
+    table, see data.groups."""
     parts: NDArray[np.str_]
     """(N,) train, val or test."""
     label_matrix: NDArray[np.bool_] | None = None
@@ -47,11 +48,13 @@ def small_classes(
 ) -> dict[str, int]:
     """Return the classes with fewer different photos than `min_photos`, each with their number."""
     kept, truth, given_parts = _kept(dataset, photos, duplicates)
-    groups = duplicates.group_of[kept]
+    look_the_same = duplicates.group_of[kept]
     if dataset.task == "multi_label":
         matrix = label_sets.matrix_of([photos[index] for index in kept], dataset.labels)
-        return label_sets.small_labels(matrix, groups, given_parts, dataset.labels, min_photos)
-    return split.small_classes(truth, groups, given_parts, dataset.labels, min_photos)
+        return label_sets.small_labels(
+            matrix, look_the_same, given_parts, dataset.labels, min_photos
+        )
+    return split.small_classes(truth, look_the_same, given_parts, dataset.labels, min_photos)
 
 
 def select_and_split(
@@ -67,49 +70,44 @@ def select_and_split(
         DataUnusable: too few photos are left.
     """
     kept, truth, given_parts = _kept(dataset, photos, duplicates)
-    labels, groups = dataset.labels, duplicates.group_of[kept]
+    selected = tuple(photos[index] for index in kept)
+    look_the_same = duplicates.group_of[kept]
+    labels, matrix = dataset.labels, None
     if dataset.task == "multi_label":
-        return _multi_label(
-            dataset, [photos[i] for i in kept], groups, given_parts, seed, min_photos
-        )
+        matrix = label_sets.matrix_of(selected, labels)
+        small = label_sets.small_labels(matrix, look_the_same, given_parts, labels, min_photos)
+        label_sets.require_enough(small, labels, min_photos)
+        truth = label_sets.strata(matrix)
+    else:
+        _require_other_classes(dataset)
+        split.require_enough(truth, look_the_same, given_parts, labels, min_photos)
+    names = [photo.file.group for photo in selected]
+    joined = groups.joined(look_the_same, names)
+    parts = np.array(split.split(truth, joined, given_parts, seed))
+    if not (parts == "test").any():
+        raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
+    if any(names):
+        has = np.eye(len(labels), dtype=bool)[truth] if matrix is None else matrix
+        groups.require_spread(has, parts != "test", joined, labels)
+    return Examples(dataset.name, labels, selected, truth, joined, parts, matrix)
+
+
+def _require_other_classes(dataset: Dataset) -> None:
+    """Reject a single class with folders, which may be the classes."""
+    labels = dataset.labels
     if len(labels) == 1 and len(dataset.nested) > 1:
         raise DataUnusable(
             f"There is only the class {labels[0]!r}, and it has folders: "
             f"{', '.join(dataset.nested[:_SHOWN])}. If these are the classes, name the folder "
             "that holds them; else make a folder for each class."
         )
-    split.require_enough(truth, groups, given_parts, labels, min_photos)
-    parts = np.array(split.split(truth, groups, given_parts, seed))
-    if not (parts == "test").any():
-        raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
-    selected = tuple(photos[index] for index in kept)
-    return Examples(dataset.name, labels, selected, truth, groups, parts)
-
-
-def _multi_label(
-    dataset: Dataset,
-    photos: Sequence[Photo],
-    groups: NDArray[np.intp],
-    given_parts: list[Part | None],
-    seed: int,
-    min_photos: int,
-) -> Examples:
-    """Split multi-label photos."""
-    labels, matrix = dataset.labels, label_sets.matrix_of(photos, dataset.labels)
-    small = label_sets.small_labels(matrix, groups, given_parts, labels, min_photos)
-    label_sets.require_enough(small, labels, min_photos)
-    strata = label_sets.strata(matrix)
-    parts = np.array(split.split(strata, groups, given_parts, seed))
-    if not (parts == "test").any():
-        raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
-    return Examples(dataset.name, labels, tuple(photos), strata, groups, parts, matrix)
 
 
 def _kept(
     dataset: Dataset, photos: Sequence[Photo], duplicates: Duplicates
 ) -> tuple[list[int], NDArray[np.intp], list[Part | None]]:
     """Return the photos that are used, with the class and the given part of each."""
-    kept = findings.used(photos, duplicates)
+    kept = examine.used(photos, duplicates)
     index_of = {label: index for index, label in enumerate(dataset.labels)}
     truth = np.zeros(len(kept), np.intp)
     if dataset.task == "single_label":

@@ -50,6 +50,8 @@ class File:
     """None where the split is not given."""
     labels: tuple[str, ...] = ()
     """Of multi-label data: all its labels, sorted; `label` is these in one text."""
+    group: str = ""
+    """The group that a table gives it; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,8 @@ def _scan_table(
     for path, labels in labelled.labels.items():
         part = next((part for part, root in roots if path.is_relative_to(root)), None)
         names = tuple(sorted(map(printable, labels)))
-        scan.files.append(File(path, scan.name(path), "; ".join(names), part, names))
+        group = printable(labelled.groups.get(path, ""))
+        scan.files.append(File(path, scan.name(path), "; ".join(names), part, names, group))
     _report_unlabelled(scan, folder, labelled)
     scan.stray += [f"{scan.name(path)} ({reason})" for path, reason in listing.skipped]
 

@@ -23,6 +23,8 @@ MIN_TRAIN = 3
 """Different photos of every class in train/ of a given split."""
 
 _SHOWN = 20
+_SEVERAL = -1
+"""Stands for the classes of a group that has several."""
 
 Integers = NDArray[np.intp]
 
@@ -34,12 +36,12 @@ def split_by_groups(
 
     The groups of one class are taken largest first, in a random order among equals. Each goes to
     the part that is furthest below its share. This is the method of Sainte-Laguë for seats in a
-    parliament: five photos become 3, 1, 1 by 70/15/15.
+    parliament: five photos become 3, 1, 1 by 70/15/15. Groups with photos of several classes come
+    first; theirs is the part that is furthest below, on the mean of the classes.
 
     Args:
         truth: (N,) class indices.
-        groups: (N,) numbers; photos with the same number stay together, and count as the class of
-            the first.
+        groups: (N,) numbers; photos with the same number stay together.
         shares: the share of each part; their sum may be anything.
         seed: fixes the order.
     """
@@ -52,15 +54,47 @@ def split_by_groups(
     groups_of: defaultdict[int, list[list[int]]] = defaultdict(list)
     labels = truth.tolist()
     for group in members.values():
-        groups_of[labels[group[0]]].append(group)
-    for _, of_class in sorted(groups_of.items()):
+        classes = {labels[index] for index in group}
+        groups_of[classes.pop() if len(classes) == 1 else _SEVERAL].append(group)
+    totals = np.bincount(truth)
+    has = np.zeros((len(totals), len(due)))
+    for label, of_class in sorted(groups_of.items()):
         order = sorted(rng.permutation(len(of_class)), key=lambda place: -len(of_class[place]))
-        has = np.zeros(len(due))
         for place in order:
-            part = int(((has + 0.5) / due).argmin())
-            part_of[of_class[place]] = part
-            has[part] += len(of_class[place])
+            group = of_class[place]
+            if label == _SEVERAL:
+                counts = np.bincount(truth[group], minlength=len(totals))
+                present = np.flatnonzero(counts)
+                weights = counts[present] / totals[present]
+                part = int((weights @ ((has[present] + 0.5) / due)).argmin())
+                has[:, part] += counts
+            else:
+                part = int(((has[label] + 0.5) / due).argmin())
+                has[label, part] += len(group)
+            part_of[group] = part
     return part_of
+
+
+def folds(truth: Integers, groups: Integers, seed: int) -> Integers:
+    """Return the fold of each photo, (N,), for a cross-validation."""
+    return split_by_groups(truth, groups, [1.0] * FOLDS, seed)
+
+
+def folds_of_classes(truth: Integers, groups: Integers, seed: int) -> Integers:
+    """Return the fold of each photo, (N,); every class remains without any of the folds.
+
+    Raises:
+        DataUnusable: all photos of a class are in one fold, because they are in one group.
+    """
+    fold_of = folds(truth, groups, seed)
+    counts = np.zeros((truth.max() + 1, FOLDS), np.intp)
+    np.add.at(counts, (truth, fold_of), 1)
+    if ((counts > 0).sum(axis=1) == 1).any():
+        raise DataUnusable(
+            "A class has all its training photos in one group, or in groups that can't be "
+            "separated. Divide the groups in the column group of the table."
+        )
+    return fold_of
 
 
 def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed: int) -> list[Part]:

@@ -25,6 +25,7 @@ from app.runtime.verify import check_signature, require_golden, run_golden
 from training import calibration, report
 from training.contracts import ReportProgress
 from training.data import duplicates
+from training.data.groups import joined
 from training.data.photos import fingerprint
 from training.errors import DataUnusable
 from training.existing_bundle import card, unknown
@@ -152,7 +153,8 @@ def _measure(
             f"The model was trained on the photos of {arguments.data}, so they can't show how "
             "often it is right. Name others, or train again with --accept-precision."
         )
-    groups = duplicates.find(examples.photos, photos.pixels).group_of
+    look_the_same = duplicates.find(examples.photos, photos.pixels).group_of
+    groups = joined(look_the_same, [photo.file.group for photo in examples.photos])
     sessions: dict[Precision, Session] = {
         which: Session(source.model_path(which), "cpu", which) for which in manifest.precisions
     }

@@ -14,7 +14,7 @@ from app.runtime.session import Session
 from training.contracts import ReportProgress
 from training.data import label_sets
 from training.data.examples import Examples
-from training.data.layout import File, name_below
+from training.data.layout import File, name_below, printable
 from training.data.photos import read_photos
 from training.errors import DataUnusable
 from training.parallel import run_graph
@@ -108,4 +108,5 @@ def read(
 
 def _file(photo: LabelledPhoto, data: Path, names: Sequence[str]) -> File:
     labels = tuple(sorted(names[index] for index in photo.indices))
-    return File(photo.path, name_below(photo.path, data), "; ".join(labels), None, labels)
+    name = name_below(photo.path, data)
+    return File(photo.path, name, "; ".join(labels), None, labels, printable(photo.group))

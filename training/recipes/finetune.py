@@ -26,7 +26,7 @@ from torch import nn
 from app.bundle import InputSpec
 from app.runtime.session import Session
 from training.contracts import ReportProgress, TrainingData, TrainingResult
-from training.data.split import FOLDS, split_by_groups
+from training.data.split import folds_of_classes
 from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite, load_pretrained
 from training.onnx_graph.efficientnet_lite import export
@@ -160,7 +160,7 @@ def _fit_first_head(
         "embedding photos",
     )
     truth = examples.truth[train]
-    folds = split_by_groups(truth, examples.groups[train], [1.0] * FOLDS, training_data.seed)
+    folds = folds_of_classes(truth, examples.groups[train], training_data.seed)
     return fit_head(embeddings, truth, cross_validate(embeddings, truth, folds).c)
 
 

@@ -23,9 +23,9 @@ from app.runtime.session import Session
 from training import label_layer, last_layer
 from training.calibration import softmax
 from training.contracts import ReportProgress
+from training.data import split
 from training.data.examples import Examples
 from training.data.photos import read_rows
-from training.data.split import FOLDS, split_by_groups
 from training.errors import DataUnusable
 from training.parallel import run_graph
 from training.recipes.backbone import Backbone
@@ -87,7 +87,9 @@ def select_fit(
         return SelectedFit("cover", {}, time.monotonic() - began)
     train_val = examples.indices_of("train", "val")
     strata = examples.truth[train_val]
-    folds = split_by_groups(strata, examples.groups[train_val], [1.0] * FOLDS, seed)
+    is_multi_label = examples.label_matrix is not None
+    deal = split.folds if is_multi_label else split.folds_of_classes
+    folds = deal(strata, examples.groups[train_val], seed)
     session = Session(backbone.graphs(temporary)["fp32"], "cpu", "fp32")
     losses: dict[Fit, NDArray[np.float64]] = {}
     candidates: dict[Fit, Mapping[str, float]] = {}

@@ -20,7 +20,7 @@ from app.bundle import UnknownRule
 from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
-from training.data.split import FOLDS, split_by_groups
+from training.data.split import folds_of_classes
 from training.last_layer import CrossValidation, Head, cross_validate, fit_head
 from training.parallel import run_graph
 from training.recipes.out_of_fold import OutOfFoldPredictor
@@ -62,11 +62,12 @@ def train_head(
 ) -> TrainedHead:
     """Train on train and val together, on the embeddings of the graph `backbone`."""
     examples = training_data.examples
+    train_val = examples.indices_of("train", "val")
+    truth = examples.truth[train_val]
+    folds = folds_of_classes(truth, examples.groups[train_val], training_data.seed)
     session = Session(backbone, "cpu", "fp32")
     embeddings = _embed(session, training_data, np.arange(len(examples.truth)))
-    train_val = examples.indices_of("train", "val")
-    inputs, truth = embeddings[train_val], examples.truth[train_val]
-    folds = split_by_groups(truth, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
+    inputs = embeddings[train_val]
     validated = cross_validate(inputs, truth, folds)
     losses, changed = {PLAIN: validated.losses}, None
     if quality == "best":

@@ -21,7 +21,7 @@ from app.runtime.session import Session
 from training import acceptance, familiarity, label_calibration, label_layer, thresholds
 from training.acceptance import Outcomes
 from training.contracts import ReportProgress, TrainingData
-from training.data.split import FOLDS, split_by_groups
+from training.data import split
 from training.errors import PromiseUnattainable
 from training.label_calibration import LabelCalibration
 from training.last_layer import Head
@@ -70,7 +70,7 @@ def train_labels(
     train_val, test = examples.indices_of("train", "val"), examples.indices_of("test")
     inputs, truth = embeddings[train_val], examples.label_matrix[train_val]
     strata = examples.truth[train_val]
-    folds = split_by_groups(strata, examples.groups[train_val], [1.0] * FOLDS, training_data.seed)
+    folds = split.folds(strata, examples.groups[train_val], training_data.seed)
     validated = label_layer.cross_validate(inputs, truth, folds)
     calibration = label_calibration.fit(validated.logits, truth)
     probabilities = calibration.probabilities(validated.logits)

@@ -77,6 +77,14 @@ def about_data(found: dict[Kind, Finding]) -> Iterator[Step]:
             leak.groups[:_SHOWN],
             link="data",
         )
+    if leak := found.get("group leak"):
+        yield Step(
+            "Keep each group in one part of the split",
+            f"{_count(leak, 'group is', 'groups are')} in two parts of the given split. The "
+            "figures below are too high.",
+            leak.names[:_SHOWN],
+            link="data",
+        )
     conflicts: tuple[tuple[Kind, str], ...] = (
         ("two labels", "left out of training"),
         ("near, two labels", "used"),

@@ -24,6 +24,8 @@ class LabelledPhoto:
     path: Path
     indices: frozenset[int]
     """The indices of its labels: one, or for a multi-label model any number."""
+    group: str = ""
+    """The group that a table gives it; empty: none."""
 
     @property
     def index(self) -> int:
@@ -72,7 +74,11 @@ def read_folder(
     index_of = _indices(labels)
     root = _measured(data, index_of)
     form = labels_from or ("labels.csv" if label_table.has_labels_csv(root) else None)
-    labels_of, skipped = _by_folder(root) if form is None else _by_table(root, form, task)
+    groups: Mapping[Path, str] = {}
+    if form is None:
+        labels_of, skipped = _by_folder(root)
+    else:
+        labels_of, skipped, groups = _by_table(root, form, task)
     names = {name for some in labels_of.values() for name in some}
     if form is None:
         names |= set(_class_folders(root))
@@ -84,7 +90,7 @@ def read_folder(
             f"{unknown[0]!r}. Name each by a label or its id."
         )
     photos = [
-        LabelledPhoto(path, frozenset(index_of[_key(name)] for name in some))
+        LabelledPhoto(path, frozenset(index_of[_key(name)] for name in some), groups.get(path, ""))
         for path, some in labels_of.items()
         if is_photo(path)
     ]
@@ -129,7 +135,10 @@ def _class_folders(root: Path) -> list[str]:
     return [entry.name for entry in visible(root) if entry.is_dir() and not entry.samefile(root)]
 
 
-def _by_table(root: Path, form: Form, task: Task) -> tuple[dict[Path, frozenset[str]], list[Path]]:
+def _by_table(
+    root: Path, form: Form, task: Task
+) -> tuple[dict[Path, frozenset[str]], list[Path], dict[Path, str]]:
+    """Return the labels of the files in a table, what is skipped, and the files' groups."""
     listing = list_below(root)
     labelled = label_table.label_sets(root, listing.files, form)
     if labelled.missing:
@@ -139,11 +148,11 @@ def _by_table(root: Path, form: Form, task: Task) -> tuple[dict[Path, frozenset[
         )
     skipped = labelled.unlisted + [path for path, _ in listing.skipped]
     if task == "multi_label":
-        return labelled.labels, skipped
+        return labelled.labels, skipped, labelled.groups
     labelled.require_single(root)
     unlabelled = [path for path, names in labelled.labels.items() if not names]
     labels_of = {path: names for path, names in labelled.labels.items() if names}
-    return labels_of, unlabelled + skipped
+    return labels_of, unlabelled + skipped, labelled.groups
 
 
 def _no_photos(root: Path, skipped: Iterable[Path]) -> BadParameter:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from app.bundle import InputSpec
-from training.data import duplicates, findings, layout, same_photo
+from training.data import duplicates, examine, layout, same_photo
 from training.data.photos import read_photos
 
 PHOTOS = os.environ.get("HUBEL_TEST_PHOTOS")
@@ -26,8 +26,8 @@ def read(tmp_path):
         data = layout.scan_folder(tmp_path / "data")
         photos, unusable, (pixels,) = read_photos(data.files, [SPEC], tmp_path)
         doubles = duplicates.find(photos, pixels)
-        found = findings.collect(data, photos, unusable, doubles)
-        names = [photos[index].file.name for index in findings.used(photos, doubles)]
+        found = examine.collect(data, photos, unusable, doubles)
+        names = [photos[index].file.name for index in examine.used(photos, doubles)]
         return doubles, names, {finding.kind: finding.names for finding in found.found}
 
     return run
