@@ -2,6 +2,7 @@
 
     python benchmarks/promise.py DATA [--classes cat,dog,…] [--splits 200] [--photos 1000]
                                       [--precisions 0.9,0.95] [--most 4300] [--cache FILE]
+                                      [--by-class]
 
 DATA is a folder as `hubel train` reads it; a given split is ignored, and of each class the first
 --most photos are used. Embeddings come from the int8 graph, which takes half the time. --cache
@@ -15,11 +16,15 @@ each promise and each way to choose the threshold:
                 photos that the head did not see, and measured on the others, as by
                 `hubel calibrate`; left out without photos enough
 
+A second table, with --by-class, compares one threshold for all classes with thresholds by class,
+chosen as by `hubel calibrate`. There a split is kept if the promise holds for each class.
+
 A split in which no threshold keeps the promise counts as kept, since the command then promises
 nothing; the table has the number of these. The precision is that of all splits together.
 `unknown` plays no part: every photo is of one of the classes.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import bundle, vision
+from app.bundle import DecisionRule
 from app.runtime.session import Session
 from training import acceptance, calibration
 from training.acceptance import Outcomes
@@ -36,7 +42,9 @@ from training.calibration import softmax
 from training.data import layout
 from training.data.photos import LIMITS
 from training.data.split import FOLDS, split_by_groups
+from training.errors import PromiseUnattainable
 from training.last_layer import cross_validate, fit_head
+from training.packaging.promise import HeldOut, Promise, decision_rule
 from training.parallel import map_in_order
 from training.recipes.backbone import DEFAULT_BUNDLE
 
@@ -126,6 +134,77 @@ class Tally:
         )
 
 
+@dataclass
+class ClassTally:
+    """The splits of one promise, and the accepted predictions of each class."""
+
+    kept: int = 0
+    """Splits in which the promise holds for each class with accepted predictions."""
+    coverages: list[float] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
+    """By split, the number of classes with a threshold of their own."""
+    accepted: Integers | None = None
+    right: Integers | None = None
+    """(K,) of all splits together."""
+
+    def add(self, rule: DecisionRule | None, rows: Floats, truth: Integers, p: float) -> None:
+        """Count one split; without a rule nothing is accepted."""
+        classes = rows.shape[1]
+        limits = np.array([rule.threshold_of(str(k)) if rule else None for k in range(classes)])
+        predicted = rows.argmax(axis=1)
+        reached = rows.max(axis=1) >= np.where(limits == None, 2, limits)[predicted].astype(float)  # noqa: E711
+        accepted = np.bincount(predicted[reached], minlength=classes)
+        right = np.bincount(predicted[reached & (predicted == truth)], minlength=classes)
+        self.kept += bool((right >= p * accepted).all())
+        self.coverages.append(float(reached.mean()))
+        self.own.append(len(rule.labels) if rule else 0)
+        self.accepted = accepted if self.accepted is None else self.accepted + accepted
+        self.right = right if self.right is None else self.right + right
+
+    def row(self) -> str:
+        """Return the cells of the table."""
+        assert self.accepted is not None
+        assert self.right is not None
+        splits = len(self.coverages)
+        shares = self.right / np.maximum(1, self.accepted)
+        worst = min(shares[self.accepted > 0], default=float("nan"))
+        return (
+            f"{float(np.mean(self.own)):.1f} | {self.kept} of {splits} | "
+            f"{100 * float(np.mean(self.coverages)):.1f} % | "
+            f"{100 * self.right.sum() / max(1, self.accepted.sum()):.2f} % | {100 * worst:.2f} %"
+        )
+
+
+def class_table(
+    embeddings: Floats, truth: Integers, count: int, photos: int, promises: list[float]
+) -> Iterator[str]:
+    """Yield the lines of the second table."""
+    order = np.random.default_rng(0).permutation(len(truth))
+    inside, unseen = order[:photos], order[photos:]
+    folds = split_by_groups(truth[inside], np.arange(photos), [1.0] * FOLDS, 0)
+    c = cross_validate(embeddings[inside], truth[inside], folds).c
+    rows = train(embeddings[inside], truth[inside], 0, c).predict(embeddings[unseen])
+    known = truth[unseen]
+    labels = [str(k) for k in range(rows.shape[1])]
+    yield "| promised | photos | thresholds | own | kept | coverage | precision | worst class |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for chosen in (photos, 4 * photos):
+        for p in promises:
+            for name, per_class in (("one", False), ("by class", True)):
+                tally = ClassTally()
+                for seed in range(count):
+                    drawn = np.random.default_rng(seed).permutation(len(known))
+                    some, others = drawn[:chosen], drawn[chosen:]
+                    held_out = HeldOut(
+                        known[some], np.arange(chosen), {"fp32": rows[some]}, None, "photos"
+                    )
+                    rule = None
+                    with contextlib.suppress(PromiseUnattainable):
+                        rule = decision_rule(held_out, Promise(p, per_class), None, labels)
+                    tally.add(rule, rows[others], known[others], p)
+                yield f"| {p:g} | {chosen} | {name} | {tally.row()} |"
+
+
 def splits(
     embeddings: Floats, truth: Integers, count: int, photos: int, trains: bool
 ) -> Iterator[tuple[str, Outcomes, Outcomes]]:
@@ -157,6 +236,7 @@ def splits(
 @click.option("--precisions", default="0.9,0.95", show_default=True)
 @click.option("--most", default=4300, show_default=True, help="Photos of each class at most.")
 @click.option("--calibrate-only", is_flag=True, help="Leave out train, which takes minutes.")
+@click.option("--by-class", is_flag=True, help="Print the second table alone.")
 @click.option("--cache", type=click.Path(dir_okay=False, path_type=Path), help="File (.npz).")
 def main(
     data: Path,
@@ -167,8 +247,9 @@ def main(
     most: int,
     cache: Path | None,
     calibrate_only: bool,
+    by_class: bool,
 ) -> None:
-    """Print the table."""
+    """Print a table."""
     if cache is not None and cache.exists():
         embeddings, truth = np.load(cache).values()
     else:
@@ -176,6 +257,10 @@ def main(
         if cache is not None:
             np.savez(cache, embeddings, truth)
     promises = [float(value) for value in precisions.split(",")]
+    if by_class:
+        for line in class_table(embeddings, truth, count, photos, promises):
+            print(line, flush=True)
+        return
     tallies: dict[tuple[str, float], Tally] = {}
     correct = []
     for way, chosen, measured in splits(

@@ -32,3 +32,9 @@ def test_replaced_labels_are_among_the_first_suspects(embeddings):
     assert (given != truth).sum() == len(flipped) == 12
     found = suspects(label_audit.predict(rows, given, np.arange(240), 0), given)
     assert len({each.index for each in found[:18]} & set(flipped.tolist())) >= 8
+
+
+def test_thresholds_by_class_are_compared_with_one_for_all(embeddings):
+    lines = list(promise.class_table(*embeddings, 2, 40, [0.8]))
+    assert len(lines) == 2 + 4
+    assert lines[2].startswith("| 0.8 | 40 | one | 0.0 |")

@@ -139,3 +139,26 @@ def test_the_overlay_lies_on_the_whole_photo(served, open_page, wide, model, abo
     assert heat["width"] == pytest.approx(frame["width"], abs=1)
     assert heat["y"] == pytest.approx(frame["y"] - above * frame["height"], abs=1)
     assert heat["height"] == pytest.approx((1 + 2 * above) * frame["height"], abs=2)
+
+
+@pytest.mark.parametrize("model", ["cover", "stretch"])
+def test_a_photo_that_the_browser_cannot_draw_is_shown_from_the_canvas(
+    served, open_page, wide, model
+):
+    """A TIFF is put together from crops of the shape of the network's input: three, or two."""
+    Image.open(wide).save(wide.with_suffix(".tiff"))
+    page = open_page(served)
+    page.locator("#model").select_option(model)
+    page.locator("#files").set_input_files([wide.with_suffix(".tiff"), wide])
+    expect(page.locator("#caption")).to_contain_text("TIFF, 300")
+    expect(page.locator("#photo")).to_have_js_property("height", 320)
+    colours = page.evaluate(
+        """() => [0.1, 0.3, 0.5, 0.7, 0.9].map((x) => {
+          const canvas = document.getElementById("photo");
+          const [column, row] = [x * canvas.width, 0.5 * canvas.height].map(Math.round);
+          return [...canvas.getContext("2d").getImageData(column, row, 1, 1).data].slice(0, 2);
+        })"""
+    )
+    for colour, expected in zip(colours, ["red", "red", "green", "red", "red"], strict=True):
+        assert np.argmax(colour) == ["red", "green"].index(expected)
+    expect(page.locator("#strip img.broken")).to_have_count(0)

@@ -29,7 +29,8 @@ export const hasKey = () => key !== "";
 export function urlOf(path, query = {}) {
   const url = new URL(path, base);
   for (const [name, value] of Object.entries(query))
-    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+    if (value !== null && value !== undefined && value !== "")
+      for (const each of [value].flat()) url.searchParams.append(name, each);
   return url;
 }
 

@@ -10,7 +10,8 @@ import { drawPhoto, showSquare } from "./photo.js";
 import { pickers } from "./pickers.js";
 import { askForKey, clearProblem, showProblem } from "./problem.js";
 import { offerSamples } from "./samples.js";
-import { labelInStrip, showStrip } from "./strip.js";
+import { drawServed } from "./served_picture.js";
+import { labelInStrip, pictureInStrip, showStrip } from "./strip.js";
 import { tour } from "./tour.js";
 import { inShort, isUnknown, namesLabel, verdictOf } from "./verdict.js";
 
@@ -102,7 +103,7 @@ async function look(photo) {
   byId("working").hidden = false;
   showPart(photo.part, photo.size);
   awaitAnswer(models.labels());
-  await drawPhoto(photo, signal);
+  const isDrawn = await drawPhoto(photo, signal);
   if (signal.aborted) return;
   try {
     await models.ready();
@@ -116,6 +117,7 @@ async function look(photo) {
     refresh();
     if (showsWhy && answer.predictions.length) explain(answer.predictions[0].label);
     models.details().then(({ input }) => signal.aborted || showSquare(answer.image, input), () => {});
+    if (!isDrawn) drawUndrawn(photo, signal).catch(() => {}); // its answer stands without a picture, too
   } catch (error) {
     if (signal.aborted) return;
     hideAnswer();
@@ -125,6 +127,12 @@ async function look(photo) {
     if (!signal.aborted && !wanted) byId("working").hidden = true;
   }
   classifyRest(models.chosen(), signal);
+}
+
+// A photo whose format the browser can't draw: the service read it, so it has its pixels.
+async function drawUndrawn(photo, signal) {
+  const { input } = await models.details();
+  if (await drawServed(photo, models.chosen(), input, signal)) pictureInStrip(photos.indexOf(photo), photo.url);
 }
 
 // One after another, so that the strip tells of all photos; what fails says so when it is chosen.

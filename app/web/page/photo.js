@@ -2,16 +2,19 @@
 
 import { byId, el } from "./dom.js";
 
-const LONGER = 960; // pixels of the canvas on its longer side
+export const LONGER = 960; // pixels of the canvas on its longer side
 
-// Draws the photo as it is, turned by its EXIF orientation, on white.
+// Draws the photo as it is, turned by its EXIF orientation, on white; gives false for a format that the browser can't draw.
 export async function drawPhoto(photo, signal) {
   const canvas = byId("photo");
   canvas.setAttribute("aria-label", photo.file.name);
   byId("square").hidden = true;
   try {
-    const image = await createImageBitmap(photo.file);
-    if (signal.aborted) return image.close(); // another photo was chosen meanwhile
+    const image = await createImageBitmap(photo.picture ?? photo.file);
+    if (signal.aborted) {
+      image.close(); // another photo was chosen meanwhile
+      return true;
+    }
     const scale = LONGER / Math.max(image.width, image.height);
     canvas.width = Math.max(1, Math.round(image.width * scale));
     canvas.height = Math.max(1, Math.round(image.height * scale));
@@ -22,9 +25,10 @@ export async function drawPhoto(photo, signal) {
     context.imageSmoothingEnabled = scale < 4; // the pixels of a tiny picture stay visible
     context.drawImage(image, 0, 0, canvas.width, canvas.height);
     image.close();
+    return true;
   } catch {
-    // A format that the browser can't draw; the service tells what it thinks of it.
-    canvas.width = canvas.height = LONGER;
+    canvas.width = canvas.height = LONGER; // the service tells what it thinks of it
+    return false;
   }
 }
 

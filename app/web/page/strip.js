@@ -37,6 +37,13 @@ export function labelInStrip(index, label) {
   button.setAttribute("aria-label", spoken(index, button.title, label));
 }
 
+export function pictureInStrip(index, url) {
+  const image = byId("strip").children[index]?.firstChild.firstChild;
+  if (!image) return;
+  image.classList.remove("broken");
+  image.src = url;
+}
+
 // Only a label is set as one: what is unknown, unreadable or not yet known stands in grey.
 function write(button, label) {
   button.lastChild.textContent = label ? label.text : "…";
