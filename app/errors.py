@@ -15,6 +15,7 @@
     |-- AccessError               the caller may not do this
     |   |-- Unauthenticated       the API key is missing or wrong
     |   |-- TooManyWrongKeys      the client's address has sent many wrong keys
+    |   |-- KeyLimitExceeded      the API key has a limit, which the request exceeds
     |   `-- Forbidden             the API key lacks the required scope
     |-- ModelError                a model can't do what was requested
     |   |-- UnknownModel          no model of that name, or no such version
@@ -157,6 +158,21 @@ class TooManyWrongKeys(AccessError):
 
     code = "too_many_wrong_keys"
     title = "Too many wrong keys"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class KeyLimitExceeded(AccessError):
+    """The API key has a limit of requests or images, which this request exceeds.
+
+    Attributes:
+        retry_after_s: whole seconds after which the key may send more, at least 1.
+    """
+
+    code = "key_limit_exceeded"
+    title = "Key limit exceeded"
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)

@@ -41,6 +41,22 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_Limit = Annotated[int, Field(ge=1)] | None
+
+
+class KeyLimits(_Part):
+    """The limits of one key; None: unlimited."""
+
+    requests_per_second: _Limit = None
+    images_per_minute: _Limit = None
+    concurrent_requests: _Limit = None
+
+    @property
+    def or_none(self) -> Self | None:
+        """These limits; None if there is none among them."""
+        return self if self.model_dump(exclude_none=True) else None
+
+
 class NamedKey(_Part):
     """A key without its secret."""
 
@@ -49,6 +65,7 @@ class NamedKey(_Part):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     created: str
     """The time in UTC, in the format of RFC 3339."""
+    limits: KeyLimits | None = None
 
     def allows(self, scope: Scope) -> bool:
         """Return whether the key's scope includes `scope`."""
@@ -73,8 +90,13 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def create(name: str, scope: Scope) -> tuple[str, NamedKey]:
+def create(name: str, scope: Scope, limits: KeyLimits | None = None) -> tuple[str, NamedKey]:
     """Return a new key and what is stored of it.
+
+    Args:
+        name: the key's name.
+        scope: what it allows.
+        limits: its limits; None: it is unlimited.
 
     Raises:
         BadParameter: the name has other characters than letters, digits, `.`, `_` and `-`.
@@ -82,7 +104,9 @@ def create(name: str, scope: Scope) -> tuple[str, NamedKey]:
     key = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        return key, NamedKey(name=name, scope=scope, sha256=hash_of(key), created=created)
+        return key, NamedKey(
+            name=name, scope=scope, sha256=hash_of(key), created=created, limits=limits
+        )
     except ValidationError as err:
         raise BadParameter(
             f"{name!r} can't be a key's name. Use up to 64 letters, digits, '.', '_' and '-'."
@@ -127,7 +151,7 @@ def change(file: Path, changed: Callable[[NamedKeys], NamedKeys]) -> None:
         beside = target.with_name(f".{target.name}.{os.getpid()}.new")
         try:
             with beside.open("w", encoding="utf-8") as new:
-                new.write(keys.model_dump_json(indent=1) + "\n")
+                new.write(keys.model_dump_json(indent=1, exclude_none=True) + "\n")
                 new.flush()
                 os.fsync(new.fileno())
             with suppress(FileNotFoundError):

@@ -12,14 +12,21 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
+from app.api.key_limits import KEY_LIMITS, KeyUses, LimitedRequest
 from app.api.wrong_keys import WrongKeys
-from app.errors import Forbidden, HubelError, TooManyWrongKeys, Unauthenticated
-from app.keys_file import KeysFile
+from app.errors import (
+    Forbidden,
+    HubelError,
+    KeyLimitExceeded,
+    TooManyWrongKeys,
+    Unauthenticated,
+)
+from app.keys_file import KeysFile, NamedKey
 
 KEY_NAME = "key_name"
 """The key in a scope's state under which the name of a request's named key is put."""
 
-KEY_ERRORS: tuple[type[HubelError], ...] = (Unauthenticated, TooManyWrongKeys)
+KEY_ERRORS: tuple[type[HubelError], ...] = (Unauthenticated, TooManyWrongKeys, KeyLimitExceeded)
 """The errors of every route that requires a key."""
 
 
@@ -31,9 +38,10 @@ class Keys:
     admin: str | None = None
     wrong_keys: WrongKeys = field(default_factory=WrongKeys, compare=False)
     named: KeysFile | None = None
+    uses: KeyUses = field(default_factory=KeyUses, compare=False)
 
-    def check(self, key: str | None, address: str = "") -> str | None:
-        """Check that `key` is the API key, the admin key or a named key; return a named key's name.
+    def check(self, key: str | None, address: str = "") -> NamedKey | None:
+        """Check that `key` is the API key, the admin key or a named key, which is returned.
 
         Args:
             key: the key that was sent.
@@ -48,7 +56,7 @@ class Keys:
         if _equal(key, self.api) or _equal(key, self.admin):
             return None
         if key and self.named and (found := self.named.find(key)):
-            return found.name
+            return found
         self._count(key, address)
         raise Unauthenticated(
             ("This key is not known." if key else "A key is needed.")
@@ -133,10 +141,21 @@ KeyDep = Annotated[str | None, Depends(key_dependency)]
 
 
 def check_key(request: Request, keys: Keys, key: str | None) -> None:
-    """Check the key of a request, and note the name of a named key for log and metrics."""
-    name = keys.check(key, address_of(request))
-    if name is not None:
-        request.scope["state"][KEY_NAME] = name
+    """Check the key of a request and the limits of a named key, whose name is noted.
+
+    Raises:
+        Unauthenticated: a key is required, and `key` is none.
+        TooManyWrongKeys: likewise, and the address has sent many wrong keys.
+        KeyLimitExceeded: the key has sent too many requests, or has too many at once.
+    """
+    found = keys.check(key, address_of(request))
+    if found is None:
+        return
+    state = request.scope["state"]
+    state[KEY_NAME] = found.name
+    if (use := keys.uses.of(found)) is not None:
+        state[KEY_LIMITS] = limited = LimitedRequest(use)
+        limited.begin()
 
 
 async def require_key(request: Request, key: KeyDep) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 
 from fastapi import Request, Response
 
+from app.api.key_limits import use_of
 from app.api.metrics import TimedResult
 from app.api.middleware.request_context import record_of
 from app.api.problems import problem_of
@@ -46,17 +47,30 @@ _MAX_NUMBERS_ON_EVENT_LOOP = 200
 _LOGGED_DECIMALS = 4
 
 
-def admit(service: Service, model: str | None, version: int | None) -> Model:
+def admit(request: Request, service: Service, model: str | None, version: int | None) -> Model:
     """Return the model for a request, or reject the request before its body is read.
 
     Raises:
         UnknownModel: no model has this name, or no such version.
         ModelNotReady: the model exists but is not ready.
         QueueFull: the queue has no room for another image.
+        KeyLimitExceeded: the key may send no more images in this minute.
     """
     resolved = service.registry.resolve(model, version)
-    service.classifier.engine.check_room()
+    check_room(request, service)
     return resolved
+
+
+def check_room(request: Request, service: Service) -> None:
+    """Check that the queue has room for another image, and that the key may send it.
+
+    Raises:
+        QueueFull: the queue has no room.
+        KeyLimitExceeded: the key may send no more images in this minute.
+    """
+    service.classifier.engine.check_room()
+    if (use := use_of(request.scope)) is not None:
+        use.check_images(1)
 
 
 def deadline_of(request: Request, service: Service) -> float:
@@ -97,6 +111,7 @@ async def classify_photos(
         BadParameter: there are crops, and several photos or an array.
         TooMuchMemory: the response needs more memory than the service ever has.
         QueueFull: the queue has no room for all photos, or there is no memory for the response.
+        KeyLimitExceeded: the key may send no more images in this minute.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
@@ -152,7 +167,7 @@ async def _classify_crops(
     assert isinstance(photo, bytes)
     limits = service.classifier.limits
     job = partial(classify_crops, photo, model, query, crops, limits)
-    (result,) = await run_each(request, service, [job], model)
+    (result,) = await run_each(request, service, [job], model, crops=len(crops))
     if isinstance(result, BaseException):
         return [result]
     _observe_predictions(request, result.results, service, model, query)
@@ -160,17 +175,30 @@ async def _classify_crops(
 
 
 async def run_each(
-    request: Request, service: Service, jobs: Sequence[Callable[[Turn], TimedT]], model: Model
+    request: Request,
+    service: Service,
+    jobs: Sequence[Callable[[Turn], TimedT]],
+    model: Model,
+    *,
+    crops: int = 0,
 ) -> Sequence[TimedT | BaseException]:
     """Run `jobs`, one per photo, on the engine and return a result for each, or its error.
 
+    Args:
+        request: the request.
+        service: the service.
+        jobs: what to run for each photo.
+        model: the model.
+        crops: the number of crops of the only photo, each of which is an image for the key's limit.
+
     Raises:
         QueueFull: the queue has no room for all jobs.
+        KeyLimitExceeded: the key may send no more images in this minute.
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
     submit = partial(service.classifier.engine.submit, *jobs)
-    return await _run(request, service, model, len(jobs), submit)
+    return await _run(request, service, model, len(jobs), submit, crops)
 
 
 async def _run(
@@ -179,12 +207,17 @@ async def _run(
     model: Model,
     images: int,
     submit: Callable[..., Sequence[Future[TimedT]]],
+    crops: int = 0,
 ) -> Sequence[TimedT | BaseException]:
     """Submit, wait, and record the results for metrics and log."""
     record = record_of(request.scope)
     record.model, record.version, record.images = model.name, model.version, images
     deadline = deadline_of(request, service)
+    if (use := use_of(request.scope)) is not None:
+        use.check_images(max(images, crops))
     futures = submit(deadline=deadline, client=client_of(request))
+    if use is not None:
+        use.take_images(max(images, crops))
     service.metrics.images_per_request(images)
     results = await _wait(futures, request, deadline)
     if len(results) > 1 and isinstance(results[0], QueueFull):

@@ -36,6 +36,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BodyTooSlow: 408,
     errors.Unauthenticated: 401,
     errors.TooManyWrongKeys: 429,
+    errors.KeyLimitExceeded: 429,
     errors.Forbidden: 403,
     errors.UnknownModel: 404,
     errors.ModelNotReady: 503,
@@ -88,7 +89,7 @@ def error_response(request: Request, err: HubelError) -> Response:
     record = record_of(request.scope)
     record.code = err.code
     headers = {}
-    if isinstance(err, QueueFull | errors.TooManyWrongKeys):
+    if isinstance(err, QueueFull | errors.TooManyWrongKeys | errors.KeyLimitExceeded):
         headers["Retry-After"] = str(err.retry_after_s)
     elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable | errors.OutOfMemory):
         headers["Retry-After"] = str(NOT_READY_RETRY_S)

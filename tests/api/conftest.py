@@ -1,6 +1,7 @@
 """The fixtures of the HTTP tests: raw connections, and an engine that is kept busy."""
 
 import contextlib
+import dataclasses
 import json
 import socket
 import threading
@@ -10,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+from app.api.auth import Keys
+from app.keys_file import KeyLimits, KeysFile, NamedKeys, change, create
 
 
 class Raw:
@@ -110,3 +114,24 @@ def until() -> Callable[[Callable[[], bool]], None]:
         pytest.fail("the condition stayed false")
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def named(client, tmp_path_factory):
+    """The module's service with a keys file, a function that adds a key, and the file."""
+    file = tmp_path_factory.mktemp("keys") / "keys.json"
+    change(file, lambda before: before)
+    state = client.app.state
+    before = state.service
+    keys = KeysFile(file, interval_s=0.02)
+
+    def add(name, scope="classify", **limits):
+        key, added = create(name, scope, KeyLimits(**limits).or_none)
+        change(file, lambda before: NamedKeys(keys=(*before.keys, added)))
+        keys.follow()
+        return {"X-API-Key": key}
+
+    with keys:
+        state.service = dataclasses.replace(before, keys=Keys("hush", "boss", named=keys))
+        yield client, add, file
+        state.service = before

@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from app.keys_file import NamedKeys, change, create
+from app.keys_file import NamedKeys, change
 
 RELOAD = "/api/v1/models/colours/reload"
 PATHS = {
@@ -16,32 +16,6 @@ PATHS = {
     "/v2/models/colours/infer": ("error", "This key is not known."),
     "/v1/models/colours:predict": ("error", "This key is not known."),
 }
-
-
-@pytest.fixture(scope="module")
-def named(client, tmp_path_factory):
-    """The module's service with a keys file, and a function that adds a key."""
-    import dataclasses
-
-    from app.api.auth import Keys
-    from app.keys_file import KeysFile
-
-    file = tmp_path_factory.mktemp("keys") / "keys.json"
-    change(file, lambda before: before)
-    state = client.app.state
-    before = state.service
-    keys = KeysFile(file, interval_s=0.02)
-
-    def add(name, scope="classify"):
-        key, added = create(name, scope)
-        change(file, lambda before: NamedKeys(keys=(*before.keys, added)))
-        keys.follow()
-        return {"X-API-Key": key}
-
-    with keys:
-        state.service = dataclasses.replace(before, keys=Keys("hush", "boss", named=keys))
-        yield client, add, file
-        state.service = before
 
 
 def test_each_scope_allows_what_it_says(named):

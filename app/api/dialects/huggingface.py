@@ -119,7 +119,7 @@ async def classify_for_hugging_face(
     crop: crops.CropQuery = [],  # noqa: B006 - FastAPI copies it
 ) -> list[Score] | list[list[Score]]:
     """Classify an image: the body itself, of any content type, or base64 in JSON."""
-    selected_model = admit(service, model, version)
+    selected_model = admit(request, service, model, version)
     selected = crops.parse_crops(crop, service.limits.max_files)
     with service.body_budget.hold() as share:
         body = await read_body(request, _limit(request, service.limits), service.limits, share)

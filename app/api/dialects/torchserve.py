@@ -127,7 +127,7 @@ async def ping(service: ServiceDep, response: Response) -> dict[str, str]:
 async def _predict(
     request: Request, service: Service, model: str, version: int | None, crop: Sequence[str]
 ) -> Scores | list[Scores]:
-    selected_model = admit(service, model, version)
+    selected_model = admit(request, service, model, version)
     selected = crops.parse_crops(crop, service.limits.max_files)
     with service.body_budget.hold() as share:
         photo = await _read_photo(request, service, share)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.auth import KEY_NAME
+from app.api.key_limits import KEY_LIMITS, use_of
 from app.api.metrics import Metrics
 from app.errors import out_of_memory
 from app.runtime.classifier import Stages
@@ -130,7 +131,7 @@ class RequestContext:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message["headers"] = [*message["headers"], *self._headers(record)]
+                message["headers"] = [*message["headers"], *self._headers(scope, record)]
             await send(message)
 
         try:
@@ -146,13 +147,17 @@ class RequestContext:
             await response(scope, receive, send_with_headers)
         finally:
             record.end()
+            if limited := state.get(KEY_LIMITS):
+                limited.end()
             self._count_and_log(scope, getattr(inner.get("route"), "path", "unmatched"), record)
 
-    def _headers(self, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
+    def _headers(self, scope: Scope, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
         """Yield the headers that every response carries besides its own."""
         yield b"x-request-id", record.request_id.encode()
         yield b"x-content-type-options", b"nosniff"
         yield b"server-timing", record.server_timing().encode()
+        if (use := use_of(scope)) is not None:
+            yield from use.headers()
         # While a body is still arriving, closing would reset the connection and lose the response.
         if self._is_draining() and record.body_read:
             yield b"connection", b"close"

@@ -106,7 +106,7 @@ async def activations(
         prepare = partial(service.inspector.prepare, photo, model, admitted.crops)
         compute = _maps_of(service.inspector, model, parameters)
         job = partial(_activations_crops, prepare, compute, model, parameters.values, as_png)
-        results = await run_each(request, service, [job], model)
+        results = await run_each(request, service, [job], model, crops=len(admitted.crops))
     return single_response(results[0])
 
 

@@ -100,7 +100,7 @@ async def embed(
             )
             for photo in photos.files
         ]
-        results = await run_each(request, service, jobs, model)
+        results = await run_each(request, service, jobs, model, crops=len(admitted.crops))
     if len(admitted.crops) > 1:
         return single_response(results[0])  # the results of all crops
     if parameters.batch or photos.has_several:

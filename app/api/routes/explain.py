@@ -85,7 +85,7 @@ async def explain(
             _label_index(admitted.model, admitted.parameters),
             as_png,
         )
-        results = await run_each(request, service, [job], admitted.model)
+        results = await run_each(request, service, [job], admitted.model, crops=len(admitted.crops))
     return single_response(results[0])
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from fastapi import Request
 
-from app.api.inference import admit
+from app.api.inference import admit, check_room
 from app.api.request.crops import parse_crops, require_one_photo
 from app.api.request.multipart import is_multipart
 from app.api.request.parameters import PhotoParameters
@@ -73,19 +73,19 @@ async def read_request(
         ClientGone: the client left before the body was complete.
     """
     if not is_multipart(request.headers.get("content-type", "")):
-        model = admit(service, query.model, query.version)
+        model = admit(request, service, query.model, query.version)
         check(model, query)
         crops = parse_crops(query.crop, service.limits.max_files)
         photo = await read_photo(request, service, share)
         return PhotoRequest(model, query, Photos([photo]), crops)
     parse_crops(query.crop, service.limits.max_files)
-    service.classifier.engine.check_room()
+    check_room(request, service)
     if query.model is not None:
         with suppress(ModelNotReady):  # the form may name another version, which is ready
             service.registry.resolve(query.model, query.version)
     form = await read_form(request, service, share)
     parameters = query.with_fields(form.fields, form.crops)
-    model = admit(service, parameters.model, parameters.version)
+    model = admit(request, service, parameters.model, parameters.version)
     check(model, parameters)
     crops = parse_crops(parameters.crop, service.limits.max_files)
     require_one_photo(crops, form.files)

@@ -132,7 +132,7 @@ async def classify_by_version(
 async def _predict(
     request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
 ) -> Response:
-    model = admit(service, name, version)
+    model = admit(request, service, name, version)
     interpret = _body_reader(service, model).predict
     classified, columns = await _classify_images(
         request, service, model, Query(1), interpret, crop, all_probabilities=True
@@ -144,7 +144,7 @@ async def _predict(
 async def _classify(
     request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
 ) -> Response:
-    model = admit(service, name, version)
+    model = admit(request, service, name, version)
     interpret = _body_reader(service, model).classify
     query = Query(len(model.manifest.labels))
     classified, _ = await _classify_images(request, service, model, query, interpret, crop)
