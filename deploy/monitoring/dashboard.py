@@ -35,14 +35,15 @@ class Panel:
     stacked: bool = False
 
 
-def quantiles(metric: str, by: str = "") -> dict[str, str]:
-    """Return the queries of the median, the 95th and the 99th percentile of a histogram."""
+def quantiles(
+    metric: str, by: str = "", shares: tuple[float, ...] = (0.5, 0.95, 0.99)
+) -> dict[str, str]:
+    """Return the queries of percentiles of a histogram."""
     labels = f"le, {by}" if by else "le"
     prefix = f"{{{{{by}}}}} " if by else ""
     rate = f"sum by ({labels}) (rate({metric}_bucket{{{HERE}}}{RATE}))"
     return {
-        f"{prefix}p{round(100 * share)}": f"histogram_quantile({share}, {rate})"
-        for share in (0.5, 0.95, 0.99)
+        f"{prefix}p{round(100 * share)}": f"histogram_quantile({share}, {rate})" for share in shares
     }
 
 
@@ -79,6 +80,8 @@ ROWS = {
               quantiles("hubel_request_seconds")),
         Panel("Rejections by reason", "Codes of docs/api.md.", units.CountsPerSecond,
               total("hubel_rejections_total", "code"), stacked=True),
+        Panel("Requests by key", "Requests with a named key.", units.RequestsPerSecond,
+              total("hubel_key_requests_total", "key"), stacked=True),
     ),
     "Queue and memory": (
         Panel("Queue", "Images that wait, and how many may wait.", units.Short,
@@ -114,6 +117,20 @@ ROWS = {
                f"sum by (model, outcome) (hubel_promotions_total{{{HERE}}})"}),
         Panel("Device", "Instances by device; the reason of a fallback.", units.Short,
               {"{{device}} {{note}}": f"sum by (device, note) (hubel_device{{{HERE}}})"}),
+    ),
+    "Predictions and drift": (
+        Panel("Drift", "Population stability index against the photos of training, as a multiple "
+              "of the limit: significant from 1. docs/metrics.md explains it.", units.Short,
+              {"{{of}} {{model}} {{version}}": f"max by (of, model, version) "
+               f"(hubel_drift_psi{{{HERE}}} / hubel_drift_limit{{{HERE}}})"}),
+        Panel("Window of drift", "Predictions that drift is computed of: the last 2,000.",
+              units.Short, {"{{model}} {{version}} {{instance}}": f"hubel_drift_images{{{HERE}}}"}),
+        Panel("Labels", "The ten most frequent. The empty label stands for those beyond 50.",
+              units.CountsPerSecond,
+              {"{{model}} {{label}}": f"topk(10, sum by (model, label) "
+               f"(rate(hubel_labels_total{{{HERE}}}{RATE})))"}),
+        Panel("Confidence", "The highest probability of each prediction: percentiles.",
+              units.PercentUnit, quantiles("hubel_confidence", "model", (0.05, 0.25, 0.5))),
     ),
 }  # fmt: skip
 

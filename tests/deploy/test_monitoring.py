@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app import bundle as bundles
+from app import keys_file
 from tests.conftest import COLOURS, jpeg
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,6 +23,12 @@ MONITORING = REPOSITORY / "deploy" / "monitoring"
 DASHBOARD = MONITORING / "grafana" / "dashboards" / "hubel.json"
 RULES = (MONITORING / "alerts.yml").read_text(encoding="utf-8")
 ALERTS = re.findall(r"- alert: (\w+)", RULES)
+BASELINE = {
+    "images": 300,
+    "confidence": [0] * 19 + [300],
+    "labels": [100, 100, 100],
+    "decisions": {"accepted": 300},
+}
 METRIC = re.compile(r"\b(?:hubel|process)_[a-z_]+")
 
 needs_prometheus = pytest.mark.skipif(
@@ -74,8 +82,14 @@ def test_every_alert_is_tested_and_explained():
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, module_bundle_maker, module_serve) -> Iterator[httpx.Client]:
     below = tmp_path_factory.mktemp("monitored")
-    module_bundle_maker(below)()
-    with module_serve(below) as client:
+    folder = module_bundle_maker(below)().folder
+    manifest = json.loads((folder / bundles.MANIFEST).read_text())
+    del manifest["sha256"]
+    bundles.write_manifest({**manifest, "baseline": BASELINE}, folder)
+    key, named = keys_file.create("shop", "classify")
+    (below / "keys.json").write_text(keys_file.NamedKeys(keys=(named,)).model_dump_json())
+    with module_serve(below, keys_file=below / "keys.json", max_files=200) as client:
+        client.headers["X-API-Key"] = key
         yield client
 
 
@@ -135,7 +149,9 @@ def test_every_query_of_the_dashboard_has_data_of_a_load(service, prometheus):
         assert set(pool.map(post, [photo, b"no photo"] * 4)) == {200, 400}
         wait_for(prometheus, "hubel_rejections_total")
         assert set(pool.map(post, [photo, b"no photo"] * 20)) == {200, 400}
-    wait_for(prometheus, "sum(hubel_images_total) == 24")
+    crops = {"crop": ["0,0,40,40"] * 200}
+    assert service.post("/api/v1/classify", content=photo, params=crops).status_code == 200
+    wait_for(prometheus, "sum(hubel_images_total) == 224")
     empty = {}
     for panel, query in queries().items():
         result = value(prometheus, query)
