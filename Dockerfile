@@ -31,9 +31,11 @@ RUN /opt/hubel/bin/pip uninstall --quiet --yes setuptools pip \
  && chmod -R a+rX /srv/hubel /opt/hubel
 
 FROM ${PYTHON_IMAGE} AS base
+ARG PYTHON_IMAGE
 LABEL org.opencontainers.image.title="Hubel" \
       org.opencontainers.image.description="Self-hosted image classification" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin hubel \
  && install -d /models \
  && python -m pip uninstall --quiet --yes --root-user-action ignore setuptools wheel pip \
@@ -53,6 +55,10 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --retries=3 CMD ["hubel", "health"]
 ENTRYPOINT ["hubel"]
 CMD ["serve"]
+# Last, since they change with every build.
+ARG VERSION=
+ARG COMMIT=
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${COMMIT}"
 
 FROM packages AS train-files
 COPY requirements/train.txt /tmp/train.txt
@@ -69,6 +75,9 @@ COPY deploy/docker/hubel-as-owner /usr/local/bin/
 ENV HOME=/tmp
 ENTRYPOINT ["hubel-as-owner"]
 CMD ["--help"]
+ARG VERSION=
+ARG COMMIT=
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${COMMIT}"
 
 # The last stage is what `docker build .` makes.
 FROM serve

@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 LOCKS := requirements
+AUDIT := $(VENV)/release/bin/pip-audit --disable-pip --require-hashes --progress-spinner off
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: help serve setup setup-torch test check fix docs bench soak docker lock clean
+.PHONY: help serve setup setup-torch test check audit fix docs bench soak docker sbom release lock clean
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -24,11 +25,16 @@ setup-torch: $(VENV)/.torch ## and torch: to fine-tune, and to make the default 
 test: $(VENV)/.setup ## all tests (ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.setup ## format, lint, types, import rules
+check: $(VENV)/.setup ## format, lint, types, import rules; known vulnerabilities, where their data can be reached
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory audit
+
+audit: $(BIN)/python ## known vulnerabilities of the locked packages
+	@if $(BIN)/python deploy/release/vulnerability_data.py; then \
+	  $(MAKE) --no-print-directory $(VENV)/.release && $(AUDIT) -r $(LOCKS)/serve-cpu.txt && $(AUDIT) -r $(LOCKS)/train.txt; fi
 
 fix: $(VENV)/.setup ## format, and mend what lint can
 	$(BIN)/ruff format
@@ -47,7 +53,14 @@ soak: $(VENV)/.setup ## attack it for an hour or more; mixed traffic for 30 minu
 	$(BIN)/python -m benchmarks.hardening.soak $(ARGS)
 
 docker: ## build the image hubel
-	docker build --tag hubel .
+	docker build --tag hubel --build-arg COMMIT=$$(git describe --always --abbrev=40 --exclude='*' --dirty) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' app/__init__.py) .
+
+sbom: $(VENV)/.release ## the packages of each image, as CycloneDX files in dist/
+	$(BIN)/python deploy/release/sbom.py $(ARGS)
+
+release: $(VENV)/.setup $(VENV)/.release ## changelog, tag, wheel, SBOMs and images (ARGS="0.2.0"; --dry-run changes nothing)
+	$(BIN)/python deploy/release/release.py $(ARGS)
 
 lock: ## resolve the locked requirements anew
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==$(UV_VERSION)
@@ -57,13 +70,14 @@ lock: ## resolve the locked requirements anew
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
 	$(COMPILE) --extra cpu --extra train --extra parquet --extra heif --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
+	$(filter-out --no-deps,$(COMPILE_ONE)) --group release -o $(LOCKS)/release.txt
 
 COMPILE_ONE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
   --python-version 3.11 --custom-compile-command 'make lock' --no-emit-index-url --no-deps
 COMPILE = $(filter-out --no-deps,$(COMPILE_ONE)) --group build pyproject.toml
 
 clean: ## remove the environment and what tools left
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
@@ -82,6 +96,12 @@ $(VENV)/.setup: $(VENV)/.serve $(LOCKS)/train.txt $(LOCKS)/dev.txt
 
 $(VENV)/.bench: $(VENV)/.setup $(LOCKS)/bench.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/bench.txt
+	@touch $@
+
+# Programs with packages of their own, which the service and its tests don't need.
+$(VENV)/.release: $(LOCKS)/release.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/pip install --disable-pip-version-check --quiet --require-hashes -r $(LOCKS)/release.txt
 	@touch $@
 
 # torch's CPU and PyPI builds differ, so it is pinned without hashes.
