@@ -125,10 +125,9 @@ ROWS = {
                f"(hubel_drift_psi{{{HERE}}} / hubel_drift_limit{{{HERE}}})"}),
         Panel("Window of drift", "Predictions that drift is computed of: the last 2,000.",
               units.Short, {"{{model}} {{version}} {{instance}}": f"hubel_drift_images{{{HERE}}}"}),
-        Panel("Labels", "The ten most frequent. The empty label stands for those beyond 50.",
-              units.CountsPerSecond,
-              {"{{model}} {{label}}": f"topk(10, sum by (model, label) "
-               f"(rate(hubel_labels_total{{{HERE}}}{RATE})))"}),
+        Panel("Labels", "The five most frequent of each moment.", units.CountsPerSecond,
+              {"{{model}} {{label}}": f"topk(5, sum by (model, label) "
+               f"(rate(hubel_labels_total{{{HERE}, label!=''}}{RATE})))"}),
         Panel("Confidence", "The highest probability of each prediction: percentiles.",
               units.PercentUnit, quantiles("hubel_confidence", "model", (0.05, 0.25, 0.5))),
     ),
