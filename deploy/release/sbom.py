@@ -15,7 +15,14 @@ LOCKS = {"cpu": "serve-cpu", "gpu": "serve-gpu", "train": "train"}
 """Locked requirements by the image that they are installed in."""
 
 
-def write(output: Path, version: str, commit: str, locks: Mapping[str, str] = LOCKS) -> list[Path]:
+def write(
+    output: Path,
+    version: str,
+    commit: str,
+    locks: Mapping[str, str] = LOCKS,
+    *,
+    validate: bool = True,
+) -> list[Path]:
     """Write the SBOM of each image, and return the files.
 
     Args:
