@@ -60,7 +60,7 @@ class Arguments:
             return {}
         return {
             "accept_precision": self.promise.precision,
-            "accept_per_class": self.promise.per_class,
+            "accept_per_class": self.promise.per_class,  # None: where there are plenty of photos
         }
 
     @property

@@ -51,7 +51,7 @@ def calibrate(
     bundle: Path,
     data: Path,
     accept_precision: float | None,
-    accept_per_class: bool,
+    accept_per_class: bool | None,
     labels_from: "Form | None",
     output: Path | None,
     force: bool,

@@ -50,9 +50,10 @@ accept_precision_option = click.option(
     "accepted from two thirds]",
 )
 accept_per_class_option = click.option(
-    "--accept-per-class",
-    is_flag=True,
-    help="Promise --accept-precision for each class with photos enough, not only for all together.",
+    "--accept-per-class/--no-accept-per-class",
+    default=None,
+    help="Promise --accept-precision for each class with photos enough, or only for all classes "
+    "together.  [default: for each class with plenty of photos]",
 )
 force_option = click.option(
     "--force",

@@ -184,7 +184,7 @@ def train(
     seed: int,
     fixes: Path | None,
     accept_precision: float | None,
-    accept_per_class: bool,
+    accept_per_class: bool | None,
     **options: Any,
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.

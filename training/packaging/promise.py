@@ -32,8 +32,12 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.intp]
 
 _ENOUGH = 3
-"""A label has its own threshold from this multiple of the photos that the promise needs at least,
-so that a few mistakes among them don't rule it out."""
+"""With --accept-per-class a label has its own threshold from this multiple of the photos that the
+promise needs at least, so that a few mistakes among them don't rule it out."""
+_NAMED = 6
+"""The most classes that the line names."""
+_PLENTY = 20
+"""The same by default: with fewer photos, thresholds by class would cost most of the coverage."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,16 @@ class Promise:
 
     precision: float
     """The share of accepted predictions that must be right."""
-    per_class: bool = False
-    """Whether it must hold for each class alone, where there are photos enough."""
+    per_class: bool | None = None
+    """Whether it must hold for each class alone, where there are photos enough; None: where there
+    are plenty."""
+
+    @property
+    def multiple(self) -> float:
+        """The multiple of the photos needed at least from which a class has its own threshold."""
+        if self.per_class is None:
+            return _PLENTY
+        return _ENOUGH if self.per_class else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +122,7 @@ def decision_rule(
         )
         for which, rows in held_out.probabilities.items()
     ]
-    own = _own_labels(graphs[0], promise, len(labels)) if promise.per_class else []
+    own = _own_labels(graphs[0], promise, len(labels))
     rest = np.setdiff1d(np.arange(len(labels)), own)
     level = (1 - CONFIDENCE) / (len(own) + (len(rest) > 0))
     shared = acceptance.choose([each.of(rest) for each in graphs], promise.precision, level)
@@ -150,7 +162,7 @@ def _own_labels(graph: _Graph, promise: Promise, count: int) -> list[int]:
     """Return the labels with photos enough for a threshold of their own."""
     predicted = np.bincount(graph.predicted[graph.known], minlength=count)
     level = (1 - CONFIDENCE) / (int((predicted > 0).sum()) + 1)
-    enough = _ENOUGH * acceptance.photos_needed(promise.precision, level)
+    enough = promise.multiple * acceptance.photos_needed(promise.precision, level)
     return np.flatnonzero(predicted >= enough).tolist()
 
 
@@ -176,7 +188,7 @@ def _coverage(graph: _Graph, rule: DecisionRule, labels: Sequence[str]) -> float
 def _unattainable(outcomes: Sequence[Outcomes] | None, promise: Promise) -> PromiseUnattainable:
     best = None if outcomes is None else acceptance.best_promise(outcomes, promise.precision)
     possible = (
-        "Lower --accept-precision, or leave --accept-per-class out."
+        "Lower --accept-precision, or add --no-accept-per-class."
         if outcomes is None
         else "No precision above one half can be promised."
         if best is None
@@ -226,15 +238,24 @@ def measure(
     )
 
 
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= _NAMED else f"{len(labels)} classes"
+
+
 def summary(decision: DecisionRule) -> str:
     """Return a line about the promise, and what the test photos give."""
     assert decision.precision is not None
     assert decision.coverage is not None
     threshold = f"{decision.accept_from:.4f}" if decision.accept_from else "any probability"
-    own = f", {len(decision.labels)} classes from their own" if decision.labels else ""
+    if decision.labels:
+        own = _listed(list(decision.labels))
+        have_all = decision.accept_from == 1  # no class is left for the shared threshold
+        threshold = (
+            f"the own thresholds of {own}" if have_all else f"{threshold}, {own} from others"
+        )
     line = (
         f"promised: {100 * decision.precision:g} % of the accepted predictions are right "
-        f"({100 * CONFIDENCE:.0f} % confidence); accepted from {threshold}{own}: "
+        f"({100 * CONFIDENCE:.0f} % confidence); accepted from {threshold}: "
         f"{100 * decision.coverage:.1f} % of {decision.photos} photos"
     )
     if (tested := decision.tested) is None or tested.precision is None:

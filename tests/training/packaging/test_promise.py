@@ -51,6 +51,14 @@ def test_each_class_with_photos_enough_has_its_own_threshold():
     assert rule.threshold_of("bird") is None, "20 photos can't promise 0.85"
 
 
+def test_by_default_classes_have_their_own_threshold_where_photos_are_plenty():
+    assert decision_rule(held_out(900), Promise(0.8), None, LABELS).labels == {}
+    rule = decision_rule(held_out(3000), Promise(0.8), None, LABELS)
+    assert set(rule.labels) == set(LABELS)
+    assert "accepted from the own thresholds of cat, dog, bird: " in promise.summary(rule)
+    assert decision_rule(held_out(3000), Promise(0.8, per_class=False), None, LABELS).labels == {}
+
+
 def test_copies_of_a_photo_count_once():
     photos = held_out(groups=np.repeat(np.arange(450), 2))
     assert decision_rule(photos, Promise(0.85), None, LABELS).photos == 450
