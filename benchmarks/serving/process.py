@@ -1,6 +1,8 @@
 """A server process: CPU time and memory of the process and its children. Linux only."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import time
@@ -9,14 +11,17 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_S = 90
+_NEVER_ASSIGNED = range(20_000, 32_000)
+"""Linux assigns ports from 32768 on, by net.ipv4.ip_local_port_range."""
 
 
 def free_port() -> int:
-    """Return a port without a listener."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port without a listener that no other program is assigned by chance meanwhile."""
+    while True:
+        port = random.SystemRandom().choice(_NEVER_ASSIGNED)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def compiling() -> dict[str, str]:

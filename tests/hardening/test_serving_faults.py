@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -17,17 +16,12 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from app import bundle as bundles
+from benchmarks.serving.process import free_port
 from tests.e2e.steady_load import SteadyLoad
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ADMIN = {"Authorization": "Bearer secret"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_after_a_sigkill_under_load_a_new_server_serves_on_the_same_port(start, load):
