@@ -1,5 +1,6 @@
 """Pictures that are alike by nature, and the ways in which a photo is saved again."""
 
+import functools
 import io
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ def _noise(rng, side, cells):
     return np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
 
 
+@functools.cache
 def xray(patient, side=320, texture=0.03):
     """Return a chest in low contrast: the same anatomy, a little deformed for each patient."""
     rng = np.random.default_rng(patient)
@@ -33,6 +35,7 @@ def xray(patient, side=320, texture=0.03):
     return Image.fromarray((np.clip(grey + 0.1, 0, 1) * 200 + 20).astype(np.uint8)).convert("RGB")
 
 
+@functools.cache
 def form(applicant, rows=range(20)):
     """Return one form, filled in differently in `rows` and the same in all others."""
     own, same = np.random.default_rng(applicant), np.random.default_rng(0)
@@ -48,6 +51,7 @@ def form(applicant, rows=range(20)):
     return image
 
 
+@functools.cache
 def scene(number, place):
     """Return a photo of a fixed camera: one background, and an object at a place of its own."""
     rng = np.random.default_rng(7)
@@ -58,6 +62,7 @@ def scene(number, place):
     return image
 
 
+@functools.cache
 def photo(seed, side=240):
     """Return a photo with detail of all sizes."""
     rng = np.random.default_rng(seed)

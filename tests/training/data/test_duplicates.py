@@ -139,7 +139,7 @@ def test_different_pictures_that_are_alike_by_nature_are_no_duplicates(read, pic
 
 def test_where_detail_says_nothing_copies_alone_are_named(read, pictures):
     files = {
-        f"p{number:02}": pictures.jpeg(pictures.form(number, rows=[9]), quality=95)
+        f"p{number:02}": pictures.jpeg(pictures.form(number, rows=(9,)), quality=95)
         for number in range(30)
     }
     files["q"] = files["p04"]
