@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 LOCKS := requirements
 AUDIT := $(VENV)/release/bin/pip-audit --disable-pip --require-hashes --progress-spinner off
+PIP_VERSION := 26.3
 UV_VERSION := 0.13.9
 ARGS ?=
 
@@ -79,10 +80,11 @@ COMPILE = $(filter-out --no-deps,$(COMPILE_ONE)) --group build pyproject.toml
 clean: ## remove the environment and what tools left
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
+# Python 3.11's own pip takes a minute longer to compare the files of all releases.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
 	  || { echo 'Hubel needs Python 3.11 to 3.14: make PYTHON=/path/to/python3' >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m venv $(VENV) && $(PIP) install pip==$(PIP_VERSION) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.serve: $(LOCKS)/serve-cpu.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r $(LOCKS)/serve-cpu.txt
@@ -100,8 +102,8 @@ $(VENV)/.bench: $(VENV)/.setup $(LOCKS)/bench.txt
 
 # Programs with packages of their own, which the service and its tests don't need.
 $(VENV)/.release: $(LOCKS)/release.txt | $(BIN)/python
-	$(PYTHON) -m venv $(VENV)/release
-	$(VENV)/release/bin/pip install --disable-pip-version-check --quiet --require-hashes -r $(LOCKS)/release.txt
+	$(PYTHON) -m venv --without-pip $(VENV)/release
+	$(PIP) --python $(VENV)/release/bin/python install --require-hashes -r $(LOCKS)/release.txt
 	@touch $@
 
 # torch's CPU and PyPI builds differ, so it is pinned without hashes.
