@@ -29,6 +29,7 @@ from app.api.routes import (
     models,
     page,
     report,
+    shadow,
 )
 from app.api.schemas.classification import Batch, MultiLabelResult, Result
 from app.api.schemas.inspection import (
@@ -52,6 +53,7 @@ from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
 from app.runtime.registry_and_device import RegistryAndDevice, create_registry
+from app.runtime.trials import Trials
 from app.runtime.watch import Watch
 from app.settings import Settings
 
@@ -94,6 +96,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     drift = DriftMonitor()
     named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
+    trials = Trials(registry, engine, memory_budget, photo_limits)
     return Service(
         registry=registry,
         classifier=Classifier(engine, photo_limits),
@@ -121,8 +124,10 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             registry=registry,
             device=device,
             drift=drift,
+            trials=trials,
         ),
         drift=drift,
+        trials=trials,
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
@@ -172,6 +177,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     app.include_router(activations.router)
     app.include_router(models.router)
     app.include_router(drift.router)
+    app.include_router(shadow.router)
     app.include_router(report.router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)
@@ -200,7 +206,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     times_s = [entry.model.service_s for entry in service.registry.entries if entry.model]
     if times_s:
         engine.expect(max(times_s))
-    with engine, app.state.watch, service.keys.named or nullcontext():
+    with engine, service.trials, app.state.watch, service.keys.named or nullcontext():
         yield
 
 

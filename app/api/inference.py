@@ -24,6 +24,7 @@ from app.api.request.crops import require_one_photo
 from app.api.response_memory import response_bytes, take_response
 from app.api.schemas.classification import Failure
 from app.api.service import Service
+from app.api.shadowing import run_after_response
 from app.errors import (
     ClientGone,
     DeadlinePassed,
@@ -47,8 +48,22 @@ _MAX_NUMBERS_ON_EVENT_LOOP = 200
 _LOGGED_DECIMALS = 4
 
 
-def admit(request: Request, service: Service, model: str | None, version: int | None) -> Model:
+def admit(
+    request: Request,
+    service: Service,
+    model: str | None,
+    version: int | None,
+    *,
+    may_be_canary: bool = True,
+) -> Model:
     """Return the model for a request, or reject the request before its body is read.
+
+    Args:
+        request: the request.
+        service: the service.
+        model: the name; None for the default.
+        version: the version; None for the serving one.
+        may_be_canary: whether a canary may answer the request.
 
     Raises:
         UnknownModel: no model has this name, or no such version.
@@ -58,6 +73,8 @@ def admit(request: Request, service: Service, model: str | None, version: int | 
     """
     resolved = service.registry.resolve(model, version)
     check_room(request, service)
+    if version is None and may_be_canary:
+        return service.trials.answering(resolved, record_of(request.scope).request_id)
     return resolved
 
 
@@ -117,11 +134,32 @@ async def classify_photos(
     """
     labels = len(model.manifest.labels)
     listed, numbers = min(query.top_k, labels), labels if all_probabilities else 0
-    size = response_bytes(max(len(photos), len(crops)), listed, numbers)
+    images = max(len(photos), len(crops))
+    size = response_bytes(images, listed, numbers)
+    shadow = service.trials.shadow_of(model)
+    if shadow is not None:
+        query = shadow.prepare(query)
+        size += images * shadow.kept_bytes
     require_one_photo(crops, photos)
     take_response(service.memory_budget, record_of(request.scope), size)
     if len(crops) > 1:
-        return await _classify_crops(request, service, photos[0], model, query, crops)
+        results = await _classify_crops(request, service, photos[0], model, query, crops)
+    else:
+        results = await _classify_each(request, service, photos, model, query, crops)
+    if shadow is not None:
+        run_after_response(service, record_of(request.scope), shadow, results, photos, crops)
+    return results
+
+
+async def _classify_each(
+    request: Request,
+    service: Service,
+    photos: Sequence[Photo],
+    model: Model,
+    query: Query,
+    crops: Sequence[Crop],
+) -> Sequence[Classified | BaseException]:
+    """Classify photos, or the only crop of one."""
     if crops:
         query = replace(query, crop=crops[0])
     submit = partial(service.classifier.submit, photos, model, query)

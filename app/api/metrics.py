@@ -30,11 +30,13 @@ from app import __version__
 from app.api.drift_metrics import DriftMetrics
 from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
+from app.api.trial_metrics import TrialMetrics
 from app.runtime.batching import sizes
 from app.runtime.classifier import Stages
 from app.runtime.drift import DriftMonitor
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
+from app.runtime.trials import Trials
 
 _STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 30)
@@ -78,6 +80,7 @@ class Metrics:
         registry: the models.
         device: the device that models run on.
         drift: the drift of their predictions.
+        trials: the versions that are shadowed or canaried.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Metrics:
         registry: Registry,
         device: DeviceChoice,
         drift: DriftMonitor,
+        trials: Trials,
     ) -> None:
         self._collectors = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -181,6 +185,7 @@ class Metrics:
         Info("hubel_build", "Versions of this build.", registry=self._collectors).info(_build())
         self._collectors.register(_Models(registry))
         self._collectors.register(DriftMetrics(registry, drift))
+        self._collectors.register(TrialMetrics(trials))
         self.scrapes = Scrapes(self._exposition)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

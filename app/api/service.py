@@ -15,6 +15,7 @@ from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
+from app.runtime.trials import Trials
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Service:
     model_memory: ModelMemory
     metrics: Metrics
     drift: DriftMonitor
+    trials: Trials
     log_predictions: bool
     """Whether a request's log line has the labels and probabilities."""
     lifecycle: Lifecycle

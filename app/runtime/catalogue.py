@@ -161,7 +161,7 @@ class Catalogue:
             is_pinned = before.version is not None and before.version == pins.serving
             is_other = (before.name, before.version) != (entry.name, entry.version)
             if before.folder == entry.folder and is_pinned and is_other:
-                return self.pins.with_model(before.name, None, pins.held)
+                return self.pins.with_model(before.name, None, pins.held, pins.trial)
         return self.pins
 
     def without(self, folders: Collection[Path]) -> "Catalogue":

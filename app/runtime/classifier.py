@@ -37,6 +37,8 @@ class Query:
     """Replaces the threshold of the bundle's `unknown` rule; None keeps it."""
     crop: vision.Crop | None = None
     """The part of the photo that is classified; None: the whole."""
+    keep_pixels: bool = False
+    """Whether the result has the pixels that the model read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class Classified:
     stages: Stages
     crop: Pixels | None = None
     """The part that was classified, in pixels as displayed; None: the whole."""
+    all_cores: bool = False
+    """Whether the model ran on all cores."""
+    pixels: NDArray[np.uint8] | None = None
+    """What the model read, (H, W, 3) uint8 RGB, if the query keeps it."""
 
 
 def classify(
@@ -129,7 +135,8 @@ def classify_decoded(
     pixels = _resize(picture, model)
     resized = time.perf_counter()
     turn.check()
-    probabilities, familiarity = model.run(pixels, all_cores=turn.is_alone())
+    all_cores = turn.is_alone()
+    probabilities, familiarity = model.run(pixels, all_cores=all_cores)
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
     unknown = unknown_score(
@@ -149,6 +156,8 @@ def classify_decoded(
         height=height,
         stages=Stages(turn.queue_s, decode_s, resized - decoded, ran - resized),
         crop=picture.crop if isinstance(picture, vision.Picture) else None,
+        all_cores=all_cores,
+        pixels=pixels if query.keep_pixels else None,
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.bundle import MODEL_FILES
+from app.errors import TooMuchMemory
 from app.memory_budget import MemoryBudget
 from app.runtime.loaded_model import Model
 from app.runtime.process_memory import (
@@ -22,6 +23,7 @@ from app.runtime.registry import Registry
 
 log = logging.getLogger(__name__)
 
+_MB = 1_000_000
 _BYTES_PER_FILE_BYTE = 2.5
 """Memory of a loaded graph for each byte of its file: ONNX Runtime keeps a second copy of the
 weights in the order that its kernels read. Measured: 22 MB for 8.9 MB."""
@@ -73,6 +75,7 @@ class ModelMemory:
         self._follow()
         self._registry.on_change = self._follow
         self._registry.while_loading = self._loading
+        self._registry.check_memory = self._check_fits
         tightest = min(limits, key=lambda limit: limit.left_bytes)
         text = "requests may use %d MB of memory, of %d MB of %s"
         message = (text, left_bytes // 10**6, tightest.limit_bytes // 10**6, tightest.name)
@@ -89,12 +92,32 @@ class ModelMemory:
     def _loaded_bytes(self) -> int:
         return sum(model_bytes(entry.model) for entry in self._registry.entries if entry.model)
 
+    def _check_fits(self, folder: Path) -> None:
+        """Check that requests keep enough memory if the bundle in `folder` is loaded, too.
+
+        Raises:
+            TooMuchMemory: they don't.
+        """
+        needed_bytes = int(_BYTES_PER_FILE_BYTE * max(_graph_bytes(folder), default=0))
+        left_bytes = self._without_models_bytes - self._loaded_bytes() - LEAST_BYTES
+        if needed_bytes > left_bytes:
+            raise TooMuchMemory(
+                f"{folder} needs about {-(-needed_bytes // _MB):,} MB of memory beside the version "
+                f"that serves, and {max(0, left_bytes // _MB):,} MB can be spared. Unload a model "
+                "that isn't used, or give the service more memory."
+            )
+
     @contextmanager
     def _loading(self, folder: Path) -> Generator[None, None, None]:
         """Hold memory for a bundle that is loaded while the old model serves; wait for it."""
-        graphs = [folder / name for name in MODEL_FILES.values()]
-        file_bytes = sum(graph.stat().st_size for graph in graphs if graph.is_file())
+        file_bytes = sum(_graph_bytes(folder))
         # with traffic, all of the budget would never be free
         needed_bytes = min(int(_BYTES_PER_FILE_BYTE * file_bytes), self._budget.total_bytes // 2)
         with self._budget.waiting_hold(needed_bytes):
             yield
+
+
+def _graph_bytes(folder: Path) -> list[int]:
+    """Return the sizes of a bundle's graphs."""
+    graphs = [folder / name for name in MODEL_FILES.values()]
+    return [graph.stat().st_size for graph in graphs if graph.is_file()]

@@ -4,18 +4,25 @@
     a choice  -> Pins -> `PinFile.write`: beside, then renamed
 
 The file lies in the models folder, so that choices outlive a restart. It records, per model, the
-version that serves and the versions that are held back, and a default model that was chosen at run
-time. A file that can't be read is an error: without it, a version that was rolled back would serve
-again.
+version that serves, the versions that are held back and the one of them that is tried, and a
+default model that was chosen at run time. A file that can't be read is an error: without it, a
+version that was rolled back would serve again.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from app.errors import PinFileInvalid
 
@@ -26,13 +33,37 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+TrialMode = Literal["shadow", "canary"]
+
+
+class Trial(_Part):
+    """A version that is tried beside the one that serves."""
+
+    mode: TrialMode
+    """shadow: it runs on a share of the images, and responses never come from it. canary: it gives
+    the responses of a share of the requests."""
+    version: PositiveInt
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class ModelPins(_Part):
     """The choices about the versions of one model."""
 
     serving: PositiveInt | None = None
     """The version that serves requests which name none; None for the highest that isn't held."""
     held: tuple[PositiveInt, ...] = ()
-    """Versions that serve only requests which name them, sorted."""
+    """Versions that serve only requests which name them, sorted; the one that is tried, too."""
+    trial: Trial | None = None
+    """The version that is tried; None if there is none."""
+
+    @model_validator(mode="after")
+    def _check_trial(self) -> Self:
+        if self.trial is not None and self.trial.version not in self.held:
+            raise ValueError(f"`held` must list version {self.trial.version}, which is tried")
+        return self
+
+
+_NO_CHOICE = ModelPins()
 
 
 class Pins(_Part):
@@ -45,13 +76,21 @@ class Pins(_Part):
 
     def of(self, name: str) -> ModelPins:
         """Return the choices about model `name`; empty ones if there are none."""
-        return self.models.get(name, ModelPins())
+        return self.models.get(name, _NO_CHOICE)
 
-    def with_model(self, name: str, serving: int | None, held: Iterable[int]) -> "Pins":
-        """Return a copy with other choices about model `name`."""
-        changed = ModelPins(serving=serving, held=tuple(sorted(set(held))))
+    def with_model(
+        self, name: str, serving: int | None, held: Iterable[int], trial: Trial | None = None
+    ) -> "Pins":
+        """Return a copy with other choices about model `name`.
+
+        `trial` ends if its version isn't among those in `held`.
+        """
+        versions = tuple(sorted(set(held)))
+        if trial is not None and trial.version not in versions:
+            trial = None
+        changed = ModelPins(serving=serving, held=versions, trial=trial)
         others = {other: pins for other, pins in self.models.items() if other != name}
-        models = others if changed == ModelPins() else {**others, name: changed}
+        models = others if changed == _NO_CHOICE else {**others, name: changed}
         return self.model_copy(update={"models": models})
 
     def with_default(self, name: str | None) -> "Pins":
@@ -101,6 +140,10 @@ class PinFile:
             f"{self.path} can't be used ({reason}). It says which versions may serve: repair it, "
             "or delete it to serve the highest version of each model."
         )
+
+    def is_missing(self) -> bool:
+        """Return whether there is no file; perhaps its folder is unmounted."""
+        return self._stamp_on_disk() is None
 
     def has_changed(self) -> bool:
         """Return whether the file was replaced since this object read or wrote it.

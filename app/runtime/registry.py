@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from app.errors import BundleError, ModelError, ModelNotReady, ModelRequired
-from app.runtime import host
+from app.runtime import choices, host
 from app.runtime.bundle_loader import BundleLoader
 from app.runtime.catalogue import Catalogue, Entry
 from app.runtime.default_model import settle
@@ -63,13 +63,22 @@ class Registry:
         self.unsaved: str | None = None
         """Why the newest choice ends with this process; None if it is in the pin file."""
         self.loader = BundleLoader(load)
-        self._changing = threading.RLock()
+        self.changing = threading.RLock()
+        """Held while models or choices change."""
         self._loading = threading.Lock()
         self._is_loaded = False
         self.while_loading: Callable[[Path], AbstractContextManager[None]] = _unaccounted
         """Entered with a bundle's folder while it is loaded."""
+        self.check_memory: Callable[[Path], None] = _accept
+        """Called with the folder of a bundle that is to be loaded beside the serving version; it
+        raises TooMuchMemory if that doesn't fit."""
         self.on_change: Callable[[], None] = _do_nothing
         """Called after models were loaded, replaced or unloaded."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The known bundles and the choices, at this moment."""
+        return self._catalogue
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -165,7 +174,7 @@ class Registry:
         from the folder before stays in use, and its entry gets the reason. A version that is held
         back, or lower than the pinned one, becomes ready without being selected.
         """
-        with self._changing:
+        with self.changing:
             known = {entry.name for entry in self.entries}
             with_folder = partial(self.while_loading, folder)
             entry = self.loader.load(folder, self._catalogue, may_replace_pinned, with_folder)
@@ -212,8 +221,8 @@ class Registry:
             raise objection
 
     def _reload(self, name: str, version: int | None) -> tuple[list[Entry], BundleError | None]:
-        with self._changing:
-            before = self._newest_pins()
+        with self.changing:
+            before = self.newest_pins()
             pins = before.of(name)
             found = candidates(name, version, self.roots, self._catalogue)
             if not found.folders:
@@ -226,7 +235,7 @@ class Registry:
             pin_was_replaced = self.pins.of(name).serving != pins.serving
             if objection is None or pin_was_replaced:
                 held = [other for other in pins.held if other != version]
-                self._set_pins(before, before.with_model(name, version, held))
+                self._set_pins(before, before.with_model(name, version, held, pins.trial))
             return entries + kept, objection
 
     def _keep_missing(self, missing: Sequence[Entry]) -> list[Entry]:
@@ -235,27 +244,28 @@ class Registry:
         return kept
 
     def roll_back(self, name: str, version: int | None = None) -> None:
-        """Select a version that is already loaded, and hold back the one that was selected.
+        """Select a lower version that is loaded, or take back the trial; see `choices.roll_back`.
 
         Nothing is read from the models folder, so this works while it is missing.
+        """
+        self.change(partial(choices.roll_back, name=name, version=version))
+
+    def reject(self, name: str, version: int | None = None) -> None:
+        """Hold back a version that doesn't serve; see `choices.reject`."""
+        self.change(partial(choices.reject, name=name, version=version))
+
+    def change(self, choose: Callable[[Catalogue, Pins], Pins]) -> None:
+        """Put other choices into force, and into the pin file.
 
         Args:
-            name: the model's name.
-            version: the version to select, which is pinned; None for the highest below the
-                selected one that isn't held back.
+            choose: returns them, from the known bundles and the choices in force.
 
         Raises:
-            UnknownModel: there is no such model, no such version, or no lower version.
-            ModelNotReady: the version isn't ready; or none was given, and none is selected.
-            BadParameter: the version is higher than the selected one.
             PinFileInvalid: the pin file can't be used. Nothing was changed.
         """
-        with self._changing:
-            before = self._newest_pins()
-            target, selected = self._catalogue.roll_back_target(name, version)
-            held = {*before.of(name).held, selected} - {target}
-            self._set_pins(before, before.with_model(name, target, held))
-            log.warning("model %s is rolled back to version %d", name, target)
+        with self.changing:
+            before = self.newest_pins()
+            self._set_pins(before, choose(self._catalogue, before))
 
     def choose_default(self, name: str) -> None:
         """Make a model the default, also after a restart.
@@ -265,9 +275,9 @@ class Registry:
             ModelNotReady: it isn't ready.
             PinFileInvalid: the pin file can't be used. Nothing was changed.
         """
-        with self._changing:
+        with self.changing:
             self.find(name)
-            before = self._newest_pins()
+            before = self.newest_pins()
             self._set_pins(before, before.with_default(name))
 
     def forget_default(self, name: str) -> None:
@@ -277,8 +287,8 @@ class Registry:
             UnknownModel: there is no such model, and it isn't the default.
             PinFileInvalid: the pin file can't be used. Nothing was changed.
         """
-        with self._changing:
-            before = self._newest_pins()
+        with self.changing:
+            before = self.newest_pins()
             if before.default == name:
                 self._set_pins(before, before.with_default(None))
             else:
@@ -290,7 +300,7 @@ class Registry:
         Raises:
             UnknownModel: there is no such model, or no such version of it.
         """
-        with self._changing:
+        with self.changing:
             self._catalogue = self._catalogue.with_unloaded(name, version)
         self.on_change()
         host.release_memory()
@@ -302,13 +312,21 @@ class Registry:
         Raises:
             PinFileInvalid: it can't be used; the earlier choices stay in force.
         """
-        with self._changing:
+        with self.changing:
             if self.unsaved is None and self._pin_file.has_changed():
-                self._apply(self._newest_pins())
+                self._apply(self.newest_pins())
                 log.info("%s was changed by another process, and is applied", self._pin_file.path)
 
-    def _newest_pins(self) -> Pins:
-        """Return the choices in force, as other processes may have changed them in the file."""
+    def has_lost_pin_file(self) -> bool:
+        """Return whether the pin file is missing, though the choices are in it."""
+        return self.unsaved is None and self._pin_file.is_missing()
+
+    def newest_pins(self) -> Pins:
+        """Return the choices in force, as other processes may have changed them in the file.
+
+        Raises:
+            PinFileInvalid: the pin file can't be used.
+        """
         if self.unsaved is not None:
             return self.pins
         return self._pin_file.read() or self.pins  # a file that is missing is no wish
@@ -330,6 +348,10 @@ class Registry:
 
 
 def _do_nothing() -> None:
+    pass
+
+
+def _accept(_folder: Path) -> None:
     pass
 
 

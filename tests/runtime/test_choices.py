@@ -122,6 +122,32 @@ def test_a_roll_back_needs_a_lower_version_that_is_ready(start, add):
     assert serving(registry) == 1
 
 
+def test_a_rejected_version_is_not_selected_by_a_restart_a_reload_or_a_watch(start, add, models):
+    add("birds", 1)
+    add("birds", 2)
+    registry = start()
+    registry.reload("birds", 1)
+    registry.reject("birds", 2)
+    assert pin_file(models)["models"] == {"birds": {"serving": 1, "held": [2]}}
+    for registry in (registry, start()):
+        registry.reload("birds")
+        registry.promote(models / "birds/2")
+        assert serving(registry) == 1
+        assert registry.resolve("birds", 2).version == 2
+
+
+def test_a_version_that_serves_or_does_not_exist_cannot_be_rejected(start, add):
+    for version in (1, 2):
+        add("birds", version)
+    registry = start()
+    with pytest.raises(BadParameter, match=r"Version 2 of 'birds' serves. Use mode=rollback"):
+        registry.reject("birds", 2)
+    with pytest.raises(UnknownModel, match="no version 3 of 'birds' to reject"):
+        registry.reject("birds", 3)
+    with pytest.raises(BadParameter, match="No version of 'birds' is shadowed"):
+        registry.reject("birds")
+
+
 def test_a_roll_back_works_while_the_folder_is_missing(start, add, models):
     add("birds", 1)
     add("birds", 2)
@@ -224,6 +250,10 @@ BROKEN = {
     "an unknown field": b'{"schema_version": 1, "pinned": {"birds": 1}}',
     "version 0": b'{"schema_version": 1, "models": {"birds": {"serving": 0}}}',
     "a version as text": b'{"schema_version": 1, "models": {"birds": {"held": ["2"]}}}',
+    "an unknown trial": b'{"schema_version": 1, "models": {"birds": {"held": [2], "trial": '
+    b'{"mode": "ab", "version": 2, "share": 0.1}}}}',
+    "a trial that isn't held": b'{"schema_version": 1, "models": {"birds": {"trial": '
+    b'{"mode": "shadow", "version": 2, "share": 0.1}}}}',
     "bytes": b"\xff\xfe\x00",
 }
 

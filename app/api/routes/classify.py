@@ -122,7 +122,7 @@ async def classify(
     image.
     """
     with service.body_budget.hold() as share:
-        admitted = await read_request(request, service, share, query, _check)
+        admitted = await read_request(request, service, share, query, _check, may_be_canary=True)
         parameters, photos = admitted.parameters, admitted.photos
         selection = classifier.Query(
             parameters.top_k or classifier.default_top_k(admitted.model),

@@ -14,6 +14,7 @@ from app.api.request.parameters import Version
 from app.api.schemas.models import ModelDetails, ModelList, details_of, list_of
 from app.api.service import Service, ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
+from app.errors import BadParameter
 from app.runtime.inspection import Inspector, filter_grid
 from app.runtime.loaded_model import Model
 
@@ -67,12 +68,13 @@ async def draw_filters(name: str, service: ServiceDep, version: Version = None) 
 
 @router.post(
     "/{name}/reload",
-    summary="Load a model's bundles again, or roll back",
+    summary="Load a model's bundles again, try a version, or roll back",
     dependencies=[Depends(require_admin)],
     responses=openapi_responses(
         errors.BadParameter,
         errors.Forbidden,
         errors.UnknownModel,
+        errors.TooMuchMemory,
         errors.BundleMismatch,
         errors.BundleMissing,
         errors.PinFileInvalid,
@@ -87,26 +89,50 @@ async def reload_model(
         Query(
             ge=1,
             description="Version to serve from now on; it is pinned. Unset: the highest version "
-            "that isn't held back; for `rollback`, the highest below the one that serves.",
+            "that isn't held back; for `rollback`, the highest below the one that serves; for "
+            "`reject`, the one that is tried; for `shadow` and `canary`, that one, or the highest "
+            "above the one that serves.",
         ),
     ] = None,
     mode: Annotated[
-        Literal["promote", "rollback"],
+        Literal["promote", "shadow", "canary", "rollback", "reject"],
         Query(
             description="`promote`: load the bundles again. `rollback`: serve an earlier version "
-            "that is already loaded, and hold back the one that serves now."
+            "that is already loaded, and hold back the one that serves now; during a trial, end "
+            "that. `reject`: hold back a version that doesn't serve. `shadow`: run a version on a "
+            "share of the images, after their responses. `canary`: answer a share of the requests "
+            "with it."
         ),
     ] = "promote",
+    share: Annotated[
+        float | None,
+        Query(
+            gt=0, le=1, description="Share of a shadow or canary, such as 0.1; required for both."
+        ),
+    ] = None,
 ) -> ModelList:
-    """Load and verify the bundles of this name again, or roll back. Requires the admin key.
+    """Load and verify the bundles of this name again, try one, or roll back.
+
+    Requires the admin key.
 
     The present model serves until the new one has passed its checks. If the bundle that should
     serve is refused or missing, nothing is selected. The choice is written to the pin file, so it
     outlives a restart.
     """
     registry = service.registry
-    change = registry.reload_or_raise if mode == "promote" else registry.roll_back
-    return await _change(service, partial(change, name, version))
+    if mode in ("shadow", "canary"):
+        if share is None:
+            raise BadParameter(f"mode={mode} needs a share, such as share=0.1.")
+        start = partial(service.trials.start, name, version, mode=mode, share=share)
+        return await _change(service, start)
+    if share is not None:
+        raise BadParameter(f"mode={mode} has no share. Leave it out.")
+    changes = {
+        "promote": registry.reload_or_raise,
+        "rollback": registry.roll_back,
+        "reject": registry.reject,
+    }
+    return await _change(service, partial(changes[mode], name, version))
 
 
 @router.post(

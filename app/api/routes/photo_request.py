@@ -54,6 +54,8 @@ async def read_request(
     share: MemoryShare,
     query: ParametersT,
     check: Callable[[Model, ParametersT], object] = _accept,
+    *,
+    may_be_canary: bool = False,
 ) -> PhotoRequest[ParametersT]:
     """Admit a request, and read its photos and parameters.
 
@@ -64,6 +66,7 @@ async def read_request(
         query: the parameters of the query.
         check: raises an error if the model can't do what the parameters request; of a raw body,
             before it is read.
+        may_be_canary: whether a canary may answer the request.
 
     Raises:
         ModelError: there is no such model, or it is not ready.
@@ -73,7 +76,7 @@ async def read_request(
         ClientGone: the client left before the body was complete.
     """
     if not is_multipart(request.headers.get("content-type", "")):
-        model = admit(request, service, query.model, query.version)
+        model = admit(request, service, query.model, query.version, may_be_canary=may_be_canary)
         check(model, query)
         crops = parse_crops(query.crop, service.limits.max_files)
         photo = await read_photo(request, service, share)
@@ -85,7 +88,8 @@ async def read_request(
             service.registry.resolve(query.model, query.version)
     form = await read_form(request, service, share)
     parameters = query.with_fields(form.fields, form.crops)
-    model = admit(request, service, parameters.model, parameters.version)
+    wanted = parameters.model, parameters.version
+    model = admit(request, service, *wanted, may_be_canary=may_be_canary)
     check(model, parameters)
     crops = parse_crops(parameters.crop, service.limits.max_files)
     require_one_photo(crops, form.files)

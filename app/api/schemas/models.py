@@ -11,6 +11,7 @@ from app.bundle import Task
 from app.runtime.catalogue import Entry
 from app.runtime.inspection import Filters, Grid, ModelStructure
 from app.runtime.loaded_model import Model
+from app.runtime.pins import ModelPins, TrialMode
 from app.runtime.registry import Registry
 
 REPORT = "report/index.html"
@@ -27,6 +28,19 @@ DefaultName = Annotated[
 DefaultReason = Annotated[
     str, Field(description="Reason why the default model is that one, or why there is none.")
 ]
+
+
+class TrialInfo(BaseModel):
+    """A trial of a version beside the one that serves."""
+
+    mode: Annotated[
+        TrialMode,
+        Field(
+            description="`shadow`: it runs on a share of the images, and no response comes from "
+            "it. `canary`: it answers a share of the requests that name no version."
+        ),
+    ]
+    share: float
 
 
 class ModelSummary(BaseModel):
@@ -50,6 +64,10 @@ class ModelSummary(BaseModel):
     held: Annotated[
         bool,
         Field(description="Whether this version serves only requests that name it."),
+    ]
+    trial: Annotated[
+        TrialInfo | None,
+        Field(description="How this version is tried beside the one that serves. null: it isn't."),
     ]
     precision: Annotated[str | None, Field(description="Precision in use: fp32 or int8.")]
     device: str | None
@@ -203,6 +221,7 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
         serving=registry.is_selected(entry),
         pinned=entry.version is not None and entry.version == pins.serving,
         held=entry.version in pins.held,
+        trial=_trial_of(entry, pins),
         precision=model.session.precision if model else None,
         device=model.session.device if model else None,
         task=model.manifest.task if model else None,
@@ -211,6 +230,13 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
         notes=list(model.notes) if model else [],
         report=model is not None and REPORT in model.manifest.files,
     )
+
+
+def _trial_of(entry: Entry, pins: ModelPins) -> TrialInfo | None:
+    trial = pins.trial
+    if trial is None or trial.version != entry.version:
+        return None
+    return TrialInfo(mode=trial.mode, share=trial.share)
 
 
 def list_of(registry: Registry) -> ModelList:

@@ -24,6 +24,6 @@ image runs on these threads.
 
 from app.runtime.engine.engine import Engine
 from app.runtime.engine.job import NO_ENGINE, Turn
-from app.runtime.engine.work_queue import COST_S
+from app.runtime.engine.work_queue import COST_S, LARGE_BYTES, LARGE_S
 
-__all__ = ["COST_S", "NO_ENGINE", "Engine", "Turn"]
+__all__ = ["COST_S", "LARGE_BYTES", "LARGE_S", "NO_ENGINE", "Engine", "Turn"]

@@ -122,6 +122,16 @@ class Engine:
         """True if at most one job runs and none waits. That job may then use all cores."""
         return self._queue.has_single_job
 
+    @property
+    def has_spare_core(self) -> bool:
+        """True if no job waits, and fewer run than there are cores."""
+        return self._queue.has_spare_core
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no job runs or waits."""
+        return self._queue.is_idle
+
     def expect(self, service_s: float) -> None:
         """Set the expected seconds of one job on one core."""
         with self._lock:

@@ -118,6 +118,16 @@ class WorkQueue:
         """True if at most one job runs and none waits."""
         return self._running <= 1 and not self._small and not self._large
 
+    @property
+    def has_spare_core(self) -> bool:
+        """True if no job waits, and fewer run than there are cores."""
+        return self._running < self._cores and not self._small and not self._large
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no job runs or waits."""
+        return not self._running and not self._small and not self._large
+
     def is_full(self) -> bool:
         """Return whether a request that arrives now is refused."""
         if not self._small:

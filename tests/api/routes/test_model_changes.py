@@ -48,7 +48,9 @@ def test_a_roll_back_and_a_promotion_are_listed(birds, photo):
     [
         ("mode=rollback&version=7", 404, "unknown_model"),
         ("mode=rollback&version=3", 200, None),
-        ("mode=shadow", 400, "bad_parameter"),
+        ("mode=mirror", 400, "bad_parameter"),
+        ("mode=reject&version=3", 400, "bad_parameter"),
+        ("mode=reject&version=2", 200, None),
         ("mode=Rollback", 400, "bad_parameter"),
         ("version=0", 400, "bad_parameter"),
     ],

@@ -1,0 +1,24 @@
+"""The hand-over of a request's results to the shadow of its model, once the response is sent."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from app.api.middleware.request_context import RequestRecord
+from app.api.service import Service
+from app.runtime.classifier import Classified, Photo
+from app.runtime.trials import Shadow
+from app.vision import Crop
+
+
+def run_after_response(
+    service: Service,
+    record: RequestRecord,
+    shadow: Shadow,
+    results: Sequence[Classified | BaseException],
+    photos: Sequence[Photo],
+    crops: Sequence[Crop],
+) -> None:
+    """Take memory for the shadow's runs now, and queue them at the end of the request."""
+    backlog = service.trials.backlog
+    if runs := backlog.hold(shadow.runs(results, photos, crops, record.request_id)):
+        record.at_end.append(partial(backlog.add, runs))
