@@ -1,9 +1,10 @@
-"""The choices of an administrator about versions: the catalogue and the present pins -> other pins.
+"""The choices of an administrator: the known bundles and the choices in force -> other choices.
 
     roll_back    select a lower version, or take back the trial
     reject       hold a version back
     start_trial  hold a version back, and try it beside the one that serves
     end_trial    end the trial of a version, which stays held back
+    choose_default, forget_default
 
 `Registry.change` puts the result into force and into the pin file.
 """
@@ -84,6 +85,29 @@ def end_trial(_: Catalogue, pins: Pins, name: str, version: int) -> Pins:
     if before.trial is None or before.trial.version != version:
         return pins
     return pins.with_model(name, before.serving, before.held)
+
+
+def choose_default(catalogue: Catalogue, pins: Pins, name: str) -> Pins:
+    """Make a model the default.
+
+    Raises:
+        UnknownModel: there is no such model.
+        ModelNotReady: it isn't ready.
+    """
+    catalogue.find(name, None)
+    return pins.with_default(name)
+
+
+def forget_default(catalogue: Catalogue, pins: Pins, name: str) -> Pins:
+    """Forget that a model was made the default.
+
+    Raises:
+        UnknownModel: there is no such model, and it isn't the default.
+    """
+    if pins.default == name:
+        return pins.with_default(None)
+    catalogue.find(name, None)
+    return pins
 
 
 def selected_version(catalogue: Catalogue, name: str) -> int | None:

@@ -268,31 +268,12 @@ class Registry:
             self._set_pins(before, choose(self._catalogue, before))
 
     def choose_default(self, name: str) -> None:
-        """Make a model the default, also after a restart.
-
-        Raises:
-            UnknownModel: there is no such model.
-            ModelNotReady: it isn't ready.
-            PinFileInvalid: the pin file can't be used. Nothing was changed.
-        """
-        with self.changing:
-            self.find(name)
-            before = self.newest_pins()
-            self._set_pins(before, before.with_default(name))
+        """Make a model the default, also after a restart; see `choices.choose_default`."""
+        self.change(partial(choices.choose_default, name=name))
 
     def forget_default(self, name: str) -> None:
-        """Forget that a model was made the default; the default is then settled as at a start.
-
-        Raises:
-            UnknownModel: there is no such model, and it isn't the default.
-            PinFileInvalid: the pin file can't be used. Nothing was changed.
-        """
-        with self.changing:
-            before = self.newest_pins()
-            if before.default == name:
-                self._set_pins(before, before.with_default(None))
-            else:
-                self.find(name)
+        """Forget that a model was made the default; the default is then settled as at a start."""
+        self.change(partial(choices.forget_default, name=name))
 
     def unload(self, name: str, version: int | None = None) -> None:
         """Stop serving a version of a model, or all, and free their memory.

@@ -21,6 +21,7 @@ MAX_BYTES = 32_000_000
 """The most memory that they hold."""
 _MAX_AGE_S = 10.0
 """A run that has waited for longer is dropped."""
+_JOIN_S = 5.0
 _PAUSE_S = 0.01
 """Seconds until the thread looks for a free core again."""
 
@@ -66,7 +67,7 @@ class Backlog:
             self._changed.notify_all()
             thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(_JOIN_S)
 
     def hold(self, runs: Sequence[ShadowRun]) -> list[ShadowRun]:
         """Take memory for runs, and return those that have it; pass them to `add`.

@@ -5,10 +5,10 @@
 `end_lost`:  every few seconds, ends the trials whose version has no bundle any more
 """
 
-import logging
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -27,16 +27,15 @@ from app.runtime.registry import Registry
 from app.runtime.trials.backlog import Backlog
 from app.runtime.trials.canary import is_in_share
 from app.runtime.trials.comparison import Comparison, Report
-from app.runtime.trials.ending import end_lost_trials
+from app.runtime.trials.ending import end_trial, lost_trials
 from app.runtime.trials.shadow_run import ShadowRun, execute, shadow_run_of
 from app.runtime.trials.start import start_trial
 from app.vision import Crop, Limits
 
 _INTERVAL_S = 2.0
+_LOST_AFTER_S = 10.0
 _MAX_COMPARISONS = 16
 """The comparisons that are kept, those of the last trials."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +105,8 @@ class Trials:
         memory: the memory for requests.
         limits: the largest photo that is decoded.
         draw: returns a random number from 0 to 1.
+        lost_after_s: seconds without a bundle after which a trial ends; while a bundle is replaced,
+            there is none for a moment.
     """
 
     def __init__(
@@ -115,9 +116,12 @@ class Trials:
         memory: MemoryBudget,
         limits: Limits,
         draw: Callable[[], float] = random.random,
+        lost_after_s: float = _LOST_AFTER_S,
     ) -> None:
         self._registry = registry
         self._draw = draw
+        self._lost_after_s = lost_after_s
+        self._lost_since: dict[tuple[str, int], float] = {}
         self.execute = partial(execute, memory=memory, limits=limits)
         self.backlog = Backlog(engine, memory, self.execute)
         self._comparisons: dict[tuple[str, int], Comparison] = {}
@@ -204,10 +208,14 @@ class Trials:
             return comparison
 
     def end_lost(self) -> None:
-        """End the trials whose version has no bundle any more."""
-        for ended in end_lost_trials(self._registry):
-            self._ended[ended.name, ended.version] = ended.reason
-            log.warning("model %s: %s", ended.name, ended.reason)
+        """End the trials whose version has had no bundle for some time."""
+        now = time.monotonic()
+        lost = {(trial.name, trial.version): trial for trial in lost_trials(self._registry)}
+        self._lost_since = {key: self._lost_since.get(key, now) for key in lost}
+        for key, trial in lost.items():
+            if now - self._lost_since[key] >= self._lost_after_s:
+                end_trial(self._registry, trial)
+                self._ended[key] = trial.reason
 
     def running(self) -> list[tuple[str, Trial]]:
         """Return all trials that the pin file records, by model."""

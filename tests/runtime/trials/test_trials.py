@@ -36,7 +36,8 @@ def start(models):
         registry.load_all()
         memory = MemoryBudget(10**9)
         engine = Engine(threads=1, deadline_s=10)
-        return registry, Trials(registry, engine, memory, LIMITS, draw=lambda: 0.5)
+        trials = Trials(registry, engine, memory, LIMITS, draw=lambda: 0.5, lost_after_s=0)
+        return registry, trials
 
     return begin
 
@@ -176,6 +177,19 @@ def test_a_trial_ends_when_its_folder_is_removed_and_says_why(start, add, models
     assert "The canary of version 2 has ended: its folder" in status.reason
     assert status.reason in caplog.text
     assert PinFile(models).read().of("birds").held == (2,)
+
+
+def test_a_bundle_that_is_missing_for_a_moment_ends_no_trial(start, add, models, monkeypatch):
+    add(1)
+    _, trials = start()
+    add(2)
+    trials.start("birds", mode="shadow", share=0.1)
+    monkeypatch.setattr(trials, "_lost_after_s", 10)
+    (models / "birds/2").rename(models / "birds/.2")
+    trials.end_lost()
+    (models / "birds/.2").rename(models / "birds/2")
+    trials.end_lost()
+    assert trials.running()
 
 
 def test_a_trial_whose_bundle_is_gone_after_a_restart_ends(start, add, models):
