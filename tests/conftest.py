@@ -474,3 +474,17 @@ def blob() -> Callable[..., bytes]:
         return file.getvalue()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait until a condition is true, and fail if it stays false."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        for _ in range(24_000):
+            if condition():
+                return
+            time.sleep(0.005)
+        pytest.fail("the condition stayed false")
+
+    return wait

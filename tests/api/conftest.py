@@ -5,7 +5,6 @@ import dataclasses
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -100,20 +99,6 @@ def block() -> Callable[[httpx.Client], contextlib.AbstractContextManager[Block]
             block.release()
 
     return start
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition is true, and fail if it stays false."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        for _ in range(24_000):
-            if condition():
-                return
-            time.sleep(0.005)
-        pytest.fail("the condition stayed false")
-
-    return wait
 
 
 @pytest.fixture(scope="module")

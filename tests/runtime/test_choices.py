@@ -129,11 +129,11 @@ def test_a_rejected_version_is_not_selected_by_a_restart_a_reload_or_a_watch(sta
     registry.reload("birds", 1)
     registry.reject("birds", 2)
     assert pin_file(models)["models"] == {"birds": {"serving": 1, "held": [2]}}
-    for registry in (registry, start()):
-        registry.reload("birds")
-        registry.promote(models / "birds/2")
-        assert serving(registry) == 1
-        assert registry.resolve("birds", 2).version == 2
+    for process in (registry, start()):
+        process.reload("birds")
+        process.promote(models / "birds/2")
+        assert serving(process) == 1
+        assert process.resolve("birds", 2).version == 2
 
 
 def test_a_version_that_serves_or_does_not_exist_cannot_be_rejected(start, add):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.errors import TooMuchMemory
 from app.memory_budget import MemoryBudget
 from app.runtime.model_memory import ModelMemory, model_bytes
 from app.runtime.process_memory import LEAST_BYTES, WORKSPACE_BYTES, MemoryLimit
@@ -97,3 +98,18 @@ def test_a_bundle_larger_than_the_budget_is_loaded_beside_traffic(budgets, tmp_p
     assert whole.try_take(whole.total_bytes // 3)
     with registry.while_loading(tmp_path):
         assert whole.held_bytes < whole.total_bytes
+
+
+def test_a_bundle_is_tried_only_if_requests_keep_enough_memory(budgets, tmp_path):
+    registry = Registry(10 * MB)
+    settle(budgets, registry)
+    whole, _ = budgets
+    spare_bytes = whole.total_bytes - LEAST_BYTES
+    for file_bytes, fits in ((spare_bytes / 2.5 - MB, True), (spare_bytes / 2.5 + MB, False)):
+        with (tmp_path / "model.onnx").open("wb") as file:
+            file.truncate(int(file_bytes))
+        if fits:
+            registry.check_memory(tmp_path)
+        else:
+            with pytest.raises(TooMuchMemory, match=r"can be spared\. Unload a model"):
+                registry.check_memory(tmp_path)

@@ -85,6 +85,8 @@ class Backlog:
 
     def add(self, runs: Sequence[ShadowRun]) -> None:
         """Append runs whose memory was taken."""
+        if not runs:
+            return
         with self._changed:
             room = 0 if self._closed else MAX_RUNS - len(self._runs)
             self._runs.extend(runs[:room])
