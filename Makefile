@@ -66,10 +66,10 @@ release: $(VENV)/.setup $(VENV)/.release ## changelog, tag, wheel, SBOMs and ima
 lock: ## resolve the locked requirements anew
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv==$(UV_VERSION)
 	for device in cpu gpu; do \
-	  $(COMPILE) --extra $$device -o $(LOCKS)/serve-$$device.txt || exit 1; done
+	  $(COMPILE) --extra $$device --extra otel -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
-	$(COMPILE) --extra cpu --extra train --extra parquet --extra heif --extra dev -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group release -o $(LOCKS)/release.txt
 

@@ -40,6 +40,7 @@ from app.api.schemas.inspection import (
 )
 from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
+from app.api.tracing import Tracing
 from app.api.turns import Turns
 from app.errors import ModelError
 from app.keys_file import KeysFile
@@ -134,12 +135,15 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     )
 
 
-def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, created: RegistryAndDevice | None = None, tracing: Tracing | None = None
+) -> FastAPI:
     """Create the application, which loads its models when it starts.
 
     Args:
         settings: the user's settings.
         created: the registry and device, if they were already created; None creates them.
+        tracing: the traces of requests; None: no request is traced.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
@@ -156,9 +160,12 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
+        # FastAPI's own traces and metrics would name the same requests once more
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
     app.state.turns = turns = Turns()
+    app.state.tracing = tracing or nullcontext()
     app.state.watch = Watch(service.registry) if settings.watch else nullcontext()
     app.state.route_cache = route_cache = RouteCache()
     app.add_middleware(
@@ -167,6 +174,7 @@ def create_app(settings: Settings, created: RegistryAndDevice | None = None) -> 
     app.add_middleware(
         RequestContext,
         metrics=service.metrics,
+        tracing=tracing,
         is_draining=lambda: service.lifecycle.draining,
         unexpected_response=problems.unexpected_response,
     )
@@ -206,7 +214,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     times_s = [entry.model.service_s for entry in service.registry.entries if entry.model]
     if times_s:
         engine.expect(max(times_s))
-    with engine, service.trials, app.state.watch, service.keys.named or nullcontext():
+    named_keys = service.keys.named or nullcontext()
+    with app.state.tracing, engine, service.trials, app.state.watch, named_keys:
         yield
 
 

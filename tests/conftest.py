@@ -27,6 +27,7 @@ import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from app.api.tracing import Tracing
 from app.bundle import Bundle
 from app.main import create_app
 from app.settings import Settings
@@ -366,8 +367,8 @@ def _bundle_maker(below: Path) -> MakeBundle:
 
 
 @contextmanager
-def _serve(settings: Settings) -> Iterator[httpx.Client]:
-    app = create_app(settings)
+def _serve(settings: Settings, tracing: Tracing | None = None) -> Iterator[httpx.Client]:
+    app = create_app(settings, tracing=tracing)
     config = uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -417,14 +418,17 @@ def module_bundle_maker() -> Callable[[Path], MakeBundle]:
 
 @pytest.fixture(scope="module")
 def module_serve() -> Callable[..., AbstractContextManager[httpx.Client]]:
-    """Serves the models of a folder, without the built-in one; keywords are settings."""
+    """Serves the models of a folder, without the built-in one; other keywords are settings."""
 
     @contextmanager
-    def start(below: Path, **settings: object) -> Iterator[httpx.Client]:
+    def start(
+        below: Path, *, tracing: Tracing | None = None, **settings: object
+    ) -> Iterator[httpx.Client]:
         (below / "built-in").mkdir()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", below / "built-in")
-            with _serve(Settings(**{"models": below / "models", **settings})) as client:
+            merged = Settings(**{"models": below / "models", **settings})
+            with _serve(merged, tracing) as client:
                 yield client
 
     return start

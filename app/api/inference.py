@@ -162,8 +162,8 @@ async def _classify_each(
     """Classify photos, or the only crop of one."""
     if crops:
         query = replace(query, crop=crops[0])
-    submit = partial(service.classifier.submit, photos, model, query)
-    results = await _run(request, service, model, len(photos), submit)
+    jobs = service.classifier.jobs(photos, model, query)
+    results = await run_each(request, service, jobs, model)
     _observe_predictions(request, results, service, model, query)
     return results
 
@@ -222,6 +222,8 @@ async def run_each(
 ) -> Sequence[TimedT | BaseException]:
     """Run `jobs`, one per photo, on the engine and return a result for each, or its error.
 
+    The results are counted for metrics and the log.
+
     Args:
         request: the request.
         service: the service.
@@ -235,28 +237,17 @@ async def run_each(
         ClientGone: the client left.
         DeadlinePassed: the results were not ready in time.
     """
-    submit = partial(service.classifier.engine.submit, *jobs)
-    return await _run(request, service, model, len(jobs), submit, crops)
-
-
-async def _run(
-    request: Request,
-    service: Service,
-    model: Model,
-    images: int,
-    submit: Callable[..., Sequence[Future[TimedT]]],
-    crops: int = 0,
-) -> Sequence[TimedT | BaseException]:
-    """Submit, wait, and record the results for metrics and log."""
     record = record_of(request.scope)
-    record.model, record.version, record.images = model.name, model.version, images
+    record.model, record.version, record.images = model.name, model.version, len(jobs)
     deadline = deadline_of(request, service)
     if (use := use_of(request.scope)) is not None:
-        use.check_images(max(images, crops))
-    futures = submit(deadline=deadline, client=client_of(request))
+        use.check_images(max(len(jobs), crops))
+    if record.trace is not None:
+        jobs = record.trace.around(jobs)
+    futures = service.classifier.engine.submit(*jobs, deadline=deadline, client=client_of(request))
     if use is not None:
-        use.take_images(max(images, crops))
-    service.metrics.images_per_request(images)
+        use.take_images(max(len(jobs), crops))
+    service.metrics.images_per_request(len(jobs))
     results = await _wait(futures, request, deadline)
     if len(results) > 1 and isinstance(results[0], QueueFull):
         _raise_if_all_refused(results)

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -13,7 +13,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
-    generate_latest,
 )
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -27,6 +26,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from app import __version__
+from app.api import exposition
 from app.api.drift_metrics import DriftMetrics
 from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
@@ -186,7 +186,7 @@ class Metrics:
         self._collectors.register(_Models(registry))
         self._collectors.register(DriftMetrics(registry, drift))
         self._collectors.register(TrialMetrics(trials))
-        self.scrapes = Scrapes(self._exposition)
+        self.scrapes = Scrapes(partial(exposition.write, self._collectors))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self._collectors).set_function(value)
@@ -202,10 +202,6 @@ class Metrics:
             ("run", stages.run_s),
         ):
             self.stages(stage, result.model, result.version).observe(seconds)
-
-    def _exposition(self) -> bytes:
-        """Return the metrics in Prometheus's text format."""
-        return generate_latest(self._collectors)
 
 
 class _Models(Collector):

@@ -1,11 +1,10 @@
-"""The classification of one photo, and its submission to the engine's threads.
+"""The classification of one photo, and the jobs of the engine that classify photos.
 
 bytes -> vision.decode -> vision.resize -> Model.run -> probabilities -> predictions, decision
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -131,10 +130,10 @@ def classify_decoded(
 ) -> Classified:
     """Classify a photo that took `decode_s` to decode; see `classify`."""
     decoded = time.perf_counter()
-    turn.check()
+    turn.check("resize")
     pixels = _resize(picture, model)
     resized = time.perf_counter()
-    turn.check()
+    turn.check("run")
     all_cores = turn.is_alone()
     probabilities, familiarity = model.run(pixels, all_cores=all_cores)
     ran = time.perf_counter()
@@ -233,33 +232,14 @@ def default_top_k(model: Model) -> int:
 
 
 class Classifier:
-    """Submits photos to an engine."""
+    """Makes jobs of photos, and has the engine that runs them."""
 
     def __init__(self, engine: Engine, limits: vision.Limits) -> None:
         self.engine = engine
         self.limits = limits
 
-    def submit(
-        self,
-        photos: Sequence[Photo],
-        model: Model,
-        query: Query,
-        *,
-        deadline: float | None = None,
-        client: str = "",
-    ) -> Sequence[Future[Classified]]:
-        """Queue all of `photos` or none; a photo that can't be used fails its own future only.
-
-        Args:
-            photos: the photos of one request.
-            model: the model that classifies them.
-            query: which predictions to return.
-            deadline: see `Engine.submit`.
-            client: see `Engine.submit`.
-
-        Raises:
-            QueueFull: the queue has no room for them.
-            DeadlinePassed: the deadline has passed already.
-        """
-        jobs = [partial(classify, photo, model, query, self.limits) for photo in photos]
-        return self.engine.submit(*jobs, deadline=deadline, client=client)
+    def jobs(
+        self, photos: Sequence[Photo], model: Model, query: Query
+    ) -> Sequence[Callable[[Turn], Classified]]:
+        """Return a job of the engine for each of `photos`; one that can't be used fails alone."""
+        return [partial(classify, photo, model, query, self.limits) for photo in photos]

@@ -81,4 +81,6 @@ def classify_crops(
         decode_s = time.perf_counter() - began
         results.append(classify_decoded(picture, model, query, turn, decode_s))
         began = time.perf_counter()
+        if len(results) < len(crops):
+            turn.check("decode")
     return ClassifiedCrops(results)

@@ -10,6 +10,7 @@ release the interpreter's lock for the imports.
 
 import gc
 import logging
+import os
 import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,9 +65,10 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         loader.submit(created.registry.load_all)
         loader.shutdown(wait=False)
         from app import main
+        from app.api.tracing.configuration import create_tracing
         from app.server import draining
 
-        app = main.create_app(settings, created)
+        app = main.create_app(settings, created, create_tracing(os.environ))
     draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
 
 

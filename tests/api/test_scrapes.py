@@ -17,7 +17,7 @@ class Maker:
         self.times = []
         self.threads = set()
 
-    def __call__(self):
+    def __call__(self, _="text"):
         began = time.monotonic()
         time.sleep(self.seconds)
         self.threads.add(threading.current_thread())
@@ -30,7 +30,7 @@ def test_requests_that_wait_share_one_exposition():
 
     async def run():
         scrapes = Scrapes(maker)
-        return await asyncio.gather(*(scrapes.exposition() for _ in range(200)))
+        return await asyncio.gather(*(scrapes.exposition("text") for _ in range(200)))
 
     assert set(asyncio.run(run())) == {b"1"}
     assert threading.main_thread() not in maker.threads
@@ -45,7 +45,7 @@ def test_a_request_never_gets_an_exposition_that_began_before_it():
         async def one(delay_s):
             await asyncio.sleep(delay_s)
             asked = time.monotonic()
-            number = int(await scrapes.exposition())
+            number = int(await scrapes.exposition("text"))
             return asked, maker.times[number - 1][0]
 
         return await asyncio.gather(*(one(i * 0.005) for i in range(60)))
@@ -60,7 +60,7 @@ def test_expositions_rest_in_between_so_that_their_cost_is_bounded():
     async def run():
         scrapes = Scrapes(maker)
         for _ in range(4):
-            await scrapes.exposition()
+            await scrapes.exposition("text")
 
     asyncio.run(run())
     for (began, ended), (next_began, _) in zip(maker.times, maker.times[1:], strict=False):
@@ -72,8 +72,8 @@ def test_a_client_that_leaves_ends_no_exposition():
 
     async def run():
         scrapes = Scrapes(maker)
-        leaving = asyncio.create_task(scrapes.exposition())
-        staying = asyncio.create_task(scrapes.exposition())
+        leaving = asyncio.create_task(scrapes.exposition("text"))
+        staying = asyncio.create_task(scrapes.exposition("text"))
         await asyncio.sleep(0.01)
         leaving.cancel()
         return await staying
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_ends_no_exposition():
 def test_a_failed_exposition_is_not_the_last():
     results = [RuntimeError("a collector failed"), b"text"]
 
-    def make():
+    def make(_):
         result = results.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -93,7 +93,7 @@ def test_a_failed_exposition_is_not_the_last():
     async def run():
         scrapes = Scrapes(make)
         with pytest.raises(RuntimeError):
-            await scrapes.exposition()
-        return await scrapes.exposition()
+            await scrapes.exposition("text")
+        return await scrapes.exposition("text")
 
     assert asyncio.run(run()) == b"text"

@@ -70,7 +70,8 @@ def test_a_photo_that_is_the_only_job_runs_on_all_cores(model, photo, monkeypatc
     with Engine(threads=1, deadline_s=30) as engine:
         classifier = Classifier(engine, LIMITS)
         for photos in (1, 3):
-            for future in classifier.submit([photo("red")] * photos, model, Query()):
+            jobs = classifier.jobs([photo("red")] * photos, model, Query())
+            for future in engine.submit(*jobs):
                 future.result(30)
     assert all_cores_flags == [True, False, False, True]
 
@@ -205,16 +206,18 @@ def test_classification_equals_decoding_resizing_and_running_by_hand(imagenet, b
 def test_photos_submitted_together_each_get_their_own_result(model, photo):
     colours = ["red", "green", "blue", "green", "red", "blue"] * 4
     with Engine(threads=3, deadline_s=30) as engine:
-        futures = Classifier(engine, LIMITS).submit([photo(c) for c in colours], model, Query(1))
+        jobs = Classifier(engine, LIMITS).jobs([photo(c) for c in colours], model, Query(1))
+        futures = engine.submit(*jobs)
         assert [f.result(30).predictions[0].label for f in futures] == colours
 
 
 def test_a_photo_that_cannot_be_used_fails_alone(model, photo):
     with Engine(threads=2, deadline_s=30) as engine:
         broken = photo("red")[:300]
-        futures = Classifier(engine, LIMITS).submit(
+        jobs = Classifier(engine, LIMITS).jobs(
             [photo("red"), b"text", broken, photo("blue")], model, Query(1)
         )
+        futures = engine.submit(*jobs)
         assert isinstance(futures[1].exception(30), NotAnImage)
         assert isinstance(futures[2].exception(30), BrokenImage)
         labels = [futures[i].result(30).predictions[0].label for i in (0, 3)]

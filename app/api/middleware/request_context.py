@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.auth import KEY_NAME
 from app.api.key_limits import KEY_LIMITS, use_of
 from app.api.metrics import Metrics
+from app.api.tracing import RequestTrace, Tracing
 from app.errors import out_of_memory
 from app.runtime.classifier import Stages
 
@@ -31,7 +32,11 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _PROBES = frozenset(
     {"/livez", "/readyz", "/metrics", "/ping", "/v2/health/live", "/v2/health/ready"}
 )
-"""Routes that machines request every few seconds; they are logged at `debug` unless they fail."""
+"""Routes that machines request every few seconds; they are logged at `debug` unless they fail, and
+never traced."""
+
+_MAX_EXEMPLAR_ID = 64
+"""OpenMetrics allows 128 characters for all labels of an exemplar, names included."""
 
 
 @dataclass
@@ -53,6 +58,8 @@ class RequestRecord:
     body_bytes: int = 0
     body_read: bool = False
     status: int = 0
+    trace: RequestTrace | None = None
+    """None if the request is not traced."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called once the response is sent, or the request has failed."""
 
@@ -90,6 +97,7 @@ class RequestContext:
     Args:
         app: the application inside.
         metrics: the metrics that count requests.
+        tracing: the traces of requests; None: no request is traced.
         is_draining: returns whether responses should close their connections.
         unexpected_response: returns the response for an unexpected error.
     """
@@ -99,11 +107,13 @@ class RequestContext:
         app: ASGIApp,
         *,
         metrics: Metrics,
+        tracing: Tracing | None,
         is_draining: Callable[[], bool],
         unexpected_response: Callable[[Scope, Exception], Response],
     ) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._is_draining = is_draining
         self._unexpected_response = unexpected_response
 
@@ -116,6 +126,7 @@ class RequestContext:
         state = scope.setdefault("state", {})
         record.began = state.get(FIRST_BYTE_AT, record.began)
         state["request_record"] = record
+        record.trace = self._begin_trace(scope, record)
         # Routes know GET; the server leaves out the body, since it sees the request's own method.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         has_body = _has_body(scope)
@@ -151,6 +162,13 @@ class RequestContext:
                 limited.end()
             self._count_and_log(scope, getattr(inner.get("route"), "path", "unmatched"), record)
 
+    def _begin_trace(self, scope: Scope, record: RequestRecord) -> RequestTrace | None:
+        """Begin the trace of a request, unless it is a probe or traces are off."""
+        if self._tracing is None or scope["path"] in _PROBES:
+            return None
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        return self._tracing.begin(scope["headers"], record.began, attributes)
+
     def _headers(self, scope: Scope, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
         """Yield the headers that every response carries besides its own."""
         yield b"x-request-id", record.request_id.encode()
@@ -158,12 +176,16 @@ class RequestContext:
         yield b"server-timing", record.server_timing().encode()
         if (use := use_of(scope)) is not None:
             yield from use.headers()
+        if record.trace is not None:
+            yield b"traceresponse", record.trace.header
         # While a body is still arriving, closing would reset the connection and lose the response.
         if self._is_draining() and record.body_read:
             yield b"connection", b"close"
 
     def _count_and_log(self, scope: Scope, route: str, record: RequestRecord) -> None:
         seconds = time.monotonic() - record.began
+        if record.trace is not None:
+            _end_trace(record.trace, scope, route, record)
         self._metrics.requests(
             scope["method"],
             route,
@@ -171,7 +193,7 @@ class RequestContext:
             record.model or "",
             record.version or "",
         ).inc()
-        self._metrics.seconds(route).observe(seconds)
+        self._metrics.seconds(route).observe(seconds, self._exemplar(route, record))
         if key := scope["state"].get(KEY_NAME):
             self._metrics.key_requests(key, record.status or 499).inc()
             self._metrics.key_images(key).inc(record.images)
@@ -180,6 +202,39 @@ class RequestContext:
         level = logging.DEBUG if route in _PROBES and not record.code else logging.INFO
         if log.isEnabledFor(level):
             log.log(level, "request", extra={"fields": _fields(scope, record, route, seconds)})
+
+    def _exemplar(self, route: str, record: RequestRecord) -> dict[str, str] | None:
+        """Return the labels by which a request is found from the histogram of latency.
+
+        Where requests are traced, only those are exemplars whose spans are sent.
+        """
+        labels = {}
+        if self._tracing is not None:
+            if record.trace is None or not record.trace.is_sampled:
+                return None
+            labels["trace_id"] = record.trace.trace_id
+        elif route in _PROBES:
+            return None
+        if len(record.request_id) <= _MAX_EXEMPLAR_ID:
+            labels["request_id"] = record.request_id
+        return labels or None
+
+
+def _end_trace(trace: RequestTrace, scope: Scope, route: str, record: RequestRecord) -> None:
+    """End the request's span; its attributes are those of OpenTelemetry's conventions for HTTP."""
+    status = record.status or 499
+    attributes = {
+        "http.route": route,
+        "http.response.status_code": status,
+        "client.address": (scope.get("client") or ("",))[0],
+        "hubel.request_id": record.request_id,
+        "hubel.model": record.model,
+        "hubel.version": record.version,
+        "hubel.images": record.images or None,
+        "hubel.key": scope["state"].get(KEY_NAME),
+    }
+    known = {name: value for name, value in attributes.items() if value is not None}
+    trace.end(f"{scope['method']} {route}", status, record.code, known)
 
 
 def _log_failure(record: RequestRecord, err: Exception) -> None:
@@ -193,6 +248,7 @@ def _log_failure(record: RequestRecord, err: Exception) -> None:
 def _fields(scope: Scope, record: RequestRecord, route: str, seconds: float) -> dict[str, Any]:
     fields = {
         "request_id": record.request_id,
+        "trace_id": record.trace and record.trace.trace_id,
         "method": scope["method"],
         "path": scope["path"],
         "route": route,

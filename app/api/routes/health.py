@@ -1,8 +1,8 @@
 """Probes and metrics, which run no model, wait for no photo and require no key."""
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.api.exposition import CONTENT_TYPES, exposition_for
 from app.api.problems import NOT_READY_RETRY_S
 from app.api.schemas.models import QueueState, Readiness, summary_of
 from app.api.service import ServiceDep
@@ -60,7 +60,11 @@ async def readyz(service: ServiceDep, response: Response) -> Readiness:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request, service: ServiceDep) -> Response:
-    """Return requests by route and status, stage times, queue depth, rejections and models."""
-    exposition = await service.metrics.scrapes.exposition()
+    """Return requests by route and status, stage times, queue depth, rejections and models.
+
+    With `Accept: application/openmetrics-text`, the histogram of latency has exemplars.
+    """
+    format = exposition_for(request.headers.get("accept", ""))
+    text = await service.metrics.scrapes.exposition(format)
     await request.app.state.turns.wait()
-    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
+    return Response(text, headers={"Content-Type": CONTENT_TYPES[format], "Vary": "Accept"})

@@ -97,8 +97,11 @@ class Turn:
             TooMuchMemory: the service never has so much memory.
         """
 
-    def check(self) -> None:
+    def check(self, stage: str | None = None) -> None:
         """Check, between two stages, that a client still waits for the result.
+
+        Args:
+            stage: the stage that begins now, if one does: `decode`, `resize` or `run`.
 
         Raises:
             DeadlinePassed: the result would come too late.
@@ -155,7 +158,7 @@ class EngineTurn(Turn):
         """Drop the reference to the job; the turn is not used any more."""
         del self._job
 
-    def check(self) -> None:
+    def check(self, stage: str | None = None) -> None:
         """Raise DeadlinePassed or ClientGone if nobody waits for the result."""
         check_wanted(self._job)
 

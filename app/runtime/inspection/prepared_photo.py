@@ -68,17 +68,19 @@ def prepare_crops(
         CapacityError: the result is too late, or its client has left.
     """
     began = time.perf_counter()
-    for picture in decode_crops(photo, limits, turn, model, crops):
+    for number, picture in enumerate(decode_crops(photo, limits, turn, model, crops), 1):
         yield _prepare(picture, model, turn, began)
         began = time.perf_counter()
+        if number < len(crops):
+            turn.check("decode")
 
 
 def _prepare(picture: vision.Picture, model: Model, turn: Turn, began: float) -> PreparedPhoto:
     decoded = time.perf_counter()
-    turn.check()
+    turn.check("resize")
     pixels = vision.resize(picture, model.manifest.input)
     resized = time.perf_counter()
-    turn.check()
+    turn.check("run")
     return PreparedPhoto(
         picture=picture,
         pixels=pixels,
