@@ -6,7 +6,7 @@ TrainingData -> Recipe.train -> TrainingResult
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -95,7 +95,7 @@ class LabelTrainingResult:
     reference: str
     """The name of the reference for `expected` in messages."""
     expected: NDArray[np.floating]
-    """(T, K) the probabilities that the graph must give."""
+    """(P, K) the probabilities that the graph must give for the first P test photos."""
     logits: NDArray[np.floating]
     """(T, K), without the calibration."""
     calibration: LabelCalibration
@@ -114,29 +114,6 @@ class LabelTrainingResult:
     curves: tuple[Curve, ...]
     card: str
     """The section `Recipe` of the model card, in Markdown."""
-
-
-@runtime_checkable
-class LabelRecipe(Protocol):
-    """A recipe that can train multi-label models, too."""
-
-    def train_labels(
-        self,
-        training_data: TrainingData,
-        temporary: Path,
-        accept_precision: float | None,
-        report_progress: ReportProgress,
-    ) -> LabelTrainingResult:
-        """Train on photos with a label matrix and return the graph with its predictions.
-
-        Args:
-            training_data: the photos.
-            temporary: a folder for files that are removed when training ends.
-            accept_precision: the promised precision of each accepted label; None: the thresholds
-                with the best F1 are chosen.
-            report_progress: called with each line of progress.
-        """
-        ...
 
 
 class Recipe(Protocol):
@@ -180,6 +157,26 @@ class Recipe(Protocol):
             training_data: the photos.
             temporary: a folder for files that are removed when training ends.
             checkpoint: a folder from which an interrupted run is resumed; it may not exist yet.
+            report_progress: called with each line of progress.
+        """
+        ...
+
+    def train_labels(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        checkpoint: Path,
+        accept_precision: float | None,
+        report_progress: ReportProgress,
+    ) -> LabelTrainingResult:
+        """Train on photos with a label matrix and return the graph with its predictions.
+
+        Args:
+            training_data: the photos.
+            temporary: a folder for files that are removed when training ends.
+            checkpoint: a folder from which an interrupted run is resumed; it may not exist yet.
+            accept_precision: the promised precision of each accepted label; None: the thresholds
+                with the best F1 are chosen.
             report_progress: called with each line of progress.
         """
         ...

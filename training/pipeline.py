@@ -14,7 +14,8 @@ removes them.
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from app.bundle import Bundle, Label, Manifest
 from training import reading
 from training.arguments import Arguments
-from training.contracts import LabelRecipe, ReportProgress, TrainingData, TrainingResult
+from training.contracts import ReportProgress
 from training.data import findings
 from training.data.findings import Findings
 from training.data.photos import fingerprint
@@ -104,7 +105,10 @@ class _Packaged:
 def _train_classes(work: _Work, began: float) -> _Packaged:
     """Train a single-label model and export it."""
     training_data, findings = work.data.training_data, work.data.findings
-    trained = _train(work.arguments, training_data, work.temporary, work.report_progress)
+    with _telling_of_the_checkpoint(work):
+        trained = work.arguments.recipe.train(
+            training_data, work.temporary, work.arguments.checkpoint, work.report_progress
+        )
     exported = recipe_result.export(
         training_data,
         trained,
@@ -138,15 +142,15 @@ def _train_classes(work: _Work, began: float) -> _Packaged:
 def _train_labels(work: _Work, began: float) -> _Packaged:
     """Train a multi-label model and export it."""
     training_data, findings = work.data.training_data, work.data.findings
-    recipe = work.arguments.recipe
-    assert isinstance(recipe, LabelRecipe)
     promise = work.arguments.promise
-    trained = recipe.train_labels(
-        training_data,
-        work.temporary,
-        None if promise is None else promise.precision,
-        work.report_progress,
-    )
+    with _telling_of_the_checkpoint(work):
+        trained = work.arguments.recipe.train_labels(
+            training_data,
+            work.temporary,
+            work.arguments.checkpoint,
+            None if promise is None else promise.precision,
+            work.report_progress,
+        )
     exported = label_result.export(
         training_data, trained, work.folder, work.temporary, work.report_progress
     )
@@ -172,19 +176,15 @@ def _train_labels(work: _Work, began: float) -> _Packaged:
     )
 
 
-def _train(
-    arguments: Arguments,
-    training_data: TrainingData,
-    temporary: Path,
-    report_progress: ReportProgress,
-) -> TrainingResult:
+@contextmanager
+def _telling_of_the_checkpoint(work: _Work) -> Iterator[None]:
+    """Say after Ctrl-C how training can be continued, if it can."""
     try:
-        return arguments.recipe.train(
-            training_data, temporary, arguments.checkpoint, report_progress
-        )
+        yield
     except KeyboardInterrupt:
-        if arguments.recipe.can_resume(training_data, arguments.checkpoint):
-            report_progress(
+        arguments = work.arguments
+        if arguments.recipe.can_resume(work.data.training_data, arguments.checkpoint):
+            work.report_progress(
                 "Training was stopped. Add --resume to the same command to continue after the last "
                 "whole epoch."
             )

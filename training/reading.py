@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from app.bundle import Fit, InputSpec
 from training.arguments import Arguments
-from training.contracts import LabelRecipe, Recipe, ReportProgress, TrainingData
+from training.contracts import Recipe, ReportProgress, TrainingData
 from training.data import duplicates, examine, fixes, layout
 from training.data.duplicates import Duplicates
 from training.data.examples import Examples, select_and_split, small_classes
@@ -87,25 +87,11 @@ def split_sizes(examples: Examples) -> dict[str, int]:
     return {part: len(examples.indices_of(part)) for part in layout.PARTS}
 
 
-def require_task(recipe: Recipe, data: Dataset) -> None:
-    """Reject photos with several labels where the recipe learns one of each.
-
-    Raises:
-        DataUnusable: the recipe can't learn them.
-    """
-    if data.task == "multi_label" and not isinstance(recipe, LabelRecipe):
-        raise DataUnusable(
-            f"Photos of {data.name} have several labels, and {recipe.name} learns one of "
-            "each. Use --recipe head, or give each photo one label."
-        )
-
-
 def _list_files(arguments: Arguments, report_progress: ReportProgress) -> Dataset:
     """Return the files of the data with their labels, corrected by --fixes."""
     data = layout.scan_folder(
         arguments.data, arguments.labels_from, arguments.split, arguments.task
     )
-    require_task(arguments.recipe, data)
     if not data.files:
         raise layout.no_classes(arguments.data)
     if arguments.fixes is None:

@@ -1,6 +1,10 @@
-"""A data folder of generated photos, for training."""
+"""Data folders of generated photos, for training."""
 
+import csv
+
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -13,3 +17,33 @@ def data(tmp_path, blob):
                 blob(hue, 100 * start + index)
             )
     return tmp_path / "data"
+
+
+HUES = {"red": (215, 40, 40), "green": (40, 190, 40), "blue": (40, 60, 215)}
+
+
+def _photo(path, labels, rng):
+    """Draw a grey photo with a square of the colour of each label."""
+    pixels = rng.normal(110, 14, (96, 96, 3))
+    places = rng.permutation(4)
+    for place, label in zip(places, labels, strict=False):
+        row, column = divmod(int(place), 2)
+        box = (slice(48 * row + 6, 48 * row + 42), slice(48 * column + 6, 48 * column + 42))
+        pixels[box] = np.array(HUES[label]) + rng.normal(0, 12, (36, 36, 3))
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=92)
+
+
+@pytest.fixture(scope="module")
+def colours_of_each(tmp_path_factory):
+    """A folder with photos of none, one, two or three colours, and its labels.csv."""
+    folder = tmp_path_factory.mktemp("several") / "colours"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "labels"])
+        for index in range(48):
+            labels = [label for bit, label in enumerate(HUES) if index % 8 >> bit & 1]
+            _photo(folder / f"{index:02}.jpg", labels, rng)
+            table.writerow([f"{index:02}.jpg", ";".join(labels)])
+    return folder

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from training import label_calibration, label_layer, thresholds
 from training.calibration import sigmoid
 from training.errors import PromiseUnattainable
-from training.recipes.label_head_training import promised_thresholds
+from training.recipes.label_thresholds import promised_thresholds
 
 
 @pytest.fixture(scope="module")

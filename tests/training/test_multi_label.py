@@ -1,14 +1,11 @@
 """`hubel train` on photos with several labels or none, from the table to a bundle that serves."""
 
-import csv
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from app.bundle import load, verify_files
 from app.cli import main
@@ -20,40 +17,17 @@ from training.data.split import split_by_groups
 from training.errors import DataUnusable
 from training.packaging import staging
 from training.recipes import registry
-from training.recipes.head import HeadRecipe
 
-HUES = {"red": (215, 40, 40), "green": (40, 190, 40), "blue": (40, 60, 215)}
-
-
-def _photo(path, labels, rng):
-    """Draw a grey photo with a square of the colour of each label."""
-    pixels = rng.normal(110, 14, (96, 96, 3))
-    places = rng.permutation(4)
-    for place, label in zip(places, labels, strict=False):
-        row, column = divmod(int(place), 2)
-        box = (slice(48 * row + 6, 48 * row + 42), slice(48 * column + 6, 48 * column + 42))
-        pixels[box] = np.array(HUES[label]) + rng.normal(0, 12, (36, 36, 3))
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=92)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A folder with photos of none, one, two or three colours, and its labels.csv."""
-    folder = tmp_path_factory.mktemp("several") / "colours"
-    folder.mkdir()
-    rng = np.random.default_rng(5)
-    with (folder / "labels.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "labels"])
-        for index in range(48):
-            labels = [label for bit, label in enumerate(HUES) if index % 8 >> bit & 1]
-            _photo(folder / f"{index:02}.jpg", labels, rng)
-            table.writerow([f"{index:02}.jpg", ";".join(labels)])
-    return folder
+HUES = ("red", "green", "blue")
 
 
 def _train(*arguments):
     return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def data(colours_of_each):
+    return colours_of_each
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +145,6 @@ def test_a_label_needs_photos_with_it_and_without_it(present, absent):
     assert small == {"cat": 4}
     with pytest.raises(DataUnusable, match=r"1 of 1 labels can't be learnt: 5 .* cat \(4\)"):
         label_sets.require_enough(small, ["cat"], 5)
-
-
-def test_only_the_recipe_head_learns_several_labels(data):
-    found = layout.scan_folder(data)
-    reading.require_task(HeadRecipe(None), found)
-    with pytest.raises(DataUnusable, match=r"finetune learns one of each\. Use --recipe head"):
-        reading.require_task(SimpleNamespace(name="finetune"), found)
 
 
 def test_small_labels_are_dropped_and_groups_of_the_table_stay_together(data, tmp_path):

@@ -13,7 +13,7 @@ never worse on val than the start.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,16 +25,18 @@ from torch import nn
 
 from app.bundle import InputSpec
 from app.runtime.session import Session
-from training.contracts import ReportProgress, TrainingData, TrainingResult
-from training.data.split import folds_of_classes
+from training import label_layer
+from training.contracts import LabelTrainingResult, ReportProgress, TrainingData, TrainingResult
+from training.data.split import folds, folds_of_classes
 from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite, load_pretrained
 from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
+from training.recipes.network_label_result import network_label_result
 from training.recipes.network_result import network_result
 from training.torch_loop.augmentation import random_crop_and_jitter
 from training.torch_loop.checkpoint import Checkpoint, run_properties
-from training.torch_loop.config import TrainConfig, cosine, train_val_photos
+from training.torch_loop.config import EpochResult, TrainConfig, cosine, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 
@@ -80,6 +82,47 @@ class FinetuneRecipe:
         report_progress: ReportProgress,
     ) -> TrainingResult:
         """Fit a head, then train all layers."""
+        fitted = self._fit(training_data, temporary, checkpoint, report_progress)
+        return network_result(
+            fitted.network,
+            fitted.export,
+            training_data,
+            fitted.history,
+            temporary=temporary,
+            metadata=fitted.metadata,
+            card=self._card(fitted.best_epoch),
+            report_progress=report_progress,
+        )
+
+    def train_labels(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        checkpoint: Path,
+        accept_precision: float | None,
+        report_progress: ReportProgress,
+    ) -> LabelTrainingResult:
+        """Fit a head with a logit for each label, then train all layers."""
+        fitted = self._fit(training_data, temporary, checkpoint, report_progress)
+        return network_label_result(
+            fitted.network,
+            fitted.export,
+            training_data,
+            fitted.history,
+            temporary=temporary,
+            accept_precision=accept_precision,
+            metadata=fitted.metadata,
+            card=self._card(fitted.best_epoch),
+            report_progress=report_progress,
+        )
+
+    def _fit(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        checkpoint: Path,
+        report_progress: ReportProgress,
+    ) -> "_Fitted":
         device = select_device(self.device)
         report_progress(f"training on {device}")
         network = load_pretrained(self.backbone)
@@ -97,18 +140,11 @@ class FinetuneRecipe:
             resume=self.resume,
             report_progress=report_progress,
         )
-        best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
-        report_progress(f"the best on val is epoch {best.number}: {100 * best.val_accuracy:.1f} %")
-        return network_result(
-            network,
-            lambda temperature: export(network.weights(), self.input.height, temperature),
-            training_data,
-            history,
-            temporary=temporary,
-            metadata={"best_epoch": best.number, "trained_in": str(device)},
-            card=self._card(best.number),
-            report_progress=report_progress,
+        fitted = _Fitted(network, history, self.input.height, str(device))
+        report_progress(
+            f"the best on val is epoch {fitted.best.number}: {100 * fitted.best.val_accuracy:.1f} %"
         )
+        return fitted
 
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return whether `checkpoint` holds the state of this run."""
@@ -144,6 +180,33 @@ class FinetuneRecipe:
         return textwrap.fill(text, 99)
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A trained network."""
+
+    network: EfficientNetLite
+    history: Sequence[EpochResult]
+    size: int
+    device: str
+
+    @property
+    def best(self) -> EpochResult:
+        """The epoch whose weights the network has."""
+        return max(self.history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+
+    @property
+    def best_epoch(self) -> int:
+        return self.best.number
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return {"best_epoch": self.best_epoch, "trained_in": self.device}
+
+    def export(self, temperature: float) -> onnx.ModelProto:
+        """Return the graph."""
+        return export(self.network.weights(), self.size, temperature)
+
+
 def _fit_first_head(
     network: EfficientNetLite, training_data: TrainingData, temporary: Path
 ) -> Head:
@@ -160,8 +223,14 @@ def _fit_first_head(
         "embedding photos",
     )
     truth = examples.truth[train]
-    folds = folds_of_classes(truth, examples.groups[train], training_data.seed)
-    return fit_head(embeddings, truth, cross_validate(embeddings, truth, folds).c)
+    if examples.label_matrix is not None:
+        has = examples.label_matrix[train]
+        fold_of = folds(truth, examples.groups[train], training_data.seed)
+        return label_layer.fit(
+            embeddings, has, label_layer.cross_validate(embeddings, has, fold_of).c
+        )
+    fold_of = folds_of_classes(truth, examples.groups[train], training_data.seed)
+    return fit_head(embeddings, truth, cross_validate(embeddings, truth, fold_of).c)
 
 
 def _linear_layer(head: Head) -> nn.Linear:

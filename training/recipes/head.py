@@ -91,10 +91,12 @@ class HeadRecipe:
         self,
         training_data: TrainingData,
         temporary: Path,
+        checkpoint: Path,
         accept_precision: float | None,
         report_progress: ReportProgress,
     ) -> LabelTrainingResult:
         """Fit a head with a sigmoid for each label, and put it onto the backbone."""
+        del checkpoint
         if self.quality == "best":
             raise DataUnusable(
                 "--quality best is for photos with one label each, not for several. Leave it out."

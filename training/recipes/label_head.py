@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from app.bundle import Precision
-from training.acceptance import CONFIDENCE
 from training.contracts import LabelTrainingResult, ReportProgress, TrainingData
 from training.data.split import FOLDS
 from training.onnx_graph.head import replace_head
 from training.recipes.label_head_training import TrainedLabels, train_labels
+from training.recipes.label_thresholds import aim
 from training.report import Curve, Line
 
 
@@ -55,7 +55,7 @@ def train(
             "strength": trained.c,
             "folds": FOLDS,
             "prototypes": len(trained.prototypes),
-            "thresholds": _aim(accept_precision),
+            "thresholds": aim(accept_precision, "out of fold"),
         },
         curves=(_losses_by_c(trained),),
         card=_card(description, trained, accept_precision),
@@ -79,21 +79,12 @@ def _losses_by_c(trained: TrainedLabels) -> Curve:
     )
 
 
-def _aim(accept_precision: float | None) -> str:
-    """Return the aim of the thresholds in words."""
-    if accept_precision is None:
-        return "best F1 out of fold"
-    return (
-        f"precision of {100 * accept_precision:g} % for each label, at "
-        f"{100 * CONFIDENCE:.0f} % confidence, out of fold"
-    )
-
-
 def _card(description: str, trained: TrainedLabels, accept_precision: float | None) -> str:
+    thresholds = aim(accept_precision, "out of fold")
     return textwrap.fill(
         f"{description} The last layer is a logistic regression for each label, one against the "
         f"rest (C = {trained.c:g}, selected by {FOLDS}-fold cross-validation over train and val, "
         "then fitted on all of them). Each label is calibrated by a scale and an offset (Platt "
-        f"1999) on out-of-fold predictions. Aim of the thresholds: {_aim(accept_precision)}.",
+        f"1999) on out-of-fold predictions. Aim of the thresholds: {thresholds}.",
         99,
     )

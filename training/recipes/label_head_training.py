@@ -8,7 +8,7 @@
 Nothing is fitted on the test split.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from app.bundle import UnknownRule
 from app.runtime.evaluation import label_figures
 from app.runtime.session import Session
-from training import acceptance, familiarity, label_calibration, label_layer, thresholds
-from training.acceptance import Outcomes
+from training import familiarity, label_calibration, label_layer
 from training.contracts import ReportProgress, TrainingData
 from training.data import split
-from training.errors import PromiseUnattainable
 from training.label_calibration import LabelCalibration
 from training.last_layer import Head
 from training.parallel import run_graph
+from training.recipes import label_thresholds
 from training.recipes.out_of_fold import OutOfFoldLabelPredictor
 
 Mask = NDArray[np.bool_]
@@ -74,17 +73,14 @@ def train_labels(
     validated = label_layer.cross_validate(inputs, truth, folds)
     calibration = label_calibration.fit(validated.logits, truth)
     probabilities = calibration.probabilities(validated.logits)
-    if accept_precision is None:
-        levels = tuple(thresholds.best_f1(probabilities, truth))
-    else:
-        different = np.unique(examples.groups[train_val], return_index=True)[1]
-        levels = promised_thresholds(
-            probabilities[different],
-            truth[different],
-            examples.labels,
-            accept_precision,
-            report_progress,
-        )
+    levels = label_thresholds.choose(
+        probabilities,
+        truth,
+        examples.groups[train_val],
+        examples.labels,
+        accept_precision,
+        report_progress,
+    )
     report_progress(
         f"selected C = {validated.c:g} ({_cross_validated(probabilities, truth, levels)})"
     )
@@ -119,48 +115,6 @@ def train_labels(
             calibration,
         ),
     )
-
-
-def promised_thresholds(
-    probabilities: NDArray[np.float64],
-    truth: Mask,
-    labels: Sequence[str],
-    precision: float,
-    report_progress: ReportProgress,
-) -> tuple[float, ...]:
-    """Return for each label the lowest threshold that keeps the promised precision.
-
-    A label for which none does gets the threshold 1, so that it is not accepted.
-
-    Args:
-        probabilities: (N, K), out of fold, of different photos.
-        truth: (N, K) whether each photo has each label.
-        labels: the names of the labels.
-        precision: the share of right ones among the photos for which a label is accepted.
-        report_progress: called with a line about the labels that are never accepted.
-
-    Raises:
-        PromiseUnattainable: no threshold of any label keeps it.
-    """
-    found = [
-        acceptance.choose(
-            [Outcomes(probabilities[:, k].astype(np.float32), truth[:, k])], precision
-        )
-        for k in range(truth.shape[1])
-    ]
-    never = [name for name, threshold in zip(labels, found, strict=True) if threshold is None]
-    if len(never) == len(found):
-        raise PromiseUnattainable(
-            f"A precision of {precision:g} can't be promised for any label with {len(truth)} photos"
-            f", at {100 * acceptance.CONFIDENCE:.0f} % confidence. Add photos, or lower "
-            "--accept-precision."
-        )
-    if never:
-        report_progress(
-            f"never accepted, since no threshold keeps a precision of {precision:g}: "
-            f"{', '.join(never)}"
-        )
-    return tuple(1.0 if threshold is None else min(threshold, 1.0) for threshold in found)
 
 
 def _embed(training_data: TrainingData, backbone: Path) -> Embeddings:

@@ -32,10 +32,10 @@ from training.torch_loop.config import EpochResult
 
 _MAX_PROTOTYPE_PHOTOS = 20_000
 """The most photos of train that prototypes are made of."""
-_MAX_EMBEDDING = 4096
+MAX_EMBEDDING = 4096
 """The longest embedding that prototypes are made of. That of `textbook` on large photos is
 longer."""
-_MAX_PARITY_PHOTOS = 200
+MAX_PARITY_PHOTOS = 200
 """The most test photos on which the graph is compared with PyTorch."""
 
 Export = Callable[[float], onnx.ModelProto]
@@ -43,7 +43,7 @@ Export = Callable[[float], onnx.ModelProto]
 
 
 @dataclass(frozen=True, eq=False)
-class _GraphPredictor:
+class GraphPredictor:
     """A `training.contracts.HeldOutPredictor`: the graph itself, for photos outside train."""
 
     training_data: TrainingData
@@ -51,6 +51,7 @@ class _GraphPredictor:
     def predict(
         self, session: Session, photos: Integers, progress_label: str
     ) -> NDArray[np.float32]:
+        """Return the probabilities (M, K) of `photos` by the graph."""
         rows = self.training_data.examples.rows[photos].tolist()
         return run_graph(
             session, ["probabilities"], self.training_data.pixels, rows, progress_label
@@ -84,14 +85,14 @@ def network_result(
     session = Session(temporary / "uncalibrated.onnx", "cpu", "fp32")
     examples = training_data.examples
     val, test = examples.indices_of("val"), examples.indices_of("test")
-    logits = _logits(session, _head_of(network), training_data, np.concatenate([val, test]))
+    logits = logits_of(session, head_of(network), training_data, np.concatenate([val, test]))
     of_val, of_test = np.split(logits, [len(val)])
     label_smoothing = calibration.label_smoothing_for(len(val))
     temperature = calibration.fit_temperature(of_val, examples.truth[val], label_smoothing)
     graph = export(temperature)
     known: NDArray[np.float64] | None = None
-    if _has_short_embedding(session):
-        prototypes, unknown, known = _familiarity_rule(session, training_data)
+    if has_short_embedding(session):
+        prototypes, unknown, known = familiarity_rule(session, training_data)
         add_familiarity(graph.graph, prototypes)
         onnx.checker.check_model(graph, full_check=True)
         message = (
@@ -102,7 +103,7 @@ def network_result(
         unknown = _probability_rule(of_val / temperature, of_test / temperature)
         message = f"a photo whose highest probability is below {unknown.threshold:.3f} is `unknown`"
     report_progress(f"temperature {temperature:.3f}; {message}")
-    pixels = training_data.pixels[examples.rows[test[:_MAX_PARITY_PHOTOS]]]
+    pixels = training_data.pixels[examples.rows[test[:MAX_PARITY_PHOTOS]]]
     return TrainingResult(
         graph=graph,
         int8=None,
@@ -112,26 +113,27 @@ def network_result(
         temperature=temperature,
         temperature_photos="the temperature was fitted on the val split",
         unknown=unknown,
-        predictor=_GraphPredictor(training_data),
+        predictor=GraphPredictor(training_data),
         held_out=val,
         held_out_photos="its val split",
         held_out_familiarity=known,
         calibration_set=examples.indices_of("train"),
         int8_holdout_candidates=examples.indices_of("val", "test"),
         metadata={**metadata, "epochs_trained": history[-1].number},
-        curves=_curves(history),
+        curves=curves(history),
         card=card,
     )
 
 
-def _head_of(network: torch.nn.Module) -> Head:
+def head_of(network: torch.nn.Module) -> Head:
+    """Return the last layer of a network."""
     layer = network.get_submodule("head")
     return Head(
         *(array(layer.get_parameter(name)).astype(np.float32) for name in ("weight", "bias"))
     )
 
 
-def _logits(
+def logits_of(
     session: Session, head: Head, training_data: TrainingData, photos: Integers
 ) -> NDArray[np.float64]:
     """Return the logits (M, K) of `photos`."""
@@ -144,12 +146,13 @@ def _logits(
     return np.concatenate(list(map_in_order(logits_of_row, rows, "computing logits")))
 
 
-def _has_short_embedding(session: Session) -> bool:
+def has_short_embedding(session: Session) -> bool:
+    """Return whether prototypes can be made of the embeddings."""
     length = session.outputs["embedding"][1][1]
-    return isinstance(length, int) and length <= _MAX_EMBEDDING
+    return isinstance(length, int) and length <= MAX_EMBEDDING
 
 
-def _familiarity_rule(
+def familiarity_rule(
     session: Session, training_data: TrainingData
 ) -> tuple[NDArray[np.float32], UnknownRule, NDArray[np.float64]]:
     """Return prototypes from train, the familiarity that 95 % of val reach, and that of val."""
@@ -184,8 +187,16 @@ def _unknown_rule(
     return UnknownRule(score=score, threshold=threshold, accepts=float((test >= threshold).mean()))
 
 
-def _curves(history: Sequence[EpochResult]) -> tuple[Curve, ...]:
-    """Return the curves of the report; epoch 0, before training, has no training loss or rate."""
+def curves(
+    history: Sequence[EpochResult], measure: str = "top-1", title: str = "Accuracy on val"
+) -> tuple[Curve, ...]:
+    """Return the curves of the report; epoch 0, before training, has no training loss or rate.
+
+    Args:
+        history: the epochs.
+        measure: what their accuracy is.
+        title: the title of its curve.
+    """
     trained = [epoch for epoch in history if epoch.number]
     all_numbers = [float(epoch.number) for epoch in history]
     trained_numbers = [float(epoch.number) for epoch in trained]
@@ -201,8 +212,8 @@ def _curves(history: Sequence[EpochResult]) -> tuple[Curve, ...]:
             Line("val, calibrated", [epoch.val_loss for epoch in history], all_numbers),
         ),
         curve(
-            "Accuracy on val",
-            "top-1",
+            title,
+            measure,
             Line("val", [epoch.val_accuracy for epoch in history], all_numbers),
         ),
         curve(

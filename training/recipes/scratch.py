@@ -20,15 +20,16 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from app.bundle import InputSpec
-from training.contracts import ReportProgress, TrainingData, TrainingResult
+from training.contracts import LabelTrainingResult, ReportProgress, TrainingData, TrainingResult
 from training.errors import DataUnusable
 from training.networks.inference import normalize
 from training.networks.small import MIN_SIZE, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
-from training.recipes.network_result import network_result
+from training.recipes.network_label_result import network_label_result
+from training.recipes.network_result import MAX_EMBEDDING, network_result
 from training.torch_loop.augmentation import random_shift
 from training.torch_loop.checkpoint import Checkpoint, run_properties
-from training.torch_loop.config import TrainConfig, cosine, linear, train_val_photos
+from training.torch_loop.config import EpochResult, TrainConfig, cosine, linear, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 from training.torch_loop.muon import Muon
@@ -87,6 +88,55 @@ class ScratchRecipe:
         report_progress: ReportProgress,
     ) -> TrainingResult:
         """Train from random weights."""
+        network, history, card, metadata = self._fit(training_data, checkpoint, report_progress)
+        return network_result(
+            network,
+            partial(export, network, self.size),
+            training_data,
+            history,
+            temporary=temporary,
+            metadata=metadata,
+            card=card,
+            report_progress=report_progress,
+        )
+
+    def train_labels(
+        self,
+        training_data: TrainingData,
+        temporary: Path,
+        checkpoint: Path,
+        accept_precision: float | None,
+        report_progress: ReportProgress,
+    ) -> LabelTrainingResult:
+        """Train a logit for each label from random weights.
+
+        Raises:
+            DataUnusable: the embedding of `textbook` is too long at this size.
+        """
+        width = Textbook(1, self.size).head.in_features if self.network == "textbook" else 0
+        if width > MAX_EMBEDDING:
+            raise DataUnusable(
+                f"At --size {self.size} {self.network} has an embedding of {width} numbers, and "
+                f"models with several labels need one of {MAX_EMBEDDING} at most. Lower --size, or "
+                "use --network fast."
+            )
+        network, history, card, metadata = self._fit(training_data, checkpoint, report_progress)
+        return network_label_result(
+            network,
+            partial(export, network, self.size),
+            training_data,
+            history,
+            temporary=temporary,
+            accept_precision=accept_precision,
+            metadata=metadata,
+            card=card,
+            report_progress=report_progress,
+        )
+
+    def _fit(
+        self, training_data: TrainingData, checkpoint: Path, report_progress: ReportProgress
+    ) -> tuple[Textbook | Fast, list[EpochResult], str, Mapping[str, Any]]:
+        """Return the trained network, its epochs, its card and its metadata."""
         device = select_device(self.device)
         report_progress(f"training {self.network} on {device}")
         torch.manual_seed(training_data.seed)
@@ -102,16 +152,7 @@ class ScratchRecipe:
             resume=self.resume,
             report_progress=report_progress,
         )
-        return network_result(
-            network,
-            partial(export, network, self.size),
-            training_data,
-            history,
-            temporary=temporary,
-            metadata={"trained_in": str(device)},
-            card=self._card(config),
-            report_progress=report_progress,
-        )
+        return network, history, self._card(config), {"trained_in": str(device)}
 
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return whether `checkpoint` holds the state of this run."""

@@ -53,13 +53,13 @@ class TrainValPhotos:
     val: NDArray[np.intp]
     """Indices of the photos to validate on."""
     class_weights: Tensor
-    """(K,) the weight of each class's photos in the loss."""
+    """(K,) the weight of each class's photos in the loss; of photos with several labels, ones."""
 
-    def train_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pixels (M, S', S', 3) uint8 and classes (M,) at `positions` of train."""
+    def train_batch(self, positions: Tensor) -> tuple[Tensor, NDArray[np.intp]]:
+        """Return pixels (M, S', S', 3) uint8 and indices (M,) of the `positions` of train."""
         selected, examples = self.train[positions.numpy()], self.training_data.examples
         pixels = torch.from_numpy(self.training_data.augmentation_input[examples.rows[selected]])
-        return pixels, torch.from_numpy(examples.truth[selected])
+        return pixels, selected
 
     def val_batch(self, start: int, stop: int) -> Tensor:
         """Return pixels (M, S, S, 3) uint8 of the positions `start` to `stop` of val."""
@@ -79,7 +79,12 @@ def train_val_photos(training_data: TrainingData) -> TrainValPhotos:
 
 
 def class_weights(training_data: TrainingData) -> Tensor:
-    """Return (K,) weights that balance the classes; their mean over the photos of train is 1."""
+    """Return (K,) weights that balance the classes; their mean over the photos of train is 1.
+
+    Labels of which a photo may have several are not weighted: a weight would move the probability.
+    """
+    if training_data.examples.label_matrix is not None:
+        return torch.ones(len(training_data.examples.labels))
     truth = training_data.examples.truth[training_data.examples.indices_of("train")]
     counts = np.bincount(truth, minlength=len(training_data.examples.labels))
     return torch.tensor(len(truth) / (len(counts) * counts), dtype=torch.float32)
@@ -93,8 +98,9 @@ class EpochResult:
     """From 1; 0 is the network before training."""
     loss: float
     val_loss: float
-    """Negative log-likelihood, with the temperature fitted on val."""
+    """Negative log-likelihood, with the calibration fitted on val."""
     val_accuracy: float
+    """Of photos with several labels: the mean average precision."""
     rate: float
     """The factor of the learning rates at the end of the epoch."""
 

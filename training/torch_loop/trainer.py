@@ -14,15 +14,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training import calibration
 from training.errors import GateMissed
 from training.networks.inference import normalize
 from training.torch_loop.augmentation import downscale, mirror
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
+from training.torch_loop.objective import objective_of
 from training.torch_loop.precision import in_float32, set_in_float32
 
 
@@ -38,6 +37,7 @@ class Trainer:
         seed: int,
     ) -> None:
         self._photos, self._config, self._device, self._seed = photos, config, device, seed
+        self._objective = objective_of(photos, config.label_smoothing)
         self._network = network.to(device.torch_device, memory_format=torch.channels_last)
         self._optimizers = config.optimizers(self._network)
         self._rates = [
@@ -107,41 +107,29 @@ class Trainer:
         return total
 
     def _loss(self, micro_batch: Tensor, done: float, generator: torch.Generator) -> Tensor:
-        """Return the loss of a micro-batch: the mean over its photos, weighted by class."""
+        """Return the loss of a micro-batch: the mean over its photos."""
         torch_device = self._device.torch_device
         mirrored = self._mirrored_first[micro_batch] ^ bool(self.epoch % 2)
-        pixels, truth = self._photos.train_batch(micro_batch)
+        pixels, selected = self._photos.train_batch(micro_batch)
         images = self._config.augment(mirror(pixels, mirrored), generator)
         if self._config.image_side is not None:
             images = downscale(images, self._config.image_side(done))
         images = images.to(torch_device, memory_format=torch.channels_last)
         with self._device.autocast():
             logits = self._network(images)
-        truth = truth.to(torch_device)
-        # The `weight` of cross_entropy also weights the smoothing: where one class has ten times
-        # the photos of the other, the targets of its photos would move towards the other class.
-        losses = functional.cross_entropy(
-            logits.float(), truth, reduction="none", label_smoothing=self._config.label_smoothing
-        )
-        return (losses * self._photos.class_weights.to(torch_device)[truth]).mean()
+        targets = self._objective.targets(selected).to(torch_device)
+        return self._objective.losses(logits.float(), targets).mean()
 
     def validate(self) -> tuple[float, float]:
         """Return the loss and the accuracy on val: of the averaged weights, if there are any."""
         network = self._candidate.eval()
-        truth = self._photos.training_data.examples.truth[self._photos.val]
         rows, torch_device = [], self._device.torch_device
         with torch.inference_mode(), self._device.autocast():
-            for start in range(0, len(truth), self._config.micro_batch):
+            for start in range(0, len(self._photos.val), self._config.micro_batch):
                 pixels = self._photos.val_batch(start, start + self._config.micro_batch)
                 images = normalize(pixels).to(torch_device, memory_format=torch.channels_last)
                 rows.append(network(images).float().cpu().numpy())
-        logits = np.concatenate(rows)
-        label_smoothing = calibration.label_smoothing_for(len(truth))
-        temperature = calibration.fit_temperature(logits, truth, label_smoothing)
-        probabilities = calibration.softmax(logits / temperature)
-        target = probabilities[np.arange(len(truth)), truth]
-        loss = -np.log(np.maximum(target, np.finfo(np.float32).tiny)).mean()
-        return float(loss), float((logits.argmax(axis=1) == truth).mean())
+        return self._objective.validate(np.concatenate(rows))
 
     @property
     def _candidate(self) -> nn.Module:

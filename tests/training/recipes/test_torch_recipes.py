@@ -17,6 +17,7 @@ from app.runtime.classifier import Query, classify  # noqa: E402
 from app.runtime.loaded_model import load_model  # noqa: E402
 from training import pipeline  # noqa: E402
 from training.data.photos import LIMITS  # noqa: E402
+from training.errors import DataUnusable  # noqa: E402
 from training.recipes import finetune, scratch  # noqa: E402
 from training.recipes.finetune import FinetuneRecipe  # noqa: E402
 from training.recipes.scratch import ScratchRecipe  # noqa: E402
@@ -206,3 +207,32 @@ def test_fast_trains_on_small_images_first_and_on_the_full_size_last(size, sides
     side = ScratchRecipe(network="fast", size=size)._config(1000).image_side
     assert [side(done) for done in (0.0, 0.5, 0.99)] == sides
     assert ScratchRecipe(network="textbook")._config(1000).image_side is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "least"),
+    [
+        pytest.param(FinetuneRecipe(epochs=1, input=SMALL), 0.9, id="finetune"),
+        pytest.param(ScratchRecipe(epochs=4, network="textbook"), 0.3, id="scratch"),
+    ],
+)
+def test_several_labels_are_learnt_and_served(colours_of_each, tmp_path, recipe, least):
+    lines = []
+    manifest = _train(colours_of_each, tmp_path / "out", recipe, lines.append).bundle.manifest
+    assert manifest.task == "multi_label"
+    assert manifest.metrics["fp32"].mean_average_precision > least
+    assert manifest.calibration.on.endswith("calibrated on the val split")
+    assert manifest.training.arguments["thresholds"] == "best F1 on val"
+    assert any(line.startswith("parity with PyTorch ") for line in lines)
+    assert "Aim of the thresholds: best F1 on val." in (tmp_path / "out/README.md").read_text()
+    report = (tmp_path / "out/report/index.html").read_text()
+    assert "Mean average precision on val" in report
+    model = load_model(tmp_path / "out", "cpu")
+    photo = (colours_of_each / "07.jpg").read_bytes()  # it shows all three
+    result = classify(photo, model, Query(), LIMITS)
+    assert {prediction.label for prediction in result.predictions} == {"red", "green", "blue"}
+
+
+def test_textbook_on_large_photos_cannot_learn_several_labels(colours_of_each, tmp_path):
+    with pytest.raises(DataUnusable, match="At --size 96 textbook has an embedding of"):
+        _train(colours_of_each, tmp_path / "out", ScratchRecipe(size=96))

@@ -28,6 +28,7 @@ CPU = device.Device(torch.device("cpu"), bf16=False)
 class Examples:
     def __init__(self, count):
         rng = np.random.default_rng(0)
+        self.label_matrix = None
         self.truth = np.arange(count) % 2
         self.rows = rng.permutation(count)
         self.pixels = np.empty((count, SIZE, SIZE, 3), np.uint8)
