@@ -8,18 +8,14 @@ A table may give photos several labels, or none: the data are then multi-label.
 
 A given split is used unchanged. Only tables of labels are opened here. Names that differ in Unicode
 normalisation alone are one class, and so are names that differ in case alone between the parts of a
-split. Stray files are listed by name; training.data.findings reports them.
+split. Stray files are listed by name; training.data.examine reports them.
 """
 
-import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from app.bundle import Task
 from app.dataset import label_table
@@ -32,75 +28,19 @@ from app.dataset.split_names import (
     folders_alike,
     suggested_parts,
 )
+from training.data.dataset import Dataset, File, class_indices, name_below, printable
 from training.errors import DataUnusable, SplitUnclear
 
-__all__ = ["PARTS", "Dataset", "File", "Part", "class_indices", "scan_folder"]
-
-
-@dataclass(frozen=True)
-class File:
-    """A file in the folder of a class, which may or may not be a photo."""
-
-    path: Path
-    name: str
-    """Its path within DATA, with forward slashes."""
-    label: str
-    """The class; of multi-label data all labels, separated by semicolons."""
-    part: Part | None
-    """None where the split is not given."""
-    labels: tuple[str, ...] = ()
-    """Of multi-label data: all its labels, sorted; `label` is these in one text."""
-    group: str = ""
-    """The group that a table gives it; empty: none."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The files and folders of DATA."""
-
-    name: str
-    files: tuple[File, ...]
-    """Sorted by name."""
-    given: tuple[Part, ...]
-    """The parts of the split that DATA has folders for."""
-    empty: tuple[str, ...] = ()
-    """Folders of a class without any file."""
-    nested: tuple[str, ...] = ()
-    """Folders inside a class's folder; their files count for the class."""
-    stray: tuple[str, ...] = ()
-    """Files and folders that belong to no class, and links that lead back."""
-    unlabelled: tuple[str, ...] = ()
-    """Photos without a label in the table, or by their names."""
-    missing: tuple[str, ...] = ()
-    """Files that the table lists and the folder doesn't have."""
-    spelling: tuple[str, ...] = ()
-    """Names that differ in case or Unicode normalisation alone and count as one."""
-    small: tuple[str, ...] = ()
-    """Classes that are left out because they have too few photos."""
-    task: Task = "single_label"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes that have a file, sorted."""
-        if self.task == "multi_label":
-            return tuple(sorted({label for file in self.files for label in file.labels}))
-        return tuple(sorted({file.label for file in self.files}))
-
-    def without(self, small: Mapping[str, int]) -> "Dataset":
-        """Return the dataset without the classes `small`, which have so many photos each.
-
-        Multi-label photos stay, without these labels.
-        """
-        files = (
-            tuple(_with_labels(file, set(file.labels) - small.keys()) for file in self.files)
-            if self.task == "multi_label"
-            else tuple(file for file in self.files if file.label not in small)
-        )
-        return replace(
-            self,
-            files=files,
-            small=tuple(f"{label} {count}" for label, count in sorted(small.items())),
-        )
+__all__ = [
+    "PARTS",
+    "Dataset",
+    "File",
+    "Part",
+    "class_indices",
+    "name_below",
+    "printable",
+    "scan_folder",
+]
 
 
 @dataclass
@@ -177,21 +117,6 @@ def scan_folder(
         spelling=tuple(scan.spelling),
         task=task,
     )
-
-
-def class_indices(files: Iterable[File], ids: Sequence[str]) -> NDArray[np.intp]:
-    """Return the class index of each file, (N,); its folder's name must be one of `ids`.
-
-    Raises:
-        DataUnusable: a folder has another name.
-    """
-    index_of = {name: index for index, name in enumerate(ids)}
-    try:
-        return np.array([index_of[file.label] for file in files], np.intp)
-    except KeyError as err:
-        raise DataUnusable(
-            f"Folder {err.args[0]!r} is not a label id such as {ids[0]!r}. Rename or remove it."
-        ) from err
 
 
 def no_classes(data: Path) -> DataUnusable:
@@ -281,9 +206,7 @@ def _settle_task(scan: _Scan, task: Task) -> None:
         BadParameter: a file has several labels, and the task is single_label.
     """
     if task == "multi_label":
-        scan.files = [
-            file if file.labels else _with_labels(file, _own(file)) for file in scan.files
-        ]
+        scan.files = [file if file.labels else file.with_labels(_own(file)) for file in scan.files]
         return
     for folder, sets in scan.tables:
         sets.require_single(folder)
@@ -295,11 +218,6 @@ def _settle_task(scan: _Scan, task: Task) -> None:
 
 def _own(file: File) -> set[str]:
     return {file.label} if file.label else set()
-
-
-def _with_labels(file: File, labels: Iterable[str]) -> File:
-    names = tuple(sorted(labels))
-    return replace(file, label="; ".join(names), labels=names)
 
 
 def _report_unlabelled(scan: _Scan, folder: Path, labelled: LabelSets) -> None:
@@ -325,7 +243,7 @@ def _beside(data: Path, roots: Sequence[Path]) -> list[str]:
 def _one_spelling(scan: _Scan, task: Task) -> list[File]:
     """Return the files, with one spelling of each class."""
     if task == "multi_label":  # labels come from tables, whose names are in NFC already
-        return [_with_labels(file, {_nfc(label) for label in file.labels}) for file in scan.files]
+        return [file.with_labels({_nfc(label) for label in file.labels}) for file in scan.files]
     spellings: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for file in scan.files:
         spellings[_nfc(file.label)][file.label] = None
@@ -349,13 +267,3 @@ def _one_spelling(scan: _Scan, task: Task) -> list[File]:
 
 def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
-
-
-def name_below(path: Path, data: Path) -> str:
-    """Return the path within DATA, with forward slashes, printable."""
-    return printable(path.relative_to(data).as_posix())
-
-
-def printable(name: str) -> str:
-    """Return `name` as text that can be printed: bytes that are no UTF-8 become escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
