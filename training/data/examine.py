@@ -129,7 +129,8 @@ def _about_groups(photos: Sequence[Photo]) -> list[Finding]:
     parts: defaultdict[str, set[Part | None]] = defaultdict(set)
     for photo in photos:
         parts[photo.file.group].add(photo.file.part)
-    counts = Counter(photo.file.group for photo in photos if photo.file.group)
+    every = Counter(photo.file.group for photo in photos if photo.file.group)
+    counts = {name: count for name, count in every.items() if count > 1}
     return [
         Finding(
             "groups",
