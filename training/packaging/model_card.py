@@ -5,11 +5,12 @@ the default model   cards/imagenet.md
 an imported model   cards/imported.md
 """
 
+import functools
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from app.bundle import DecisionRule, InputSpec, Manifest, Task
 from app.runtime.evaluation.interval import interval_text
@@ -178,7 +179,8 @@ def part_of_photo(spec: InputSpec) -> str:
     return f"{kept if spec.crop < 1 else ''}the whole photo, {how}"
 
 
-def _render(template: str, manifest: Manifest, **values: Any) -> str:
+@functools.cache  # compiling takes longer than rendering
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "cards"),
         undefined=StrictUndefined,
@@ -187,8 +189,12 @@ def _render(template: str, manifest: Manifest, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(percent=_percent, fixed=_fixed, interval=interval_text)
+    return environment.get_template(name)
+
+
+def _render(template: str, manifest: Manifest, **values: Any) -> str:
     names = [label.name for label in manifest.labels]
-    return environment.get_template(template).render(
+    return _template(template).render(
         manifest=manifest,
         count=len(names),
         labels=", ".join(names[:_LABELS]) + (", …" if len(names) > _LABELS else ""),

@@ -1,6 +1,7 @@
 """The parts that all reports share: the environment of their templates, the style, the origin."""
 
 import base64
+import functools
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ _TYPEFACES = {"Newsreader": "newsreader", "Hanken Grotesk": "hanken-grotesk"}
 _HERE = Path(__file__).parent
 
 
+@functools.cache  # compiling takes longer than rendering
 def template(name: str) -> Template:
     """Return a template of this folder, which escapes all text of the data."""
     environment = Environment(
