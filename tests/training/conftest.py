@@ -1,10 +1,16 @@
 """Data folders of generated photos, for training."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from app.cli import main
+
+EXPORTED = Path(__file__).parent / "importing" / "exported"
 
 
 @pytest.fixture
@@ -47,3 +53,16 @@ def colours_of_each(tmp_path_factory):
             _photo(folder / f"{index:02}.jpg", labels, rng)
             table.writerow([f"{index:02}.jpg", ";".join(labels)])
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_backbone(tmp_path_factory):
+    """The bundle of a tiny imported network, for training in which the network doesn't matter."""
+    folder = tmp_path_factory.mktemp("backbone")
+    (folder / "labels.txt").write_text("red\ngreen\nblue")
+    source = (EXPORTED / "cnn-dynamic.onnx", "--labels", folder / "labels.txt")
+    pixels = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--pixel-range", 1)
+    command = ("import", *source, *pixels, "--resample", "bilinear", "--output", folder / "small")
+    result = CliRunner().invoke(main, [*map(str, command)])
+    assert result.exit_code == 0, result.output
+    return folder / "small"

@@ -33,6 +33,12 @@ def _train(*arguments):
     return CliRunner().invoke(main, ["train", *map(str, arguments)])
 
 
+@pytest.fixture
+def train_small(small_backbone):
+    """Train on a tiny network, where the data and the output matter alone."""
+    return lambda *arguments: _train(*arguments, "--backbone", small_backbone)
+
+
 @pytest.fixture(scope="module")
 def unusual_data(tmp_path_factory, blob):
     """Make a folder with everything that goes wrong in practice."""
@@ -85,13 +91,13 @@ def test_doubtful_labels_are_listed_beside_the_report(trained):
     assert "report/suspects.csv" in load(folder).manifest.files
 
 
-def test_fixes_rename_a_label_and_drop_a_photo_of_the_next_run(data, tmp_path):
+def test_fixes_rename_a_label_and_drop_a_photo_of_the_next_run(data, tmp_path, train_small):
     (data / "red" / "x.jpg").write_bytes((data / "green" / "00.jpg").read_bytes())
     before = sorted((path.name, path.stat().st_mtime_ns) for path in data.rglob("*"))
     table = tmp_path / "fixes.csv"
     table.write_text("file,fix\nred/x.jpg,green\nred/01.jpg,drop\n")
     output = tmp_path / "out"
-    result = _train(data, "--output", output, "--fixes", table)
+    result = train_small(data, "--output", output, "--fixes", table)
     assert result.exit_code == 0, result.output
     assert "fixes: 1 photos relabelled, 1 left out" in result.output
     assert "The same photo under two labels" not in result.output
@@ -275,14 +281,14 @@ def test_an_int8_graph_that_passes_its_gates_is_in_the_bundle(data, tmp_path, mo
     assert session.outputs_of(["familiarity"], pixels)[0].shape == (1,)
 
 
-def test_a_given_split_is_used(data, tmp_path):
+def test_a_given_split_is_used(data, tmp_path, train_small):
     for index, part in enumerate(("train", "test")):
         for hue in ("red", "green"):
             (tmp_path / "given" / part / hue).mkdir(parents=True)
             for file in sorted((data / hue).iterdir())[8 * index : 8 * index + 8]:
                 shutil.copy(file, tmp_path / "given" / part / hue)
     shutil.copy(data / "red" / "00.jpg", tmp_path / "given" / "test" / "red" / "leak.jpg")
-    result = _train(tmp_path / "given", "--output", tmp_path / "out")
+    result = train_small(tmp_path / "given", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "split: train 14, val 2, test 9 (as given)" in result.output
     assert "figures are too high (1): test/red/leak.jpg = train/red/00.jpg" in result.output
@@ -313,7 +319,7 @@ def test_ctrl_c_of_the_recipe_head_leaves_nothing_behind(data, tmp_path, monkeyp
 
 
 def test_the_checkpoint_of_another_recipe_is_kept_and_no_hint_says_that_head_resumes(
-    data, tmp_path, monkeypatch
+    data, tmp_path, train_small, monkeypatch
 ):
     state = tmp_path / ".out.checkpoint" / "state.pt"
     state.parent.mkdir()
@@ -324,8 +330,8 @@ def test_the_checkpoint_of_another_recipe_is_kept_and_no_hint_says_that_head_res
 
     with monkeypatch.context() as patch:
         patch.setattr(head_training, "fit_head", interrupted)
-        assert "--resume" not in _train(data, "--output", tmp_path / "out").output
-    assert _train(data, "--output", tmp_path / "out").exit_code == 0
+        assert "--resume" not in train_small(data, "--output", tmp_path / "out").output
+    assert train_small(data, "--output", tmp_path / "out").exit_code == 0
     assert state.read_text() == "of a run of finetune"
 
 
@@ -360,20 +366,22 @@ def test_too_few_photos_are_rejected_with_the_reason(data, tmp_path):
     assert not output.exists()
 
 
-def test_small_classes_are_left_out_where_asked(data, tmp_path, blob):
+def test_small_classes_are_left_out_where_asked(data, tmp_path, train_small, blob):
     for name, count in (("tiny", 2), ("small", 4)):
         (data / name).mkdir()
         for index in range(count):
             (data / name / f"{index}.jpg").write_bytes(blob("blue", 500 + 10 * count + index))
     output = tmp_path / "out"
-    _check_rejected(_train(data, "--output", output), "2 of 4 classes", "small (4), tiny (2)")
-    result = _train(data, "--output", output, "--skip-small", "--min-photos", 3)
+    _check_rejected(train_small(data, "--output", output), "2 of 4 classes", "small (4), tiny (2)")
+    result = train_small(data, "--output", output, "--skip-small", "--min-photos", 3)
     assert result.exit_code == 0, result.output
     assert "Classes with too few photos, left out (--skip-small) (1): tiny 2" in result.output
     assert [label.name for label in load(output).manifest.labels] == ["green", "red", "small"]
 
 
-def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(data, tmp_path):
+def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(
+    data, tmp_path, train_small
+):
     rows = ["file,labels"]
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -381,9 +389,11 @@ def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(data, t
         name = f"{file.parent.name}_{file.name}"
         shutil.copy(file, flat / name)
         rows.append(f"{name},{file.parent.name}")
-    _check_rejected(_train(flat, "--output", tmp_path / "out"), "holds 24 photos, but none has a")
+    _check_rejected(
+        train_small(flat, "--output", tmp_path / "out"), "holds 24 photos, but none has a"
+    )
     (flat / "labels.csv").write_text("\n".join(rows))
-    result = _train(flat, "--output", tmp_path / "out")
+    result = train_small(flat, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "2 classes: green 12, red 12" in result.output
     arguments = ["evaluate", tmp_path / "out", flat, "--labels-from"]
@@ -392,31 +402,31 @@ def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(data, t
         assert "24 photos" in measured.output, measured.output
     (flat / "labels.csv").write_text("\n".join([*rows[:-1], rows[-1] + ";blurred"]))
     _check_rejected(
-        _train(flat, "--output", tmp_path / "new"),
+        train_small(flat, "--output", tmp_path / "new"),
         "1 of 3 labels can't be learnt",
         "--skip-small",
     )
 
 
-def test_an_unclear_split_is_an_error_where_no_terminal_can_be_asked(data, tmp_path):
+def test_an_unclear_split_is_an_error_where_no_terminal_can_be_asked(data, tmp_path, train_small):
     for part, numbers in (("a", range(8)), ("b", range(8, 12))):
         for hue in ("red", "green"):
             (tmp_path / "parts" / part / hue).mkdir(parents=True)
             for number in numbers:
                 shutil.copy(data / hue / f"{number:02}.jpg", tmp_path / "parts" / part / hue)
     arguments = (tmp_path / "parts", "--output", tmp_path / "out")
-    _check_rejected(_train(*arguments), "Add --split train=a,test=b", "--split none")
-    _check_rejected(_train(*arguments, "--split", "a,b"), "is not like train=A,val=B,test=C")
-    _check_rejected(_train(*arguments, "--split", "test=b"), "has no folder for train")
-    result = _train(*arguments, "--split", "train=a,test=b")
+    _check_rejected(train_small(*arguments), "Add --split train=a,test=b", "--split none")
+    _check_rejected(train_small(*arguments, "--split", "a,b"), "is not like train=A,val=B,test=C")
+    _check_rejected(train_small(*arguments, "--split", "test=b"), "has no folder for train")
+    result = train_small(*arguments, "--split", "train=a,test=b")
     assert "split: train 14, val 2, test 8 (as given)" in result.output
 
 
-def test_many_findings_are_listed_in_a_file_of_the_bundle(data, tmp_path):
+def test_many_findings_are_listed_in_a_file_of_the_bundle(data, tmp_path, train_small):
     for number in range(7):
         (data / "red" / f"note {number}.txt").write_text("no photo")
     (data / "red" / "loop").symlink_to(data)
-    result = _train(data, "--output", tmp_path / "out")
+    result = train_small(data, "--output", tmp_path / "out")
     assert "note 3.txt (This is text" in result.output or "note 3.txt (The file" in result.output
     assert "and 3 more, listed in report/findings.txt" in result.output
     text = (tmp_path / "out" / "report" / "findings.txt").read_text()
@@ -425,11 +435,11 @@ def test_many_findings_are_listed_in_a_file_of_the_bundle(data, tmp_path):
     assert "report/findings.txt" in load(tmp_path / "out").manifest.files
 
 
-def test_five_photos_of_each_class_are_enough(data, tmp_path):
+def test_five_photos_of_each_class_are_enough(data, tmp_path, train_small):
     for photo in data.rglob("*.jpg"):
         if int(photo.stem) >= 5:
             photo.unlink()
-    result = _train(data, "--output", tmp_path / "few")
+    result = train_small(data, "--output", tmp_path / "few")
     assert result.exit_code == 0, result.output
     assert load(tmp_path / "few").manifest.training.arguments["photos"] == {
         "train": 6,
@@ -446,33 +456,33 @@ def test_a_full_disk_is_reported_before_photos_are_read(data, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_the_output_may_be_the_working_directory(data, tmp_path, monkeypatch):
+def test_the_output_may_be_the_working_directory(data, tmp_path, train_small, monkeypatch):
     (tmp_path / "pets").mkdir()
     monkeypatch.chdir(tmp_path / "pets")
-    result = _train(data, "--output", ".")
+    result = train_small(data, "--output", ".")
     assert result.exit_code == 0, result.output
     assert load(tmp_path / "pets").manifest.name == "pets"
 
 
-def test_training_again_keeps_what_is_not_the_bundles_own(data, tmp_path):
+def test_training_again_keeps_what_is_not_the_bundles_own(data, tmp_path, train_small):
     output = tmp_path / "pets"
-    assert _train(data, "--output", output).exit_code == 0
+    assert train_small(data, "--output", output).exit_code == 0
     (output / "notes.txt").write_text("precious")
-    _check_rejected(_train(data, "--output", output), "holds notes.txt", "Add --force")
-    result = _train(data, "--output", output, "--force", "--seed", 1)
+    _check_rejected(train_small(data, "--output", output), "holds notes.txt", "Add --force")
+    result = train_small(data, "--output", output, "--force", "--seed", 1)
     assert result.exit_code == 0, result.output
     assert "kept beside the bundle: notes.txt\n" in result.output
     assert "made pets version 1\n" in result.output
     assert (output / "notes.txt").read_text() == "precious"
     manifest = load(output).manifest
     assert manifest.training.seed == 1
-    version = _train(data, "--output", output / "2")
+    version = train_small(data, "--output", output / "2")
     assert "made pets version 2\n" in version.output
     assert (output / "notes.txt").exists()
-    flat = _train(data, "--output", output, "--force")
+    flat = train_small(data, "--output", output, "--force")
     assert "made pets version 1; " in flat.output
     assert "is version 2, and the highest serves\n" in flat.output
-    _check_rejected(_train(data, "--output", output, "--force", "--version", 2), "--version 3")
+    _check_rejected(train_small(data, "--output", output, "--force", "--version", 2), "--version 3")
 
 
 def test_existing_files_at_the_output_are_kept_unless_they_are_a_bundle(data, tmp_path):
