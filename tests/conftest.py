@@ -452,10 +452,14 @@ def textbook_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
 
 
 @pytest.fixture(scope="module")
-def imagenet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def imagenet_client(
+    tmp_path_factory: pytest.TempPathFactory, imagenet: Path
+) -> Iterator[httpx.Client]:
     """A client of a service with the built-in model; one per module."""
-    with _serve(Settings(models=tmp_path_factory.mktemp("models"))) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
+        with _serve(Settings(models=tmp_path_factory.mktemp("models"))) as client:
+            yield client
 
 
 HUES = {"red": (1.0, 0.3, 0.2), "green": (0.2, 1.0, 0.3), "blue": (0.3, 0.2, 1.0)}

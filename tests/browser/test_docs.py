@@ -70,57 +70,45 @@ def _execute(page, operation) -> str:
     return response.inner_text()
 
 
-def test_a_raw_photo_is_classified_from_the_page(
-    serve, make_bundle, open_docs, photo, tmp_path, shoot
-):
-    make_bundle()
+def test_a_raw_photo_is_classified_from_the_page(client, open_docs, photo, tmp_path, shoot):
     file = tmp_path / "photo.jpg"
     file.write_bytes(photo("green"))
-    with serve() as client:
-        page = open_docs(client)
-        operation = _expand(page, "image/jpeg")
-        shoot(page, "raw")
-        operation.locator("input[type=file]").set_input_files(file)
-        text = _execute(page, operation)
-        shoot(page, "raw-response")
+    page = open_docs(client)
+    operation = _expand(page, "image/jpeg")
+    shoot(page, "raw")
+    operation.locator("input[type=file]").set_input_files(file)
+    text = _execute(page, operation)
+    shoot(page, "raw-response")
     assert "200" in text
     assert '"label": "green"' in text
 
 
-def test_several_photos_are_classified_from_the_page(
-    serve, make_bundle, open_docs, photo, tmp_path, shoot
-):
-    make_bundle()
+def test_several_photos_are_classified_from_the_page(client, open_docs, photo, tmp_path, shoot):
     for colour in ("blue", "red"):
         (tmp_path / f"{colour}.jpg").write_bytes(photo(colour))
-    with serve() as client:
-        page = open_docs(client)
-        operation = _expand(page, "multipart/form-data")
-        for place, colour in enumerate(("blue", "red")):
-            if place:  # the form begins with one
-                files = operation.locator(".opblock-section-request-body")
-                files.locator("button.json-schema-form-item-add").first.click()
-            operation.locator("input[type=file]").nth(place).set_input_files(
-                tmp_path / f"{colour}.jpg"
-            )
-        shoot(page, "multipart")
-        text = _execute(page, operation)
-        shoot(page, "multipart-response")
+    page = open_docs(client)
+    operation = _expand(page, "multipart/form-data")
+    for place, colour in enumerate(("blue", "red")):
+        if place:  # the form begins with one
+            files = operation.locator(".opblock-section-request-body")
+            files.locator("button.json-schema-form-item-add").first.click()
+        operation.locator("input[type=file]").nth(place).set_input_files(tmp_path / f"{colour}.jpg")
+    shoot(page, "multipart")
+    text = _execute(page, operation)
+    shoot(page, "multipart-response")
     assert "200" in text
     labels = re.findall(r'"label": "(\w+)"', text)
     assert (labels[0], labels[3]) == ("blue", "red")
 
 
-def test_a_problem_is_shown_on_the_page(serve, make_bundle, open_docs, tmp_path, shoot):
-    make_bundle()
+def test_a_problem_is_shown_on_the_page(client, open_docs, tmp_path, shoot):
     file = tmp_path / "photo.jpg"
     file.write_bytes(b"no image")
-    with serve() as client:
-        page = open_docs(client, may_log_errors=True)  # the browser logs every 400
-        operation = _expand(page, "image/jpeg")
-        operation.locator("input[type=file]").set_input_files(file)
-        text = _execute(page, operation)
-        shoot(page, "problem")
+    page = open_docs(client, may_log_errors=True)  # the browser logs every 400
+    operation = _expand(page, "image/jpeg")
+    operation.locator("input[type=file]").set_input_files(file)
+    text = _execute(page, operation)
+    shoot(page, "problem")
     assert '"code": "not_an_image"' in text
     assert "Send the bytes of a JPEG" in text
 
@@ -147,44 +135,36 @@ def test_the_authorize_dialog_sends_the_key(
 
 
 @pytest.mark.slow
-def test_the_built_in_model_classifies_from_the_page(
-    serve, open_docs, imagenet, picture, monkeypatch, shoot
-):
-    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
-    with serve(models=None) as client:
-        page = open_docs(client, all_routes=True)
-        operation = _expand(page, "image/jpeg")
-        operation.locator("input[type=file]").set_input_files(picture)
-        text = _execute(page, operation)
-        shoot(page, "imagenet")
+def test_the_built_in_model_classifies_from_the_page(imagenet_client, open_docs, picture, shoot):
+    page = open_docs(imagenet_client, all_routes=True)
+    operation = _expand(page, "image/jpeg")
+    operation.locator("input[type=file]").set_input_files(picture)
+    text = _execute(page, operation)
+    shoot(page, "imagenet")
     assert re.search(r'"label": "Egyptian cat"', text)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_the_page_has_the_dress_of_the_others_in_both_themes(
-    serve, make_bundle, open_docs, shoot, theme, width
+    client, open_docs, shoot, theme, width
 ):
-    make_bundle()
-    with serve() as client:
-        page = open_docs(client, color_scheme=theme, viewport={"width": width, "height": 800})
-        _expand(page, "image/jpeg")
-        shoot(page, f"docs-{width}-{theme}")
-        expected = "rgb(20, 18, 15)" if theme == "dark" else "rgb(250, 247, 242)"
-        for element in ("html", "body") if theme == "dark" else ("body",):
-            colour = f"getComputedStyle(document.querySelector('{element}')).backgroundColor"
-            assert page.evaluate(colour) == expected
-        title = "getComputedStyle(document.querySelector('.info .title')).fontFamily"
-        assert page.evaluate(title).startswith("Newsreader")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        unreadable = Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
-        assert [[node["html"] for node in found["nodes"]][:5] for found in unreadable] == []
+    page = open_docs(client, color_scheme=theme, viewport={"width": width, "height": 800})
+    _expand(page, "image/jpeg")
+    shoot(page, f"docs-{width}-{theme}")
+    expected = "rgb(20, 18, 15)" if theme == "dark" else "rgb(250, 247, 242)"
+    for element in ("html", "body") if theme == "dark" else ("body",):
+        colour = f"getComputedStyle(document.querySelector('{element}')).backgroundColor"
+        assert page.evaluate(colour) == expected
+    title = "getComputedStyle(document.querySelector('.info .title')).fontFamily"
+    assert page.evaluate(title).startswith("Newsreader")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    unreadable = Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
+    assert [[node["html"] for node in found["nodes"]][:5] for found in unreadable] == []
 
 
-def test_the_theme_follows_the_system_while_the_page_is_open(serve, make_bundle, open_docs):
-    make_bundle()
-    with serve() as client:
-        page = open_docs(client, color_scheme="light")
-        page.emulate_media(color_scheme="dark")
-        expect(page.locator("html")).to_have_class("dark-mode")
-        page.emulate_media(color_scheme="light")
-        expect(page.locator("html")).to_have_class("")
+def test_the_theme_follows_the_system_while_the_page_is_open(client, open_docs):
+    page = open_docs(client, color_scheme="light")
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("html")).to_have_class("dark-mode")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).to_have_class("")

@@ -30,22 +30,6 @@ def golden(imagenet):
 
 
 @pytest.fixture
-def imagenet_served(serve, imagenet, monkeypatch):
-    """The default model, as `make serve` serves it."""
-    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
-    with serve(models=None) as client:
-        yield client
-
-
-@pytest.fixture
-def colours_served(make_bundle, textbook, serve):
-    make_bundle(name="textbook", graph=textbook, report={"index.html": b"<h1>It went well</h1>"})
-    make_bundle()
-    with serve(default_model="textbook") as client:
-        yield client
-
-
-@pytest.fixture
 def save(tmp_path, photo):
     """Write a photo of one colour and return its path."""
 
@@ -100,9 +84,9 @@ def open_step(page, name):
 
 
 def test_a_dropped_photo_gets_its_label_and_a_click_shows_the_overlay(
-    imagenet_served, open_page, golden, shoot_page
+    imagenet_client, open_page, golden, shoot_page
 ):
-    page = open_page(imagenet_served)
+    page = open_page(imagenet_client)
     calls = []
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
     drop(page, golden / "coffee.jpg")  # first request
@@ -119,9 +103,9 @@ def test_a_dropped_photo_gets_its_label_and_a_click_shows_the_overlay(
     shoot_page(page, "overlay")
 
 
-def test_the_photo_is_sent_as_its_unchanged_file(imagenet_served, open_page, golden, caplog):
+def test_the_photo_is_sent_as_its_unchanged_file(imagenet_client, open_page, golden, caplog):
     with caplog.at_level(logging.INFO, "hubel.request"):
-        page = open_page(imagenet_served)
+        page = open_page(imagenet_client)
         choose(page, golden / "coffee.jpg")
         expect(first_label(page)).to_contain_text("espresso")
     received = [r.fields["bytes"] for r in caplog.records if "classify" in r.fields["path"]]
@@ -151,8 +135,8 @@ WARM_INSIDE = """(heat, box) => {
 }"""
 
 
-def test_the_warm_region_of_three_photos_lies_on_their_object(imagenet_served, open_page, golden):
-    page = open_page(imagenet_served)
+def test_the_warm_region_of_three_photos_lies_on_their_object(imagenet_client, open_page, golden):
+    page = open_page(imagenet_client)
     for file, (label, box) in BOXES.items():
         choose(page, golden / file)
         expect(first_label(page)).to_contain_text(label)
@@ -163,14 +147,14 @@ def test_the_warm_region_of_three_photos_lies_on_their_object(imagenet_served, o
 
 
 def test_each_label_of_a_photo_of_two_objects_is_warm_on_its_side(
-    imagenet_served, open_page, golden, tmp_path, shoot_page
+    imagenet_client, open_page, golden, tmp_path, shoot_page
 ):
     whole = Image.new("RGB", (480, 480))
     for place, name in enumerate(("chelsea", "coffee")):
         with Image.open(golden / f"{name}.jpg") as image:
             whole.paste(image.resize((480, 480)).crop((120, 0, 360, 480)), (240 * place, 0))
     whole.save(tmp_path / "two.png")
-    page = open_page(imagenet_served)
+    page = open_page(imagenet_client)
     choose(page, tmp_path / "two.png")
     expect(first_label(page)).to_be_visible()
     page.locator(".other-label > summary").click()
@@ -182,8 +166,8 @@ def test_each_label_of_a_photo_of_two_objects_is_warm_on_its_side(
         assert page.locator("#heat").evaluate(WARM_INSIDE, list(side)) > 0.8
 
 
-def test_several_photos_appear_in_a_strip_with_one_request_each(colours_served, open_page, save):
-    page = open_page(colours_served)
+def test_several_photos_appear_in_a_strip_with_one_request_each(textbook_client, open_page, save):
+    page = open_page(textbook_client)
     calls = []
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
     choose(page, save("red"), save("blue"))
@@ -196,8 +180,8 @@ def test_several_photos_appear_in_a_strip_with_one_request_each(colours_served, 
     assert answers(calls) == ["classify", "classify"]
 
 
-def test_a_pasted_photo_is_classified(colours_served, open_page, save):
-    page = open_page(colours_served)
+def test_a_pasted_photo_is_classified(textbook_client, open_page, save):
+    page = open_page(textbook_client)
     page.evaluate(
         """(bytes) => {
           const transfer = new DataTransfer();
@@ -209,8 +193,8 @@ def test_a_pasted_photo_is_classified(colours_served, open_page, save):
     expect(first_label(page)).to_contain_text("green")
 
 
-def test_each_step_of_the_tour_has_its_picture(imagenet_served, open_page, golden, shoot_page):
-    page = open_page(imagenet_served)
+def test_each_step_of_the_tour_has_its_picture(imagenet_client, open_page, golden, shoot_page):
+    page = open_page(imagenet_client)
     calls = []
     page.on("request", lambda r: calls.append(r.url) if MODEL_CALL.search(r.url) else None)
     choose(page, golden / "chelsea.jpg")
@@ -260,8 +244,8 @@ def test_each_step_of_the_tour_has_its_picture(imagenet_served, open_page, golde
     shoot_page(page, "steps")
 
 
-def test_the_copied_curl_returns_the_pages_prediction(colours_served, open_page, save, tmp_path):
-    page = open_page(colours_served)
+def test_the_copied_curl_returns_the_pages_prediction(textbook_client, open_page, save, tmp_path):
+    page = open_page(textbook_client)
     choose(page, save("green", "it's green.jpg"))
     expect(first_label(page)).to_contain_text("green")
     snippets = open_step(page, "request").locator("pre")
@@ -277,8 +261,8 @@ def test_the_copied_curl_returns_the_pages_prediction(colours_served, open_page,
     assert json.loads(done.stdout)["predictions"][0]["label"] == "green"
 
 
-def test_the_copied_python_runs(colours_served, open_page, save, tmp_path):
-    page = open_page(colours_served)
+def test_the_copied_python_runs(textbook_client, open_page, save, tmp_path):
+    page = open_page(textbook_client)
     choose(page, save("blue"))
     expect(first_label(page)).to_contain_text("blue")
     text = open_step(page, "request").locator("pre").nth(1).inner_text()
@@ -288,8 +272,8 @@ def test_the_copied_python_runs(colours_served, open_page, save, tmp_path):
     assert done.stdout.startswith("blue ")
 
 
-def test_a_textbook_network_works_on_the_page(colours_served, open_page, save, shoot_page):
-    page = open_page(colours_served)
+def test_a_textbook_network_works_on_the_page(textbook_client, open_page, save, shoot_page):
+    page = open_page(textbook_client)
     choose(page, save("green"))
     expect(first_label(page)).to_contain_text("green")
     first_label(page).click()
@@ -307,8 +291,8 @@ def test_a_textbook_network_works_on_the_page(colours_served, open_page, save, s
     shoot_page(page, "textbook")
 
 
-def test_another_model_is_selected_and_its_report_opens(colours_served, open_page, save):
-    page = open_page(colours_served)
+def test_another_model_is_selected_and_its_report_opens(textbook_client, open_page, save):
+    page = open_page(textbook_client)
     expect(page.locator("#report")).to_be_visible()
     choose(page, save("red"))
     expect(page.locator("#model")).to_have_value("textbook")
@@ -383,8 +367,8 @@ def test_a_busy_service_shows_when_to_try_again(make_bundle, serve, open_page, s
             opened.set()
 
 
-def test_trying_again_after_the_wait_gets_the_prediction(colours_served, open_page, save):
-    page = open_page(colours_served, may_log_errors=True)
+def test_trying_again_after_the_wait_gets_the_prediction(textbook_client, open_page, save):
+    page = open_page(textbook_client, may_log_errors=True)
     busy = [True]
 
     def refuse(route):
@@ -409,9 +393,9 @@ def test_trying_again_after_the_wait_gets_the_prediction(colours_served, open_pa
 
 
 def test_an_unreachable_service_is_shown_until_it_returns(
-    colours_served, open_page, save, shoot_page
+    textbook_client, open_page, save, shoot_page
 ):
-    page = open_page(colours_served, may_log_errors=True)
+    page = open_page(textbook_client, may_log_errors=True)
     expect(page.locator("#model")).to_have_value("textbook")
     page.route("**/api/v1/classify**", lambda route: route.abort("connectionrefused"))
     choose(page, save("red"))
@@ -447,8 +431,8 @@ def test_a_key_is_requested_and_used(make_bundle, textbook, serve, open_page, sa
         expect(page.locator("#model")).to_have_value("textbook")
 
 
-def test_the_page_works_with_the_keyboard_alone(colours_served, open_page, save):
-    page = open_page(colours_served)
+def test_the_page_works_with_the_keyboard_alone(textbook_client, open_page, save):
+    page = open_page(textbook_client)
     # Registered early: Chromium learns of it later, and opens no file chooser without a handler.
     page.on("filechooser", lambda chooser: chooser.set_files([save("green"), save("red")]))
     expect(page.locator("#model")).to_have_value("textbook")
@@ -503,12 +487,12 @@ def test_the_page_works_with_the_keyboard_alone(colours_served, open_page, save)
 
 @pytest.mark.parametrize(("size", "theme"), [("phone", "light"), ("desktop", "dark")])
 def test_axe_reports_nothing_and_the_page_fits(
-    imagenet_served, open_page, golden, shoot_page, theme, size
+    imagenet_client, open_page, golden, shoot_page, theme, size
 ):
     options = {"viewport": SIZES[size], "color_scheme": theme}
     if size == "phone":
         options |= {"is_mobile": True, "has_touch": True}
-    page = open_page(imagenet_served, **options)
+    page = open_page(imagenet_client, **options)
     expect(page.locator("#model")).to_have_value("imagenet")
     shoot_page(page, f"{size}-{theme}-welcome")
     assert_accessible(page)
@@ -558,8 +542,8 @@ SHIFTS = """() => {
 }"""
 
 
-def test_the_layout_does_not_shift_when_responses_arrive(imagenet_served, open_page, golden):
-    page = open_page(imagenet_served)
+def test_the_layout_does_not_shift_when_responses_arrive(imagenet_client, open_page, golden):
+    page = open_page(imagenet_client)
     page.evaluate(SHIFTS)
     expect(page.locator("#model")).to_have_value("imagenet")
     choose(page, golden / "coffee.jpg")
@@ -570,10 +554,10 @@ def test_the_layout_does_not_shift_when_responses_arrive(imagenet_served, open_p
     assert before < 0.2  # the photo replaces the welcome once
 
 
-def test_the_page_is_small_and_its_policy_is_strict(client):
+def test_the_page_is_small_and_its_policy_is_strict(textbook_client):
     files = [WEB / "index.html", *(WEB / "page").iterdir(), *(WEB / "dress").iterdir()]
     assert sum(file.stat().st_size for file in files) < 200_000
-    response = client.get("/")
+    response = textbook_client.get("/")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -582,10 +566,10 @@ def test_the_page_is_small_and_its_policy_is_strict(client):
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", response.text)
 
 
-def test_typefaces_are_bundled_with_their_licences(client, open_page, colours_served):
+def test_typefaces_are_bundled_with_their_licences(open_page, textbook_client):
     for font in (WEB / "dress").glob("*.woff2"):
         assert "SIL OPEN FONT LICENSE" in font.with_suffix(".LICENSE").read_text()
-    page = open_page(colours_served)
+    page = open_page(textbook_client)
     page.wait_for_load_state("networkidle")
     page.evaluate("document.fonts.ready.then(() => true)")
     loaded = page.evaluate(
@@ -605,8 +589,8 @@ def shoot_page(tmp_path):
     return take
 
 
-def test_a_slow_photo_is_not_drawn_over_a_newer_one(colours_served, open_page, save):
-    page = open_page(colours_served)
+def test_a_slow_photo_is_not_drawn_over_a_newer_one(textbook_client, open_page, save):
+    page = open_page(textbook_client)
     page.evaluate("""() => {
       const decode = window.createImageBitmap;
       window.createImageBitmap = async (file) => {
@@ -631,9 +615,9 @@ def test_a_slow_photo_is_not_drawn_over_a_newer_one(colours_served, open_page, s
 
 
 def test_the_strip_shows_the_selected_models_labels_with_a_broken_photo(
-    colours_served, open_page, save, tmp_path
+    textbook_client, open_page, save, tmp_path
 ):
-    page = open_page(colours_served, may_log_errors=True)
+    page = open_page(textbook_client, may_log_errors=True)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(save("blue").read_bytes()[:300])
     choose(page, save("red"), save("green"), broken)

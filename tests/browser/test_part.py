@@ -23,12 +23,14 @@ def wide(tmp_path):
     return tmp_path / "wide.png"
 
 
-@pytest.fixture
-def served(make_bundle, serve):
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, module_bundle_maker, module_serve):
+    below = tmp_path_factory.mktemp("service")
+    make_bundle = module_bundle_maker(below)
     make_bundle(name="cover")
     make_bundle(name="contain", fit="contain")
     make_bundle(name="stretch", fit="stretch", size=(24, 48))
-    with serve(default_model="cover") as client:
+    with module_serve(below, default_model="cover") as client:
         yield client
 
 

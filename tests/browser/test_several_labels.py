@@ -7,13 +7,17 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, module_bundle_maker, module_serve):
+    below = tmp_path_factory.mktemp("service")
+    module_bundle_maker(below)(labels=("cat", "dog", "bird"), thresholds=(0.5,) * 3)
+    with module_serve(below) as client:
+        yield client
+
+
 @pytest.fixture
-def page(make_bundle, serve, open_page):
-    make_bundle(labels=("cat", "dog", "bird"), thresholds=(0.5,) * 3)
-    with serve() as client:
-        page = open_page(client)
-        yield page
-        page.context.close()  # before the service ends: what the page still loads would fail
+def page(served, open_page):
+    return open_page(served)
 
 
 def test_the_verdict_names_every_accepted_label_or_none(page, tmp_path):

@@ -16,20 +16,9 @@ WEB = Path(__file__).parents[2] / "app/web"
 
 
 @pytest.fixture
-def imagenet_served(serve, imagenet, monkeypatch):
-    monkeypatch.setattr("app.runtime.discovery.BUILT_IN_MODELS", imagenet.parent)
-    with serve(models=None) as client:
-        yield client
-
-
-@pytest.fixture
-def colours_page(make_bundle, serve, open_page):
+def colours_page(client, open_page):
     """The page of a service with the tiny model of colours."""
-    make_bundle()
-    with serve() as client:
-        page = open_page(client)
-        yield page
-        page.context.close()  # before the service ends: what the page still loads would fail
+    return open_page(client)
 
 
 def _choose(page, *files):
@@ -51,8 +40,8 @@ def _answer(page, decision, *predictions, **fields):
     page.route("**/api/v1/classify**", change)
 
 
-def test_one_click_on_a_sample_photo_shows_everything(imagenet_served, open_page):
-    page = open_page(imagenet_served)
+def test_one_click_on_a_sample_photo_shows_everything(imagenet_client, open_page):
+    page = open_page(imagenet_client)
     samples = page.locator("#samples button")
     expect(samples).to_have_count(4)
     page.wait_for_function(
