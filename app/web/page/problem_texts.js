@@ -28,6 +28,7 @@ export const TEXTS = {
   // about the key
   unauthenticated: ["This service asks for a key", "Whoever runs it can give you one."],
   too_many_wrong_keys: ["Too many wrong keys", "Wait a little, then try again with the right one."],
+  key_limit_exceeded: ["Too many requests with this key", "The limit of the key has been reached. Try again in a moment."],
   forbidden: ["Your key doesn't allow this", "Whoever runs this service can give you another."],
   access_denied: ["You may not do this here", "Whoever runs this service can allow it."],
   // about the model
