@@ -32,6 +32,10 @@
     |   |-- OutOfMemory           the process has no memory left for the work
     |   |-- DeadlinePassed        the response would come too late
     |   `-- ClientGone            the client disconnected before its response
+    |-- StoreError                about the photos that are kept for labelling
+    |   |-- StoreOff              the service keeps none
+    |   |-- UnknownCapture        there is no such photo
+    |   `-- StoreFailed           the store can't be read or changed now
     `-- DeviceUnavailable         the requested device can't be used
 
 `code` is stable and for programs. The message is for people: one or two sentences; the last
@@ -305,6 +309,34 @@ class ClientGone(CapacityError):
 
     code = "client_gone"
     title = "Client gone"
+
+
+class StoreError(HubelError):
+    """The store of photos that are kept for labelling can't do this."""
+
+    code = "store_error"
+    title = "Store error"
+
+
+class StoreOff(StoreError):
+    """The service keeps no photos."""
+
+    code = "store_off"
+    title = "No store"
+
+
+class UnknownCapture(StoreError):
+    """The store has no such photo, and it isn't among the last ones."""
+
+    code = "unknown_capture"
+    title = "Unknown photo"
+
+
+class StoreFailed(StoreError):
+    """The store can't be read or changed now: its disk is full, or its folder is gone."""
+
+    code = "store_failed"
+    title = "Store failed"
 
 
 class DeviceUnavailable(HubelError):

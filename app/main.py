@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from app import __version__, vision
 from app.api import problems, routing
 from app.api.auth import Keys
+from app.api.captured_photos import CapturedPhotos
 from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
 from app.api.early_refusal import EarlyRefusal
 from app.api.metrics import Metrics
@@ -21,6 +22,7 @@ from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.routes import (
     activations,
+    captures,
     classify,
     drift,
     embed,
@@ -31,6 +33,7 @@ from app.api.routes import (
     report,
     shadow,
 )
+from app.api.schemas.captures import Feedback, LabelChange, LabelChanges
 from app.api.schemas.classification import Batch, MultiLabelResult, Result
 from app.api.schemas.inspection import (
     ActivationsCrops,
@@ -42,6 +45,7 @@ from app.api.schemas.problem_details import Problem
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.tracing import Tracing
 from app.api.turns import Turns
+from app.captures import CaptureRule, Recorder, Store, StoreLimits
 from app.errors import ModelError
 from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
@@ -57,9 +61,12 @@ from app.runtime.registry_and_device import RegistryAndDevice, create_registry
 from app.runtime.trials import Trials
 from app.runtime.watch import Watch
 from app.settings import Settings
+from app.vision.metadata import without_metadata
 
 log = logging.getLogger("hubel")
 
+_RECENT_SHARE = 8
+"""The last photos, which feedback may name, hold one of so many parts of the memory."""
 _DESCRIPTION = (
     "Hubel classifies images: POST an image to `/api/v1/classify` and get calibrated "
     "probabilities. Errors are `application/problem+json` with a stable `code`."
@@ -95,6 +102,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         memory=memory_budget,
     )
     drift = DriftMonitor()
+    captured = _captured_photos(settings, memory_budget)
     named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     trials = Trials(registry, engine, memory_budget, photo_limits)
@@ -126,13 +134,37 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             device=device,
             drift=drift,
             trials=trials,
+            recorder=captured.recorder if captured else None,
         ),
         drift=drift,
         trials=trials,
+        captures=captured,
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
     )
+
+
+def _captured_photos(settings: Settings, memory_budget: MemoryBudget) -> CapturedPhotos | None:
+    """Return what keeps photos, or None without a folder for them.
+
+    Raises:
+        BadParameter: the folder can't be used.
+    """
+    if settings.data_dir is None:
+        return None
+    limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
+    recent_bytes = min(settings.feedback_bytes, memory_budget.total_bytes // _RECENT_SHARE)
+    recorder = Recorder(
+        Store(settings.data_dir),
+        StoreLimits(
+            settings.capture_max_bytes, settings.capture_max_photos, settings.capture_max_days
+        ),
+        memory_budget,
+        recent_bytes,
+        None if settings.capture_metadata else partial(without_metadata, limits=limits),
+    )
+    return CapturedPhotos(recorder, CaptureRule.parse(settings.capture), recent_bytes > 0)
 
 
 def create_app(
@@ -187,6 +219,8 @@ def create_app(
     app.include_router(drift.router)
     app.include_router(shadow.router)
     app.include_router(report.router)
+    app.include_router(captures.router)
+    app.include_router(captures.feedback_router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)
     app.include_router(huggingface.router)
@@ -215,7 +249,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     if times_s:
         engine.expect(max(times_s))
     named_keys = service.keys.named or nullcontext()
-    with app.state.tracing, engine, service.trials, app.state.watch, named_keys:
+    recorder = service.captures.recorder if service.captures else nullcontext()
+    with app.state.tracing, recorder, engine, service.trials, app.state.watch, named_keys:
         yield
 
 
@@ -229,6 +264,7 @@ def _openapi(app: FastAPI) -> dict[str, object]:
         for model in (
             *(Problem, Result, MultiLabelResult, Batch),
             *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
+            *(Feedback, LabelChange, LabelChanges),
         ):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))

@@ -14,6 +14,8 @@ from typing import Annotated, Literal, Self
 from pydantic import DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.captures.rule import CaptureRule
+
 MIB = 1024 * 1024
 _PREFIX = "HUBEL_"
 _NOT_OF_THE_SERVICE = re.compile(r"PHOTOS|TEST_PHOTOS|SERVICE_(HOST|PORT).*|PORT_\d+_.*")
@@ -108,6 +110,38 @@ class Settings(BaseSettings):
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         5.0, description="Time after SIGTERM in which new requests are still accepted, in seconds."
     )
+    data_dir: DirectoryPath | None = Field(
+        None,
+        description="Folder for photos that are kept for labelling. One service may use it at a "
+        "time. Unset: no photo is stored.",
+    )
+    capture: str = Field(
+        "",
+        description="Which photos are kept, separated by commas: those with the decisions `unsure` "
+        "and `unknown`, and a share of all others, such as `unsure,unknown,sample:0.01`. Needs "
+        "`HUBEL_DATA_DIR`. Empty: only those with feedback.",
+    )
+    capture_max_bytes: Annotated[int, Field(gt=0)] = Field(
+        2048 * MIB,
+        description="Maximum size of all kept photos, in bytes. The oldest without a label make "
+        "room; photos with a label stay.",
+    )
+    capture_max_photos: Annotated[int, Field(gt=0)] = Field(
+        100_000, description="Maximum number of kept photos, likewise."
+    )
+    capture_max_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
+        90.0, description="Time after which a kept photo without a label is removed, in days."
+    )
+    capture_metadata: bool = Field(
+        False,
+        description="Whether kept photos keep their metadata, such as the place where they were "
+        "taken. By default only orientation and colour profile stay.",
+    )
+    feedback_bytes: Annotated[int, Field(ge=0)] = Field(
+        32 * MIB,
+        description="Maximum size of the last photos in memory, in bytes, about which feedback may "
+        "come, and at most an eighth of the memory for requests. Only with `HUBEL_DATA_DIR`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that are logged."
     )
@@ -127,6 +161,12 @@ class Settings(BaseSettings):
         for name in ("api_key", "admin_key"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 raise ValueError(f"set {name} or {name}_file, not both")
+        if self.capture and self.data_dir is None:
+            raise ValueError("capture needs data_dir: name a folder in HUBEL_DATA_DIR")
+        try:
+            CaptureRule.parse(self.capture)
+        except ValueError as err:
+            raise ValueError(f"capture is {self.capture!r}. {err}") from err
         _ = self.api_key_value, self.admin_key_value  # report broken key files at once
         return self
 

@@ -91,6 +91,40 @@ class Keys:
                 "The admin key is needed. Send it as 'Authorization: Bearer KEY'."
             )
 
+    def check_label(self, key: str | None, address: str = "") -> str | None:
+        """Check that `key` may label photos; return a named key's name.
+
+        Args:
+            key: the key that was sent.
+            address: the client's address, for which wrong keys are counted.
+
+        Raises:
+            Unauthenticated: the key is missing or unknown.
+            TooManyWrongKeys: it is unknown, and the address has sent many wrong keys.
+            Forbidden: it lacks the scope, or no key that has it can be configured.
+        """
+        if key and self.named and (found := self.named.find(key)):
+            if found.allows("label"):
+                return found.name
+            raise Forbidden(
+                f"The key {found.name} has the scope {found.scope}. This needs the scope label."
+            )
+        if self.admin is None and self.named is None:
+            raise Forbidden(
+                "No key with the scope label is configured. Start the service with "
+                "HUBEL_KEYS_FILE or HUBEL_ADMIN_KEY."
+            )
+        if _equal(key, self.admin):
+            return None
+        if self.api is not None and _equal(key, self.api):
+            raise Forbidden(
+                "This key lacks the scope label. Send the admin key, or a named key with it."
+            )
+        self._count(key, address)
+        raise Unauthenticated(
+            "A key with the scope label is needed. Send it as 'Authorization: Bearer KEY'."
+        )
+
     def _count(self, key: str | None, address: str) -> None:
         """Count a wrong key; a request without a key guesses none.
 
@@ -161,6 +195,13 @@ def check_key(request: Request, keys: Keys, key: str | None) -> None:
 async def require_key(request: Request, key: KeyDep) -> None:
     """Check the API key; the dependency of every route that requires one."""
     check_key(request, request.app.state.service.keys, key)
+
+
+async def require_label(request: Request, key: KeyDep) -> None:
+    """Check that the key may label; the dependency of the routes that show or change captures."""
+    name = request.app.state.service.keys.check_label(key, address_of(request))
+    if name is not None:
+        request.scope["state"][KEY_NAME] = name
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:

@@ -165,6 +165,9 @@ async def _classify_each(
     jobs = service.classifier.jobs(photos, model, query)
     results = await run_each(request, service, jobs, model)
     _observe_predictions(request, results, service, model, query)
+    if service.captures is not None and not crops:
+        request_id = record_of(request.scope).request_id
+        service.captures.observe(request_id, photos, results, model)
     return results
 
 

@@ -27,10 +27,12 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.api import exposition
+from app.api.capture_metrics import CaptureMetrics
 from app.api.drift_metrics import DriftMetrics
 from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
 from app.api.trial_metrics import TrialMetrics
+from app.captures import Recorder
 from app.runtime.batching import sizes
 from app.runtime.classifier import Stages
 from app.runtime.drift import DriftMonitor
@@ -81,6 +83,7 @@ class Metrics:
         device: the device that models run on.
         drift: the drift of their predictions.
         trials: the versions that are shadowed or canaried.
+        recorder: what keeps photos; None: nothing does.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Metrics:
         device: DeviceChoice,
         drift: DriftMonitor,
         trials: Trials,
+        recorder: Recorder | None,
     ) -> None:
         self._collectors = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -186,6 +190,8 @@ class Metrics:
         self._collectors.register(_Models(registry))
         self._collectors.register(DriftMetrics(registry, drift))
         self._collectors.register(TrialMetrics(trials))
+        if recorder is not None:
+            self._collectors.register(CaptureMetrics(recorder))
         self.scrapes = Scrapes(partial(exposition.write, self._collectors))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

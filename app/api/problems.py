@@ -50,6 +50,9 @@ STATUS: dict[type[HubelError], int] = {
     errors.OutOfMemory: 503,
     errors.DeadlinePassed: 504,
     errors.ClientGone: 499,  # nginx's status, for log and metrics only: the client has left
+    errors.StoreOff: 404,
+    errors.UnknownCapture: 404,
+    errors.StoreFailed: 503,
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5

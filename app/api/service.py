@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from app.api.auth import Keys
+from app.api.captured_photos import CapturedPhotos
 from app.api.metrics import Metrics
 from app.memory_budget import MemoryBudget
 from app.runtime.classifier import Classifier
@@ -56,6 +57,8 @@ class Service:
     metrics: Metrics
     drift: DriftMonitor
     trials: Trials
+    captures: CapturedPhotos | None
+    """Which photos are kept, and where; None: none."""
     log_predictions: bool
     """Whether a request's log line has the labels and probabilities."""
     lifecycle: Lifecycle

@@ -8,6 +8,7 @@ import click
 
 from app import __version__
 from app.cli.calibrate import calibrate
+from app.cli.captures import captures
 from app.cli.check import check
 from app.cli.classify import classify
 from app.cli.evaluate import evaluate
@@ -25,5 +26,16 @@ def main() -> None:
     """Train a CNN on your photos and serve it."""
 
 
-for command in (calibrate, check, classify, evaluate, health, import_, keys, serve, train):
+for command in (
+    calibrate,
+    captures,
+    check,
+    classify,
+    evaluate,
+    health,
+    import_,
+    keys,
+    serve,
+    train,
+):
     main.add_command(command)

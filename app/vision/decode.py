@@ -162,6 +162,11 @@ def read_header(
     return OpenedImage(file, format, views)
 
 
+def reader_of(format: Format) -> Callable[[bytes, Limits], OpenedFile]:
+    """Return the reader of a format, which opens a file with all of its pixels."""
+    return _READERS[format]
+
+
 def decode(data: bytes, limits: Limits, view: View = CENTRE_SQUARE) -> Picture:
     """Open and decode a file; wait while others that are decoded so take too much memory.
 

@@ -15,7 +15,7 @@ def get_paths():
     return [path for path, operations in paths.items() if "get" in operations]
 
 
-VALUES = {"name": "textbook", "model": "textbook", "version": "1"}
+VALUES = {"name": "textbook", "model": "textbook", "version": "1", "id": "1"}
 
 
 def test_head_has_the_status_and_headers_of_get_everywhere(textbook_client, get_paths):

@@ -29,8 +29,8 @@ def test_every_route_is_documented(operations):
     assert {name for name, _ in operations} == {
         "post /hf/{model}",
         "get /hf/{model}/health",
-        "post /predictions/{model}",
-        "post /predictions/{model}/{version}",
+        *(f"{verb} /predictions/{{model}}" for verb in ("post", "put")),
+        *(f"{verb} /predictions/{{model}}/{{version}}" for verb in ("post", "put")),
         "get /ping",
         *(f"post {path}:{verb}" for path in by_version for verb in ("predict", "classify")),
         *(f"get {path}{part}" for path in by_version for part in ("", "/metadata")),
@@ -41,7 +41,7 @@ def test_errors_are_in_the_protocols_shape(operations):
     for name, operation in operations:
         (tag,) = operation["tags"]
         statuses = {s for s in operation["responses"] if s[0] in "45"}
-        if name.startswith("post"):
+        if name.startswith(("post", "put")):
             rejected = {"400", "401", "404", "408", "413", "415", "422", "429", "500", "503", "504"}
             assert statuses == rejected, name
         for status in statuses - ({"503"} if name == "get /ping" else set()):
@@ -54,6 +54,6 @@ def test_errors_are_in_the_protocols_shape(operations):
 def test_bodies_and_responses_have_examples(operations):
     for name, operation in operations:
         assert operation["summary"]
-        if name.startswith("post"):
+        if name.startswith(("post", "put")):
             assert operation["requestBody"]["content"]
             assert operation["responses"]["200"]["content"]["application/json"]["example"]

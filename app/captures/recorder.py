@@ -1,0 +1,261 @@
+"""Keeps photos beside the service: nothing here delays a response, or fails one.
+
+    offer    (any thread, at once) -> a limited queue -> a thread: without metadata -> store
+    remember (any thread, at once) -> a ring of the last photos, for feedback
+    feedback (a thread of the API) -> the ring | the store -> labelled
+
+What finds the queue full, or can't be stored, is dropped and counted.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from app.captures import database
+from app.captures.capture import Capture, NewCapture, StoreLimits, Totals
+from app.captures.rows import captures_of_request
+from app.captures.store import Store
+from app.errors import HubelError
+from app.memory_budget import MemoryBudget
+
+log = logging.getLogger("hubel")
+
+QUEUE_BYTES = 32 * 1024 * 1024
+"""The most that waits to be written."""
+_BATCH_BYTES = 8 * 1024 * 1024
+"""The most that is written in one transaction, if it is more than one photo."""
+_PRUNE_S = 3600.0
+_QUIET_S = 60.0
+"""The time between two log lines about errors."""
+_END_S = 10.0
+"""How long the end of the service waits for what is queued."""
+_FEEDBACK_WAIT_S = 2.0
+
+StripMetadata = Callable[[bytes], tuple[bytes, str]]
+"""Returns a photo without metadata, and its format; raises HubelError."""
+
+
+class Recorder:
+    """The thread that stores photos; a context manager that starts and ends it.
+
+    Args:
+        store: where they are kept.
+        limits: what it may hold.
+        memory: the bytes of photos in the ring are taken from it.
+        recent_bytes: the most that the ring holds; 0: no ring.
+        strip_metadata: None keeps files as they were sent.
+
+    Raises:
+        BadParameter: another service keeps photos in the folder.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: StoreLimits,
+        memory: MemoryBudget,
+        recent_bytes: int,
+        strip_metadata: StripMetadata | None,
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.kept: Counter[str] = Counter()
+        """Photos by the reason why they were kept."""
+        self.dropped: Counter[str] = Counter()
+        """Photos that weren't kept: queue_full, store_full, unreadable, error."""
+        self._strip = strip_metadata
+        self._queue: deque[NewCapture] = deque()
+        self._queued_bytes = 0
+        self._unwritten = 0
+        self._changed = threading.Condition()
+        self._ended = False
+        self._recent = _Ring(memory.part(recent_bytes))
+        self._thread = threading.Thread(target=self._run, name="captures", daemon=True)
+        self._said_at = -_QUIET_S
+        self._lock = store.claim()
+
+    def __enter__(self) -> Self:
+        """Mend what an interrupted change left, and start the thread."""
+        self.store.repair()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Store what is queued, and end the thread."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join(_END_S)
+        self._lock.close()
+
+    def offer(self, capture: NewCapture) -> None:
+        """Queue a photo, or drop it if the queue is full."""
+        size = len(capture.data)
+        with self._changed:
+            if self._queue and self._queued_bytes + size > QUEUE_BYTES:
+                self.dropped["queue_full"] += 1
+                return
+            self._queue.append(capture)
+            self._queued_bytes += size
+            self._unwritten += 1
+            self._changed.notify_all()
+
+    def remember(self, capture: NewCapture) -> None:
+        """Put a photo into the ring; the oldest leave it."""
+        self._recent.put(capture)
+
+    def feedback(
+        self,
+        request_id: str,
+        index: int,
+        labels: Sequence[str] | None,
+        *,
+        wrong: bool,
+        by: str | None,
+    ) -> Capture | None:
+        """Keep a photo of a recent request and its labels; return None if it isn't at hand.
+
+        Raises:
+            HubelError: the file can't be read again to remove its metadata.
+            OSError: the photo can't be stored.
+            sqlite3.Error: likewise.
+        """
+        recent = self._recent.get(request_id, index)
+        if recent is not None:
+            capture = self._without_metadata(replace(recent, reason="feedback"))
+            (id,) = self.store.add([capture], self.limits)
+            if id is None:
+                self.dropped["store_full"] += 1
+                return None
+        else:
+            self._wait_until_written()
+            with database.reading(self.store.folder) as connection:
+                found = captures_of_request(connection, request_id, index)
+            if not found:
+                return None
+            id = found[0].id
+        labelled = self.store.label([id], labels, wrong=wrong, by=by)
+        return labelled[0] if labelled else None
+
+    def totals(self) -> Totals | None:
+        """Return what the store holds, or None if it can't be read now."""
+        with suppress(OSError, sqlite3.Error):
+            return self.store.totals()
+        return None
+
+    def _wait_until_written(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unwritten, _FEEDBACK_WAIT_S)
+
+    def _run(self) -> None:
+        prune_at = time.monotonic()
+        while True:
+            if time.monotonic() >= prune_at:
+                prune_at = time.monotonic() + _PRUNE_S
+                self._tolerate(lambda: self.store.prune(self.limits))
+            batch = self._next_batch(prune_at)
+            if batch is None:
+                return
+            self._write(batch)
+
+    def _next_batch(self, until: float) -> list[NewCapture] | None:
+        """Return the photos to write next, none once it is `until`; None: the end."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._queue or self._ended, max(0.0, until - time.monotonic())
+            )
+            batch: list[NewCapture] = []
+            size = 0
+            while self._queue and (not batch or size < _BATCH_BYTES):
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].data)
+            self._queued_bytes -= size
+            return None if self._ended and not batch else batch
+
+    def _write(self, batch: Sequence[NewCapture]) -> None:
+        readable = []
+        for capture in batch:
+            try:
+                readable.append(self._without_metadata(capture))
+            except HubelError as err:
+                self.dropped["unreadable"] += 1
+                self._say("a photo is not kept: %s", err)
+        try:
+            ids = self.store.add(readable, self.limits)
+        except (OSError, sqlite3.Error) as err:
+            self.dropped["error"] += len(readable)
+            self._say("photos can't be kept (%s); the service goes on", err)
+        else:
+            for capture, id in zip(readable, ids, strict=True):
+                if id is None:
+                    self.dropped["store_full"] += 1
+                else:
+                    self.kept[capture.reason] += 1
+        with self._changed:
+            self._unwritten -= len(batch)
+            self._changed.notify_all()
+
+    def _without_metadata(self, capture: NewCapture) -> NewCapture:
+        if self._strip is None:
+            return capture
+        data, format = self._strip(capture.data)
+        return replace(capture, data=data, format=format)
+
+    def _tolerate(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (OSError, sqlite3.Error) as err:
+            self._say("old photos can't be removed (%s)", err)
+
+    def _say(self, text: str, err: Exception) -> None:
+        if time.monotonic() >= self._said_at + _QUIET_S:
+            self._said_at = time.monotonic()
+            log.error(text, err)
+
+
+class _Ring:
+    """The last photos, up to a number of bytes.
+
+    Args:
+        memory: their bytes.
+    """
+
+    def __init__(self, memory: MemoryBudget) -> None:
+        self._memory = memory
+        self._captures: OrderedDict[tuple[str, int], NewCapture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, capture: NewCapture) -> None:
+        """Add a photo and remove the oldest; leave it out if requests need the memory."""
+        size = len(capture.data)
+        if size > self._memory.total_bytes:
+            return
+        with self._lock:
+            self._discard((capture.request_id, capture.index))
+            while not self._memory.try_take(size):
+                if not self._captures:
+                    return
+                self._discard(next(iter(self._captures)))
+            self._captures[capture.request_id, capture.index] = capture
+
+    def get(self, request_id: str, index: int) -> NewCapture | None:
+        """Return a photo of a request, or None."""
+        with self._lock:
+            return self._captures.get((request_id, index))
+
+    def _discard(self, key: tuple[str, int]) -> None:
+        removed = self._captures.pop(key, None)
+        if removed is not None:
+            self._memory.give_back(len(removed.data))
