@@ -91,8 +91,8 @@ class Keys:
                 "The admin key is needed. Send it as 'Authorization: Bearer KEY'."
             )
 
-    def check_label(self, key: str | None, address: str = "") -> str | None:
-        """Check that `key` may label photos; return a named key's name.
+    def check_label(self, key: str | None, address: str = "") -> None:
+        """Check that `key` is the admin key, or a named key with the scope label.
 
         Args:
             key: the key that was sent.
@@ -105,7 +105,7 @@ class Keys:
         """
         if key and self.named and (found := self.named.find(key)):
             if found.allows("label"):
-                return found.name
+                return
             raise Forbidden(
                 f"The key {found.name} has the scope {found.scope}. This needs the scope label."
             )
@@ -115,7 +115,7 @@ class Keys:
                 "HUBEL_KEYS_FILE or HUBEL_ADMIN_KEY."
             )
         if _equal(key, self.admin):
-            return None
+            return
         if self.api is not None and _equal(key, self.api):
             raise Forbidden(
                 "This key lacks the scope label. Send the admin key, or a named key with it."
@@ -199,9 +199,7 @@ async def require_key(request: Request, key: KeyDep) -> None:
 
 async def require_label(request: Request, key: KeyDep) -> None:
     """Check that the key may label; the dependency of the routes that show or change captures."""
-    name = request.app.state.service.keys.check_label(key, address_of(request))
-    if name is not None:
-        request.scope["state"][KEY_NAME] = name
+    request.app.state.service.keys.check_label(key, address_of(request))
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:

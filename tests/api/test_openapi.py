@@ -92,7 +92,7 @@ def test_every_schema_is_referred_to(document):
 
 
 def can_be_invalid(operation):
-    """Return whether a parameter or a body of JSON may have a wrong value; names may be any text."""
+    """Return whether a parameter or a body may be wrong; names may be any text."""
     parameters = operation.get("parameters", [])
     return "requestBody" in operation or any(
         each["in"] == "query" or each["schema"]["type"] != "string" for each in parameters

@@ -51,7 +51,7 @@ _STORE_ERRORS = (errors.StoreOff, errors.StoreFailed)
 router = APIRouter(
     prefix="/api/v1/captures",
     tags=["captures"],
-    dependencies=[Depends(require_label), Depends(forbid_unknown_parameters)],
+    dependencies=[Depends(require_key), Depends(require_label), Depends(forbid_unknown_parameters)],
     responses=openapi_responses(*KEY_ERRORS, errors.Forbidden, *_STORE_ERRORS),
 )
 feedback_router = APIRouter(
