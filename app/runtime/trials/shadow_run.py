@@ -85,10 +85,13 @@ def shadow_run_of(
     index: int,
 ) -> ShadowRun:
     """Return the run for the serving version's result on `photo`."""
+    image = photo if result.pixels is None else result.pixels
+    if isinstance(image, np.ndarray) and image.base is not None:
+        image = image.copy()  # a view would keep the whole body of a request in memory
     return ShadowRun(
         shadow=shadow,
         comparison=comparison,
-        image=photo if result.pixels is None else result.pixels,
+        image=image,
         is_prepared=result.pixels is not None,
         crop=crop,
         probabilities=result.probabilities,
