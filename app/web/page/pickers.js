@@ -22,12 +22,14 @@ export function pickers(changed, failed) {
   function showVersions() {
     const versions = listed.filter((model) => model.name === name.value);
     version.replaceChildren(
-      ...versions.map((model) => el("option", { value: model.version, textContent: model.version })),
+      ...versions.map((model) => el("option", { value: model.version, textContent: labelOf(model) })),
     );
     const serving = versions.find((model) => model.serving) ?? versions[0];
     if (serving) version.value = serving.version;
     showReport();
   }
+
+  const labelOf = ({ version, trial }) => (trial ? `${version} (${trial.mode})` : version);
 
   function showReport() {
     const link = byId("report");
