@@ -213,7 +213,10 @@ def row(point: Point, share: float, measured: Sequence[Measured]) -> str:
 @click.option("--rounds", default=3, help="Measurements of each load and share.")
 def main(photos: Path, count: int, seconds: float, rounds: int) -> None:
     """Print the table, and what the shadow says about version 2."""
-    files = sorted(photos.rglob("*.jp*g"), key=lambda file: (file.name, file))[:count]
+    files = [file for file in photos.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg")]
+    files = sorted(files, key=lambda file: (file.name, file))[:count]
+    if not files:
+        raise click.UsageError(f"There are no JPEGs in {photos}. Name a folder that has some.")
     with tempfile.TemporaryDirectory() as folder:
         bodies, models = Path(folder) / "bodies", Path(folder) / "models"
         bodies.mkdir()
