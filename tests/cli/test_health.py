@@ -1,13 +1,12 @@
 """`hubel health`: the status of the service on this machine."""
 
 import json
-import socket
+
+from benchmarks.serving.process import free_port
 
 
 def test_health_fails_without_a_service(assert_error, process):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert_error(process("health", HUBEL_PORT=str(port)), 1, "is not ready")
+    assert_error(process("health", HUBEL_PORT=str(free_port())), 1, "is not ready")
 
 
 def test_health_prints_the_status_of_the_service(client, monkeypatch, hubel):

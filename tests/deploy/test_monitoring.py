@@ -4,7 +4,6 @@ import json
 import re
 import runpy
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from app import bundle as bundles
 from app import keys_file
+from benchmarks.serving.process import free_port
 from tests.conftest import COLOURS, jpeg
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -90,11 +90,6 @@ def service(tmp_path_factory, module_bundle_maker, module_serve) -> Iterator[htt
     with module_serve(below, keys_file=below / "keys.json", max_files=200) as client:
         client.headers["X-API-Key"] = key
         yield client
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
