@@ -5,11 +5,14 @@
 DATA has a folder of photos for each class, OTHER has photos of something else. A bundle is trained
 on every second photo of DATA (`hubel train`, recipe head). The rest of DATA are photos like those
 of training; they are drawn at random, with repetition, as often as `--images` says. Then a share of
-the traffic becomes photos of OTHER. Printed, in Markdown: the highest index of each statistic in
-any window of the traffic, and how many windows of a hundred photos' distance were `moderate` or
-`significant`; at the end, the time that a prediction's bookkeeping takes.
+the traffic becomes photos of OTHER, and last a share of the usual photos becomes darker, as if the
+light had changed. Printed, in Markdown: the highest index of each statistic and the longest
+distance of the mean embedding in any window of the traffic, and how many windows of a hundred
+photos' distance were `moderate` or `significant`; at the end, the time that a prediction's
+bookkeeping takes.
 """
 
+import io
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from PIL import Image
 
 from app import vision
 from app.runtime.classifier import Classified, Query, classify
@@ -29,6 +33,10 @@ from app.runtime.loaded_model import Model, load_model
 _LIMITS = vision.Limits(2**28, 200_000_000, 65_535)
 _SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 _STEP = 100
+DISTANCE = "embedding"
+_STATISTICS = ("decision", "label", "confidence", DISTANCE)
+_DARKER = 0.4
+"""The share of the light that darker photos keep."""
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -65,6 +73,9 @@ def traffic_drift(
             statuses[drift.status] += 1
             for each in drift.statistics:
                 highest[each.of] = max(highest.get(each.of, 0.0), each.psi)
+            if drift.embedding is not None:
+                longest = max(highest.get(DISTANCE, 0.0), drift.embedding.distance)
+                highest[DISTANCE] = longest
     return highest, statuses
 
 
@@ -75,6 +86,15 @@ def seconds_per_prediction(model: Model, results: Sequence[Classified], times: i
     for number in range(times):
         monitor.observe(results[number % len(results)], model)
     return (time.perf_counter() - began) / times
+
+
+def darkened(path: Path) -> bytes:
+    """Return a photo with less light, as JPEG."""
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        dark = image.convert("RGB").point(lambda value: round(value * _DARKER))
+        dark.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
 
 
 def _classify_all(model: Model, photos: Sequence[Path]) -> list[Classified]:
@@ -98,18 +118,23 @@ def main(data: Path, other: Path, images: int) -> None:
             model,
             sorted(path for path in other.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg"}),
         )
-        click.echo(f"baseline: {model.manifest.baseline}\n")
-        click.echo(
-            "| other photos | decision | label | confidence | stable | moderate | significant |"
-        )
-        click.echo("|---|---|---|---|---|---|---|")
-        for share in _SHARES:
-            highest, statuses = traffic_drift(model, usual, strange, share, images)
-            indices = " | ".join(f"{highest[of]:.3f}" for of in ("decision", "label", "confidence"))
-            counts = " | ".join(
-                str(statuses[status]) for status in ("stable", "moderate", "significant")
-            )
-            click.echo(f"| {share:.0%} | {indices} | {counts} |")
+        darker = [classify(darkened(path), model, Query(), _LIMITS) for path in rest]
+        baseline = model.manifest.baseline
+        assert baseline is not None
+        click.echo(f"baseline: {baseline.model_copy(update={'embeddings': None})}")
+        expected = model.embedding_baseline
+        if expected is not None:
+            click.echo(f"spread {expected.variance:.4g}, dimensions {expected.dimensions:.1f}\n")
+        click.echo(f"| photos | {' | '.join(_STATISTICS)} | stable | moderate | significant |")
+        click.echo(f"|{'---|' * (len(_STATISTICS) + 4)}")
+        for name, others, shares in (("other", strange, _SHARES), ("darker", darker, _SHARES[1:])):
+            for share in shares:
+                highest, statuses = traffic_drift(model, usual, others, share, images)
+                values = " | ".join(f"{highest[of]:.3f}" for of in _STATISTICS)
+                counts = " | ".join(
+                    str(statuses[status]) for status in ("stable", "moderate", "significant")
+                )
+                click.echo(f"| {share:.0%} {name} | {values} | {counts} |")
         duration_us = 1e6 * seconds_per_prediction(model, usual, images)
         click.echo(f"\n{duration_us:.1f} µs for each prediction")
 

@@ -53,7 +53,7 @@ def serve(port: int, cores: int, run_ms: float) -> None:
 
     def run(model: Model, image: object, *, all_cores: bool = False) -> object:
         time.sleep(run_ms / 1e3)
-        return probabilities, None
+        return probabilities, None, None
 
     vision.resize = lambda source, spec: np.asarray(resized)
     Model.run = run

@@ -34,6 +34,16 @@ class DriftMetrics(Collector):
             "Population stability index from which the drift is significant.",
             labels=["of", *version],
         )
+        distance = GaugeMetricFamily(
+            "hubel_drift_distance",
+            "Distance of the mean embedding from that of the baseline.",
+            labels=version,
+        )
+        distance_limit = GaugeMetricFamily(
+            "hubel_drift_distance_limit",
+            "Distance of the mean embedding from which the drift is significant.",
+            labels=version,
+        )
         for entry in self._models.entries:
             if entry.model is None or entry.model.manifest.baseline is None:
                 continue
@@ -43,4 +53,7 @@ class DriftMetrics(Collector):
             for statistic in drift.statistics:
                 psi.add_metric([statistic.of, name, number], statistic.psi)
                 limit.add_metric([statistic.of, name, number], statistic.limit)
-        return images, psi, limit
+            if drift.embedding is not None:
+                distance.add_metric([name, number], drift.embedding.distance)
+                distance_limit.add_metric([name, number], drift.embedding.limit)
+        return images, psi, limit, distance, distance_limit

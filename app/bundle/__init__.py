@@ -22,7 +22,14 @@ from app.bundle.decision_rules import (
     LabelDecision,
     UnknownRule,
 )
-from app.bundle.figures import AnyMetrics, Baseline, Calibration, Metrics, MultiLabelMetrics
+from app.bundle.figures import (
+    AnyMetrics,
+    Baseline,
+    Calibration,
+    EmbeddingBaseline,
+    Metrics,
+    MultiLabelMetrics,
+)
 from app.bundle.folder import (
     MANIFEST,
     MODEL_CARD,
@@ -47,6 +54,7 @@ __all__ = [
     "Bundle",
     "Calibration",
     "DecisionRule",
+    "EmbeddingBaseline",
     "FileRecord",
     "Fit",
     "Golden",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, PositiveInt, Tag
 
-from app.bundle.part import Part, Share, Task
+from app.bundle.part import Part, Precision, Share, Task
 
 
 class Calibration(Part):
@@ -78,6 +78,18 @@ AnyMetrics = Annotated[
 ]
 
 
+class EmbeddingBaseline(Part):
+    """The mean and the spread of the embeddings of the test photos, by one graph."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    """(D,) the mean embedding."""
+    variance: Annotated[float, Field(gt=0)]
+    """The sum of the variances of all D numbers."""
+    dimensions: Annotated[float, Field(ge=1)]
+    """The effective number of dimensions: the squared sum of the covariance's eigenvalues over the
+    sum of their squares. The chance in a mean of few photos follows from it."""
+
+
 class Baseline(Part):
     """The predictions on the test photos, a reference for drift in production."""
 
@@ -89,3 +101,5 @@ class Baseline(Part):
     labels: tuple[Count, ...] | None = None
     """For each label, the photos for which it is the most probable one, or is accepted in a
     multi-label model. None: not measured."""
+    embeddings: Mapping[Precision, EmbeddingBaseline] | None = None
+    """By the graph that made them. None: not measured, or the graph has none."""

@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
 from app.bundle.decision_rules import DecisionRule, UnknownRule
-from app.bundle.figures import AnyMetrics, Baseline, Calibration, Metrics, MultiLabelMetrics
+from app.bundle.figures import (
+    AnyMetrics,
+    Baseline,
+    Calibration,
+    EmbeddingBaseline,
+    Metrics,
+    MultiLabelMetrics,
+)
 from app.bundle.input_spec import InputSpec
 from app.bundle.part import MODEL_FILES, Part, Precision, Share, Task
 
@@ -134,6 +141,12 @@ class Manifest(Part):
         if counts is not None and len(counts) != len(self.labels):
             raise ValueError("the labels of the baseline must hold a number for each label")
         return self
+
+    def embedding_baseline(self, precision: Precision) -> EmbeddingBaseline | None:
+        """Return the baseline of the embeddings that a graph makes, if there is one."""
+        if self.baseline is None or self.baseline.embeddings is None:
+            return None
+        return self.baseline.embeddings.get(precision)
 
     @model_validator(mode="after")
     def _check_task(self) -> Self:

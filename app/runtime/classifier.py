@@ -90,6 +90,8 @@ class Classified:
     """Whether the model ran on all cores."""
     pixels: NDArray[np.uint8] | None = None
     """What the model read, (H, W, 3) uint8 RGB, if the query keeps it."""
+    embedding: NDArray[np.float32] | None = None
+    """(D,) for drift; None if the bundle has no baseline for it."""
 
 
 def classify(
@@ -135,7 +137,7 @@ def classify_decoded(
     resized = time.perf_counter()
     turn.check("run")
     all_cores = turn.is_alone()
-    probabilities, familiarity = model.run(pixels, all_cores=all_cores)
+    probabilities, familiarity, embedding = model.run(pixels, all_cores=all_cores)
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
     unknown = unknown_score(
@@ -157,6 +159,7 @@ def classify_decoded(
         crop=picture.crop if isinstance(picture, vision.Picture) else None,
         all_cores=all_cores,
         pixels=pixels if query.keep_pixels else None,
+        embedding=embedding,
     )
 
 

@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import bundle as bundles
-from app.bundle import Bundle, Manifest, Precision
+from app.bundle import Bundle, EmbeddingBaseline, Manifest, Precision
 from app.errors import BundleMismatch
 from app.runtime.batching import Batches
 from app.runtime.ort import saturates_int8
@@ -28,6 +29,17 @@ MIN_INT8_SPEEDUP = 1.1
 outweigh a little accuracy and exceed the noise of the timing."""
 _MAX_TIMED_RUNS = 7
 """The most timed runs of each precision; timing stops early once the majority is certain."""
+
+
+class Outputs(NamedTuple):
+    """What a graph makes of one image."""
+
+    probabilities: NDArray[np.float32]
+    """(K,)"""
+    familiarity: float | None
+    """None if the bundle's threshold does not use it."""
+    embedding: NDArray[np.float32] | None = None
+    """(D,), perhaps not finite. None if the bundle has no baseline for it."""
 
 
 @dataclass(frozen=True)
@@ -58,35 +70,41 @@ class Model:
         """The model's version."""
         return self.manifest.version
 
-    def run(
-        self, image: NDArray[np.uint8], *, all_cores: bool = False
-    ) -> tuple[NDArray[np.float32], float | None]:
-        """Return probabilities (K,) float32 of one image (H, W, 3) uint8 RGB, and its familiarity.
+    @property
+    def embedding_baseline(self) -> EmbeddingBaseline | None:
+        """The baseline of embeddings for the precision that serves, if the bundle has one."""
+        return self.manifest.embedding_baseline(self.session.precision)
 
-        Both come from one run. Familiarity is None if the bundle's threshold does not use it.
+    def run(self, image: NDArray[np.uint8], *, all_cores: bool = False) -> Outputs:
+        """Return what the graph makes of one image (H, W, 3) uint8 RGB, in one run.
+
         `all_cores` runs it on the multi-threaded session.
 
         Raises:
-            ModelOutputInvalid: one of them is NaN or infinite.
+            ModelOutputInvalid: a probability, or the familiarity, is NaN or infinite.
         """
-        names = _output_names(self.bundle)
+        names = _output_names(self.bundle, self.session)
         if self.batches is not None:
-            rows = self.batches.run(image)
+            rows = [*self.batches.run(image)]
         else:
             outputs = self.session.unchecked_outputs_of(
                 names, image[np.newaxis], all_cores=all_cores
             )
             rows = [output[0] for output in outputs]
-        self.session.require_finite(names, rows)
-        return rows[0], float(rows[1]) if len(rows) > 1 else None
+        embedding = rows.pop() if names[-1] == "embedding" else None
+        self.session.require_finite(names[: len(rows)], rows)
+        return Outputs(rows[0], float(rows[1]) if len(rows) > 1 else None, embedding)
 
 
-def _output_names(bundle: Bundle) -> list[str]:
-    """Return the names of the outputs that a classification needs."""
+def _output_names(bundle: Bundle, session: Session) -> list[str]:
+    """Return the names of the outputs that a classification needs; `embedding` is the last."""
     rule = bundle.manifest.unknown
-    if rule is None or rule.score != "familiarity":
-        return ["probabilities"]
-    return ["probabilities", "familiarity"]
+    names = ["probabilities"]
+    if rule is not None and rule.score == "familiarity":
+        names.append("familiarity")
+    if bundle.manifest.embedding_baseline(session.precision) is not None:
+        names.append("embedding")
+    return names
 
 
 def load_model(
@@ -182,6 +200,7 @@ def _open(
 
 
 def _batches(session: Session, bundle: Bundle) -> Batches:
-    batches = Batches(partial(session.unchecked_outputs_of, _output_names(bundle)))
+    names = _output_names(bundle, session)
+    batches = Batches(partial(session.unchecked_outputs_of, names))
     batches.warm(np.zeros(bundle.manifest.input.shape, np.uint8))
     return batches

@@ -60,6 +60,18 @@ def check_signature(session: Session, bundle: Bundle) -> None:
             "bundle.json has a threshold for familiarity, but the graph has no output "
             "'familiarity'. Export it again."
         )
+    if (baseline := bundle.manifest.embedding_baseline(session.precision)) is not None:
+        _require_embedding(session, len(baseline.mean))
+
+
+def _require_embedding(session: Session, dimensions: int) -> None:
+    """Check that the graph has the embedding that the baseline describes."""
+    _, shape = session.outputs.get("embedding", ("", [None, 0]))
+    if shape[1] not in (dimensions, None) and not isinstance(shape[1], str):
+        raise BundleMismatch(
+            f"The baseline in bundle.json has embeddings of {dimensions} numbers, which the graph "
+            "does not return. Export it again."
+        )
 
 
 def _require(

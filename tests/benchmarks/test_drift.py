@@ -16,13 +16,14 @@ BASELINE = Baseline(
 
 
 def result(row, decision):
-    return SimpleNamespace(probabilities=np.array(row, np.float32), decision=decision)
+    probabilities = np.array(row, np.float32)
+    return SimpleNamespace(probabilities=probabilities, decision=decision, embedding=None)
 
 
 def test_the_index_rises_with_the_share_of_other_photos():
     labels = [SimpleNamespace(name=name) for name in ("cat", "dog")]
     manifest = SimpleNamespace(baseline=BASELINE, labels=labels, task="single_label")
-    model = SimpleNamespace(name="pets", version=1, manifest=manifest)
+    model = SimpleNamespace(name="pets", version=1, manifest=manifest, embedding_baseline=None)
     usual = [result((0.97, 0.03), "accepted"), result((0.03, 0.97), "accepted")] * 9
     usual += [result((0.53, 0.47), "unsure"), result((0.47, 0.53), "unsure")]
     other = [result((0.55, 0.45), "unknown")]

@@ -156,6 +156,19 @@ def test_the_bundle_is_complete_and_passes_its_own_test(trained):
     assert [path.name for path in output.parent.iterdir()] == ["blobs"]
 
 
+def test_drift_has_its_baseline_which_card_and_report_tell_of(trained):
+    folder = trained[0]
+    baseline = load(folder).manifest.baseline
+    assert sum(baseline.decisions.values()) == baseline.images
+    session = Session(folder / "model.onnx", "cpu", "fp32")
+    width = session.outputs["embedding"][1][1]
+    assert len(baseline.embeddings["fp32"].mean) == width
+    assert 1 <= baseline.embeddings["fp32"].dimensions < baseline.images
+    card = " ".join((folder / MODEL_CARD).read_text("utf-8").split())
+    assert f"with those on the {baseline.images} photos of the test: the decisions (accep" in card
+    assert "What drift is measured against" in (folder / "report/index.html").read_text("utf-8")
+
+
 def test_the_report_is_hashed_and_names_the_findings(trained):
     output, _ = trained
     assert "report/index.html" in load(output).manifest.files

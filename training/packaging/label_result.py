@@ -71,18 +71,19 @@ def export(
     file = folder / MODEL_FILES["fp32"]
     onnx.save(trained.graph, file)
     fp32 = Session(file, "cpu", "fp32")
-    names = ["probabilities", "familiarity"]
-    actual, familiarity = recipe_result.test_outputs(training_data, fp32, names)
+    names = ["probabilities", "embedding", "familiarity"]
+    actual, embedding, familiarity = recipe_result.test_outputs(training_data, fp32, names)
     difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
     report_progress(f"parity with {trained.reference} {difference:.1e}")
     int8 = recipe_result.make_int8(folder, fp32, training_data, trained)
     report_progress(int8.line)
     sessions: dict[Precision, Session] = {"fp32": fp32}
     probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": actual}
+    embeddings: dict[Precision, NDArray[np.float32]] = {"fp32": embedding}
     if int8.session:
         sessions["int8"] = int8.session
-        outputs = recipe_result.test_outputs(training_data, int8.session, names[:1])
-        probabilities["int8"] = outputs[0]
+        outputs = recipe_result.test_outputs(training_data, int8.session, names[:2])
+        probabilities["int8"], embeddings["int8"] = outputs
     truth, on = _truth_of_test(training_data), recipe_result.description_of_test(training_data)
     bands = np.array([thresholds.band(each) for each in trained.thresholds], np.float32).T
     is_unsure = ((bands[0] <= actual) & (actual < bands[1])).any(axis=1)
@@ -99,6 +100,7 @@ def export(
             actual,
             thresholds=trained.thresholds,
             decisions=measure.count_decisions(familiarity < trained.unknown.threshold, is_unsure),
+            embeddings=embeddings,
         ),
         thresholds=trained.thresholds,
         undecided=tuple(map(thresholds.band, trained.thresholds)),

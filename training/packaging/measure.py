@@ -3,6 +3,7 @@
 probabilities, true classes     -> top-1, top-5, expected calibration error
 logits, temperature             -> the calibration error without and with the temperature
 probabilities, decisions        -> the baseline, histograms that drift is measured against
+embeddings                      -> its mean and spread of embeddings
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,10 @@ from app.bundle import (
     Baseline,
     Calibration,
     DecisionRule,
+    EmbeddingBaseline,
     Metrics,
     MultiLabelMetrics,
+    Precision,
     UnknownRule,
 )
 from app.runtime.evaluation import accuracy, label_figures
@@ -115,6 +118,7 @@ def baseline(
     *,
     thresholds: Sequence[float] | None = None,
     decisions: Mapping[str, int] | None = None,
+    embeddings: Mapping[Precision, NDArray[np.float32]] | None = None,
 ) -> Baseline:
     """Return the histograms of the model's predictions (N, K), which drift is measured against.
 
@@ -122,6 +126,7 @@ def baseline(
         probabilities: (N, K).
         thresholds: (K,) of a multi-label model: those from which the labels are accepted.
         decisions: the number of photos by decision; None if the model makes none.
+        embeddings: (N, D) by each graph; None if they have none.
     """
     confidence = probabilities.max(axis=1)
     counts, _ = np.histogram(confidence, BASELINE_BINS, (0, 1))
@@ -134,7 +139,31 @@ def baseline(
         confidence=tuple(counts.tolist()),
         decisions=decisions,
         labels=tuple(labels.tolist()),
+        embeddings=_embedding_baselines(embeddings or {}) or None,
     )
+
+
+def _embedding_baselines(
+    embeddings: Mapping[Precision, NDArray[np.float32]],
+) -> dict[Precision, EmbeddingBaseline]:
+    """Return the mean and spread of the embeddings of each graph, where they differ by photo."""
+    baselines: dict[Precision, EmbeddingBaseline] = {}
+    for precision, rows in embeddings.items():
+        mean = rows.mean(axis=0, dtype=np.float64)
+        centred = rows - mean.astype(np.float32)
+        # Both products have the eigenvalues of the scatter matrix; the smaller one is made
+        products = centred @ centred.T if len(rows) < len(mean) else centred.T @ centred
+        total = float(np.trace(products))
+        variance = total / max(len(rows) - 1, 1)
+        if not variance or not np.isfinite(variance):
+            continue
+        dimensions = total**2 / float((products.astype(np.float64) ** 2).sum())
+        baselines[precision] = EmbeddingBaseline(
+            mean=tuple(float(f"{value:.5g}") for value in mean),
+            variance=variance,
+            dimensions=max(dimensions, 1.0),
+        )
+    return baselines
 
 
 def decisions(

@@ -47,6 +47,7 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
         limit=upper_limit(wrong, fp32.images),
         score=SCORES[manifest.unknown.score],
         accepted=accepted(manifest),
+        drift=_drift(manifest),
         int8=_int8_of_trained(int8),
     )
 
@@ -63,6 +64,7 @@ def trained_labels(recipe: str, int8: Candidate, findings: Findings, manifest: M
         has_leak=any(finding.kind in ("leak", "group leak") for finding in findings.found),
         split=", ".join(f"{part} {count}" for part, count in split.items()),
         score=SCORES[manifest.unknown.score],
+        drift=_drift(manifest),
         int8=_int8_of_trained(int8),
     )
 
@@ -224,6 +226,23 @@ def _int8_of_trained(int8: Candidate) -> str:
         f"{100 * INT8_MAX_DROP:.1f} points is allowed), agrees with fp32 on "
         f"{100 * result.agreement:.1f} %, and is {result.speedup:.2f} times as fast, on one thread "
         "of the machine it was built on.",
+        WIDTH,
+    )
+
+
+def _drift(manifest: Manifest) -> str:
+    """Return what the service's predictions are compared with."""
+    baseline = manifest.baseline
+    assert baseline is not None
+    shares = ", ".join(
+        f"{decision} {_percent(count / baseline.images)}"
+        for decision, count in (baseline.decisions or {}).items()
+    )
+    return textwrap.fill(
+        f"The service compares its last predictions with those on the {baseline.images} photos of "
+        f"the test: the decisions ({shares}, at the thresholds of the training), the labels, the "
+        "confidence and the mean embedding. If they come to differ by more than chance, the photos "
+        "or their mixture are no longer those of the training.",
         WIDTH,
     )
 

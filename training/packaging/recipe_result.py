@@ -90,10 +90,10 @@ def export(
     file = folder / MODEL_FILES["fp32"]
     onnx.save(trained.graph, file)
     fp32 = Session(file, "cpu", "fp32")
-    names = ["probabilities"]
+    names = ["probabilities", "embedding"]
     if trained.unknown.score == "familiarity":
         names.append("familiarity")
-    actual, *familiarity = test_outputs(training_data, fp32, names)
+    actual, embedding, *familiarity = test_outputs(training_data, fp32, names)
     difference = check_parity(trained.expected, actual[: len(trained.expected)], trained.reference)
     report_progress(f"parity with {trained.reference} {difference:.1e}")
 
@@ -105,9 +105,11 @@ def export(
     report_progress(int8.line)
     sessions: dict[Precision, Session] = {"fp32": fp32}
     probabilities: dict[Precision, NDArray[np.float32]] = {"fp32": actual}
+    embeddings: dict[Precision, NDArray[np.float32]] = {"fp32": embedding}
     if int8.session:
         sessions["int8"] = int8.session
-        probabilities["int8"] = test_outputs(training_data, int8.session, ["probabilities"])[0]
+        outputs = test_outputs(training_data, int8.session, names[:2])
+        probabilities["int8"], embeddings["int8"] = outputs
     examples = training_data.examples
     truth, on = examples.truth[examples.indices_of("test")], description_of_test(training_data)
     decision = None
@@ -135,6 +137,7 @@ def export(
         baseline=measure.baseline(
             actual,
             decisions=measure.decisions(actual, scores, trained.unknown, decision, labels),
+            embeddings=embeddings,
         ),
         int8=int8,
         probabilities=probabilities,

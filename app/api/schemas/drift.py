@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.runtime.drift import Drift, Statistic
+from app.runtime.drift import Distance, Drift, Statistic
 from app.runtime.loaded_model import Model
 
 _DECIMALS = 4
@@ -44,6 +44,23 @@ class DriftStatistic(BaseModel):
     bins: list[DriftBin]
 
 
+class DriftDistance(BaseModel):
+    """The distance of the mean embedding of the window from that of the baseline."""
+
+    distance: Annotated[
+        float,
+        Field(description="Euclidean distance, in units of the spread of single photos."),
+    ]
+    limit: Annotated[
+        float,
+        Field(
+            description="Distance from which the drift is significant: 0.2, or what chance "
+            "reaches in one of a thousand windows, if that is more."
+        ),
+    ]
+    status: DriftStatus
+
+
 class DriftReport(BaseModel):
     """The drift of one version of a model: its last predictions and its bundle's baseline."""
 
@@ -61,6 +78,10 @@ class DriftReport(BaseModel):
         list[DriftStatistic],
         Field(description="Those for which the baseline has figures; older bundles have fewer."),
     ]
+    embedding: Annotated[
+        DriftDistance | None,
+        Field(description="null for a bundle without embeddings in its baseline."),
+    ]
 
 
 def drift_report(model: Model, drift: Drift) -> DriftReport:
@@ -74,6 +95,17 @@ def drift_report(model: Model, drift: Drift) -> DriftReport:
         since=None if drift.since is None else datetime.fromtimestamp(drift.since, UTC),
         baseline_images=baseline.images if baseline else None,
         statistics=[_statistic(each) for each in drift.statistics],
+        embedding=_distance(drift.embedding),
+    )
+
+
+def _distance(distance: Distance | None) -> DriftDistance | None:
+    if distance is None:
+        return None
+    return DriftDistance(
+        distance=round(distance.distance, _DECIMALS),
+        limit=round(distance.limit, _DECIMALS),
+        status=distance.status,
     )
 
 

@@ -2,6 +2,7 @@
 
 observe(prediction) -> the window of the model's version
 drift(model)        -> population stability index of decisions, labels and confidence
+                    -> distance of mean embeddings
 """
 
 from collections.abc import Sequence
@@ -15,14 +16,17 @@ from app.bundle import Baseline
 from app.runtime.accepted_labels import predicted_labels
 from app.runtime.classifier import Classified
 from app.runtime.decision import Decision
+from app.runtime.drift.mean_embedding import Distance, MeanEmbedding, distance
 from app.runtime.drift.stability import (
     MODERATE_FROM,
     SIGNIFICANT_FROM,
     Counts,
+    Status,
     chance_limit,
     group_starts,
     grouped,
     population_stability_index,
+    status_of,
 )
 from app.runtime.drift.window import Window
 from app.runtime.loaded_model import Model
@@ -30,7 +34,6 @@ from app.runtime.loaded_model import Model
 MIN_IMAGES = 200
 """With fewer predictions nothing is reported."""
 
-Status = Literal["no_baseline", "too_few", "stable", "moderate", "significant"]
 Of = Literal["decision", "label", "confidence"]
 _DECISIONS: Sequence[Decision] = get_args(Decision)
 
@@ -63,13 +66,24 @@ class Drift:
     status: Status
     """The worst of the statistics."""
     statistics: tuple[Statistic, ...]
+    embedding: Distance | None = None
+    """None if the bundle has no baseline for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """What was observed of one version of a model, since its bundle was loaded."""
+
+    baseline: Baseline
+    window: Window
+    embedding: MeanEmbedding | None
 
 
 class DriftMonitor:
     """The windows of all models."""
 
     def __init__(self) -> None:
-        self._windows: dict[tuple[str, int], tuple[Baseline, Window]] = {}
+        self._observed: dict[tuple[str, int], _Observed] = {}
 
     def observe(self, result: Classified, model: Model) -> None:
         """Count one prediction of `model`, if its bundle has a baseline."""
@@ -78,29 +92,33 @@ class DriftMonitor:
             return
         decision = None if result.decision is None else _DECISIONS.index(result.decision)
         labels = predicted_labels(result.probabilities, model.manifest)
-        window = self._window(model, baseline)
-        window.count(decision, labels, float(result.probabilities.max()))
+        observed = self._of(model, baseline)
+        observed.window.count(decision, labels, float(result.probabilities.max()))
+        if observed.embedding is not None and result.embedding is not None:
+            observed.embedding.add(result.embedding)
 
-    def _window(self, model: Model, baseline: Baseline) -> Window:
-        """Return the model's window; a bundle that was loaded again begins with an empty one."""
+    def _of(self, model: Model, baseline: Baseline) -> _Observed:
+        """Return the model's windows; a bundle that was loaded again begins with empty ones."""
         key = model.name, model.version
-        known = self._windows.get(key)
-        if known is not None and known[0] is baseline:
-            return known[1]
+        known = self._observed.get(key)
+        if known is not None and known.baseline is baseline:
+            return known
         bins = len(baseline.confidence)
         window = Window(len(_DECISIONS), len(model.manifest.labels), bins)
-        self._windows[key] = baseline, window
-        return window
+        expected = model.embedding_baseline
+        embedding = None if expected is None else MeanEmbedding(len(expected.mean))
+        self._observed[key] = observed = _Observed(baseline, window, embedding)
+        return observed
 
     def drift(self, model: Model) -> Drift:
         """Return the drift of the model's predictions."""
         baseline = model.manifest.baseline
-        known = self._windows.get((model.name, model.version))
+        known = self._observed.get((model.name, model.version))
         if baseline is None or not baseline.confidence:
             return Drift(0, None, "no_baseline", ())
-        if known is None or known[0] is not baseline:
+        if known is None or known.baseline is not baseline:
             return Drift(0, None, "too_few", ())
-        counted = known[1].counted()
+        counted = known.window.counted()
         if counted.images < MIN_IMAGES:
             return Drift(counted.images, counted.since, "too_few", ())
         statistics = []
@@ -115,10 +133,20 @@ class DriftMonitor:
         expected = np.array(baseline.confidence)
         statistics.append(_statistic("confidence", expected, counted.confidence, names))
         usable = tuple(each for each in statistics if each is not None)
+        embedding = _distance(model, baseline, known.embedding)
         order: Sequence[Status] = get_args(Status)
-        found: list[Status] = [each.status for each in usable]
+        found: list[Status] = [each.status for each in (*usable, embedding) if each is not None]
         worst: Status = max(found, key=order.index, default="too_few")
-        return Drift(counted.images, counted.since, worst, usable)
+        return Drift(counted.images, counted.since, worst, usable, embedding)
+
+
+def _distance(model: Model, baseline: Baseline, observed: MeanEmbedding | None) -> Distance | None:
+    """Compare the mean embeddings; None without a baseline for them, or with few embeddings."""
+    expected = model.embedding_baseline
+    if expected is None or observed is None:
+        return None
+    mean, images = observed.mean()
+    return distance(expected, baseline.images, mean, images) if images >= MIN_IMAGES else None
 
 
 def _statistic(of: Of, expected: Counts, actual: Counts, names: Sequence[str]) -> Statistic | None:
@@ -130,12 +158,7 @@ def _statistic(of: Of, expected: Counts, actual: Counts, names: Sequence[str]) -
     expected, actual = grouped(expected, starts), grouped(actual, starts)
     psi = population_stability_index(expected, actual)
     chance = chance_limit(len(starts), int(expected.sum()), int(actual.sum()))
-    limit = max(SIGNIFICANT_FROM, chance)
-    status: Status = "stable"
-    if psi >= limit:
-        status = "significant"
-    elif psi >= max(MODERATE_FROM, chance):
-        status = "moderate"
+    limit, status = status_of(psi, chance, MODERATE_FROM, SIGNIFICANT_FROM)
     return Statistic(
         of,
         psi,

@@ -8,11 +8,13 @@ stability index"). With few photos or many bins that alone exceeds the usual lim
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+Status = Literal["no_baseline", "too_few", "stable", "moderate", "significant"]
 
 MODERATE_FROM = 0.1
 SIGNIFICANT_FROM = 0.25
@@ -31,14 +33,27 @@ def population_stability_index(expected: Counts, actual: Counts) -> float:
 
 
 def chance_limit(bins: int, expected_photos: int, actual_photos: int) -> float:
-    """Return the index that 99.9 % of samples without any drift stay below.
+    """Return the index that 99.9 % of samples without any drift stay below."""
+    return chance_quantile(max(bins - 1, 1)) * (1 / expected_photos + 1 / actual_photos)
 
-    The quantile of the chi-square distribution is that of Wilson and Hilferty (1931).
+
+def chance_quantile(freedom: float) -> float:
+    """Return the number that 99.9 % of a chi-square distribution are below.
+
+    The approximation is that of Wilson and Hilferty (1931).
     """
-    freedom = max(bins - 1, 1)
     spread = 2 / (9 * freedom)
-    quantile = freedom * (1 - spread + _NORMAL_QUANTILE * math.sqrt(spread)) ** 3
-    return quantile * (1 / expected_photos + 1 / actual_photos)
+    return freedom * (1 - spread + _NORMAL_QUANTILE * math.sqrt(spread)) ** 3
+
+
+def status_of(
+    value: float, chance: float, moderate_from: float, significant_from: float
+) -> tuple[float, Status]:
+    """Return the limit from which a statistic is significant, and the status of its value."""
+    limit = max(significant_from, chance)
+    if value >= limit:
+        return limit, "significant"
+    return limit, "moderate" if value >= max(moderate_from, chance) else "stable"
 
 
 def group_starts(expected: Counts) -> list[int]:

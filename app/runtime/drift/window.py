@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 WINDOW_IMAGES = 2000
 """The most predictions in the window; the indices of this many have little noise."""
-_BLOCKS = 10
+BLOCKS = 10
 
 
 @dataclass
@@ -51,13 +51,13 @@ class Window:
     def __init__(self, decisions: int, labels: int, bins: int) -> None:
         self._sizes = decisions, labels, bins
         self._lock = threading.Lock()
-        self._blocks: deque[_Block] = deque([self._block()], maxlen=_BLOCKS)
+        self._blocks: deque[_Block] = deque([self._block()], maxlen=BLOCKS)
 
     def count(self, decision: int | None, labels: Sequence[int], confidence: float) -> None:
         """Count one prediction."""
         with self._lock:
             block = self._blocks[-1]
-            if block.images >= WINDOW_IMAGES // _BLOCKS:
+            if block.images >= WINDOW_IMAGES // BLOCKS:
                 block = self._block()
                 self._blocks.append(block)
             block.images += 1

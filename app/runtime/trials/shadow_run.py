@@ -119,7 +119,7 @@ def execute(run: ShadowRun, is_idle: bool, *, memory: MemoryBudget, limits: Limi
     try:
         pixels = run.pixels(memory, limits)
         prepared = time.perf_counter()
-        probabilities, _ = run.shadow.run(pixels, all_cores=run.all_cores and is_idle)
+        probabilities, *_ = run.shadow.run(pixels, all_cores=run.all_cores and is_idle)
         ran_s = time.perf_counter() - prepared
     except Dropped as reason:
         comparison.drop(str(reason))

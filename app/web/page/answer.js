@@ -13,7 +13,7 @@ export function awaitAnswer(labels) {
 }
 
 export function hideAnswer() {
-  byId("answer").hidden = byId("tour").hidden = byId("step-request").hidden = true;
+  byId("answer").hidden = byId("tour").hidden = byId("step-request").hidden = byId("drift").hidden = true;
 }
 
 export function showAnswer(answer, explain) {

@@ -75,6 +75,8 @@ async function askAbout(path, photo, query, signal) {
 export const models = async () => (await ask("models")).json();
 export const model = async (name, version) =>
   (await ask(`models/${encodeURIComponent(name)}`, { query: { version } })).json();
+export const drift = async ({ model: name, version }) =>
+  (await ask(`models/${encodeURIComponent(name)}/drift`, { query: { version } })).json();
 export const classify = (photo, which, top_k = 5) => askAbout("classify", photo, { ...which, top_k });
 export const explain = (photo, which, label, signal) =>
   askAbout("explain", photo, { ...which, label }, signal);

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { awaitAnswer, hideAnswer, offerOtherLabels, showAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
+import { showDrift } from "./drift.js";
 import { clearHeat, showHeat } from "./heat.js";
 import { takePhotos } from "./intake.js";
 import { cropOf, offerParts, show as showPart } from "./part.js";
@@ -114,6 +115,7 @@ async function look(photo) {
     photo.size = [answer.image.width, answer.image.height];
     showAnswer(answer, toggleLabel);
     say(`${verdictOf(answer)[0]}. ${photo.file.name}`);
+    showDrift(models.chosen());
     refresh();
     if (showsWhy && answer.predictions.length) explain(answer.predictions[0].label);
     models.details().then(({ input }) => signal.aborted || showSquare(answer.image, input), () => {});

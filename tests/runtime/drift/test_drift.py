@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.bundle import Baseline
+from app.bundle import Baseline, EmbeddingBaseline
 from app.runtime.drift import DriftMonitor
+from app.runtime.drift.mean_embedding import MeanEmbedding, distance
 from app.runtime.drift.monitor import MIN_IMAGES
 from app.runtime.drift.stability import (
     MAX_GROUPS,
@@ -30,11 +31,14 @@ BASELINE = Baseline(
 def model_of(baseline):
     labels = [SimpleNamespace(name=name) for name in LABELS]
     manifest = SimpleNamespace(baseline=baseline, labels=labels, task="single_label")
-    return SimpleNamespace(name="pets", version=1, manifest=manifest)
+    embedding = None if baseline is None else (baseline.embeddings or {}).get("fp32")
+    return SimpleNamespace(name="pets", version=1, manifest=manifest, embedding_baseline=embedding)
 
 
-def observe(monitor, model, row, decision, times=1):
-    result = SimpleNamespace(probabilities=np.array(row, np.float32), decision=decision)
+def observe(monitor, model, row, decision, times=1, embedding=None):
+    result = SimpleNamespace(
+        probabilities=np.array(row, np.float32), decision=decision, embedding=embedding
+    )
     for _ in range(times):
         monitor.observe(result, model)
 
@@ -131,3 +135,66 @@ def test_a_bundle_that_is_loaded_again_begins_with_an_empty_window():
     assert monitor.drift(again).images == 0
     observe(monitor, again, CAT, "accepted")
     assert monitor.drift(again).images == 1
+
+
+EMBEDDING = EmbeddingBaseline(mean=(1.0, 2.0), variance=4.0, dimensions=2.0)
+WITH_EMBEDDING = BASELINE.model_copy(update={"embeddings": {"fp32": EMBEDDING}})
+
+
+def test_the_distance_of_means_is_in_units_of_the_spread_of_single_photos():
+    found = distance(EMBEDDING, 10_000, np.array([1.0, 3.0]), 10_000)
+    assert found.distance == pytest.approx(0.5)
+    assert (found.limit, found.status) == (0.2, "significant")
+    assert distance(EMBEDDING, 10_000, np.array([1.0, 2.3]), 10_000).status == "moderate"
+
+
+def test_one_mean_in_a_thousand_without_drift_exceeds_chance():
+    rng = np.random.default_rng(0)
+    spreads = np.array([3.0, 1.0, 1.0, 0.5, 0.5])
+    variance = float((spreads**2).sum())
+    dimensions = variance**2 / float((spreads**4).sum())
+    above = []
+    for _ in range(2000):
+        mean = rng.normal(0, spreads / np.sqrt(30))  # of 30 photos: chance exceeds 0.25
+        other = rng.normal(0, spreads / np.sqrt(40))
+        baseline = EmbeddingBaseline(
+            mean=tuple(mean.tolist()), variance=variance, dimensions=dimensions
+        )
+        found = distance(baseline, 30, other, 40)
+        assert found.limit > 0.25
+        above.append(found.status == "significant")
+    assert np.mean(above) < 0.006
+
+
+def test_photos_that_change_without_their_predictions_are_seen_by_their_embedding():
+    monitor, model = DriftMonitor(), model_of(WITH_EMBEDDING)
+    for row, decision, times in ((CAT, "accepted", 200), (DOG, "accepted", 160)):
+        observe(monitor, model, row, decision, times, np.array([1, 2], np.float32))
+    observe(monitor, model, UNSURE, "unsure", 40, np.array([1, 2], np.float32))
+    drift = monitor.drift(model)
+    assert (drift.status, drift.embedding.distance) == ("stable", pytest.approx(0))
+    as_before = {each.of: each.psi for each in drift.statistics}
+    for row, decision, times in ((CAT, "accepted", 200), (DOG, "accepted", 160)):
+        observe(monitor, model, row, decision, times, np.array([3, 2], np.float32))
+    observe(monitor, model, UNSURE, "unsure", 40, np.array([3, 2], np.float32))
+    drift = monitor.drift(model)
+    assert (drift.status, drift.embedding.distance) == ("significant", pytest.approx(0.5))
+    assert {each.of: each.psi for each in drift.statistics} == pytest.approx(as_before, abs=0.01)
+
+
+def test_a_bundle_without_embeddings_in_its_baseline_has_no_distance():
+    monitor, model = DriftMonitor(), model_of(BASELINE)
+    as_in_training(monitor, model)
+    assert monitor.drift(model).embedding is None
+
+
+def test_old_embeddings_leave_the_window_and_invalid_ones_do_not_enter():
+    window = MeanEmbedding(2)
+    window.add(np.array([np.nan, 1], np.float32))
+    assert window.mean()[1] == 0
+    for value in (1, 5):
+        for _ in range(WINDOW_IMAGES):
+            window.add(np.array([value, -value], np.float32))
+    mean, images = window.mean()
+    assert images == WINDOW_IMAGES
+    assert mean == pytest.approx([5, -5])

@@ -1,6 +1,7 @@
 """The baseline of a bundle: the model's predictions on the test photos."""
 
 import numpy as np
+import pytest
 
 from app.bundle import DecisionRule, LabelDecision, UnknownRule
 from training.packaging import measure
@@ -28,3 +29,19 @@ def test_decisions_are_those_of_the_service():
     rule = DecisionRule(accept_from=0.5, labels={"dog": never})
     counts = measure.decisions(ROWS, SCORES, UNKNOWN, rule, labels)
     assert counts == {"accepted": 2, "unsure": 1, "unknown": 1}
+
+
+def test_the_baseline_has_the_mean_the_variance_and_the_effective_dimensions_of_embeddings():
+    rng = np.random.default_rng(0)
+    spreads = np.array([3, 1, 1, 0], np.float32)
+    wide = (5 + rng.normal(size=(4000, 4)) * spreads).astype(np.float32)
+    found = measure.baseline(ROWS, embeddings={"fp32": wide, "int8": wide[:3]}).embeddings
+    assert found["fp32"].mean == pytest.approx(wide.mean(axis=0), abs=1e-3)
+    assert found["fp32"].variance == pytest.approx(11, rel=0.05)
+    assert found["fp32"].dimensions == pytest.approx(11**2 / (81 + 1 + 1), rel=0.1)
+    assert 1 <= found["int8"].dimensions <= 2
+
+
+def test_embeddings_that_are_all_the_same_give_no_baseline():
+    same = np.ones((4, 3), np.float32)
+    assert measure.baseline(ROWS, embeddings={"fp32": same}).embeddings is None
