@@ -1,6 +1,7 @@
 """`hubel calibrate`: a bundle gets thresholds, and stays sealed and otherwise the same."""
 
 import io
+import re
 import shutil
 
 import numpy as np
@@ -165,3 +166,17 @@ def test_an_older_card_no_longer_says_that_there_is_no_threshold(make_bundle):
     text = with_thresholds(card, manifest, "photos", has_new_rule=False)
     assert text.startswith("It knows the classes above and no others. Don't")
     assert "## Accepted predictions" in text
+
+
+def test_photos_of_one_group_count_once_for_a_promise(colours, photos, tmp_path):
+    data = tmp_path / "grouped"
+    shutil.copytree(photos, data)
+    files = sorted(data.glob("*/*.png"))
+    rows = [
+        f"{file.relative_to(data).as_posix()},{file.parent.name},scene {index // 6}"
+        for index, file in enumerate(files)
+    ]
+    (data / "labels.csv").write_text("\n".join(["file,labels,group", *rows]))
+    result = _calibrate(colours, data, "--output", tmp_path / "out", "--accept-precision", "0.9")
+    assert result.exit_code == 1
+    assert re.search(r"with 1[0-5] photos: 29 are needed", result.stderr)
