@@ -2,6 +2,7 @@
 #   docker build -t hubel .                               the service and its default model, for CPUs, not as root
 #   docker build -t hubel:gpu --build-arg DEVICE=gpu .    the same for GPUs
 #   docker build -t hubel:heif --build-arg HEIF=1 .       reads HEIC too, by libraries under the GPL
+#   docker build -t hubel:s3 --build-arg S3=1 .           reads bundles from S3, too
 #   docker build -t hubel:train --target train .          all commands: train, import, evaluate, …; for CPUs
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -14,6 +15,9 @@ RUN /opt/hubel/bin/pip install --quiet --require-hashes -r /tmp/serve.txt
 ARG HEIF=
 COPY requirements/heif.txt /tmp/heif.txt
 RUN [ -z "$HEIF" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-deps -r /tmp/heif.txt
+ARG S3=
+COPY requirements/s3.txt /tmp/s3.txt
+RUN [ -z "$S3" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-deps -r /tmp/s3.txt
 WORKDIR /srv/hubel
 COPY pyproject.toml setup.py README.md ./
 COPY hubel hubel

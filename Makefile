@@ -69,8 +69,10 @@ lock: ## resolve the locked requirements anew
 	  $(COMPILE) --extra $$device --extra otel -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
-	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra s3 --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
+	printf 'fsspec>=2026.9\nobstore>=0.12\n' | $(COMPILE_ONE) - -o $(LOCKS)/s3.txt
+	$(filter-out --no-deps,$(COMPILE_ONE)) --group moto -o $(LOCKS)/moto.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group release -o $(LOCKS)/release.txt
 
 COMPILE_ONE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -104,6 +106,12 @@ $(VENV)/.bench: $(VENV)/.setup $(LOCKS)/bench.txt
 $(VENV)/.release: $(LOCKS)/release.txt | $(BIN)/python
 	$(PYTHON) -m venv --without-pip $(VENV)/release
 	$(PIP) --python $(VENV)/release/bin/python install --require-hashes -r $(LOCKS)/release.txt
+	@touch $@
+
+# botocore, which moto needs, and matplotlib need different versions of python-dateutil.
+$(VENV)/.moto: $(LOCKS)/moto.txt | $(BIN)/python
+	$(PYTHON) -m venv --without-pip $(VENV)/moto
+	$(PIP) --python $(VENV)/moto/bin/python install --require-hashes -r $(LOCKS)/moto.txt
 	@touch $@
 
 # torch's CPU and PyPI builds differ, so it is pinned without hashes.

@@ -23,6 +23,7 @@
     |   |-- NotInModel            the model has no such layer, label, embedding, filters or report
     |   |-- ModelOutputInvalid    the model returned NaN or infinity
     |   |-- PinFileInvalid        the file of pinned versions can't be used
+    |   |-- ModelStoreUnavailable the model store can't be read
     |   `-- BundleError           a bundle that can't be served
     |       |-- BundleInvalid     unreadable, or it violates the schema
     |       |-- BundleMismatch    files, graph or golden photos contradict bundle.json
@@ -238,6 +239,13 @@ class PinFileInvalid(ModelError):
 
     code = "pin_file_invalid"
     title = "Invalid pin file"
+
+
+class ModelStoreUnavailable(ModelError):
+    """The model store can't be read."""
+
+    code = "model_store_unavailable"
+    title = "Model store unavailable"
 
 
 class BundleError(ModelError):

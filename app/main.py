@@ -49,6 +49,7 @@ from app.captures import CaptureRule, Recorder, Store, StoreLimits
 from app.errors import ModelError
 from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
+from app.model_store import StoreWatch
 from app.runtime.batching import threads_for
 from app.runtime.classifier import Classifier
 from app.runtime.drift import DriftMonitor
@@ -87,9 +88,13 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     """
     cores = available_cores()
     created = created or create_registry(
-        settings.models, settings.device, settings.default_model, cores
+        settings.models,
+        settings.device,
+        settings.default_model,
+        cores,
+        cache=settings.models_cache,
     )
-    registry, device = created.registry, created.device
+    registry, device, store = created.registry, created.device, created.store
     log.info(device.summary)
     threads = threads_for(device.device, cores, capped=is_capped())
     memory_budget = MemoryBudget(memory_for_requests(memory_limits(), threads))
@@ -108,6 +113,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     trials = Trials(registry, engine, memory_budget, photo_limits)
     return Service(
         registry=registry,
+        store=store,
         classifier=Classifier(engine, photo_limits),
         inspector=Inspector(photo_limits, settings.deadline_s),
         device=device,
@@ -199,6 +205,9 @@ def create_app(
     app.state.turns = turns = Turns()
     app.state.tracing = tracing or nullcontext()
     app.state.watch = Watch(service.registry) if settings.watch else nullcontext()
+    app.state.store_watch = nullcontext()
+    if settings.watch and service.store is not None:
+        app.state.store_watch = StoreWatch(service.store)
     app.state.route_cache = route_cache = RouteCache()
     app.add_middleware(
         RouteCacheMiddleware, route_cache=route_cache, error_response=problems.error_response
@@ -249,8 +258,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     if times_s:
         engine.expect(max(times_s))
     named_keys = service.keys.named or nullcontext()
+    store_watch = app.state.store_watch
     recorder = service.captures.recorder if service.captures else nullcontext()
-    with app.state.tracing, recorder, engine, service.trials, app.state.watch, named_keys:
+    with app.state.tracing, recorder, engine, service.trials, store_watch, app.state.watch, named_keys:
         yield
 
 

@@ -11,16 +11,37 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import DirectoryPath, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.captures.rule import CaptureRule
 
 MIB = 1024 * 1024
 _PREFIX = "HUBEL_"
+_S3_ADDRESS = re.compile(r"s3://[^/\s]+(/\S*)?")
 _NOT_OF_THE_SERVICE = re.compile(r"PHOTOS|TEST_PHOTOS|SERVICE_(HOST|PORT).*|PORT_\d+_.*")
 """Other variables that begin with the prefix: of docker-compose.yml, of the tests, and those that
 Kubernetes sets for a Service named `hubel`."""
+
+
+def _check_models(value: object) -> Path | str:
+    """Return a folder, or an address on S3.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = str(value)
+    if text.startswith("s3:"):
+        if not _S3_ADDRESS.fullmatch(text):
+            raise ValueError("an address on S3 looks like s3://bucket/models")
+        return text
+    if not Path(text).is_dir():
+        raise ValueError("Path does not point to a directory")
+    return Path(text)
+
+
+ModelsLocation = Annotated[Path | str, BeforeValidator(_check_models)]
+"""A folder of model bundles, or their address on S3."""
 
 
 class Settings(BaseSettings):
@@ -32,10 +53,15 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="Port to listen on. 0: any free port."
     )
-    models: DirectoryPath | None = Field(
+    models: ModelsLocation | None = Field(
         None,
-        description="Folder of model bundles, in addition to the built-in `imagenet`. "
-        "Unset: only the built-in one.",
+        description="Folder of model bundles, or their address on S3, such as "
+        "`s3://bucket/models`, in addition to the built-in `imagenet`. Unset: only the built-in "
+        "one.",
+    )
+    models_cache: Path = Field(
+        Path("~/.cache/hubel/models"),
+        description="Folder for the copies of bundles, if `HUBEL_MODELS` is an address on S3.",
     )
     default_model: str | None = Field(
         None,

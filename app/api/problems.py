@@ -46,6 +46,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.BundleMismatch: 409,
     errors.BundleMissing: 409,
     errors.PinFileInvalid: 409,
+    errors.ModelStoreUnavailable: 503,
     errors.QueueFull: 429,
     errors.OutOfMemory: 503,
     errors.DeadlinePassed: 504,
@@ -56,6 +57,12 @@ STATUS: dict[type[HubelError], int] = {
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5
+_RETRY_LATER = (
+    errors.ModelNotReady,
+    errors.ModelStoreUnavailable,
+    errors.DeviceUnavailable,
+    errors.OutOfMemory,
+)
 
 
 def problem_of(err: HubelError, request_id: str) -> Problem:
@@ -94,7 +101,7 @@ def error_response(request: Request, err: HubelError) -> Response:
     headers = {}
     if isinstance(err, QueueFull | errors.TooManyWrongKeys | errors.KeyLimitExceeded):
         headers["Retry-After"] = str(err.retry_after_s)
-    elif isinstance(err, errors.ModelNotReady | errors.DeviceUnavailable | errors.OutOfMemory):
+    elif isinstance(err, _RETRY_LATER):
         headers["Retry-After"] = str(NOT_READY_RETRY_S)
     elif isinstance(err, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"

@@ -10,6 +10,7 @@ from app.api.auth import Keys
 from app.api.captured_photos import CapturedPhotos
 from app.api.metrics import Metrics
 from app.memory_budget import MemoryBudget
+from app.model_store import ModelStore
 from app.runtime.classifier import Classifier
 from app.runtime.drift import DriftMonitor
 from app.runtime.inspection import Inspector
@@ -44,6 +45,8 @@ class Service:
     """The objects that routes use."""
 
     registry: Registry
+    store: ModelStore | None
+    """The model store that the registry's bundles are copied from, if there is one."""
     classifier: Classifier
     inspector: Inspector
     device: DeviceChoice

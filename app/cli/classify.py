@@ -8,7 +8,7 @@ import click
 from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
 from app.cli.options import (
     DEVICE,
-    FOLDER,
+    MODELS,
     PATH,
     bulk_engine,
     photo_limits,
@@ -29,7 +29,10 @@ _TOP_K = 3
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--models", type=FOLDER, help="Folder of model bundles, in addition to the built-in model."
+    "--models",
+    type=MODELS,
+    help="Folder of model bundles, or their address on S3 (s3://bucket/models), in addition to the "
+    "built-in model.",
 )
 @click.option("--model", "name", help="Name of the model. Unset: the default model.")
 @click.option("--version", type=int, help="Version of the model. Unset: the serving version.")
@@ -55,7 +58,7 @@ _TOP_K = 3
 @skipped_option
 def classify(
     paths: tuple[Path, ...],
-    models: Path | None,
+    models: "Path | str | None",
     name: str | None,
     version: int | None,
     device: str | None,
@@ -91,7 +94,10 @@ def classify(
         )
     with expected_errors():
         registry = create_registry(
-            settings.models, settings.device, settings.default_model
+            settings.models,
+            settings.device,
+            settings.default_model,
+            cache=settings.models_cache,
         ).registry
         registry.load_all()
         model = registry.resolve(name, version)

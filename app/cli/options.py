@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from app.runtime.loaded_model import Model
     from app.settings import Settings
 
+
+class _FolderOrS3(click.Path):
+    """A folder that exists, or an address on S3."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the address as it is, or the folder."""
+        return value if str(value).startswith("s3:") else super().convert(value, param, ctx)
+
+
+MODELS = _FolderOrS3(exists=True, file_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)

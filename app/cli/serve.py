@@ -7,19 +7,24 @@ from pathlib import Path
 import click
 
 from app.cli.exit_codes import WrongUsage, expected_errors
-from app.cli.options import DEVICE, FOLDER, read_settings
+from app.cli.options import DEVICE, MODELS, read_settings
 
 log = logging.getLogger("hubel")
 
 
 @click.command()
 @click.option(
-    "--models", type=FOLDER, help="Folder of model bundles, in addition to the built-in model."
+    "--models",
+    type=MODELS,
+    help="Folder of model bundles, or their address on S3 (s3://bucket/models), in addition to the "
+    "built-in model.",
 )
 @click.option("--device", type=DEVICE, help="Device that runs the models.  [default: auto]")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on. 0: any free port.  [default: 8000]")
-def serve(models: Path | None, device: str | None, host: str | None, port: int | None) -> None:
+def serve(
+    models: "Path | str | None", device: str | None, host: str | None, port: int | None
+) -> None:
     """Serve models over HTTP.
 
     Environment variables set these options and more: see docs/settings.md.

@@ -51,12 +51,17 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     Raises:
         DeviceUnavailable: the requested device is not available.
         BadParameter: the folder of models, or the keys file, can't be read.
+        ModelStoreUnavailable: the model store can't be read, and there are no copies.
         ValueError: a key file can't be read.
     """
     host.return_large_blocks()
     with _garbage_collection_paused():
         created = create_registry(
-            settings.models, settings.device, settings.default_model, available_cores()
+            settings.models,
+            settings.device,
+            settings.default_model,
+            available_cores(),
+            cache=settings.models_cache,
         )
         url = page_url(listener)
         log.info("Hubel starts at %s; the documents are at %s/docs", url, url)

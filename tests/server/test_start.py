@@ -31,7 +31,7 @@ def fakes(monkeypatch):
     def serve(*arguments):
         state.served.append((*arguments, gc.isenabled()))
 
-    monkeypatch.setattr(start, "create_registry", lambda *_: state.created)
+    monkeypatch.setattr(start, "create_registry", lambda *_, **__: state.created)
     monkeypatch.setattr(main, "create_app", create_app)
     monkeypatch.setattr(draining, "serve", serve)
     yield state

@@ -79,6 +79,7 @@ async def draw_filters(name: str, service: ServiceDep, version: Version = None) 
         errors.BundleMissing,
         errors.PinFileInvalid,
         errors.ModelNotReady,
+        errors.ModelStoreUnavailable,
     ),
 )
 async def reload_model(
@@ -124,15 +125,22 @@ async def reload_model(
         if share is None:
             raise BadParameter(f"mode={mode} needs a share, such as share=0.1.")
         start = partial(service.trials.start, name, version, mode=mode, share=share)
-        return await _change(service, start)
+        return await _change(service, partial(_fetch_first, service, start))
     if share is not None:
         raise BadParameter(f"mode={mode} has no share. Leave it out.")
     changes = {
-        "promote": registry.reload_or_raise,
+        "promote": partial(_fetch_first, service, registry.reload_or_raise),
         "rollback": registry.roll_back,
         "reject": registry.reject,
     }
     return await _change(service, partial(changes[mode], name, version))
+
+
+def _fetch_first(service: Service, change: Callable[..., None], *arguments: object) -> None:
+    """Fetch what is new in the model store, if there is one; then carry out the change."""
+    if service.store is not None:
+        service.store.fetch()
+    change(*arguments)
 
 
 @router.post(

@@ -1,0 +1,190 @@
+"""Bundles on S3 are copied, verified and served: against moto's server, by fsspec."""
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from app.errors import BadParameter, ModelStoreUnavailable
+from app.model_store import ModelStore, _files_of_bundles
+from app.settings import Settings
+from tests.conftest import COLOURS, jpeg
+
+MOTO = Path(__file__).resolve().parents[1] / ".venv" / "moto" / "bin" / "moto_server"
+CLASSIFY = "/api/v1/classify"
+ADMIN = {"Authorization": "Bearer admin"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """The address of an S3 with the bucket `models`; the environment leads to it."""
+    if not MOTO.exists():
+        pytest.skip("make .venv/.moto installs moto")
+    address = f"http://127.0.0.1:{free_port()}"
+    command = [MOTO, "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
+    server = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    variables = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            create_bucket(f"{address}/models")
+            yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def create_bucket(url: str) -> None:
+    request = Request(url, method="PUT", headers={"Content-Length": "0"})
+    for _ in range(300):
+        try:
+            urlopen(request).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("moto did not start")
+
+
+@pytest.fixture
+def bucket(endpoint, request, tmp_path):
+    """A store of the test's own: its address, and a function that uploads a folder."""
+    root = f"models/{request.node.name}"
+    store = ModelStore(f"s3://{root}", tmp_path / "cache")
+
+    def upload(folder: Path, name: str) -> None:
+        store._filesystem.put(f"{folder}/", f"{root}/{name}/", recursive=True)
+
+    store.upload = upload  # type: ignore[attr-defined]
+    return store
+
+
+def test_bundles_are_served_reloaded_and_removed(bucket, make_bundle, serve, tmp_path):
+    bucket.upload(make_bundle(tmp_path / "made").folder, "colours/1")
+    with serve(models=bucket.url, models_cache=tmp_path / "cache", admin_key="admin") as client:
+        assert client.post(CLASSIFY, content=jpeg(COLOURS["red"])).json()["version"] == 1
+        bucket.upload(make_bundle(tmp_path / "made", version=2).folder, "colours/2")
+        reloaded = client.post("/api/v1/models/colours/reload", headers=ADMIN)
+        assert reloaded.status_code == 200, reloaded.text
+        assert client.post(CLASSIFY, content=jpeg(COLOURS["red"])).json()["version"] == 2
+    bucket._filesystem.rm(f"{bucket._root}/colours/2", recursive=True)
+    bucket.fetch()
+    assert [file.parent.name for file in bucket.folder.rglob("bundle.json")] == ["1"]
+    assert not (bucket.folder / "colours" / "2").exists()
+
+
+def test_a_file_that_was_damaged_in_the_store_is_refused(bucket, make_bundle, serve, tmp_path):
+    folder = make_bundle(tmp_path / "made").folder
+    (folder / "model.onnx").write_bytes(b"x" * (folder / "model.onnx").stat().st_size)
+    bucket.upload(folder, "colours")
+    with serve(models=bucket.url, models_cache=tmp_path / "cache") as client:
+        (model,) = client.get("/readyz").json()["models"]
+    assert "model.onnx" in model["reason"]
+
+
+def test_only_changed_files_are_fetched(bucket, make_bundle, tmp_path, monkeypatch):
+    folder = make_bundle(tmp_path / "made").folder
+    bucket.upload(folder, "colours")
+    bucket.fetch()
+    fetched: list[str] = []
+    get_file = bucket._filesystem.get_file
+    monkeypatch.setattr(
+        bucket._filesystem,
+        "get_file",
+        lambda path, local: (fetched.append(path.rpartition("/")[2]), get_file(path, local)),
+    )
+    bucket.fetch()
+    assert fetched == []
+    (folder / "README.md").write_text("new")
+    bucket.upload(folder, "colours")
+    bucket.fetch()
+    assert fetched == ["README.md"]
+
+
+def test_a_fetch_that_fails_changes_no_bundle(bucket, make_bundle, tmp_path, monkeypatch):
+    folder = make_bundle(tmp_path / "made").folder
+    bucket.upload(folder, "colours")
+    bucket.fetch()
+    before = {file: file.read_bytes() for file in bucket.folder.rglob("*") if file.is_file()}
+    for file in folder.rglob("*.*"):
+        file.write_bytes(file.read_bytes() + b" ")
+    bucket.upload(folder, "colours")
+    get_file = bucket._filesystem.get_file
+
+    def interrupted(path: str, local: str) -> None:
+        if path.endswith("red.jpg"):
+            raise ConnectionError("the network is down")
+        get_file(path, local)
+
+    monkeypatch.setattr(bucket._filesystem, "get_file", interrupted)
+    with pytest.raises(ModelStoreUnavailable, match="the network is down"):
+        bucket.fetch()
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_without_the_store_the_copies_are_served(
+    bucket, make_bundle, tmp_path, caplog, monkeypatch
+):
+    bucket.upload(make_bundle(tmp_path / "made").folder, "colours")
+    bucket.fetch()
+    monkeypatch.setattr(bucket, "_root", "no-such-bucket/models")
+    with caplog.at_level(logging.WARNING, "hubel"):
+        bucket.prepare()
+    assert "can't be read" in caplog.text
+    assert "The copies of the last start are served." in caplog.text
+    other = ModelStore("s3://no-such-bucket/models", tmp_path / "cache", bucket._filesystem)
+    with pytest.raises(ModelStoreUnavailable, match="Check the address, and the variables AWS_ACCESS"):
+        other.prepare()
+
+
+def test_an_empty_address_has_no_bundles(bucket):
+    with pytest.raises(ModelStoreUnavailable, match="There are no bundles in s3://models/"):
+        bucket.prepare()
+
+
+def test_files_belong_to_the_nearest_bundle_and_others_are_left():
+    names = [
+        "pets/bundle.json",
+        "pets/golden/a.jpg",
+        "pets/2/bundle.json",
+        "pets/2/model.onnx",
+        "pets/../../etc/passwd",
+        "bundle.json",
+        "notes/readme.txt",
+        "a/b/c/bundle.json",
+        ".hidden/bundle.json",
+    ]
+    assert _files_of_bundles(dict.fromkeys(names, "")) == {
+        "pets": ["pets/bundle.json", "pets/golden/a.jpg"],
+        "pets/2": ["pets/2/bundle.json", "pets/2/model.onnx"],
+    }
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "obstore.fsspec", None)
+    with pytest.raises(BadParameter, match="pip install hubel"):
+        ModelStore("s3://models", tmp_path)
+
+
+def test_the_setting_is_a_folder_or_an_address(tmp_path):
+    assert Settings(models=tmp_path).models == tmp_path
+    assert Settings(models="s3://bucket/models").models == "s3://bucket/models"
+    for wrong, message in (("s3:/bucket", "looks like s3://"), (tmp_path / "no", "a directory")):
+        with pytest.raises(ValueError, match=message):
+            Settings(models=wrong)
