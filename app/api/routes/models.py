@@ -128,7 +128,7 @@ async def reload_model(
         return await _change(service, partial(_fetch_first, service, start))
     if share is not None:
         raise BadParameter(f"mode={mode} has no share. Leave it out.")
-    changes = {
+    changes: dict[str, Callable[..., None]] = {
         "promote": partial(_fetch_first, service, registry.reload_or_raise),
         "rollback": registry.roll_back,
         "reject": registry.reject,
