@@ -131,6 +131,25 @@ ROWS = {
         Panel("Confidence", "The highest probability of each prediction: percentiles.",
               units.PercentUnit, quantiles("hubel_confidence", "model", (0.05, 0.25, 0.5))),
     ),
+    "Shadow and canary": (
+        Panel("Share", "Share of the images that a version on trial gets: docs/trials.md.",
+              units.PercentUnit,
+              {"{{mode}} {{model}} {{version}}":
+               f"max by (mode, model, version) (hubel_trial_share{{{HERE}}})"}),
+        Panel("Results of shadows", "Images that both versions have run on, by whether they agree.",
+              units.CountsPerSecond,
+              {"{{result}} {{model}} {{version}}": f"sum by (result, model, version) "
+               f"(rate(hubel_shadow_images_total{{{HERE}}}{RATE}))"},
+              stacked=True),
+        Panel("Time of a run", "Mean, on the same images.", units.Seconds,
+              {"{{of}} {{model}} {{version}}": f"sum by (of, model, version) "
+               f"(rate(hubel_shadow_run_seconds_sum{{{HERE}}}{RATE})) / "
+               f"sum by (of, model, version) "
+               f"(rate(hubel_shadow_run_seconds_count{{{HERE}}}{RATE}))"}),
+        Panel("Cost of shadows", "Processor time per second.", units.Short,
+              {"{{model}} {{version}}":
+               f"sum by (model, version) (rate(hubel_shadow_seconds_total{{{HERE}}}{RATE}))"}),
+    ),
 }  # fmt: skip
 
 

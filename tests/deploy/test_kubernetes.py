@@ -25,19 +25,19 @@ SCHEMAS = json.loads((Path(__file__).parent / "schemas" / "kinds.json").read_tex
 FOLDERS = ("kubernetes/base", "kubernetes/example", "kserve")
 
 
-def with_images(tmp_path: Path) -> Path:
-    """Return a kustomization with the component that the example leaves out."""
+def example_with(component: str, tmp_path: Path) -> Path:
+    """Return the example with another component for the models."""
     shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     file = tmp_path / "kubernetes" / "example" / "kustomization.yaml"
-    file.write_text(file.read_text().replace("models-claim", "models-image"))
+    file.write_text(file.read_text().replace("models-claim", component))
     return file.parent
 
 
-@pytest.fixture(scope="module", params=[*FOLDERS, "with models-image"])
+@pytest.fixture(scope="module", params=[*FOLDERS, "models-image", "models-s3"])
 def resources(request, tmp_path_factory) -> list[Resource]:
     if request.param in FOLDERS:
         return build(DEPLOY / request.param)
-    return build(with_images(tmp_path_factory.mktemp("with_images")))
+    return build(example_with(request.param, tmp_path_factory.mktemp("example")))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,10 @@ def test_settings_exist_and_fit_the_ports(resources):
             assert unknown_variables(environment) == []
             values = {name.removeprefix("HUBEL_").lower(): v for name, v in environment.items()}
             mounted = {each["mountPath"] for each in container["volumeMounts"]}
-            assert {values.pop("models", "/tmp")} <= mounted
+            models = values.pop("models", "/tmp")
+            if models.startswith("s3://"):
+                values["models"], models = models, values["models_cache"]
+            assert models in mounted
             assert str(Path(values.pop("keys_file", "/tmp/keys.json")).parent) in mounted
             checked = Settings(**values)
             options = container.get("args", [])

@@ -81,14 +81,19 @@ def test_every_alert_is_tested_and_explained():
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, module_bundle_maker, module_serve) -> Iterator[httpx.Client]:
     below = tmp_path_factory.mktemp("monitored")
-    folder = module_bundle_maker(below)().folder
+    make = module_bundle_maker(below)
+    folder = make(folder=below / "models" / "colours" / "1").folder
+    make(folder=below / "models" / "colours" / "2", version=2)
     manifest = json.loads((folder / bundles.MANIFEST).read_text())
     del manifest["sha256"]
     bundles.write_manifest({**manifest, "baseline": BASELINE}, folder)
-    key, named = keys_file.create("shop", "classify")
+    key, named = keys_file.create("shop", "admin")
     (below / "keys.json").write_text(keys_file.NamedKeys(keys=(named,)).model_dump_json())
     with module_serve(below, keys_file=below / "keys.json", max_files=200) as client:
         client.headers["X-API-Key"] = key
+        reload = "/api/v1/models/colours/reload"
+        for query in ("version=1", "mode=shadow&version=2&share=1"):
+            assert client.post(f"{reload}?{query}").status_code == 200
         yield client
 
 
@@ -141,7 +146,7 @@ def test_every_query_of_the_dashboard_has_data_of_a_load(service, prometheus):
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(post, [photo, b"no photo"] * 4)) == {200, 400}
-        wait_for(prometheus, "hubel_rejections_total")
+        wait_for(prometheus, "sum(hubel_rejections_total) * sum(hubel_shadow_images_total)")
         assert set(pool.map(post, [photo, b"no photo"] * 20)) == {200, 400}
     crops = {"crop": ["0,0,40,40"] * 200}  # equal ones are run once
     assert service.post("/api/v1/classify", content=photo, params=crops).status_code == 200
@@ -157,6 +162,6 @@ def test_every_query_of_the_dashboard_has_data_of_a_load(service, prometheus):
 def test_dashboard_and_alerts_use_metrics_that_exist(service):
     text = service.get("/metrics").text
     families = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
-    families |= {f"{name}_bucket" for name in families}
+    families |= {f"{name}_{part}" for name in families for part in ("bucket", "sum", "count")}
     used = {name for text in (RULES, *queries().values()) for name in METRIC.findall(text)}
     assert sorted(used - families - {"process_max_fds"}) == []
