@@ -22,7 +22,7 @@ def fakes(monkeypatch):
     service = SimpleNamespace(lifecycle="lifecycle")
     state.app = SimpleNamespace(state=SimpleNamespace(service=service))
 
-    def create_app(settings, created):
+    def create_app(settings, created, tracing):
         assert state.loaded.wait(10), "no model loads while the application is imported"
         assert created is state.created
         assert not gc.isenabled()
