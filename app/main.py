@@ -260,7 +260,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     named_keys = service.keys.named or nullcontext()
     store_watch = app.state.store_watch
     recorder = service.captures.recorder if service.captures else nullcontext()
-    with app.state.tracing, recorder, engine, service.trials, store_watch, app.state.watch, named_keys:
+    with (
+        app.state.tracing,
+        recorder,
+        engine,
+        service.trials,
+        store_watch,
+        app.state.watch,
+        named_keys,
+    ):
         yield
 
 

@@ -149,7 +149,9 @@ def test_without_the_store_the_copies_are_served(
     assert "can't be read" in caplog.text
     assert "The copies of the last start are served." in caplog.text
     other = ModelStore("s3://no-such-bucket/models", tmp_path / "cache", bucket._filesystem)
-    with pytest.raises(ModelStoreUnavailable, match="Check the address, and the variables AWS_ACCESS"):
+    with pytest.raises(
+        ModelStoreUnavailable, match="Check the address, and the variables AWS_ACCESS"
+    ):
         other.prepare()
 
 
