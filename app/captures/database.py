@@ -52,6 +52,7 @@ _MIGRATIONS = (
     CREATE INDEX captures_by_request ON captures (request_id, photo_index);
     CREATE INDEX captures_by_confidence ON captures (confidence, id);
     CREATE INDEX captures_unlabelled ON captures (id) WHERE labelled_ms IS NULL;
+    CREATE INDEX captures_to_label ON captures (confidence, id) WHERE labelled_ms IS NULL;
     CREATE INDEX captures_labelled ON captures (id) WHERE labelled_ms IS NOT NULL;
 
     CREATE TABLE labels (

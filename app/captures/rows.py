@@ -56,23 +56,26 @@ def page_of(
     """
     conditions, values = _conditions(filter)
     if order == "newest":
-        column, direction = "captures.id", "captures.id DESC"
+        # the labels' own column, so that their index gives the order
+        column = "captures.id" if filter.label is None else "capture_id"
+        direction = f"{column} DESC"
         if after is not None:
-            conditions.append("captures.id < ?")
+            conditions.append(f"{column} < ?")
             values.append(after.id)
     else:
-        column, direction = "confidence", "confidence, captures.id"
+        direction = "confidence, captures.id"
         if after is not None:
             conditions.append("(confidence, captures.id) > (?, ?)")
             values += [after.value, after.id]
+    source = "" if filter.label is None else "JOIN labels ON capture_id = captures.id"
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = connection.execute(
-        f"{_SELECT} {_PHOTO} {where} ORDER BY {direction} LIMIT ?", (*values, count + 1)
+        f"{_SELECT} {source} {_PHOTO} {where} ORDER BY {direction} LIMIT ?", (*values, count + 1)
     ).fetchall()
     shown = rows[:count]
     end = None
     if len(rows) > count:
-        value = shown[-1]["id"] if column == "captures.id" else shown[-1]["confidence"]
+        value = shown[-1]["id" if order == "newest" else "confidence"]
         end = Position(value, shown[-1]["id"])
     return _captures(connection, shown), end
 
@@ -86,7 +89,7 @@ def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
         ("predicted = ?", filter.predicted),
         ("captured_ms >= ?", filter.since_ms),
         ("captured_ms < ?", filter.until_ms),
-        ("captures.id IN (SELECT capture_id FROM labels WHERE label = ?)", filter.label),
+        ("label = ?", filter.label),
     ):
         if value is not None:
             conditions.append(condition)
