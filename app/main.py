@@ -18,6 +18,8 @@ from app.api.captured_photos import CapturedPhotos
 from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
 from app.api.early_refusal import EarlyRefusal
 from app.api.metrics import Metrics
+from app.api.middleware.cors import CorsLines
+from app.api.middleware.outer import add_outer_middleware
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.routes import (
@@ -42,6 +44,7 @@ from app.api.schemas.inspection import (
     ExplainedCrops,
 )
 from app.api.schemas.problem_details import Problem
+from app.api.security_headers import security_headers
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.tracing import Tracing
 from app.api.turns import Turns
@@ -185,7 +188,8 @@ def create_app(
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
-        BadParameter: the folder of models, or the keys file, can't be read.
+        BadParameter: the folder of models, or the keys file, can't be read; or the root path begins
+            like a route.
         ValueError: a key file can't be read.
     """
     service = create_service(settings, created)
@@ -209,6 +213,7 @@ def create_app(
     if settings.watch and service.store is not None:
         app.state.store_watch = StoreWatch(service.store)
     app.state.route_cache = route_cache = RouteCache()
+    headers = security_headers(tls=settings.tls_cert is not None)
     app.add_middleware(
         RouteCacheMiddleware, route_cache=route_cache, error_response=problems.error_response
     )
@@ -218,6 +223,7 @@ def create_app(
         tracing=tracing,
         is_draining=lambda: service.lifecycle.draining,
         unexpected_response=problems.unexpected_response,
+        security_headers=headers,
     )
     problems.install(app)
     app.include_router(classify.router)
@@ -238,7 +244,20 @@ def create_app(
     app.include_router(tensorflow.router)
     page.install(app, turns)
     routing.install(app)
-    app.state.early_refusal = EarlyRefusal(app, service, settings.queue_wait_s)
+    add_outer_middleware(
+        app,
+        cors_origins=settings.cors_origin_list,
+        root_path=settings.root_path,
+        trusted_proxies=settings.trusted_proxy_list,
+    )
+    app.state.early_refusal = EarlyRefusal(
+        app,
+        service,
+        settings.queue_wait_s,
+        security_headers=headers,
+        cors=CorsLines(settings.cors_origin_list) if settings.cors_origin_list else None,
+        root_path=settings.root_path or "",
+    )
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app
 
@@ -276,7 +295,11 @@ def _openapi(app: FastAPI) -> dict[str, object]:
     """Return the OpenAPI document, with the schemas of responses that FastAPI does not see."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            servers=app.servers or None,
         )
         schemas = document["components"]["schemas"]
         for model in (

@@ -1,53 +1,44 @@
 """The service's settings: environment variables with the prefix HUBEL_, overridden by options.
 
-The command line reads them and passes them to `app.main`. No module below `app.main` imports this
-one.
+docker-compose.yml passes the keys of the shell on with the prefix HUBEL_SHELL_; they have the
+lowest priority, so that those of hubel.env count first. The command line reads the settings and
+passes them to `app.main`. No module below `app.main` imports this one.
 """
 
-import re
-from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    DirectoryPath,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from app import setting_values
 from app.captures.rule import CaptureRule
 
 MIB = 1024 * 1024
-_PREFIX = "HUBEL_"
-_S3_ADDRESS = re.compile(r"s3://[^/\s]+(/\S*)?")
-_NOT_OF_THE_SERVICE = re.compile(r"PHOTOS|TEST_PHOTOS|SERVICE_(HOST|PORT).*|PORT_\d+_.*")
-"""Other variables that begin with the prefix: of docker-compose.yml, of the tests, and those that
-Kubernetes sets for a Service named `hubel`."""
+PREFIX = "HUBEL_"
+SHELL_PREFIX = "HUBEL_SHELL_"
 
-
-def _check_models(value: object) -> Path | str:
-    """Return a folder, or an address on S3.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    text = str(value)
-    if text.startswith("s3:"):
-        if not _S3_ADDRESS.fullmatch(text):
-            raise ValueError("an address on S3 looks like s3://bucket/models")
-        return text
-    if not Path(text).is_dir():
-        raise ValueError("Path does not point to a directory")
-    return Path(text)
-
-
-ModelsLocation = Annotated[Path | str, BeforeValidator(_check_models)]
+ModelsLocation = Annotated[Path | str, BeforeValidator(setting_values.models)]
 """A folder of model bundles, or their address on S3."""
 
 
 class Settings(BaseSettings):
     """The service's settings, frozen. docs/settings.md is made from the descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
@@ -95,6 +86,29 @@ class Settings(BaseSettings):
         description="File of named keys, made with `hubel keys add`. A change takes effect within "
         "about a second. With it, all requests need a key except probes, metrics, docs and the "
         "page. Unset: no named keys.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="File with the certificate for HTTPS and those that it is issued by, as PEM. "
+        "It is read again when it is renewed. Unset: HTTP.",
+    )
+    tls_key: Path | None = Field(
+        None, description="File with the key of the certificate, as PEM, without a password."
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="Origins whose pages may use the service in a browser, such as "
+        "`https://shop.example`, separated by commas; `*`: all. Unset: none.",
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses or networks of proxies, separated by commas, whose "
+        "`X-Forwarded-For` and `X-Forwarded-Proto` tell the client; `*`: all. Unset: none.",
+    )
+    root_path: str | None = Field(
+        None,
+        description="Path below which a proxy serves the service, such as `/hubel`, whether the "
+        "proxy removes it or not. Unset: none.",
     )
     max_image_bytes: Annotated[int, Field(gt=0)] = Field(
         20 * MIB, description="Maximum size of one image, in bytes."
@@ -193,8 +207,52 @@ class Settings(BaseSettings):
             CaptureRule.parse(self.capture)
         except ValueError as err:
             raise ValueError(f"capture is {self.capture!r}. {err}") from err
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError(
+                "HUBEL_TLS_CERT and HUBEL_TLS_KEY belong together: set both, or neither"
+            )
         _ = self.api_key_value, self.admin_key_value  # report broken key files at once
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the highest priority first."""
+        of_the_shell = EnvSettingsSource(settings_cls, env_prefix=SHELL_PREFIX)
+        return init_settings, env_settings, of_the_shell
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, text: str | None) -> str | None:
+        return text and setting_values.root_path(text)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, text: str | None) -> str | None:
+        setting_values.origins(text or "")
+        return text
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, text: str | None) -> str | None:
+        setting_values.proxies(text or "")
+        return text
+
+    @cached_property
+    def cors_origin_list(self) -> list[str]:
+        """The origins whose pages may use the service."""
+        return setting_values.origins(self.cors_origins or "")
+
+    @cached_property
+    def trusted_proxy_list(self) -> list[str]:
+        """The proxies that tell the client."""
+        return setting_values.proxies(self.trusted_proxies or "")
 
     @cached_property
     def api_key_value(self) -> str | None:
@@ -203,7 +261,7 @@ class Settings(BaseSettings):
         Raises:
             ValueError: its file can't be read or is empty.
         """
-        return _secret(self.api_key, self.api_key_file)
+        return setting_values.secret(self.api_key, self.api_key_file)
 
     @cached_property
     def admin_key_value(self) -> str | None:
@@ -212,46 +270,4 @@ class Settings(BaseSettings):
         Raises:
             ValueError: its file can't be read or is empty.
         """
-        return _secret(self.admin_key, self.admin_key_file)
-
-
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each variable that looks like a setting and is none.
-
-    Args:
-        environment: the values of variables by name.
-    """
-    known = [name.upper() for name in Settings.model_fields]
-    sentences = []
-    for variable, value in sorted(environment.items()):
-        prefix, name = variable[: len(_PREFIX)].upper(), variable[len(_PREFIX) :].upper()
-        if prefix != _PREFIX or not value or name in known or _NOT_OF_THE_SERVICE.fullmatch(name):
-            continue
-        nearest = get_close_matches(name, known, 1)
-        advice = (
-            f"Did you mean {_PREFIX}{nearest[0]}?"
-            if nearest
-            else "docs/settings.md lists them all."
-        )
-        sentences.append(f"{variable} is not a setting, so it has no effect. {advice}")
-    return sentences
-
-
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
-    if file is None:
-        return _ascii(value.get_secret_value()) if value else None
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError as err:
-        raise ValueError(f"The key file {file} can't be read ({err.strerror}).") from err
-    if not text:
-        raise ValueError(f"The key file {file} is empty. Write the key into it.")
-    return _ascii(text)
-
-
-def _ascii(key: str) -> str:
-    if not key.isascii():
-        raise ValueError(
-            "A key must be ASCII: HTTP headers change other characters. Choose another key."
-        )
-    return key
+        return setting_values.secret(self.admin_key, self.admin_key_file)

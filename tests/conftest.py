@@ -369,7 +369,9 @@ def _bundle_maker(below: Path) -> MakeBundle:
 @contextmanager
 def _serve(settings: Settings, tracing: Tracing | None = None) -> Iterator[httpx.Client]:
     app = create_app(settings, tracing=tracing)
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on")
+    config = uvicorn.Config(
+        app, port=0, log_config=None, ws="none", lifespan="on", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

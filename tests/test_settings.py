@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, unknown_variables
+from app.cli.ineffective_variables import unknown_variables, variables_without_effect
+from app.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +149,36 @@ def test_an_unknown_variable_is_reported_with_the_nearest_name(variable, advice)
 )
 def test_settings_and_variables_of_others_are_not_reported(variable):
     assert unknown_variables({variable: "x", "HUBEL_APIKEY": ""}) == []
+
+
+KEYS = (
+    "API_KEY",
+    "API_KEY_FILE",
+    "ADMIN_KEY",
+    "ADMIN_KEY_FILE",
+    "KEYS_FILE",
+    "TLS_CERT",
+    "TLS_KEY",
+)
+
+
+def test_the_keys_of_the_shell_are_passed_on_by_compose_and_count_last(monkeypatch):
+    compose = (Path(__file__).parents[1] / "docker-compose.yml").read_text(encoding="utf-8")
+    assert all(f"HUBEL_SHELL_{key}: ${{HUBEL_{key}:-}}\n" in compose for key in KEYS)
+    assert {key.lower() for key in KEYS} == {
+        name for name in Settings.model_fields if "key" in name or "tls" in name
+    }
+    for key in KEYS:
+        monkeypatch.setenv(f"HUBEL_SHELL_{key}", "")
+    assert Settings().api_key_value is None
+    monkeypatch.setenv("HUBEL_SHELL_API_KEY", "shell")
+    assert Settings().api_key_value == "shell"
+    monkeypatch.setenv("HUBEL_API_KEY", "file")
+    assert Settings().api_key_value == "file"
+
+
+def test_a_key_of_the_shell_that_has_no_effect_is_reported():
+    same = {"HUBEL_SHELL_API_KEY": "a", "HUBEL_API_KEY": "a", "HUBEL_SHELL_KEYS_FILE": "k"}
+    assert variables_without_effect(same) == unknown_variables(same) == []
+    (sentence,) = variables_without_effect({**same, "HUBEL_API_KEY": "b"})
+    assert sentence.startswith("HUBEL_API_KEY of the shell has no effect: hubel.env has another.")

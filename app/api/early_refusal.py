@@ -20,8 +20,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import compile_path
 
+from app.api.middleware.cors import CorsLines
 from app.api.middleware.request_context import request_id
+from app.api.middleware.root_path import without_root
 from app.api.problems import STATUS, problem_bytes
+from app.api.security_headers import SECURITY_HEADERS, lines_of
 from app.api.service import Service
 from app.errors import QueueFull
 
@@ -59,8 +62,7 @@ class _Prepared:
         body = id.join(self.body)
         return (
             b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
-            b"x-request-id: %b\r\nx-content-type-options: nosniff\r\n%b\r\n%b"
-            % (self.media_type, len(body), id, headers, body)
+            b"x-request-id: %b\r\n%b\r\n%b" % (self.media_type, len(body), id, headers, body)
         )
 
 
@@ -71,13 +73,28 @@ class EarlyRefusal:
         app: the application. Its routes that document `QueueFull` queue images.
         service: its objects.
         wait_s: the limit of the waiting time, for the message.
+        security_headers: header fields of every response.
+        cors: the fields for pages of other origins; None: there are none.
+        root_path: the prefix of paths that a proxy may pass on.
     """
 
-    def __init__(self, app: FastAPI, service: Service, wait_s: float) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        service: Service,
+        wait_s: float,
+        *,
+        security_headers: Sequence[tuple[bytes, bytes]] = SECURITY_HEADERS,
+        cors: CorsLines | None = None,
+        root_path: str = "",
+    ) -> None:
         self._app = app
         self._engine = service.classifier.engine
         self._metrics = service.metrics
         self._lifecycle = service.lifecycle
+        self._security_lines = lines_of(security_headers)
+        self._cors = cors
+        self._root_path = root_path
         self._message = (
             f"Requests already wait for {wait_s:g} s, which is the limit of this service. "
             "Try again later."
@@ -109,7 +126,9 @@ class EarlyRefusal:
             return None
         seconds = time.monotonic() - began
         self._count(method, prepared.route, seconds)
-        lines = b"".join(b"%b: %b\r\n" % header for header in default_headers)
+        lines = self._security_lines + lines_of(tuple(default_headers))
+        if self._cors is not None:
+            lines += self._cors.lines(headers)
         return prepared.response(
             request_id(headers).encode(),
             b"retry-after: %d\r\nserver-timing: total;dur=%.2f\r\n%b"
@@ -120,7 +139,7 @@ class EarlyRefusal:
         """Prepare the refusal for a target, and keep it."""
         if self._routes is None:
             self._routes = _queueing_routes(self._app)
-        text = unquote(path.decode("latin-1"))
+        text = without_root(unquote(path.decode("latin-1")), self._root_path)
         prepared = None
         for route in self._routes:
             if route.method == method and route.pattern.match(text):

@@ -19,9 +19,11 @@ from app.api.error_formats import format_of
 from app.api.middleware.request_context import record_of
 from app.api.routing import allowed_methods
 from app.api.schemas.problem_details import EXAMPLE_ID, Problem
+from app.api.security_headers import SECURITY_HEADERS, lines_of
 from app.errors import HubelError, QueueFull, out_of_memory
 
 MEDIA_TYPE = "application/problem+json"
+_SECURITY_LINES = lines_of(SECURITY_HEADERS)
 
 STATUS: dict[type[HubelError], int] = {
     errors.NotAnImage: 400,
@@ -168,9 +170,9 @@ def raw_http_problem(
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
-        f"x-request-id: {request_id}\r\nconnection: close\r\n{retry}\r\n"
+        f"x-request-id: {request_id}\r\nconnection: close\r\n{retry}"
     )
-    return head.encode() + body
+    return head.encode() + _SECURITY_LINES + b"\r\n" + body
 
 
 def install(app: FastAPI) -> None:

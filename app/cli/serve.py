@@ -30,12 +30,12 @@ def serve(
     Environment variables set these options and more: see docs/settings.md.
     """
     from app import logs
+    from app.cli.ineffective_variables import unknown_variables, variables_without_effect
     from app.server import start
-    from app.settings import unknown_variables
 
     settings = read_settings(models=models, device=device, host=host, port=port)
     logs.configure(settings.log_level, settings.log_format)
-    for sentence in unknown_variables(os.environ):
+    for sentence in (*unknown_variables(os.environ), *variables_without_effect(os.environ)):
         log.warning(sentence)
     try:
         listener = start.bind(settings.host, settings.port)

@@ -2,6 +2,7 @@
 
 listener is readable -> up to _MAX_AT_ONCE connections are accepted, each gets its protocol
 no file is left      -> nothing is accepted for _PAUSE_S, logged; the kernel keeps the connections
+TLS                  -> its handshake first, within _HANDSHAKE_S, at most _MAX_HANDSHAKES at once
 close                -> the connections that are in the queue are accepted, then it is closed
 
 libuv accepts one connection in each turn of the loop (https://github.com/libuv/libuv/pull/3696).
@@ -14,6 +15,8 @@ import logging
 import socket
 from collections.abc import Callable
 
+from app.server.certificate import Certificate
+
 log = logging.getLogger("hubel")
 
 _BACKLOG = 2048
@@ -21,6 +24,14 @@ _BACKLOG = 2048
 _MAX_AT_ONCE = 128
 """Connections in one turn: a few milliseconds of work."""
 _PAUSE_S = 0.5
+_HANDSHAKE_S = 10.0
+"""Time limit for a TLS handshake; on a bad mobile connection it takes two seconds."""
+_MAX_HANDSHAKES = 1024
+"""Above it, new connections are closed: those that never speak hold no request, but a file each."""
+_LAST_HANDSHAKES_S = 2.0
+"""Time for the handshakes that are under way when the queue closes."""
+_TLS_SHUTDOWN_S = 2.0
+"""Time for the client to confirm the end of TLS, before the connection is closed anyway."""
 
 
 class AcceptQueue:
@@ -29,13 +40,18 @@ class AcceptQueue:
     Args:
         listener: a bound, non-blocking socket.
         make_protocol: returns the protocol of a new connection.
+        certificate: the certificate for TLS; None: connections are not encrypted.
     """
 
     def __init__(
-        self, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]
+        self,
+        listener: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        certificate: Certificate | None = None,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
+        self._certificate = certificate
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -52,7 +68,9 @@ class AcceptQueue:
         self._stop()  # the last accept may have found no file
         self._listener.close()
         if self._opening:
-            await asyncio.wait(set(self._opening))
+            await asyncio.wait(set(self._opening), timeout=_LAST_HANDSHAKES_S)
+        for task in set(self._opening):
+            task.cancel()
 
     def _stop(self) -> None:
         self._loop.remove_reader(self._listener)
@@ -71,14 +89,26 @@ class AcceptQueue:
                 self._wait_for_files(err)
                 return
             connection.setblocking(False)
+            if self._certificate is not None and len(self._opening) >= _MAX_HANDSHAKES:
+                connection.close()
+                continue
             task = self._loop.create_task(self._open(connection))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
     async def _open(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError:  # the client has left
+            if self._certificate is None:
+                await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            else:
+                await self._loop.connect_accepted_socket(
+                    self._make_protocol,
+                    connection,
+                    ssl=self._certificate.context,
+                    ssl_handshake_timeout=_HANDSHAKE_S,
+                    ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+                )
+        except OSError:  # the client has left, or doesn't speak TLS
             connection.close()
 
     def _wait_for_files(self, err: OSError) -> None:

@@ -26,6 +26,7 @@ from fastapi import FastAPI
 from app.api.service import Lifecycle
 from app.server.accept_queue import AcceptQueue
 from app.server.address import page_url
+from app.server.certificate import Certificate
 from app.server.dropped_data import DropRate
 from app.server.http_protocol import BoundedProtocol
 from app.server.open_files import ConnectionLimit, raise_limit
@@ -43,7 +44,13 @@ _GRACE_S = 15
 stop_grace_period in docker-compose.yml."""
 
 
-def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: float) -> None:
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    lifecycle: Lifecycle,
+    drain_s: float,
+    certificate: Certificate | None = None,
+) -> None:
     """Serve `app` on `listener` until SIGTERM or SIGINT, then drain and return.
 
     Args:
@@ -51,6 +58,7 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         listener: a bound socket.
         lifecycle: its `draining` is set when draining begins.
         drain_s: time after SIGTERM in which new requests are accepted; after SIGINT it is 0.
+        certificate: the certificate for TLS; None: connections are not encrypted.
     """
     raise_limit()
     protocol = partial(
@@ -71,14 +79,22 @@ def serve(app: FastAPI, listener: socket.socket, lifecycle: Lifecycle, drain_s: 
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
-    DrainingServer(config, lifecycle, drain_s).run(sockets=[listener])
+    with certificate or contextlib.nullcontext():
+        DrainingServer(config, lifecycle, drain_s, certificate).run(sockets=[listener])
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with the shutdown that the module's docstring describes."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        lifecycle: Lifecycle,
+        drain_s: float,
+        certificate: Certificate | None = None,
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
         self._lifecycle = lifecycle
         self._drain_s = drain_s
 
@@ -104,9 +120,13 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and log that requests are answered now."""
         await super().startup([])
-        self._queues = [AcceptQueue(listener, self._make_protocol) for listener in sockets or []]
+        self._queues = [
+            AcceptQueue(listener, self._make_protocol, self._certificate)
+            for listener in sockets or []
+        ]
         for listener in sockets or []:
-            log.info("Hubel answers at %s", page_url(listener))
+            url = page_url(listener, tls=self._certificate is not None)
+            log.info("Hubel answers at %s", url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listeners, serve the connections that exist, then shut down."""

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from app.runtime import host
 from app.runtime.host import available_cores
@@ -22,6 +23,9 @@ from app.runtime.registry_and_device import create_registry
 from app.server.address import page_url
 from app.server.stalled_writes import bound_kernel_buffer
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.server.certificate import Certificate
 
 log = logging.getLogger("hubel")
 
@@ -50,10 +54,11 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     Raises:
         DeviceUnavailable: the requested device is not available.
-        BadParameter: the folder of models, or the keys file, can't be read.
+        BadParameter: the folder of models, the keys file or the certificate can't be read.
         ModelStoreUnavailable: the model store can't be read, and there are no copies.
         ValueError: a key file can't be read.
     """
+    certificate = _certificate(settings)
     host.return_large_blocks()
     with _garbage_collection_paused():
         created = create_registry(
@@ -63,7 +68,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             available_cores(),
             cache=settings.models_cache,
         )
-        url = page_url(listener)
+        url = page_url(listener, tls=certificate is not None)
         log.info("Hubel starts at %s; the documents are at %s/docs", url, url)
         loader = ThreadPoolExecutor(1, "loader")
         # the application's start calls `load_all` too: it waits, and loads again after an error
@@ -74,7 +79,15 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         from app.server import draining
 
         app = main.create_app(settings, created, create_tracing(os.environ))
-    draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s)
+    draining.serve(app, listener, app.state.service.lifecycle, settings.drain_s, certificate)
+
+
+def _certificate(settings: Settings) -> "Certificate | None":
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    from app.server.certificate import Certificate
+
+    return Certificate(settings.tls_cert, settings.tls_key)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from app.keys_file import NamedKeys, change, create
 from benchmarks.hardening.slow_client_load import PHOTO
 from benchmarks.processor import describe
 from benchmarks.serving.process import ServerProcess, free_port
@@ -109,15 +110,21 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5)
     arguments = parser.parse_args()
-    print(describe())
+    print(describe(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys.json"
-        hubel = hubel_keys(file)
-        keys = [hubel("add", f"client{number}") for number in range(arguments.clients)]
+        created = [create(f"client{number}", "classify") for number in range(arguments.clients)]
+        change(file, lambda _: NamedKeys(keys=tuple(stored for _, stored in created)))
+        hubel, keys = hubel_keys(file), [key for key, _ in created]
         url = f"http://127.0.0.1:{free_port()}"
         server = ServerProcess(
             [sys.executable, "-c", MAIN, "serve", "--port", url.rpartition(":")[2]],
-            {"HUBEL_KEYS_FILE": str(file), "HUBEL_DRAIN_S": "0"},
+            {
+                "HUBEL_KEYS_FILE": str(file),
+                "HUBEL_DRAIN_S": "0",
+                "HUBEL_QUEUE_WAIT_S": "60",  # this is about keys: the queue refuses nobody
+                "HUBEL_DEADLINE_S": "60",
+            },
             lambda: _is_alive(url),
         )
         try:

@@ -13,6 +13,11 @@ import pytest
         ({"HUBEL_DEADLINE_S": "-1"}, "HUBEL_DEADLINE_S=-1: "),
         ({"HUBEL_API_KEY": "a", "HUBEL_API_KEY_FILE": "b"}, "api_key or api_key_file, not both"),
         ({"HUBEL_API_KEY_FILE": "/nowhere/key"}, "The key file /nowhere/key can't be read"),
+        ({"HUBEL_TLS_CERT": "a"}, "HUBEL_TLS_CERT and HUBEL_TLS_KEY belong together"),
+        (
+            {"HUBEL_TLS_CERT": "/nowhere", "HUBEL_TLS_KEY": "/nowhere"},
+            "HUBEL_TLS_CERT=/nowhere can't be read",
+        ),
         ({"HUBEL_DEVICE": "cuda"}, "CUDA can't be used"),
         ({"HUBEL_MODELS": "/nowhere"}, "HUBEL_MODELS=/nowhere: "),
     ],

@@ -41,7 +41,7 @@ class Process:
         with self.popen.stderr as log:
             for raw in log:
                 self.lines.append(raw.decode())
-                if match := re.search(r"answers at http://127\.0\.0\.1:(\d+)", self.lines[-1]):
+                if match := re.search(r"answers at https?://127\.0\.0\.1:(\d+)", self.lines[-1]):
                     self.port = int(match[1])
                     self._started.set()
         self._started.set()

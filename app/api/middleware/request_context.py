@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.auth import KEY_NAME
 from app.api.key_limits import KEY_LIMITS, use_of
 from app.api.metrics import Metrics
+from app.api.security_headers import SECURITY_HEADERS, Headers
 from app.api.tracing import RequestTrace, Tracing
 from app.errors import out_of_memory
 from app.runtime.classifier import Stages
@@ -100,6 +101,7 @@ class RequestContext:
         tracing: the traces of requests; None: no request is traced.
         is_draining: returns whether responses should close their connections.
         unexpected_response: returns the response for an unexpected error.
+        security_headers: header fields of every response.
     """
 
     def __init__(
@@ -110,12 +112,14 @@ class RequestContext:
         tracing: Tracing | None,
         is_draining: Callable[[], bool],
         unexpected_response: Callable[[Scope, Exception], Response],
+        security_headers: Headers = SECURITY_HEADERS,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
         self._is_draining = is_draining
         self._unexpected_response = unexpected_response
+        self._security_headers = security_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, then count and log it."""
@@ -172,7 +176,7 @@ class RequestContext:
     def _headers(self, scope: Scope, record: RequestRecord) -> Iterator[tuple[bytes, bytes]]:
         """Yield the headers that every response carries besides its own."""
         yield b"x-request-id", record.request_id.encode()
-        yield b"x-content-type-options", b"nosniff"
+        yield from self._security_headers
         yield b"server-timing", record.server_timing().encode()
         if (use := use_of(scope)) is not None:
             yield from use.headers()

@@ -19,13 +19,13 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
 }
 _DOCS_HEADERS = {
     # Swagger UI writes style attributes and shows images and responses from data and blob URLs.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'",
 }
+_FILE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'"}
 _MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -47,12 +47,12 @@ def install(app: FastAPI, turns: Turns) -> None:
     page = _file("index.html", turns, _PAGE_HEADERS)
     docs = _file("docs.html", turns, _DOCS_HEADERS)
     names = [path.relative_to(_WEB).as_posix() for path in _WEB.rglob("*") if path.is_file()]
-    static = {name: _file(name, turns) for name in names}
+    static = {name: _file(name, turns, _FILE_HEADERS) for name in names}
 
     def write_openapi() -> bytes:
         return json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
-    openapi = ConstantDocument(write_openapi, "application/json", turns)
+    openapi = ConstantDocument(write_openapi, "application/json", turns, _FILE_HEADERS)
 
     @router.get("/")
     async def get_page(request: Request) -> Response:
@@ -80,7 +80,7 @@ def install(app: FastAPI, turns: Turns) -> None:
     app.include_router(router)
 
 
-def _file(name: str, turns: Turns, headers: dict[str, str] | None = None) -> ConstantDocument:
+def _file(name: str, turns: Turns, headers: dict[str, str]) -> ConstantDocument:
     path = _WEB / name
     media_type = _MEDIA_TYPES.get(path.suffix, _OTHER_MEDIA_TYPE)
     return ConstantDocument(path.read_bytes, media_type, turns, headers)
