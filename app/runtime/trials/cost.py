@@ -1,6 +1,6 @@
 """The bound on the time that shadow runs take: a share of the time that responses took."""
 
-_ALLOWANCE_S = 1.0
+_ALLOWANCE_S = 0.25
 """Seconds that may be spent before responses have earned them, so that chance doesn't stop runs."""
 
 
