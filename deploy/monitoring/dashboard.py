@@ -119,10 +119,12 @@ ROWS = {
               {"{{device}} {{note}}": f"sum by (device, note) (hubel_device{{{HERE}}})"}),
     ),
     "Predictions and drift": (
-        Panel("Drift", "Population stability index against the photos of training, as a multiple "
-              "of the limit: significant from 1. docs/metrics.md explains it.", units.Short,
-              {"{{of}} {{model}} {{version}}": f"max by (of, model, version) "
-               f"(hubel_drift_psi{{{HERE}}} / hubel_drift_limit{{{HERE}}})"}),
+        Panel("Drift", "Distance from the photos of training, as a multiple of the limit: "
+              "significant from 1. docs/metrics.md explains it.", units.Short,
+              {"{{of}} {{model}} {{version}}": "max by (of, model, version) "
+               f"(hubel_drift_psi{{{HERE}}} / hubel_drift_limit{{{HERE}}} or label_replace("
+               f"hubel_drift_distance{{{HERE}}} / hubel_drift_distance_limit{{{HERE}}}, "
+               '"of", "embedding", "", ""))'}),
         Panel("Window of drift", "Predictions that drift is computed of: the last 2,000.",
               units.Short, {"{{model}} {{version}} {{instance}}": f"hubel_drift_images{{{HERE}}}"}),
         Panel("Labels", "The five most frequent of each moment.", units.CountsPerSecond,
