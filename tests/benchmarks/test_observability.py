@@ -1,8 +1,12 @@
 """benchmarks/observability.py compares servers in turns."""
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from benchmarks import observability
+from app.api.tracing import Tracing
+from benchmarks import observability, observability_cpu
 
 
 def test_the_difference_is_the_mean_of_pairs_of_one_round():
@@ -30,3 +34,12 @@ def test_every_function_that_the_bare_server_replaces_exists():
         (RequestContext, "_count_and_log"),
     ):
         assert name in vars(owner)
+
+
+def test_a_request_is_traced_as_the_service_traces_it():
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    observability_cpu.trace_one(Tracing(provider.get_tracer("test"), provider.shutdown))
+    names = [span.name for span in exporter.get_finished_spans()]
+    assert names == ["queue", "decode", "resize", "run", "POST /api/v1/classify"]
