@@ -104,6 +104,8 @@ class RawClient:
                 self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
             except ConnectionRefusedError:
                 return "not connected"
+            except OSError as err:  # a reset: the server ended before it accepted the connection
+                return f"lost: {err!r}"
         try:
             self.connection.sendall(self.request)
             head, body = self._read_response()
