@@ -89,7 +89,7 @@ class ShadowReport(BaseModel):
         dict[str, int],
         Field(
             description="Selected images that were not run, by reason: `busy`, `cost`, `memory`, "
-            "`large`, or `input`: pixels that the version can't read."
+            "`large`, `ended`, or `input`: pixels that the version can't read."
         ),
     ]
     disagreements: Annotated[

@@ -122,7 +122,7 @@ class Trials:
         self._draw = draw
         self._lost_after_s = lost_after_s
         self._lost_since: dict[tuple[str, int], float] = {}
-        self.execute = partial(execute, memory=memory, limits=limits)
+        self._execute = partial(execute, memory=memory, limits=limits)
         self.backlog = Backlog(engine, memory, self.execute)
         self._comparisons: dict[tuple[str, int], Comparison] = {}
         self._ended: dict[tuple[str, int], str] = {}
@@ -206,6 +206,14 @@ class Trials:
             self._comparisons[key] = comparison
             self._ended.pop(key, None)
             return comparison
+
+    def execute(self, run: ShadowRun, is_idle: bool) -> None:
+        """Carry out a run, unless its trial is over."""
+        found = self._find(run.shadow.name, "shadow")
+        if found is None or found[1] is not run.shadow:
+            run.comparison.drop("ended")
+        else:
+            self._execute(run, is_idle)
 
     def end_lost(self) -> None:
         """End the trials whose version has had no bundle for some time."""

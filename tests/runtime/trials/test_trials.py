@@ -307,6 +307,18 @@ def test_images_beyond_the_share_are_counted_and_not_run(start, add, photo):
     assert trials.status("birds", 2).report.earned_s == pytest.approx(spent)
 
 
+def test_runs_that_wait_when_a_trial_ends_are_dropped(start, add, photo):
+    add(1)
+    registry, trials = start()
+    add(2)
+    trials.start("birds", mode="shadow", share=1)
+    _, _, runs = compare(trials, registry, [photo("red")])
+    registry.reject("birds")
+    trials.execute(runs[0], True)
+    report = trials.status("birds", 2).report
+    assert (report.images, report.dropped) == (1, {"ended": 1})
+
+
 def test_a_version_that_is_named_has_no_shadow(start, add):
     for version in (1, 2, 3):
         add(version)
