@@ -5,7 +5,8 @@
 A server for each row, one client on one connection that sends again after each response: a photo
 of 480 by 480, and /livez, which runs no model. In each round every server has a window, in an order
 that changes. A share is the median over the rounds of a row's requests divided by those of the
-first row in the same round. `--before` adds another working tree of this repository. Linux only.
+first row in the same round. The CPU time is the server's, of all windows; other work on the machine
+disturbs it less. `--before` adds another working tree of this repository. Linux only.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def rows(folder: Path, before: Path | None) -> list[Row]:
     ]
 
 
-def _start(stack: ExitStack, row: Row) -> httpx.Client:
+def _start(stack: ExitStack, row: Row) -> tuple[httpx.Client, ServerProcess]:
     port = free_port()
     scheme = "https" if "HUBEL_TLS_CERT" in row.environment else "http"
     trusted = ssl.create_default_context(cafile=CERTIFICATES / "one.pem")
@@ -94,18 +95,19 @@ def _start(stack: ExitStack, row: Row) -> httpx.Client:
         "HUBEL_LOG_LEVEL": "warning",
     }
     command = [sys.executable, "-c", MAIN, "serve", "--port", str(port)]
-    stack.callback(ServerProcess(command, environment, is_ready).stop)
-    return client
+    process = ServerProcess(command, environment, is_ready)
+    stack.callback(process.stop)
+    return client, process
 
 
-def requests_in(client: httpx.Client, path: str, seconds: float) -> float:
-    """Return the requests a second of one client in one window."""
+def requests_in(client: httpx.Client, path: str, seconds: float) -> tuple[int, float]:
+    """Return the number of requests of one client in one window, and the window's seconds."""
     count, began = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - began) < seconds:
         sent = client.get(path) if path == "/livez" else client.post(path, content=PHOTO)
         sent.raise_for_status()
         count += 1
-    return count / elapsed
+    return count, elapsed
 
 
 def main() -> None:
@@ -118,21 +120,27 @@ def main() -> None:
     print(describe(), f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         measured = rows(Path(folder), arguments.before and arguments.before.resolve())
-        clients = [_start(stack, row) for row in measured]
+        started = [_start(stack, row) for row in measured]
         for path in _PATHS:
             rates: list[list[float]] = [[] for _ in measured]
+            counts, cpu_s = [0] * len(measured), [0.0] * len(measured)
             for _ in range(arguments.rounds + 1):
                 order = list(range(len(measured)))
                 random.shuffle(order)
                 for index in order:
-                    rates[index].append(requests_in(clients[index], path, arguments.seconds))
-            print(f"{path}: requests/s, share of the first row (quartiles)")
-            for row, each in zip(measured, rates, strict=True):
+                    client, process = started[index]
+                    before_s = process.cpu_s()
+                    count, elapsed = requests_in(client, path, arguments.seconds)
+                    cpu_s[index] += process.cpu_s() - before_s
+                    counts[index] += count
+                    rates[index].append(count / elapsed)
+            print(f"{path}: requests/s, share of the first row (quartiles), CPU ms a request")
+            for index, (row, each) in enumerate(zip(measured, rates, strict=True)):
                 shares = [a / b for a, b in zip(each[1:], rates[0][1:], strict=True)]
                 low, middle, high = statistics.quantiles(shares, n=4)
                 print(
                     f"  {row.name:28} {statistics.median(each[1:]):7.1f}  {middle:.3f} "
-                    f"({low:.3f} to {high:.3f})",
+                    f"({low:.3f} to {high:.3f})  {cpu_s[index] / counts[index] * 1e3:.3f}",
                     flush=True,
                 )
 
