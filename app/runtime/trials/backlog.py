@@ -24,6 +24,8 @@ _MAX_AGE_S = 10.0
 _JOIN_S = 5.0
 _PAUSE_S = 0.01
 """Seconds until the thread looks for a free core again."""
+_CALM_LOOKS = 3
+"""Looks in a row that must find a free core, once one has found none: under load there are gaps."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Backlog:
         self._runs: deque[ShadowRun] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._calm_looks = _CALM_LOOKS
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -117,10 +120,15 @@ class Backlog:
                     return None
                 if not self._runs:
                     self._changed.wait()
-                elif self._engine.has_spare_core:
+                elif self._is_calm():
                     return self._runs.popleft()
                 else:
                     self._changed.wait(_PAUSE_S)
+
+    def _is_calm(self) -> bool:
+        """Return whether a core is free, and was at the last looks."""
+        self._calm_looks = self._calm_looks + 1 if self._engine.has_spare_core else 0
+        return self._calm_looks >= _CALM_LOOKS
 
     def _forget(self) -> None:
         while self._runs:

@@ -71,6 +71,15 @@ def test_nothing_runs_while_no_core_is_free(backlog, engine, ran, until):
     until(lambda: ran)
 
 
+def test_a_gap_between_requests_is_not_used(backlog, engine, ran, monkeypatch):
+    looks = iter(range(10_000))  # the first finds a busy engine, the next two a free core
+    monkeypatch.setattr(Engine, "has_spare_core", property(lambda self: next(looks) % 3 > 0))
+    backlog.add(backlog.hold([Run()]))
+    threading.Event().wait(0.1)
+    assert next(looks) > 2
+    assert ran == []
+
+
 def test_a_run_that_has_waited_too_long_is_dropped(backlog, engine, memory, ran, until):
     engine.has_spare_core = False
     old = Run(created_at=-1e9)
