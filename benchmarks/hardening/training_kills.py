@@ -158,13 +158,9 @@ def stops(data: Path, output: Path, version: int) -> Iterator[Stop]:
     """
     environment = {**os.environ, "STOP_BESIDE": f"{output.parent}/"}
     process = train(data, output, version, _STOPS + _RUN, env=environment)
-    problems: dict[frozenset[Any], str | None] = {}
     while _waits(process):
         present = frozenset(pattern for pattern in FILES if list(output.parent.glob(pattern)))
-        state = _state(output)
-        if state not in problems:
-            problems[state] = _problem(output, version)
-        yield Stop(process, present, problems[state])
+        yield Stop(process, present, _problem(output, version))
         process.send_signal(signal.SIGCONT)
     process.communicate()
 
@@ -195,16 +191,6 @@ class _Clock:
         if isinstance(moment, str):
             return any(path not in self._old for path in self._folder.glob(moment))
         return time.monotonic() - self._began > moment * self._run_s
-
-
-def _state(output: Path) -> frozenset[Any]:
-    """Return what changes with each change of a bundle's files, in its place or beside it."""
-    return frozenset(
-        (file, status.st_ino, status.st_size, status.st_ctime_ns)
-        for folder in (output, *output.parent.glob(_REPLACED))
-        for file in folder.rglob("*")
-        for status in (file.stat(),)
-    )
 
 
 def _problem(output: Path, newest: int) -> str | None:
