@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from app import __version__, vision
 from app.api import problems, routing
@@ -22,6 +21,7 @@ from app.api.middleware.cors import CorsLines
 from app.api.middleware.outer import add_outer_middleware
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
+from app.api.openapi_document import openapi_document
 from app.api.routes import (
     activations,
     captures,
@@ -35,15 +35,6 @@ from app.api.routes import (
     report,
     shadow,
 )
-from app.api.schemas.captures import Feedback, LabelChange, LabelChanges
-from app.api.schemas.classification import Batch, MultiLabelResult, Result
-from app.api.schemas.inspection import (
-    ActivationsCrops,
-    Embedded,
-    EmbeddedBatch,
-    ExplainedCrops,
-)
-from app.api.schemas.problem_details import Problem
 from app.api.security_headers import security_headers
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.tracing import Tracing
@@ -258,7 +249,7 @@ def create_app(
         cors=CorsLines(settings.cors_origin_list) if settings.cors_origin_list else None,
         root_path=settings.root_path or "",
     )
-    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
+    app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
     return app
 
 
@@ -289,39 +280,3 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         named_keys,
     ):
         yield
-
-
-def _openapi(app: FastAPI) -> dict[str, object]:
-    """Return the OpenAPI document, with the schemas of responses that FastAPI does not see."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            servers=app.servers or None,
-        )
-        schemas = document["components"]["schemas"]
-        for model in (
-            *(Problem, Result, MultiLabelResult, Batch),
-            *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
-            *(Feedback, LabelChange, LabelChanges),
-        ):
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
-        _drop_validation_errors(document)
-        app.openapi_schema = document
-    return app.openapi_schema
-
-
-def _drop_validation_errors(document: dict[str, Any]) -> None:
-    """Remove FastAPI's own 422 responses: an invalid parameter is a problem with 400 here."""
-    schemas = document["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            response = operation["responses"].get("422", {})
-            if "HTTPValidationError" in str(response):
-                del operation["responses"]["422"]

@@ -6,10 +6,7 @@ admit (does the model exist, has the queue room?) -> the protocol reads the body
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
@@ -19,20 +16,15 @@ from fastapi import Request, Response
 from app.api.key_limits import use_of
 from app.api.metrics import TimedResult
 from app.api.middleware.request_context import record_of
+from app.api.observed_predictions import keep_photos, observe_predictions
 from app.api.problems import problem_of
 from app.api.request.crops import require_one_photo
 from app.api.response_memory import response_bytes, take_response
 from app.api.schemas.classification import Failure
 from app.api.service import Service
 from app.api.shadowing import run_after_response
-from app.errors import (
-    ClientGone,
-    DeadlinePassed,
-    HubelError,
-    ModelOutputInvalid,
-    QueueFull,
-    out_of_memory,
-)
+from app.api.waiting import wait
+from app.errors import HubelError, ModelOutputInvalid, QueueFull
 from app.runtime.classifier import Classified, Photo, Query
 from app.runtime.crops import classify_crops
 from app.runtime.engine import Turn
@@ -45,7 +37,6 @@ TimedT = TypeVar("TimedT", bound=TimedResult)
 
 _MAX_NUMBERS_ON_EVENT_LOOP = 200
 """Writing this many numbers takes half a millisecond; more are written on a thread."""
-_LOGGED_DECIMALS = 4
 
 
 def admit(
@@ -164,36 +155,11 @@ async def _classify_each(
         query = replace(query, crop=crops[0])
     jobs = service.classifier.jobs(photos, model, query)
     results = await run_each(request, service, jobs, model)
-    _observe_predictions(request, results, service, model, query)
-    if service.captures is not None and not crops:
-        request_id = record_of(request.scope).request_id
-        service.captures.observe(request_id, photos, results, model)
+    record = record_of(request.scope)
+    observe_predictions(record, results, service, model, query)
+    if not crops:
+        keep_photos(record, photos, results, service, model)
     return results
-
-
-def _observe_predictions(
-    request: Request,
-    results: Iterable[Classified | BaseException],
-    service: Service,
-    model: Model,
-    query: Query,
-) -> None:
-    """Count the predictions among `results` for metrics, drift and the log.
-
-    A request that replaces the threshold for `unknown` is none for drift: its decisions can't be
-    compared with those of the baseline.
-    """
-    has_own_threshold = query.unknown_threshold is not None
-    for result in results:
-        if isinstance(result, Classified):
-            service.metrics.predictions.observe(result, model)
-            if not has_own_threshold:
-                service.drift.observe(result, model)
-            if service.log_predictions:
-                first = int(result.probabilities.argmax())
-                probability = round(float(result.probabilities[first]), _LOGGED_DECIMALS)
-                label = model.manifest.labels[first].name
-                record_of(request.scope).predicted.append((label, probability))
 
 
 async def _classify_crops(
@@ -211,7 +177,7 @@ async def _classify_crops(
     (result,) = await run_each(request, service, [job], model, crops=len(crops))
     if isinstance(result, BaseException):
         return [result]
-    _observe_predictions(request, result.results, service, model, query)
+    observe_predictions(record_of(request.scope), result.results, service, model, query)
     return result.results
 
 
@@ -251,7 +217,7 @@ async def run_each(
     if use is not None:
         use.take_images(max(len(jobs), crops))
     service.metrics.images_per_request(len(jobs))
-    results = await _wait(futures, request, deadline)
+    results = await wait(futures, request, deadline)
     if len(results) > 1 and isinstance(results[0], QueueFull):
         _raise_if_all_refused(results)
     for result in results:
@@ -301,59 +267,3 @@ async def write_response(write: Callable[[], Response], numbers: int) -> Respons
     if numbers <= _MAX_NUMBERS_ON_EVENT_LOOP:
         return write()
     return await asyncio.to_thread(write)
-
-
-async def _wait(
-    futures: Sequence[Future[TimedT]], request: Request, deadline: float
-) -> Sequence[TimedT | BaseException]:
-    """Wait for all `futures` and return their results or errors; cancel the rest on an error.
-
-    One asyncio future stands for all of them: awaiting each would cost a turn of the event loop
-    per photo.
-
-    Raises:
-        ClientGone: the client left.
-        DeadlinePassed: the results were not ready in time.
-    """
-    loop = asyncio.get_running_loop()
-    all_done = loop.create_future()
-    remaining = len(futures)
-
-    def count_down() -> None:
-        nonlocal remaining
-        remaining -= 1
-        if not remaining and not all_done.done():
-            all_done.set_result(None)
-
-    def on_done(_: Future[TimedT]) -> None:
-        with suppress(RuntimeError):  # the event loop was closed before this photo was done
-            loop.call_soon_threadsafe(count_down)
-
-    for future in futures:
-        future.add_done_callback(on_done)
-    disconnect = asyncio.create_task(_fail_on_disconnect(request, all_done))
-    try:
-        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-            await all_done
-    except TimeoutError as err:
-        raise DeadlinePassed(
-            "The response was not ready within the time limit of the service. Try again later."
-        ) from err
-    finally:
-        disconnect.cancel()
-        for future in futures:
-            future.cancel()
-    return [_outcome(future) for future in futures]
-
-
-def _outcome(future: Future[TimedT]) -> TimedT | BaseException:
-    error = future.exception()
-    return (out_of_memory(error) or error) if error else future.result()
-
-
-async def _fail_on_disconnect(request: Request, all_done: asyncio.Future[None]) -> None:
-    """Fail `all_done` when the client leaves."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    if not all_done.done():
-        all_done.set_exception(ClientGone("The client left before its response was ready."))

@@ -81,8 +81,8 @@ def test_the_memory_of_a_response_is_returned_once_it_is_sent(
     held = []
     monkeypatch.setattr(
         inference,
-        "_wait",
-        lambda *a, wait=inference._wait: held.append(budget.held_bytes) or wait(*a),
+        "wait",
+        lambda *a, wait=inference.wait: held.append(budget.held_bytes) or wait(*a),
     )
     client.post(CLASSIFY, content=photo("red") if content == "photo" else b"text")
     until(lambda: budget.held_bytes == 0)

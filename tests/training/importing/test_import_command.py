@@ -500,7 +500,6 @@ def test_normalisation_is_a_small_share_of_a_run(
     )
     feed = {"image": pixels}
     turns = [_cpu_s(wrapped, feed) / _cpu_s(reference, feed) for _ in range(40)]
-    print("RATIO", np.median(turns))
     assert np.median(turns) < 1.15
 
 
