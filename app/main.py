@@ -87,6 +87,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         settings.default_model,
         cores,
         cache=settings.models_cache,
+        data_dir=settings.data_dir,
     )
     registry, device, store = created.registry, created.device, created.store
     log.info(device.summary)

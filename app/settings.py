@@ -152,8 +152,9 @@ class Settings(BaseSettings):
     )
     data_dir: DirectoryPath | None = Field(
         None,
-        description="Folder for photos that are kept for labelling. One service may use it at a "
-        "time. Unset: no photo is stored.",
+        description="Folder for photos that are kept for labelling, and for choices of versions if "
+        "the models folder is read-only. One service may use it at a time. Unset: no photo is "
+        "stored.",
     )
     capture: str = Field(
         "",

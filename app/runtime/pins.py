@@ -3,7 +3,8 @@
     pins.json -> `PinFile.read`: schema -> Pins -> app.runtime.registry
     a choice  -> Pins -> `PinFile.write`: beside, then renamed
 
-The file lies in the models folder, so that choices outlive a restart. It records, per model, the
+The file lies in the models folder, so that choices outlive a restart; where that is read-only, in
+the data folder, which then wins over a file in the models folder. It records, per model, the
 version that serves, the versions that are held back and the one of them that is tried, and a
 default model that was chosen at run time. A file that can't be read is an error: without it, a
 version that was rolled back would serve again.
@@ -108,11 +109,16 @@ class PinFile:
     """The pin file on disk, written by this process and perhaps by others on the same folder.
 
     Args:
-        folder: the models folder; None if there is none, so that choices can't be kept.
+        folder: the models folder; None if there is none.
+        data_dir: where the file lies if it can't be in the models folder; None: nowhere, so that
+            choices can't be kept.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.path = None if folder is None else folder / PIN_FILE
+    def __init__(self, folder: Path | None, data_dir: Path | None = None) -> None:
+        self._in_models = None if folder is None else folder / PIN_FILE
+        self.path = self._in_models
+        if data_dir is not None and (folder is None or not os.access(folder, os.W_OK)):
+            self.path = data_dir / PIN_FILE
         self._stamp: _Stamp = None
 
     def read(self) -> Pins | None:
@@ -121,25 +127,11 @@ class PinFile:
         Raises:
             PinFileInvalid: it can't be read, or isn't a pin file.
         """
-        if self.path is None:
-            return None
         self._stamp = self._stamp_on_disk()
-        try:
-            return Pins.model_validate_json(self.path.read_bytes(), strict=True)
-        except FileNotFoundError:
-            return None
-        except OSError as err:
-            raise self._invalid(err.strerror or str(err)) from err
-        except ValidationError as err:
-            first = err.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise self._invalid(f"{where}: {first['msg']}" if where else first["msg"]) from err
-
-    def _invalid(self, reason: str) -> PinFileInvalid:
-        return PinFileInvalid(
-            f"{self.path} can't be used ({reason}). It says which versions may serve: repair it, "
-            "or delete it to serve the highest version of each model."
-        )
+        for path in (self.path, self._in_models):
+            if path is not None and (pins := _read(path)) is not None:
+                return pins
+        return None
 
     def is_missing(self) -> bool:
         """Return whether there is no file; perhaps its folder is unmounted."""
@@ -156,7 +148,7 @@ class PinFile:
     def write(self, pins: Pins) -> str | None:
         """Replace the file's content; return why that was impossible, or None if it worked."""
         if self.path is None:
-            return "there is no models folder to write it to; set one with --models"
+            return "there is no folder to write it to; set one with --models or HUBEL_DATA_DIR"
         beside = self.path.with_name(f".{PIN_FILE}.{os.getpid()}.new")
         text = pins.model_dump_json(indent=1, exclude_defaults=True) + "\n"
         try:
@@ -167,7 +159,10 @@ class PinFile:
             os.replace(beside, self.path)
         except OSError as err:
             _remove(beside)
-            return f"{self.path} can't be written ({err.strerror}); let this user write there"
+            return (
+                f"{self.path} can't be written ({err.strerror}); let this user write there, or set "
+                "HUBEL_DATA_DIR"
+            )
         self._stamp = self._stamp_on_disk()
         return None
 
@@ -177,6 +172,31 @@ class PinFile:
         except OSError:
             return None
         return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _read(path: Path) -> Pins | None:
+    """Return the content of a pin file; None if there is no such file.
+
+    Raises:
+        PinFileInvalid: it can't be read, or isn't a pin file.
+    """
+    try:
+        return Pins.model_validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise _invalid(path, err.strerror or str(err)) from err
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _invalid(path, f"{where}: {first['msg']}" if where else first["msg"]) from err
+
+
+def _invalid(path: Path, reason: str) -> PinFileInvalid:
+    return PinFileInvalid(
+        f"{path} can't be used ({reason}). It says which versions may serve: repair it, or delete "
+        "it to serve the highest version of each model."
+    )
 
 
 def _remove(file: Path) -> None:

@@ -34,6 +34,7 @@ def create_registry(
     cores: int = 1,
     *,
     cache: Path,
+    data_dir: Path | None = None,
 ) -> RegistryAndDevice:
     """Select the device, and create the registry of the user's models and the built-in ones.
 
@@ -45,6 +46,7 @@ def create_registry(
         default: the model for requests that name none.
         cores: the cores that a run of the only photo in the engine may use.
         cache: the folder for the copies of models on S3.
+        data_dir: where choices are kept if the folder of models is read-only.
 
     Raises:
         DeviceUnavailable: the requested device can't be used.
@@ -60,5 +62,5 @@ def create_registry(
     else:
         store, folder = None, models
     load = partial(load_model, device=choice.device, cores=cores)
-    registry = Registry(model_roots(folder), load, default, PinFile(folder))
+    registry = Registry(model_roots(folder), load, default, PinFile(folder, data_dir))
     return RegistryAndDevice(registry, choice, store)

@@ -67,6 +67,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             settings.default_model,
             available_cores(),
             cache=settings.models_cache,
+            data_dir=settings.data_dir,
         )
         url = page_url(listener, tls=certificate is not None)
         log.info("Hubel starts at %s; the documents are at %s/docs", url, url)

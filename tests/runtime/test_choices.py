@@ -314,7 +314,7 @@ def test_without_a_models_folder_choices_hold_in_the_process(add, models):
     registry = Registry([models], partial(load_model, device="cpu"))
     registry.load_all()
     registry.reload("birds", 1)
-    assert registry.unsaved.endswith("no models folder to write it to; set one with --models.")
+    assert registry.unsaved.endswith("set one with --models or HUBEL_DATA_DIR.")
 
 
 def test_the_pin_file_can_be_read_by_others(start, add, models):
