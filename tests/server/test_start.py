@@ -40,7 +40,7 @@ def fakes(monkeypatch):
 
 def test_models_load_while_the_application_is_created(fakes):
     start.serve(Settings(drain_s=3), LISTENER)
-    assert fakes.served == [(fakes.app, LISTENER, "lifecycle", 3, True)]
+    assert fakes.served == [(fakes.app, LISTENER, "lifecycle", 3, None, True)]
     assert gc.get_freeze_count() > 0
 
 
