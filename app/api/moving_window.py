@@ -61,7 +61,7 @@ class MovingWindow:
         for _, last, units in self._entries:
             excess -= units
             if excess <= 0:
-                return max(0.0, last + self.window_s - self._clock())
+                return self._until_dropped(last)
         return self.window_s
 
     def next_release_s(self) -> float:
@@ -69,7 +69,11 @@ class MovingWindow:
         self._drop_old()
         if not self._entries:
             return self.window_s
-        return max(0.0, self._entries[0][1] + self.window_s - self._clock())
+        return self._until_dropped(self._entries[0][1])
+
+    def _until_dropped(self, last: float) -> float:
+        """Return the seconds until an entry is older than the window; a sum may round above it."""
+        return min(self.window_s, max(0.0, last + self.window_s - self._clock()))
 
     def _drop_old(self) -> None:
         oldest = self._clock() - self.window_s

@@ -56,6 +56,16 @@ def test_the_number_of_entries_is_bounded_and_what_is_used_is_released():
     assert window.next_release_s() == 1.0
 
 
+def test_a_wait_is_never_longer_than_the_window_by_rounding():
+    clock = Clock()
+    for now in (1023.3216608762967, 1000.1 + 1 / 3):
+        clock.now = now
+        window = MovingWindow(1.0, clock)
+        window.take(1)
+        assert window.wait_s(1, 1) <= 1.0
+        assert window.next_release_s() <= 1.0
+
+
 def test_a_lower_quota_counts_what_was_used_before():
     window = MovingWindow(60.0, Clock())
     window.take(10)
