@@ -14,8 +14,9 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from app.cli.ineffective_variables import unknown_variables
 from app.server import draining
-from app.settings import Settings, unknown_variables
+from app.settings import Settings
 from tests.deploy.kustomize import Resource, build, containers
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.ineffective_variables import unknown_variables
 from app.server import draining
-from app.settings import Settings, unknown_variables
+from app.settings import Settings
 
 UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "hubel.service"
 TEXT = UNIT.read_text(encoding="utf-8")

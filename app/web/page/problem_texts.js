@@ -31,7 +31,13 @@ export const TEXTS = {
   key_limit_exceeded: ["Too many requests with this key", "The limit of the key has been reached. Try again in a moment."],
   forbidden: ["Your key doesn't allow this", "Whoever runs this service can give you another."],
   access_denied: ["You may not do this here", "Whoever runs this service can allow it."],
+  // about kept photos
+  store_off: ["This service keeps no photos", "Whoever runs it can change that."],
+  unknown_capture: ["This photo is no longer kept", "It was deleted, or made room for newer ones."],
+  store_failed: ["The photo can't be kept now", "Tell whoever runs this service: its disk may be full."],
+  store_error: ["The photo can't be kept", "Tell whoever runs this service."],
   // about the model
+  model_store_unavailable: ["The models can't be fetched now", "The models that are loaded go on serving. Try again later."],
   bundle_missing: ["The model's folder is gone", "The model goes on serving. Whoever runs this service can put its folder back."],
   pin_file_invalid: ["The list of choices is damaged", "Whoever runs this service can repair pins.json in the models folder."],
   unknown_model: ["This model is no longer here", "Reload the page to see those that are."],
