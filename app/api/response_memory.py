@@ -19,6 +19,8 @@ _NUMBER_BYTES = 100
 _UNCOUNTED_BYTES = 1_000_000
 """Responses up to this size are not counted: the reserve covers them."""
 
+FEWER_LABELS = "Request fewer labels with top_k, or send fewer images at once."
+
 
 def response_bytes(images: int, listed: int, numbers: int) -> int:
     """Return the most memory that a response takes while it is made.
@@ -32,8 +34,16 @@ def response_bytes(images: int, listed: int, numbers: int) -> int:
     return images * each + _RENDERED_BYTES * listed
 
 
-def take_response(budget: MemoryBudget, record: RequestRecord, size: int) -> None:
+def take_response(
+    budget: MemoryBudget, record: RequestRecord, size: int, advice: str = FEWER_LABELS
+) -> None:
     """Take `size` bytes for a response until it is sent.
+
+    Args:
+        budget: the memory of all requests.
+        record: the request.
+        size: bytes of the response.
+        advice: a sentence that says what to do if it doesn't fit.
 
     Raises:
         TooMuchMemory: the service never has so much memory.
@@ -41,7 +51,6 @@ def take_response(budget: MemoryBudget, record: RequestRecord, size: int) -> Non
     """
     if size <= _UNCOUNTED_BYTES:
         return
-    advice = "Request fewer labels with top_k, or send fewer images at once."
     budget.check_fits(size, "The response", advice)
     if not budget.try_take(size):
         raise QueueFull(

@@ -14,13 +14,14 @@ from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import FileResponse
 from pydantic import Field
 
 from app import captures, errors
 from app.api.auth import KEY_ERRORS, KEY_NAME, require_key, require_label
+from app.api.middleware.request_context import record_of
 from app.api.problems import openapi_responses
 from app.api.request.json_body import read_json_body
+from app.api.response_memory import take_response
 from app.api.schemas.captures import (
     MAX_IDS,
     Capture,
@@ -151,21 +152,23 @@ async def show_capture(id: Id, service: ServiceDep) -> Capture:
     response_class=Response,
     responses={
         200: {"description": "The file.", "content": {"image/*": {}}},
-        **openapi_responses(errors.BadParameter, errors.UnknownCapture),
+        **openapi_responses(
+            errors.BadParameter, errors.UnknownCapture, errors.TooMuchMemory, errors.QueueFull
+        ),
     },
 )
-async def show_image(id: Id, service: ServiceDep) -> Response:
+async def show_image(id: Id, request: Request, service: ServiceDep) -> Response:
     """Return the file of a photo as it was kept."""
     recorder = _recorder(service)
     capture = await _on_thread(partial(_find, recorder, id))
-    path = recorder.store.files.path(capture.sha256, capture.format)
-    if not await asyncio.to_thread(path.is_file):
-        raise _unknown(id)
+    record = record_of(request.scope)
+    take_response(service.memory_budget, record, capture.bytes, "Request fewer at once.")
+    data = await _on_thread(partial(_file, recorder, capture))
     headers = {
         "Cache-Control": "private, max-age=86400, immutable",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return FileResponse(path, media_type=f"image/{capture.format}", headers=headers)
+    return Response(data, media_type=f"image/{capture.format}", headers=headers)
 
 
 @router.patch(
@@ -258,6 +261,18 @@ def _find(recorder: Recorder, id: int) -> captures.Capture:
     if capture is None:
         raise _unknown(id)
     return capture
+
+
+def _file(recorder: Recorder, capture: captures.Capture) -> bytes:
+    """Return the file of a capture.
+
+    Raises:
+        UnknownCapture: it was deleted meanwhile.
+    """
+    try:
+        return recorder.store.files.path(capture.sha256, capture.format).read_bytes()
+    except FileNotFoundError as err:
+        raise _unknown(capture.id) from err
 
 
 def _label(

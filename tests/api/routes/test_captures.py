@@ -188,3 +188,13 @@ def test_a_store_that_fails_delays_and_fails_no_prediction(keeping, photo, monke
             },
         )
         assert (feedback.status_code, feedback.json()["code"]) == (503, "store_failed")
+
+
+def test_a_file_that_is_gone_is_an_unknown_photo(keeping, photo):
+    with keeping() as client:
+        client.post(CLASSIFY, content=photo("red"))
+        (red,) = kept(client)
+        store = client.app.state.service.captures.recorder.store
+        store.files.remove(red["sha256"], red["format"])
+        response = client.get(f"{CAPTURES}/{red['id']}/image", headers=ADMIN)
+        assert (response.status_code, response.json()["code"]) == (404, "unknown_capture")
