@@ -2,7 +2,7 @@ r"""Remove what a photo's file says beside its pixels: places, times, names, cam
 
     JPEG, PNG, WebP, GIF  -> the same file without these parts; its pixels are the same bytes
     TIFF, AVIF, HEIC      -> decoded, and saved as a PNG: their metadata is spread over the file
-    BMP                   -> has none
+    BMP                   -> likewise, since any bytes may stand between its header and its pixels
 
 The orientation and the colour profile stay, since the pixels mean something else without them.
 Everything that isn't known to be needed for the pixels is removed, and so are bytes after the end.
@@ -17,17 +17,23 @@ from io import BytesIO
 
 from PIL import Image
 
-from app.errors import BrokenImage
+from app.errors import BrokenImage, QueueFull
+from app.memory_budget import MemoryBudget
 from app.vision.colour import to_srgb
 from app.vision.decode import reader_of
+from app.vision.formats.base import OpenedFile
 from app.vision.formats.exif import ORIENTATION_TAG, UPRIGHT, read_orientation
 from app.vision.orientation import turn_upright
 from app.vision.picture import Format, Limits
 from app.vision.sniff import sniff
 
-_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 _MARKER, _SOI, _EOI, _SCAN = 0xFF, b"\xff\xd8", 0xD9, 0xDA
 _APP_KEPT = {_APP0: b"JFIF\0", _APP2: b"ICC_PROFILE\0", _APP14: b"Adobe"}
+_JFIF_BYTES = 12
+"""JFIF's content without its thumbnail: name, version, unit and density."""
+_CODING = frozenset((*range(0xC0, 0xC8), *range(0xC9, 0xD0), _SCAN, 0xDB, 0xDC, 0xDD))
+"""Segments of the coding: frames, tables, scans, the number of lines and the restart interval."""
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """The end of entropy-coded data; padding, restarts and stuffed zeros belong to them."""
 
@@ -39,33 +45,44 @@ _PNG_KEPT = frozenset(
         *(b"acTL", b"fcTL", b"fdAT"),
     )
 )
-_WEBP_KEPT = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
+_WEBP_PIXELS = frozenset((b"VP8 ", b"VP8L", b"ALPH"))
+_WEBP_KEPT = _WEBP_PIXELS | {b"VP8X", b"ANIM", b"ICCP"}
+_WEBP_FRAME_BYTES = 16
+"""A frame's place, size and duration, before its chunks."""
 _XMP_FLAG, _EXIF_FLAG = 0x04, 0x08
 """Bits of the flags in a VP8X chunk."""
 
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 _GIF_CONTROL, _GIF_APPLICATION = 0xF9, 0xFF
+_LOOPS = 3
+"""Bytes of the block with the number of loops."""
 _GIF_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _GIF_TABLE_FLAG, _GIF_TABLE_BITS = 0x80, 0x07
 
 
-def without_metadata(data: bytes, limits: Limits) -> tuple[bytes, Format]:
+_PNG_FACTOR = 2
+"""The memory of decoding and saving, in that of decoding."""
+
+
+def without_metadata(
+    data: bytes, limits: Limits, memory: MemoryBudget | None = None
+) -> tuple[bytes, Format]:
     """Return a photo without its metadata, and the format that it has then.
 
     Args:
         data: a file that was decoded before.
         limits: the largest file and image that are decoded.
+        memory: what decoding takes its bytes from; None: it isn't counted.
 
     Raises:
         HubelError: the file can't be decoded.
+        QueueFull: there is no memory to decode it now.
         BrokenImage: its parts can't be followed.
     """
     format = sniff(data)
-    if format == "bmp":
-        return data, format
     remove = _REMOVERS.get(format)
     if remove is None:
-        return _as_png(data, format, limits), "png"
+        return _as_png(data, format, limits, memory), "png"
     try:
         return remove(data), format
     except (struct.error, IndexError, ValueError) as err:
@@ -85,20 +102,26 @@ def _jpeg(data: bytes) -> bytes:
         content = part[4:]
         if marker == _APP1 and content.startswith(b"Exif\0\0"):
             orientation = read_orientation(content)
-        elif not _is_jpeg_metadata(marker, content):
+        elif marker == _APP0 and content.startswith(_APP_KEPT[_APP0]):
+            kept.append(_segment(_APP0, content[:_JFIF_BYTES] + b"\0\0"))
+        elif _is_needed(marker, content):
             kept.append(part)
     exif = b""
     if orientation != UPRIGHT:
         block = b"Exif\0\0" + _orientation_block(orientation)
-        exif = struct.pack(">BBH", 0xFF, _APP1, len(block) + 2) + block
+        exif = _segment(_APP1, block)
     return b"".join((_SOI, exif, *kept))
 
 
-def _is_jpeg_metadata(marker: int, content: bytes) -> bool:
-    """Return whether a segment isn't needed for the pixels: all but JFIF, Adobe and ICC are not."""
+def _segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", _MARKER, marker, len(content) + 2) + content
+
+
+def _is_needed(marker: int, content: bytes) -> bool:
+    """Return whether a segment is needed for the pixels: the coding's, Adobe's and ICC's are."""
     if marker in _APP_KEPT:
-        return not content.startswith(_APP_KEPT[marker])
-    return marker == _COMMENT or _APP0 <= marker <= _APP15
+        return content.startswith(_APP_KEPT[marker])
+    return marker in _CODING or marker == _EOI
 
 
 def _jpeg_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -155,6 +178,8 @@ def _webp(data: bytes) -> bytes:
         end = at + 8 + length + length % 2
         if kind == b"EXIF":
             orientation = read_orientation(data[at + 8 : at + 8 + length])
+        elif kind == b"ANMF":
+            kept.append(_webp_chunk(kind, _webp_frame(data[at + 8 : at + 8 + length])))
         elif kind in _WEBP_KEPT:
             kept.append(data[at:end])
         at = end
@@ -164,6 +189,19 @@ def _webp(data: bytes) -> bytes:
             kept.append(_webp_chunk(b"EXIF", _orientation_block(orientation)))
     body = b"WEBP" + b"".join(kept)
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _webp_frame(content: bytes) -> bytes:
+    """Return the content of an animation's frame without chunks that aren't its pixels."""
+    kept = [content[:_WEBP_FRAME_BYTES]]
+    at = _WEBP_FRAME_BYTES
+    while at + 8 <= len(content):
+        kind, length = struct.unpack_from("<4sI", content, at)
+        end = at + 8 + length + length % 2
+        if kind in _WEBP_PIXELS:
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def _webp_chunk(kind: bytes, content: bytes) -> bytes:
@@ -187,8 +225,10 @@ def _gif(data: bytes) -> bytes:
         elif data[at] == _GIF_EXTENSION:
             at = _after_sub_blocks(data, at + 2)
             kind, name = data[start + 1], data[start + 3 : start + 14]
-            if kind == _GIF_CONTROL or (kind == _GIF_APPLICATION and name in _GIF_LOOPS):
+            if kind == _GIF_CONTROL:
                 kept.append(data[start:at])
+            elif kind == _GIF_APPLICATION and name in _GIF_LOOPS and data[start + 14] == _LOOPS:
+                kept.append(data[start : start + 15 + _LOOPS] + b"\0")
         else:
             raise ValueError
     return b"".join((*kept, bytes([_GIF_END])))
@@ -205,15 +245,29 @@ def _after_sub_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
-def _as_png(data: bytes, format: Format, limits: Limits) -> bytes:
+def _as_png(data: bytes, format: Format, limits: Limits, memory: MemoryBudget | None) -> bytes:
     """Decode a photo, turn it upright, and return it as a PNG in sRGB."""
-    decoded = reader_of(format)(data, limits).load()
+    file = reader_of(format)(data, limits)
+    if memory is None:
+        return _png_of(file)
+    size = _PNG_FACTOR * file.work.memory_bytes
+    memory.check_fits(size, "To keep the photo", "Send it as a JPEG.")
+    if not memory.try_take(size):
+        raise QueueFull("There is no memory to keep the photo now. Try again.", retry_after_s=1)
+    try:
+        return _png_of(file)
+    finally:
+        memory.give_back(size)
+
+
+def _png_of(file: OpenedFile) -> bytes:
+    decoded = file.load()
     icc, orientation, image = decoded.icc, decoded.orientation, decoded.image
     del decoded
     image, _ = turn_upright(image, (0, 0, *image.size), orientation)
-    file = BytesIO()
-    _in_srgb(image, icc).save(file, "png", compress_level=1)
-    return file.getvalue()
+    png = BytesIO()
+    _in_srgb(image, icc).save(png, "png", compress_level=1)
+    return png.getvalue()
 
 
 def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

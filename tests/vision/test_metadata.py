@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from app import vision
-from app.errors import HubelError
+from app.errors import HubelError, QueueFull
+from app.memory_budget import MemoryBudget
 from app.vision.metadata import without_metadata
 
 LIMITS = vision.Limits(10**7, 10**7, 65_535)
@@ -54,7 +55,7 @@ def test_nothing_is_said_any_more_and_the_pixels_are_the_same(format):
     assert format == "bmp" or SECRET in data
     stripped, kept_as = without_metadata(data, LIMITS)
     assert SECRET not in stripped
-    assert kept_as == ("png" if format in ("tiff", "avif") else format)
+    assert kept_as == ("png" if format in ("tiff", "avif", "bmp") else format)
     np.testing.assert_array_equal(canvas(stripped), canvas(data))
     with Image.open(BytesIO(stripped)) as image:
         assert not set(image.getexif()) - {0x0112}
@@ -123,3 +124,49 @@ def test_a_file_that_ends_early_raises_no_other_error(format):
     for length in range(4, len(data), max(1, len(data) // 300)):
         with suppress(HubelError):
             without_metadata(data[:length], LIMITS)
+
+
+def test_a_thumbnail_of_jfif_is_removed():
+    data = photo("jpeg")
+    start = data.index(b"JFIF\0") - 4
+    length = struct.unpack(">H", data[start + 2 : start + 4])[0]
+    with_thumbnail = data[start + 4 : start + 2 + length - 2] + b"\x01\x06" + SECRET
+    segment = b"\xff\xe0" + struct.pack(">H", len(with_thumbnail) + 2) + with_thumbnail
+    stripped, _ = without_metadata(data[:start] + segment + data[start + 2 + length :], LIMITS)
+    assert SECRET not in stripped
+    np.testing.assert_array_equal(canvas(stripped), canvas(data))
+
+
+def test_parts_inside_of_an_animation_are_removed():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    file = BytesIO()
+    frames[0].save(file, "gif", save_all=True, append_images=frames[1:], loop=0)
+    data = file.getvalue()
+    at = data.index(b"NETSCAPE2.0") + 11 + 4
+    stripped, _ = without_metadata(data[:at] + bytes([len(SECRET)]) + SECRET + data[at:], LIMITS)
+    assert SECRET not in stripped
+    with Image.open(BytesIO(stripped)) as image:
+        assert (image.n_frames, image.info["loop"]) == (2, 0)
+
+    file = BytesIO()
+    frames[0].save(file, "webp", save_all=True, append_images=frames[1:], lossless=True)
+    data = file.getvalue()
+    at = data.index(b"ANMF")
+    length = struct.unpack("<I", data[at + 4 : at + 8])[0]
+    secret = b"EXIF" + struct.pack("<I", len(SECRET)) + SECRET
+    frame = data[at + 8 : at + 8 + length] + secret
+    longer = data[: at + 4] + struct.pack("<I", len(frame)) + frame + data[at + 8 + length :]
+    longer = longer[:4] + struct.pack("<I", len(longer) - 8) + longer[8:]
+    stripped, _ = without_metadata(longer, LIMITS)
+    assert SECRET not in stripped
+    with Image.open(BytesIO(stripped)) as image:
+        assert image.n_frames == 2
+
+
+def test_decoding_takes_its_memory_from_the_budget():
+    memory = MemoryBudget(10**8)
+    assert without_metadata(photo("tiff"), LIMITS, memory)[1] == "png"
+    assert memory.held_bytes == 0
+    assert memory.try_take(10**8 - 1000)
+    with pytest.raises(QueueFull):
+        without_metadata(photo("tiff"), LIMITS, memory)
