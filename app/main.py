@@ -163,7 +163,9 @@ def _captured_photos(settings: Settings, memory_budget: MemoryBudget) -> Capture
         ),
         memory_budget,
         recent_bytes,
-        None if settings.capture_metadata else partial(without_metadata, limits=limits),
+        None
+        if settings.capture_metadata
+        else partial(without_metadata, limits=limits, memory=memory_budget),
     )
     return CapturedPhotos(recorder, CaptureRule.parse(settings.capture), recent_bytes > 0)
 

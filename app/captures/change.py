@@ -19,8 +19,10 @@ class Change:
 
     def write(self, data: bytes, sha256: str, format: str) -> None:
         """Write a file; see `PhotoFiles.write`."""
+        existed = self._files.path(sha256, format).exists()
         self._files.write(data, sha256, format)
-        self._written[sha256] = format
+        if not existed:
+            self._written[sha256] = format
         self._removed.pop(sha256, None)
 
     def remove(self, sha256: str) -> None:

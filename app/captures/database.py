@@ -7,6 +7,7 @@ another one is added at the end of `_MIGRATIONS`.
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.errors import BadParameter
 FILE = "captures.sqlite3"
 _WAIT_S = 10.0
 """How long a change waits for that of another process."""
+_LOOK_S = 0.005
 
 _MIGRATIONS = (
     """
@@ -43,6 +45,7 @@ _MIGRATIONS = (
         wrong INTEGER NOT NULL DEFAULT 0,
         labelled_ms INTEGER,
         labelled_by TEXT,
+        by_feedback INTEGER NOT NULL DEFAULT 0,
         UNIQUE (sha256, model)
     );
     CREATE INDEX captures_by_model ON captures (model, id);
@@ -101,13 +104,30 @@ def migrate(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Generator[None, None, None]:
-    """Hold a lock on `folder`: one process, or one thread, at a time has it."""
+    """Hold a lock on `folder`: one process, or one thread, at a time has it.
+
+    Raises:
+        TimeoutError: another one holds it for too long.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            if time.monotonic() > until:
+                raise TimeoutError("another process is changing it") from err
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 @contextmanager

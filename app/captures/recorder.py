@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -22,7 +23,6 @@ from app.captures import database
 from app.captures.capture import Capture, NewCapture, StoreLimits, Totals
 from app.captures.rows import captures_of_request
 from app.captures.store import Store
-from app.errors import HubelError
 from app.memory_budget import MemoryBudget
 
 log = logging.getLogger("hubel")
@@ -37,6 +37,7 @@ _QUIET_S = 60.0
 _END_S = 10.0
 """How long the end of the service waits for what is queued."""
 _FEEDBACK_WAIT_S = 2.0
+_THREADS = 4
 
 StripMetadata = Callable[[bytes], tuple[bytes, str]]
 """Returns a photo without metadata, and its format; raises HubelError."""
@@ -71,9 +72,13 @@ class Recorder:
         self.dropped: Counter[str] = Counter()
         """Photos that weren't kept: queue_full, store_full, unreadable, error."""
         self._strip = strip_metadata
+        self._stripping = threading.Lock()
+        self.executor = ThreadPoolExecutor(_THREADS, "captures-api")
+        """Threads for requests about the store, so that a slow disk holds no others up."""
         self._queue: deque[NewCapture] = deque()
         self._queued_bytes = 0
-        self._unwritten = 0
+        self._unwritten: Counter[tuple[str, int]] = Counter()
+        """Photos that are queued or being written, by request and position."""
         self._changed = threading.Condition()
         self._ended = False
         self._recent = _Ring(memory.part(recent_bytes))
@@ -98,6 +103,7 @@ class Recorder:
             self._ended = True
             self._changed.notify_all()
         self._thread.join(_END_S)
+        self.executor.shutdown(wait=False, cancel_futures=True)
         self._lock.close()
 
     def offer(self, capture: NewCapture) -> None:
@@ -109,7 +115,7 @@ class Recorder:
                 return
             self._queue.append(capture)
             self._queued_bytes += size
-            self._unwritten += 1
+            self._unwritten[capture.request_id, capture.index] += 1
             self._changed.notify_all()
 
     def remember(self, capture: NewCapture) -> None:
@@ -140,13 +146,13 @@ class Recorder:
                 self.dropped["store_full"] += 1
                 return None
         else:
-            self._wait_until_written()
+            self._wait_until_written((request_id, index))
             with database.reading(self.store.folder) as connection:
                 found = captures_of_request(connection, request_id, index)
             if not found:
                 return None
             id = found[0].id
-        labelled = self.store.label([id], labels, wrong=wrong, by=by)
+        labelled = self.store.label([id], labels, wrong=wrong, by=by, by_feedback=True)
         return labelled[0] if labelled else None
 
     def totals(self) -> Totals | None:
@@ -155,16 +161,35 @@ class Recorder:
             return self.store.totals()
         return None
 
-    def _wait_until_written(self) -> None:
+    def delete(self, ids: Sequence[int]) -> int:
+        """Delete captures, here and in the ring; return how many there were.
+
+        Raises:
+            OSError: the store can't be changed.
+            sqlite3.Error: likewise.
+        """
+        deleted = self.store.delete(ids)
+        for key in deleted:
+            self._recent.remove(key)
+        return len(deleted)
+
+    def wait_until_written(self) -> None:
+        """Wait until everything that was offered is written, or dropped."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._unwritten, _FEEDBACK_WAIT_S)
+            self._changed.wait_for(lambda: not self._unwritten)
+
+    def _wait_until_written(self, key: tuple[str, int]) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._unwritten, _FEEDBACK_WAIT_S)
 
     def _run(self) -> None:
         prune_at = time.monotonic()
         while True:
             if time.monotonic() >= prune_at:
                 prune_at = time.monotonic() + _PRUNE_S
-                self._tolerate(lambda: self.store.prune(self.limits))
+                self._tolerate(
+                    lambda: self.store.prune(self.limits), "old photos can't be removed (%s)"
+                )
             batch = self._next_batch(prune_at)
             if batch is None:
                 return
@@ -185,39 +210,46 @@ class Recorder:
             return None if self._ended and not batch else batch
 
     def _write(self, batch: Sequence[NewCapture]) -> None:
-        readable = []
-        for capture in batch:
-            try:
-                readable.append(self._without_metadata(capture))
-            except HubelError as err:
-                self.dropped["unreadable"] += 1
-                self._say("a photo is not kept: %s", err)
+        """Store photos; whatever fails is counted, since the thread must not end."""
         try:
-            ids = self.store.add(readable, self.limits)
-        except (OSError, sqlite3.Error) as err:
-            self.dropped["error"] += len(readable)
-            self._say("photos can't be kept (%s); the service goes on", err)
-        else:
-            for capture, id in zip(readable, ids, strict=True):
-                if id is None:
-                    self.dropped["store_full"] += 1
-                else:
-                    self.kept[capture.reason] += 1
-        with self._changed:
-            self._unwritten -= len(batch)
-            self._changed.notify_all()
+            readable = [capture for capture in map(self._readable, batch) if capture]
+            self._tolerate(lambda: self._add(readable), "photos can't be kept (%s)", len(readable))
+        finally:
+            with self._changed:
+                self._unwritten -= Counter((each.request_id, each.index) for each in batch)
+                self._changed.notify_all()
+
+    def _readable(self, capture: NewCapture) -> NewCapture | None:
+        """Return a photo without metadata, or None if that is impossible."""
+        try:
+            return self._without_metadata(capture)
+        except Exception as err:  # of any decoder
+            self.dropped["unreadable"] += 1
+            self._say("a photo is not kept: %s", err)
+            return None
+
+    def _add(self, captures: Sequence[NewCapture]) -> None:
+        ids = self.store.add(captures, self.limits)
+        for capture, id in zip(captures, ids, strict=True):
+            if id is None:
+                self.dropped["store_full"] += 1
+            else:
+                self.kept[capture.reason] += 1
 
     def _without_metadata(self, capture: NewCapture) -> NewCapture:
         if self._strip is None:
             return capture
-        data, format = self._strip(capture.data)
+        with self._stripping:  # one at a time, since it may decode the photo
+            data, format = self._strip(capture.data)
         return replace(capture, data=data, format=format)
 
-    def _tolerate(self, work: Callable[[], object]) -> None:
+    def _tolerate(self, work: Callable[[], object], text: str, photos: int = 0) -> None:
+        """Do `work`; if it fails, count the photos that are lost by it."""
         try:
             work()
-        except (OSError, sqlite3.Error) as err:
-            self._say("old photos can't be removed (%s)", err)
+        except Exception as err:  # the disk, SQLite, memory: the service goes on
+            self.dropped["error"] += photos
+            self._say(f"{text}; the service goes on", err)
 
     def _say(self, text: str, err: Exception) -> None:
         if time.monotonic() >= self._said_at + _QUIET_S:
@@ -254,6 +286,11 @@ class _Ring:
         """Return a photo of a request, or None."""
         with self._lock:
             return self._captures.get((request_id, index))
+
+    def remove(self, key: tuple[str, int]) -> None:
+        """Remove a photo of a request, if it is there."""
+        with self._lock:
+            self._discard(key)
 
     def _discard(self, key: tuple[str, int]) -> None:
         removed = self._captures.pop(key, None)

@@ -111,7 +111,6 @@ def _captures(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> li
 
 
 def _capture(row: sqlite3.Row, labels: Sequence[str]) -> Capture:
-    said = row["labelled_ms"] is not None and not row["wrong"]
     return Capture(
         id=row["id"],
         sha256=row["sha256"],
@@ -127,7 +126,7 @@ def _capture(row: sqlite3.Row, labels: Sequence[str]) -> Capture:
         predictions=tuple(Prediction(*pair) for pair in json.loads(row["predictions"])),
         reason=row["reason"],
         captured_ms=row["captured_ms"],
-        labels=tuple(labels) if said else None,
+        labels=None if row["labelled_ms"] is None else tuple(labels),
         wrong=bool(row["wrong"]),
         labelled_ms=row["labelled_ms"],
         labelled_by=row["labelled_by"],

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -30,6 +30,8 @@ log = logging.getLogger("hubel")
 
 FOLDER = "captures"
 """The folder of the captures in HUBEL_DATA_DIR."""
+_MAX_ORPHANS = 1000
+"""More files than this are not those of one change that was interrupted."""
 _LOCK = "service.lock"
 _DAY_MS = 24 * 3600 * 1000
 
@@ -53,7 +55,7 @@ class Store:
         except (OSError, sqlite3.DatabaseError) as err:
             advice = "Name a folder that this user may write in HUBEL_DATA_DIR."
             if isinstance(err, sqlite3.DatabaseError) and "not a database" in str(err):
-                advice = f"Restore {self.folder / database.FILE}, or move it away."
+                advice = f"Restore {database.FILE}, or move the whole folder {self.folder} away."
             raise BadParameter(f"{data_dir} can't keep photos ({err}). {advice}") from err
 
     def claim(self) -> IO[bytes]:
@@ -74,11 +76,16 @@ class Store:
         return lock
 
     def repair(self) -> None:
-        """Remove files without a row, and rows without their file; call it while no other adds."""
+        """Remove files without a row, and rows without their file; call it while no other adds.
+
+        Raises:
+            BadParameter: most are missing on one side, so the database or the files are elsewhere.
+        """
         with self._change() as change:
             connection = change.connection
             rows = connection.execute("SELECT sha256, format FROM photos").fetchall()
             known = {f"{row['sha256']}.{row['format']}": row["sha256"] for row in rows}
+            self._check_belong_together(known.keys(), self.files.names())
             removed = self.files.remove_all_but(known)
             lost = [known[name] for name in known.keys() - self.files.names()]
             for sha256 in lost:
@@ -89,6 +96,20 @@ class Store:
                 "file is missing",
                 removed,
                 len(lost),
+            )
+
+    def _check_belong_together(self, known: Set[str], files: Set[str]) -> None:
+        """Check that a kill can have left this difference between rows and files."""
+        without_row, without_file = len(files - known), len(known - files)
+        if without_row > max(_MAX_ORPHANS, len(known)):
+            raise BadParameter(
+                f"{without_row} photos in {self.folder} are not in its database. Restore the "
+                f"database, or move the whole folder {self.folder} away."
+            )
+        if without_file and not files:
+            raise BadParameter(
+                f"The files of all {without_file} photos in {self.folder} are missing. Restore or "
+                f"mount its folder photos, or move the whole folder {self.folder} away."
             )
 
     def add(self, captures: Sequence[NewCapture], limits: StoreLimits) -> list[int | None]:
@@ -149,6 +170,7 @@ class Store:
         *,
         wrong: bool = False,
         by: str | None = None,
+        by_feedback: bool = False,
         now_ms: int | None = None,
     ) -> list[Capture]:
         """Give captures their labels, and return those of `ids` that exist.
@@ -156,21 +178,25 @@ class Store:
         Args:
             ids: the captures.
             labels: their labels; empty: none of the labels fits; None takes labels back.
-            wrong: without labels: the prediction is wrong.
+            wrong: without labels: the prediction is wrong. The photo stays without a label.
             by: the name of the key.
+            by_feedback: whether it comes from a client. It changes nothing that others have said.
             now_ms: milliseconds since 1970; None: now.
         """
-        said = labels is not None or wrong
-        at = (now_ms or int(time.time() * 1e3)) if said else None
+        at = None if labels is None else (now_ms or int(time.time() * 1e3))
         names = list(dict.fromkeys(labels or ()))
         with self._change() as change:
             connection = change.connection
             captures = []
             for id in dict.fromkeys(ids):
+                if by_feedback and _is_reviewed(connection, id):
+                    captures.append(capture_of(connection, id))
+                    continue
                 connection.execute("DELETE FROM labels WHERE capture_id = ?", (id,))
                 changed = connection.execute(
-                    "UPDATE captures SET labelled_ms = ?, labelled_by = ?, wrong = ? WHERE id = ?",
-                    (at, by if said else None, wrong, id),
+                    "UPDATE captures SET labelled_ms = ?, labelled_by = ?, wrong = ?, "
+                    "by_feedback = ? WHERE id = ?",
+                    (at, by if at or wrong else None, wrong, by_feedback, id),
                 ).rowcount
                 if changed:
                     connection.executemany(
@@ -180,17 +206,22 @@ class Store:
                     captures.append(capture_of(connection, id))
             return [capture for capture in captures if capture is not None]
 
-    def delete(self, ids: Sequence[int]) -> int:
-        """Delete captures, and the files that no other capture has; return their number."""
+    def delete(self, ids: Sequence[int]) -> list[tuple[str, int]]:
+        """Delete captures, and the files that no other capture has.
+
+        Returns:
+            The request and the position in it of each that was deleted.
+        """
         with self._change() as change:
-            deleted = 0
+            deleted = []
             for id in dict.fromkeys(ids):
                 row = change.connection.execute(
-                    "DELETE FROM captures WHERE id = ? RETURNING sha256", (id,)
+                    "DELETE FROM captures WHERE id = ? RETURNING sha256, request_id, photo_index",
+                    (id,),
                 ).fetchone()
                 if row is None:
                     continue
-                deleted += 1
+                deleted.append((row["request_id"], row["photo_index"]))
                 others = change.connection.execute(
                     "SELECT 1 FROM captures WHERE sha256 = ?", (row["sha256"],)
                 ).fetchone()
@@ -217,3 +248,13 @@ class Store:
         """Return what the store holds."""
         with database.reading(self.folder) as connection:
             return totals_of(connection)
+
+
+def _is_reviewed(connection: sqlite3.Connection, id: int) -> bool:
+    """Return whether somebody with the scope label has said something about a capture."""
+    row = connection.execute(
+        "SELECT 1 FROM captures WHERE id = ? AND by_feedback = 0 "
+        "AND (labelled_ms IS NOT NULL OR wrong)",
+        (id,),
+    ).fetchone()
+    return row is not None

@@ -12,6 +12,9 @@ from app.cli.options import FOLDER, read_settings
 if TYPE_CHECKING:
     from app.captures import Store
 
+LIMIT = click.IntRange(0, 2**62)
+DAYS = click.FloatRange(0, 36_500)
+
 data_dir_option = click.option(
     "--data-dir", type=FOLDER, help="Folder of the photos.  [default: HUBEL_DATA_DIR]"
 )
@@ -32,7 +35,11 @@ def captures() -> None:
     "--labelled/--unlabelled", default=None, help="Only photos with a label, or without one."
 )
 @click.option(
-    "--count", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
+    "--count",
+    type=click.IntRange(1, 1_000_000),
+    default=50,
+    show_default=True,
+    help="How many at most.",
 )
 @data_dir_option
 def list_(model: str | None, labelled: bool | None, count: int, data_dir: Path | None) -> None:
@@ -87,21 +94,27 @@ def export(output: Path, model: str | None, data_dir: Path | None) -> None:
 
 
 @captures.command()
-@click.argument("ids", type=click.IntRange(1), nargs=-1, required=True)
+@click.argument("ids", type=click.IntRange(1, 2**63 - 1), nargs=-1, required=True)
 @data_dir_option
 def delete(ids: tuple[int, ...], data_dir: Path | None) -> None:
     """Delete the photos with these IDS, and their files."""
     with expected_errors():
-        deleted = _store(data_dir).delete(ids)
+        deleted = len(_store(data_dir).delete(ids))
     click.echo(f"deleted {deleted}")
     if deleted < len(set(ids)):
         click.echo(f"{len(set(ids)) - deleted} ids don't exist.", err=True)
 
 
 @captures.command()
-@click.option("--max-bytes", type=click.IntRange(0), help="[default: HUBEL_CAPTURE_MAX_BYTES]")
-@click.option("--max-photos", type=click.IntRange(0), help="[default: HUBEL_CAPTURE_MAX_PHOTOS]")
-@click.option("--max-days", type=click.FloatRange(0), help="[default: HUBEL_CAPTURE_MAX_DAYS]")
+@click.option(
+    "--max-bytes", type=click.IntRange(0, 2**62), help="[default: HUBEL_CAPTURE_MAX_BYTES]"
+)
+@click.option(
+    "--max-photos", type=click.IntRange(0, 2**62), help="[default: HUBEL_CAPTURE_MAX_PHOTOS]"
+)
+@click.option(
+    "--max-days", type=click.FloatRange(0, 36_500), help="[default: HUBEL_CAPTURE_MAX_DAYS]"
+)
 @data_dir_option
 def prune(
     max_bytes: int | None, max_photos: int | None, max_days: float | None, data_dir: Path | None

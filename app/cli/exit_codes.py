@@ -2,11 +2,12 @@
 
 BundleError, ModelOutputInvalid      -> CheckFailed, 1
 photos without a result, a gate      -> CheckFailed, 1, raised by the commands themselves
-any other HubelError, or an OSError  -> WrongUsage, 2
+any other HubelError, or an error of the system or of a database -> WrongUsage, 2
 a missing extra                      -> WrongUsage, 2
 """
 
 import errno
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -42,5 +43,7 @@ def expected_errors() -> Generator[None, None, None]:
     except OSError as err:
         advice = f". {_MAKE_ROOM}" if err.errno in _FULL else ""
         raise WrongUsage(f"{err}{advice}") from err
+    except sqlite3.Error as err:
+        raise WrongUsage(f"The database can't be used ({err}). Try again later.") from err
     except HubelError as err:
         raise WrongUsage(str(err)) from err

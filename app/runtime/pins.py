@@ -117,8 +117,10 @@ class PinFile:
     def __init__(self, folder: Path | None, data_dir: Path | None = None) -> None:
         self._in_models = None if folder is None else folder / PIN_FILE
         self.path = self._in_models
-        if data_dir is not None and (folder is None or not os.access(folder, os.W_OK)):
-            self.path = data_dir / PIN_FILE
+        if data_dir is not None:
+            in_data = data_dir / PIN_FILE
+            if in_data.exists() or folder is None or not os.access(folder, os.W_OK):
+                self.path = in_data
         self._stamp: _Stamp = None
 
     def read(self) -> Pins | None:
@@ -167,11 +169,13 @@ class PinFile:
         return None
 
     def _stamp_on_disk(self) -> _Stamp:
-        try:
-            found = None if self.path is None else self.path.stat()
-        except OSError:
-            return None
-        return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+        """Return what changes with the file that is read; None if there is none."""
+        for path in (self.path, self._in_models):
+            if path is not None:
+                with suppress(OSError):
+                    found = path.stat()
+                    return found.st_mtime_ns, found.st_size, found.st_ino
+        return None
 
 
 def _read(path: Path) -> Pins | None:

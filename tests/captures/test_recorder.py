@@ -74,11 +74,41 @@ def test_a_store_that_fails_does_not_stop_the_thread(store, roomy, capture, monk
         with monkeypatch.context() as patch:
             patch.setattr(store, "add", fail)
             recorder.offer(capture(1))
-            recorder._wait_until_written()
+            recorder.wait_until_written()
         recorder.offer(capture(2))
     assert recorder.dropped == {"error": 1}
     assert [kept.request_id for kept in all_of(store)] == ["r2"]
     assert "the service goes on" in caplog.text
+
+
+def test_an_unexpected_error_does_not_end_the_thread(store, roomy, capture):
+    def strip(data):
+        if data == b"photo 1":
+            raise MemoryError
+        return data, "jpeg"
+
+    with Recorder(store, roomy, MemoryBudget(1000), 0, strip) as recorder:
+        for number in (1, 2):
+            recorder.offer(capture(number))
+            recorder.wait_until_written()
+    assert (recorder.dropped, recorder.kept) == ({"unreadable": 1}, {"unsure": 1})
+
+
+def test_feedback_changes_feedback_and_nothing_that_a_reviewer_said(recorder, capture):
+    recorder.remember(capture(1))
+    assert recorder.feedback("r1", 0, ["dog"], wrong=False, by=None).labels == ("dog",)
+    kept = recorder.feedback("r1", 0, ["cat"], wrong=False, by="alice")
+    assert (kept.labels, kept.labelled_by) == (("cat",), "alice")
+    recorder.store.label([kept.id], ["bird"], by="expert")
+    kept = recorder.feedback("r1", 0, ["cat"], wrong=False, by="alice")
+    assert (kept.labels, kept.labelled_by) == (("bird",), "expert")
+
+
+def test_a_deleted_photo_leaves_the_ring(recorder, capture):
+    recorder.remember(capture(1))
+    kept = recorder.feedback("r1", 0, ["dog"], wrong=False, by=None)
+    assert recorder.delete([kept.id, 99]) == 1
+    assert recorder.feedback("r1", 0, ["dog"], wrong=False, by=None) is None
 
 
 def test_feedback_keeps_a_photo_of_the_ring(recorder, capture):

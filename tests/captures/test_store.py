@@ -137,6 +137,37 @@ def test_a_restart_mends_what_a_kill_left(store, roomy, capture):
     assert store.totals().photos == 1
 
 
+def test_a_photo_that_was_called_wrong_has_no_label_and_may_leave(store, roomy, capture):
+    (id,) = store.add([capture(1)], roomy)
+    store.label([id], None, wrong=True)
+    assert len(listed(store, labelled=False)) == 1
+    assert store.prune(StoreLimits(0, 0, 1)) == 1
+
+
+def test_a_database_or_files_that_are_elsewhere_are_not_repaired(store, roomy, capture):
+    store.add([capture(1), capture(2)], roomy)
+    photos = store.folder / "photos"
+    photos.rename(store.folder / "unmounted")
+    with pytest.raises(BadParameter, match="are missing"):
+        Store(store.folder.parent).repair()
+    assert len(listed(store)) == 2
+    photos.rmdir()
+    (store.folder / "unmounted").rename(photos)
+    for number in range(1001):
+        path = store.files.path(f"{number:064x}", "jpeg")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with pytest.raises(BadParameter, match="not in its database"):
+        store.repair()
+    assert len(files(store)) == 1003
+
+
+def test_a_change_waits_for_another_one_and_then_gives_up(store, roomy, capture, monkeypatch):
+    monkeypatch.setattr(database, "_WAIT_S", 0.05)
+    with database.alone(store.folder), pytest.raises(TimeoutError, match="another process"):
+        store.add([capture(1)], roomy)
+
+
 def test_a_full_disk_keeps_nothing_half(store, roomy, capture, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
@@ -165,7 +196,7 @@ def test_a_database_of_a_newer_version_is_refused(store):
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "captures").mkdir()
     (tmp_path / "captures" / database.FILE).write_bytes(b"something else" * 100)
-    with pytest.raises(BadParameter, match="move it away"):
+    with pytest.raises(BadParameter, match="move the whole folder"):
         Store(tmp_path)
 
 

@@ -65,3 +65,21 @@ def test_without_a_folder_the_reason_is_told(tmp_path):
     assert "HUBEL_DATA_DIR" in PinFile(None).write(NO_PINS)
     assert PinFile(None, tmp_path).write(NO_PINS) is None
     assert PinFile(None, tmp_path).read() == NO_PINS
+
+
+def test_choices_in_the_data_folder_hold_when_the_models_folder_can_be_written(folders):
+    models, data = folders
+    (data / PIN_FILE).write_text(NO_PINS.with_default("pets").model_dump_json())
+    (models / PIN_FILE).write_text(NO_PINS.model_dump_json())
+    assert PinFile(models, data).read() == NO_PINS.with_default("pets")
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_change_of_the_file_in_the_models_folder_is_noticed_until_there_is_another(folders):
+    models, data = folders
+    (models / PIN_FILE).write_text(NO_PINS.model_dump_json())
+    file = PinFile(models, data)
+    file.read()
+    assert not file.is_missing()
+    (models / PIN_FILE).write_text(NO_PINS.with_default("pets").model_dump_json())
+    assert file.has_changed()

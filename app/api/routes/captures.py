@@ -109,7 +109,7 @@ async def list_captures(
             next=None if end is None else _token(end),
         )
 
-    return await _on_thread(read)
+    return await _on_thread(recorder, read)
 
 
 @router.patch(
@@ -122,7 +122,9 @@ async def label_captures(request: Request, service: ServiceDep) -> Changed:
     """Give several photos the same labels, or take them back; ids that don't exist are skipped."""
     recorder = _recorder(service)
     change = await read_json_body(request, service, LabelChanges)
-    changed = await _on_thread(partial(_label, recorder, change.ids, change, _key_name(request)))
+    changed = await _on_thread(
+        recorder, partial(_label, recorder, change.ids, change, _key_name(request))
+    )
     return Changed(changed=len(changed))
 
 
@@ -133,7 +135,7 @@ async def delete_captures(
 ) -> Changed:
     """Delete photos with their files; ids that don't exist are skipped."""
     recorder = _recorder(service)
-    return Changed(changed=await _on_thread(partial(recorder.store.delete, id)))
+    return Changed(changed=await _on_thread(recorder, partial(recorder.delete, id)))
 
 
 @router.get(
@@ -143,7 +145,8 @@ async def delete_captures(
 )
 async def show_capture(id: Id, service: ServiceDep) -> Capture:
     """Return what is known about a photo that was kept."""
-    return capture_response(await _on_thread(partial(_find, _recorder(service), id)))
+    recorder = _recorder(service)
+    return capture_response(await _on_thread(recorder, partial(_find, recorder, id)))
 
 
 @router.get(
@@ -160,10 +163,10 @@ async def show_capture(id: Id, service: ServiceDep) -> Capture:
 async def show_image(id: Id, request: Request, service: ServiceDep) -> Response:
     """Return the file of a photo as it was kept."""
     recorder = _recorder(service)
-    capture = await _on_thread(partial(_find, recorder, id))
+    capture = await _on_thread(recorder, partial(_find, recorder, id))
     record = record_of(request.scope)
     take_response(service.memory_budget, record, capture.bytes, "Request fewer at once.")
-    data = await _on_thread(partial(_file, recorder, capture))
+    data = await _on_thread(recorder, partial(_file, recorder, capture))
     headers = {
         "Cache-Control": "private, max-age=86400, immutable",
         "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -181,7 +184,9 @@ async def label_capture(id: Id, request: Request, service: ServiceDep) -> Captur
     """Give a photo its labels, or take them back."""
     recorder = _recorder(service)
     change = await read_json_body(request, service, LabelChange)
-    changed = await _on_thread(partial(_label, recorder, [id], change, _key_name(request)))
+    changed = await _on_thread(
+        recorder, partial(_label, recorder, [id], change, _key_name(request))
+    )
     if not changed:
         raise _unknown(id)
     return capture_response(changed[0])
@@ -195,7 +200,7 @@ async def label_capture(id: Id, request: Request, service: ServiceDep) -> Captur
 async def delete_capture(id: Id, service: ServiceDep) -> Changed:
     """Delete a photo and its file."""
     recorder = _recorder(service)
-    if not await _on_thread(partial(recorder.store.delete, [id])):
+    if not await _on_thread(recorder, partial(recorder.delete, [id])):
         raise _unknown(id)
     return Changed(changed=1)
 
@@ -218,7 +223,7 @@ async def give_feedback(request: Request, service: ServiceDep) -> FeedbackKept:
         wrong=feedback.wrong,
         by=_key_name(request),
     )
-    capture = await _on_thread(keep)
+    capture = await _on_thread(recorder, keep)
     if capture is None:
         raise UnknownCapture(
             f"Photo {feedback.index} of request {feedback.request_id!r} is not at hand. Send "
@@ -241,14 +246,14 @@ def _recorder(service: Service) -> Recorder:
     return service.captures.recorder
 
 
-async def _on_thread(work: Callable[[], ResultT]) -> ResultT:
-    """Run `work` on a thread.
+async def _on_thread(recorder: Recorder, work: Callable[[], ResultT]) -> ResultT:
+    """Run `work` on a thread of the store.
 
     Raises:
         StoreFailed: the store can't be read or changed.
     """
     try:
-        return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(recorder.executor, work)
     except (OSError, sqlite3.Error) as err:
         raise StoreFailed(
             f"The store of photos can't be used now ({err}). Look at the disk of HUBEL_DATA_DIR."
@@ -308,5 +313,5 @@ def _position(token: str) -> Position:
         if not 0 <= position.id < 1 << 63:
             raise ValueError
         return position
-    except (binascii.Error, ValueError, TypeError, OverflowError) as err:
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as err:
         raise BadParameter("after is no `next` of a page. Send it as it came.") from err

@@ -137,12 +137,13 @@ class Feedback(Labels):
         str, Field(max_length=128, description="The `X-Request-ID` of the photo's response.")
     ]
     index: Annotated[
-        int, Field(ge=0, description="Position of the photo among those of its request.")
+        int,
+        Field(ge=0, lt=1 << 31, description="Position of the photo among those of its request."),
     ] = 0
 
 
 class FeedbackKept(BaseModel):
-    """The photo is kept, with its labels."""
+    """The photo is kept. Its labels differ from those sent if a reviewer has labelled it."""
 
     request_id: str
     index: int
