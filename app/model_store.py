@@ -95,10 +95,16 @@ class ModelStore:
                 f"There are no bundles in {self.url}. Copy them there as <name>/bundle.json or "
                 "<name>/<version>/bundle.json, or name another address."
             )
+        failed: ModelStoreUnavailable | None = None
         for folder, names in files.items():
-            self._fetch_bundle(folder, {name: tags[name] for name in names})
+            try:
+                self._fetch_bundle(folder, {name: tags[name] for name in names})
+            except ModelStoreUnavailable as err:  # the others are fetched all the same
+                failed = err
         kept = {name for names in files.values() for name in names}
         self._remove(self._state().keys() - kept)
+        if failed is not None:
+            raise failed
 
     def _fetch_bundle(self, folder: str, tags: Mapping[str, str]) -> None:
         """Copy the changed files of one bundle."""
@@ -116,13 +122,14 @@ class ModelStore:
             for name in changed:
                 (fetching / name).parent.mkdir(parents=True, exist_ok=True)
                 self._filesystem.get_file(f"{self._root}/{name}", str(fetching / name))
-        except Exception as err:  # likewise
+            for name in sorted(changed, key=lambda each: each.endswith(bundles.MANIFEST)):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (fetching / name).replace(self.folder / name)
+            self._save({**before, **tags})
+        except Exception as err:  # of the file system in use, or of the folder for copies
             raise self._unreadable(err) from err
-        for name in sorted(changed, key=lambda each: each.endswith(bundles.MANIFEST)):
-            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (fetching / name).replace(self.folder / name)
-        self._save({**before, **tags})
-        shutil.rmtree(fetching)
+        finally:
+            shutil.rmtree(fetching, ignore_errors=True)
         log.info("fetched %s of %s: %d files", folder, self.url, len(changed))
 
     def _remove(self, gone: set[str]) -> None:
@@ -189,8 +196,9 @@ def _files_of_bundles(names: Mapping[str, str]) -> dict[str, list[str]]:
     for name, path in parts.items():
         if ".." in path or name.startswith("/") or any(part.startswith(".") for part in path[:2]):
             continue
-        above = [path[:depth] for depth in (2, 1) if path[:depth] in folders]
-        if above:
+        # an object with the name of a folder is how consoles make folders
+        above = [path[:depth] for depth in (2, 1) if path[:depth] in folders and path[depth:]]
+        if above and path not in folders:
             files["/".join(above[0])].append(name)
     return files
 

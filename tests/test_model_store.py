@@ -160,6 +160,13 @@ def test_an_empty_address_has_no_bundles(bucket):
         bucket.prepare()
 
 
+def test_objects_that_consoles_make_for_folders_are_no_files():
+    names = dict.fromkeys(("pets", "pets/1", "pets/1/bundle.json", "pets/1/model.onnx"), "")
+    assert _files_of_bundles(names) == {"pets/1": ["pets/1/bundle.json", "pets/1/model.onnx"]}
+    names = dict.fromkeys(("pets", "pets/bundle.json"), "")
+    assert _files_of_bundles(names) == {"pets": ["pets/bundle.json"]}
+
+
 def test_files_belong_to_the_nearest_bundle_and_others_are_left():
     names = [
         "pets/bundle.json",

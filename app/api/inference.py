@@ -22,7 +22,7 @@ from app.api.request.crops import require_one_photo
 from app.api.response_memory import response_bytes, take_response
 from app.api.schemas.classification import Failure
 from app.api.service import Service
-from app.api.shadowing import run_after_response
+from app.api.shadowing import run_after_response, take_pixels
 from app.api.waiting import wait
 from app.errors import HubelError, ModelOutputInvalid, QueueFull
 from app.runtime.classifier import Classified, Photo, Query
@@ -126,19 +126,19 @@ async def classify_photos(
     labels = len(model.manifest.labels)
     listed, numbers = min(query.top_k, labels), labels if all_probabilities else 0
     images = max(len(photos), len(crops))
-    size = response_bytes(images, listed, numbers)
+    require_one_photo(crops, photos)
+    record = record_of(request.scope)
+    take_response(service.memory_budget, record, response_bytes(images, listed, numbers))
     shadow = service.trials.shadow_of(model)
     if shadow is not None:
+        shadow = take_pixels(service, record, shadow, images)
         query = shadow.prepare(query)
-        size += images * shadow.kept_bytes
-    require_one_photo(crops, photos)
-    take_response(service.memory_budget, record_of(request.scope), size)
     if len(crops) > 1:
         results = await _classify_crops(request, service, photos[0], model, query, crops)
     else:
         results = await _classify_each(request, service, photos, model, query, crops)
     if shadow is not None:
-        run_after_response(service, record_of(request.scope), shadow, results, photos, crops)
+        run_after_response(service, record, shadow, results, photos, crops)
     return results
 
 

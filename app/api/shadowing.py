@@ -1,6 +1,7 @@
 """The hand-over of a request's results to the shadow of its model, once the response is sent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from app.api.middleware.request_context import RequestRecord
@@ -8,6 +9,22 @@ from app.api.service import Service
 from app.runtime.classifier import Classified, Photo
 from app.runtime.trials import Shadow
 from app.vision import Crop
+
+
+def take_pixels(service: Service, record: RequestRecord, shadow: Shadow, images: int) -> Shadow:
+    """Take memory for the pixels that are kept for a shadow's runs until the response is sent.
+
+    If there is none, the shadow doesn't run on this request: it must change no response.
+    """
+    budget, size = service.memory_budget, images * shadow.kept_bytes
+    if not size:
+        return shadow
+    if not budget.try_take(size):
+        for _ in range(images):
+            shadow.comparison.drop("memory")
+        return replace(shadow, is_selected=False)
+    record.at_end.append(partial(budget.give_back, size))
+    return shadow
 
 
 def run_after_response(

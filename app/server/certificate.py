@@ -33,6 +33,7 @@ class Certificate(Periodic):
     def __init__(self, certificate: Path, key: Path, interval_s: float = _INTERVAL_S) -> None:
         self._files = certificate, key
         self._stamp = self._stamp_on_disk()
+        self._last_error = ""
         self.context = _context(*self._files)
         super().__init__(self.follow, interval_s, "certificate")
 
@@ -41,12 +42,14 @@ class Certificate(Periodic):
         stamp = self._stamp_on_disk()
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         try:
             self.context = _context(*self._files)
-        except BadParameter as err:
-            log.error("The certificate stays as it was: %s", err)
+        except BadParameter as err:  # tried again at each look, and logged once
+            if str(err) != self._last_error:
+                log.error("The certificate stays as it was: %s", err)
+            self._last_error = str(err)
         else:
+            self._stamp, self._last_error = stamp, ""
             log.info("%s has changed; new connections get the new certificate", self._files[0])
 
     def _stamp_on_disk(self) -> list[tuple[int, int, int] | None]:

@@ -76,9 +76,12 @@ class RequestRecord:
             sums[name] = sums.get(name, 0.0) + seconds * 1e3
 
     def end(self) -> None:
-        """Call what was registered for the end of the request."""
+        """Call what was registered for the end of the request; each, even if another fails."""
         for call in self.at_end:
-            call()
+            try:
+                call()
+            except Exception:
+                log.exception("request %s: its end failed", self.request_id)
 
     def server_timing(self) -> str:
         """Return the value of the Server-Timing header."""

@@ -46,8 +46,14 @@ def create_tracing(environment: Mapping[str, str]) -> Tracing | None:
     except (ValueError, OSError) as err:
         log.warning("No traces are sent: OpenTelemetry refuses its variables (%s).", err)
         return None
-    log.info("Traces are sent to %s", endpoint)
+    log.info("Traces are sent to %s", _without_secrets(endpoint))
     return tracing
+
+
+def _without_secrets(endpoint: str) -> str:
+    """Return an endpoint without user, password and query, which may be secrets."""
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _is_requested(environment: Mapping[str, str]) -> bool:
@@ -86,7 +92,7 @@ def _unusable(environment: Mapping[str, str], endpoint: str) -> str | None:
             f"{_PROTOCOL}, and an endpoint for it; its usual port is 4318."
         )
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        return f"the endpoint {endpoint} is no URL. Begin it with http:// or https://."
+        return "the endpoint is no URL. Begin it with http:// or https://."
     return None
 
 

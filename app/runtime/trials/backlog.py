@@ -94,8 +94,9 @@ class Backlog:
             room = 0 if self._closed else MAX_RUNS - len(self._runs)
             self._runs.extend(runs[:room])
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+                thread.start()  # may fail; then the next request tries again
+                self._thread = thread
             self._changed.notify_all()
         for run in runs[room:]:
             self._drop(run)

@@ -220,3 +220,12 @@ def test_a_response_before_the_application_is_strict_too():
         b"\r\n\r\n"
     )[0]
     assert b"\r\nx-content-type-options: nosniff\r\nreferrer-policy: no-referrer" in head
+
+
+def test_a_client_behind_any_proxy_can_not_be_named_by_text(make_bundle, serve, photo, logged):
+    make_bundle()
+    with serve(trusted_proxies="*") as client:
+        for sent in ("198.51.100.7", "x" * 5000, "2001:db8::1", ""):
+            client.post(CLASSIFY, content=photo("red"), headers={"X-Forwarded-For": sent})
+    named = [each["client"] for each in logged() if each["path"] == CLASSIFY]
+    assert named == ["198.51.100.7", "127.0.0.1", "2001:db8::1", "127.0.0.1"]

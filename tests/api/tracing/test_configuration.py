@@ -48,7 +48,7 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_said(variables, caplo
     ("variables", "sentence"),
     [
         ({"OTEL_SERVICE_NAME": "shop"}, "no endpoint. Set OTEL_EXPORTER_OTLP_ENDPOINT"),
-        ({ENDPOINT: "collector:4318"}, "collector:4318 is no URL. Begin it with http://"),
+        ({ENDPOINT: "collector:4318"}, "the endpoint is no URL. Begin it with http://"),
         ({ENDPOINT: URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc is not supported"),
         ({ENDPOINT: URL, "OTEL_TRACES_EXPORTER": "zipkin"}, "Set it to otlp or none"),
         ({ENDPOINT: URL, "OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "refuses its variables (max_queue"),
@@ -123,3 +123,13 @@ def test_the_sdk_is_not_imported_unless_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_log_has_no_secret_of_the_endpoint(create, caplog):
+    caplog.set_level(logging.INFO, "hubel")
+    url = "http://user:hush@127.0.0.1:9/v1?key=hush"
+    tracing = create(**{ENDPOINT: url})
+    with tracing:
+        pass
+    assert "Traces are sent to http://127.0.0.1:9/v1" in caplog.text
+    assert "hush" not in "".join(r.getMessage() for r in caplog.records if r.name == "hubel")
