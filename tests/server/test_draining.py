@@ -21,13 +21,20 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 @pytest.mark.parametrize("loop_name", ["uvloop", "asyncio"])
 def test_a_connection_just_before_the_listener_closes_is_served(run_with, loop_name):
     def client(server, loop, port):
-        # The loop sleeps when it should end. It then sees the end before the connection, which
+        # The loop is held when it should end. It then sees the end before the connection, which
         # the kernel has already accepted and whose request has arrived.
+        is_held, has_sent = threading.Event(), threading.Event()
+
+        def hold():
+            is_held.set()
+            has_sent.wait(60)
+
+        loop.call_soon_threadsafe(hold)
+        assert is_held.wait(60)
         server.should_exit = True
-        loop.call_soon_threadsafe(time.sleep, 0.5)
-        time.sleep(0.05)
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(REQUEST)
+            has_sent.set()
             return connection.recv(65536)
 
     assert run_with(client, loop_name).startswith(b"HTTP/1.1 200")
