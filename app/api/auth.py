@@ -21,7 +21,7 @@ from app.errors import (
     TooManyWrongKeys,
     Unauthenticated,
 )
-from app.keys_file import KeysFile, NamedKey
+from app.keys_file import KeysFile, NamedKey, Scope
 
 KEY_NAME = "key_name"
 """The key in a scope's state under which the name of a request's named key is put."""
@@ -64,9 +64,14 @@ class Keys:
         )
 
     def check_admin(self, key: str | None, address: str = "") -> None:
-        """Check that `key` is the admin key, or a named key with the scope admin.
+        """Check that `key` has the scope admin; see `check_scope`."""
+        self.check_scope("admin", key, address)
+
+    def check_scope(self, scope: Scope, key: str | None, address: str = "") -> None:
+        """Check that `key` is the admin key, or a named key with `scope`.
 
         Args:
+            scope: what the request needs: label or admin.
             key: the key that was sent.
             address: the client's address, for which wrong keys are counted.
 
@@ -76,53 +81,25 @@ class Keys:
             Forbidden: it lacks the scope, or no key that has it can be configured.
         """
         if key and self.named and (found := self.named.find(key)):
-            if found.allows("admin"):
+            if found.allows(scope):
                 return
             raise Forbidden(
-                f"The key {found.name} has the scope {found.scope}. This needs the scope admin."
-            )
-        if self.admin is None and self.named is None:
-            raise Forbidden("No admin key is configured. Start the service with HUBEL_ADMIN_KEY.")
-        if not _equal(key, self.admin):
-            if self.api is not None and _equal(key, self.api):
-                raise Forbidden("This key lacks the admin scope. Send the admin key.")
-            self._count(key, address)
-            raise Unauthenticated(
-                "The admin key is needed. Send it as 'Authorization: Bearer KEY'."
-            )
-
-    def check_label(self, key: str | None, address: str = "") -> None:
-        """Check that `key` is the admin key, or a named key with the scope label.
-
-        Args:
-            key: the key that was sent.
-            address: the client's address, for which wrong keys are counted.
-
-        Raises:
-            Unauthenticated: the key is missing or unknown.
-            TooManyWrongKeys: it is unknown, and the address has sent many wrong keys.
-            Forbidden: it lacks the scope, or no key that has it can be configured.
-        """
-        if key and self.named and (found := self.named.find(key)):
-            if found.allows("label"):
-                return
-            raise Forbidden(
-                f"The key {found.name} has the scope {found.scope}. This needs the scope label."
+                f"The key {found.name} has the scope {found.scope}. This needs the scope {scope}."
             )
         if self.admin is None and self.named is None:
             raise Forbidden(
-                "No key with the scope label is configured. Start the service with "
-                "HUBEL_KEYS_FILE or HUBEL_ADMIN_KEY."
+                f"No key with the {scope} scope is configured. Start the service with "
+                "HUBEL_ADMIN_KEY or HUBEL_KEYS_FILE."
             )
         if _equal(key, self.admin):
             return
         if self.api is not None and _equal(key, self.api):
             raise Forbidden(
-                "This key lacks the scope label. Send the admin key, or a named key with it."
+                f"This key lacks the {scope} scope. Send the admin key, or a named key with it."
             )
         self._count(key, address)
         raise Unauthenticated(
-            "A key with the scope label is needed. Send it as 'Authorization: Bearer KEY'."
+            f"A key with the {scope} scope is needed. Send it as 'Authorization: Bearer KEY'."
         )
 
     def _count(self, key: str | None, address: str) -> None:
@@ -199,7 +176,7 @@ async def require_key(request: Request, key: KeyDep) -> None:
 
 async def require_label(request: Request, key: KeyDep) -> None:
     """Check that the key may label; the dependency of the routes that show or change captures."""
-    request.app.state.service.keys.check_label(key, address_of(request))
+    request.app.state.service.keys.check_scope("label", key, address_of(request))
 
 
 async def require_admin(request: Request, key: KeyDep) -> None:

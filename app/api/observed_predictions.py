@@ -1,4 +1,4 @@
-"""What follows from a request's predictions: metrics, drift, the log line, photos that are kept."""
+"""Observers of a request's predictions: metrics, drift, the log line, photos that are kept."""
 
 from collections.abc import Iterable, Sequence
 

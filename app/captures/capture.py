@@ -1,4 +1,4 @@
-"""What is kept of a photo: the result of its request, and the labels that people gave it."""
+"""Captures: photos with the results of their requests, and the labels that people gave."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -85,7 +85,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class StoreLimits:
-    """What the store may hold. Photos that people labelled are not removed to stay within it."""
+    """The most that the store may hold. Photos with a label are not removed to stay within it."""
 
     bytes: int
     """Of all files."""

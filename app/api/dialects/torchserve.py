@@ -62,7 +62,7 @@ _BODY = {
     },
 }
 _DOCUMENT: dict[str, Any] = {"responses": _RESPONSES, "openapi_extra": {"requestBody": _BODY}}
-"""What the OpenAPI document says of a prediction, by POST or PUT."""
+"""The part of the OpenAPI document that POST and PUT share."""
 
 
 @router.put("/predictions/{model}", summary="Classify an image, as `curl -T` sends it", **_DOCUMENT)

@@ -53,4 +53,5 @@ class CorsLines:
 
 
 async def _no_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand for the application of a middleware whose rules alone are read; never called."""
     raise NotImplementedError

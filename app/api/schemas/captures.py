@@ -78,7 +78,7 @@ class Changed(BaseModel):
 
 
 class Labels(BaseModel):
-    """What people say about captures: labels, or that the prediction is wrong."""
+    """Labels of captures, or the statement that the prediction is wrong."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -131,7 +131,7 @@ class LabelChanges(LabelChange):
 
 
 class Feedback(Labels):
-    """What somebody says about the photo of a request."""
+    """Labels for the photo of a request, or the statement that its prediction is wrong."""
 
     request_id: Annotated[
         str, Field(max_length=128, description="The `X-Request-ID` of the photo's response.")
