@@ -34,16 +34,18 @@ export function urlOf(path, query = {}) {
   return url;
 }
 
-async function ask(path, { query, method = "GET", body, accept, signal } = {}) {
+// The response of the service; what is no success is thrown as a Problem.
+export async function ask(path, { query, method = "GET", body, accept, type, signal } = {}) {
   const headers = {};
   if (key) headers.Authorization = `Bearer ${key}`;
   if (accept) headers.Accept = accept;
+  if (type) headers["Content-Type"] = type;
   let answer;
   try {
     answer = await fetch(urlOf(path, query), { method, body, headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ code: body && !(await isReadable(body)) ? "unreadable" : "gone" });
+    throw new Problem({ code: body instanceof Blob && !(await isReadable(body)) ? "unreadable" : "gone" });
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
