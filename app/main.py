@@ -24,6 +24,8 @@ from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.openapi_document import openapi_document
 from app.api.routes import (
     activations,
+    capture_image,
+    capture_lists,
     captures,
     classify,
     drift,
@@ -228,7 +230,9 @@ def create_app(
     app.include_router(drift.router)
     app.include_router(shadow.router)
     app.include_router(report.router)
+    app.include_router(capture_lists.router)
     app.include_router(captures.router)
+    app.include_router(capture_image.router)
     app.include_router(captures.feedback_router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)

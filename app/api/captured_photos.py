@@ -4,6 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.captures import CaptureRule, NewCapture, Prediction, Recorder
 from app.runtime.classifier import Classified, Photo
 from app.runtime.loaded_model import Model
@@ -47,11 +50,17 @@ class CapturedPhotos:
                 predictions=_predictions(result, model),
                 reason=reason or "feedback",
                 captured_ms=int(time.time() * 1e3),
+                features=_features(result),
             )
             if self.remembers:
                 self.recorder.remember(capture)
             if reason is not None:
                 self.recorder.offer(capture)
+
+
+def _features(result: Classified) -> NDArray[np.float32]:
+    """Return the embedding if the run gave one, else the probabilities; neither costs a run."""
+    return result.probabilities if result.embedding is None else result.embedding
 
 
 def _predictions(result: Classified, model: Model) -> tuple[Prediction, ...]:

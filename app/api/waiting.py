@@ -12,12 +12,12 @@ from fastapi import Request
 from app.api.metrics import TimedResult
 from app.errors import ClientGone, DeadlinePassed, out_of_memory
 
-TimedT = TypeVar("TimedT", bound=TimedResult)
+ResultT = TypeVar("ResultT", bound=TimedResult | bytes)
 
 
 async def wait(
-    futures: Sequence[Future[TimedT]], request: Request, deadline: float
-) -> Sequence[TimedT | BaseException]:
+    futures: Sequence[Future[ResultT]], request: Request, deadline: float
+) -> Sequence[ResultT | BaseException]:
     """Wait for all `futures` and return their results or errors; cancel the rest on an error.
 
     One asyncio future stands for all of them: awaiting each would cost a turn of the event loop
@@ -37,7 +37,7 @@ async def wait(
         if not remaining and not all_done.done():
             all_done.set_result(None)
 
-    def on_done(_: Future[TimedT]) -> None:
+    def on_done(_: Future[ResultT]) -> None:
         with suppress(RuntimeError):  # the event loop was closed before this photo was done
             loop.call_soon_threadsafe(count_down)
 
@@ -58,7 +58,7 @@ async def wait(
     return [_outcome(future) for future in futures]
 
 
-def _outcome(future: Future[TimedT]) -> TimedT | BaseException:
+def _outcome(future: Future[ResultT]) -> ResultT | BaseException:
     error = future.exception()
     return (out_of_memory(error) or error) if error else future.result()
 

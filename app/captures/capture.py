@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 Reason = Literal["unsure", "unknown", "sample", "feedback"]
 """Why a photo was kept."""
 Order = Literal["newest", "unsure"]
 """`unsure`: the least confident first."""
+ReviewOrder = Literal["newest", "unsure", "varied"]
+"""`varied`: those that teach most first; see app.captures.review_order."""
 
 
 class Prediction(NamedTuple):
@@ -16,7 +21,7 @@ class Prediction(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NewCapture:
     """A photo that is to be kept, with the result of its request."""
 
@@ -37,6 +42,13 @@ class NewCapture:
     reason: Reason
     captured_ms: int
     """Milliseconds since 1970, UTC."""
+    features: NDArray[np.float32] | None = None
+    """(D,), alike for photos that look alike to the model; None: unknown."""
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it takes until it is stored."""
+        return len(self.data) + (0 if self.features is None else self.features.nbytes)
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,7 @@ class Filter:
     since_ms: int | None = None
     until_ms: int | None = None
     """Captured from `since_ms` and before `until_ms`."""
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import sqlite3
 
 from app.captures.capture import NewCapture, StoreLimits, Totals
 from app.captures.photo_files import PhotoFiles
+from app.captures.sketch import sketch_of
 
 
 class Change:
@@ -90,12 +91,13 @@ def insert(connection: sqlite3.Connection, new: NewCapture, sha256: str) -> int:
     first = new.predictions[0]
     row = connection.execute(
         "INSERT INTO captures (sha256, request_id, photo_index, model, version, decision, "
-        "predicted, confidence, predictions, reason, captured_ms) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "predicted, confidence, predictions, reason, captured_ms, sketch) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             *(sha256, new.request_id, new.index, new.model, new.version, new.decision),
             *(first.label, first.probability, json.dumps(new.predictions)),
             *(new.reason, new.captured_ms),
+            None if new.features is None else sketch_of(new.features),
         ),
     ).fetchone()
     return int(row["id"])

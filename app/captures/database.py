@@ -79,6 +79,9 @@ _MIGRATIONS = (
         UPDATE totals SET photos = photos - 1, bytes = bytes - old.bytes;
     END;
     """,
+    """
+    ALTER TABLE captures ADD COLUMN sketch BLOB;
+    """,
 )
 
 

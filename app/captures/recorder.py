@@ -108,7 +108,7 @@ class Recorder:
 
     def offer(self, capture: NewCapture) -> None:
         """Queue a photo, or drop it if the queue is full."""
-        size = len(capture.data)
+        size = capture.held_bytes
         with self._changed:
             if self._queue and self._queued_bytes + size > QUEUE_BYTES:
                 self.dropped["queue_full"] += 1
@@ -205,7 +205,7 @@ class Recorder:
             size = 0
             while self._queue and (not batch or size < _BATCH_BYTES):
                 batch.append(self._queue.popleft())
-                size += len(batch[-1].data)
+                size += batch[-1].held_bytes
             self._queued_bytes -= size
             return None if self._ended and not batch else batch
 
@@ -271,7 +271,7 @@ class _Ring:
 
     def put(self, capture: NewCapture) -> None:
         """Add a photo and remove the oldest; leave it out if requests need the memory."""
-        size = len(capture.data)
+        size = capture.held_bytes
         if size > self._memory.total_bytes:
             return
         with self._lock:
@@ -295,4 +295,4 @@ class _Ring:
     def _discard(self, key: tuple[str, int]) -> None:
         removed = self._captures.pop(key, None)
         if removed is not None:
-            self._memory.give_back(len(removed.data))
+            self._memory.give_back(removed.held_bytes)

@@ -54,7 +54,7 @@ def page_of(
         after: where the page before ended; None for the first page.
         count: how many captures are returned at most.
     """
-    conditions, values = _conditions(filter)
+    conditions, values = conditions_of(filter)
     if order == "newest":
         # the labels' own column, so that their index gives the order
         column = "captures.id" if filter.label is None else "capture_id"
@@ -80,7 +80,8 @@ def page_of(
     return _captures(connection, shown), end
 
 
-def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
+def conditions_of(filter: Filter) -> tuple[list[str], list[object]]:
+    """Return the conditions of a filter in SQL, and their values."""
     conditions: list[str] = []
     values: list[object] = []
     for condition, value in (
@@ -96,6 +97,9 @@ def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
             values.append(value)
     if filter.labelled is not None:
         conditions.append(f"labelled_ms IS {'NOT ' if filter.labelled else ''}NULL")
+    if filter.ids is not None:
+        conditions.append(f"captures.id IN ({', '.join('?' * len(filter.ids))})")
+        values += filter.ids
     return conditions, values
 
 

@@ -3,25 +3,28 @@
 Every access to the store is on a thread, since it waits for the disk.
 """
 
-import asyncio
 import base64
 import binascii
 import json
-import sqlite3
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Query, Request
 
 from app import captures, errors
-from app.api.auth import KEY_ERRORS, KEY_NAME, require_key, require_label
-from app.api.middleware.request_context import record_of
+from app.api.auth import KEY_ERRORS, KEY_NAME, require_key
 from app.api.problems import openapi_responses
 from app.api.request.json_body import read_json_body
-from app.api.response_memory import take_response
+from app.api.routes.capture_store import (
+    STORE_ERRORS,
+    Id,
+    captures_router,
+    find,
+    on_thread,
+    recorder_of,
+    unknown_capture,
+)
+from app.api.schemas.capture_lists import ListParameters
 from app.api.schemas.captures import (
     MAX_IDS,
     Capture,
@@ -33,13 +36,12 @@ from app.api.schemas.captures import (
     LabelChanges,
     capture_response,
 )
-from app.api.service import Service, ServiceDep
+from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
-from app.captures import Filter, Recorder, database
-from app.captures.rows import Position, capture_of, page_of
-from app.errors import BadParameter, StoreFailed, StoreOff, UnknownCapture
+from app.captures import Recorder, database
+from app.captures.rows import Position, page_of
+from app.errors import BadParameter, UnknownCapture
 
-_MAX_PAGE = 500
 _BODY_ERRORS = (
     errors.BadParameter,
     errors.TooManyBytes,
@@ -47,23 +49,14 @@ _BODY_ERRORS = (
     errors.QueueFull,
     errors.UnsupportedFormat,
 )
-_STORE_ERRORS = (errors.StoreOff, errors.StoreFailed)
 
-router = APIRouter(
-    prefix="/api/v1/captures",
-    tags=["captures"],
-    dependencies=[Depends(require_key), Depends(require_label), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(*KEY_ERRORS, errors.Forbidden, *_STORE_ERRORS),
-)
+router = captures_router()
 feedback_router = APIRouter(
     prefix="/api/v1/feedback",
     tags=["captures"],
     dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
-    responses=openapi_responses(*KEY_ERRORS, *_STORE_ERRORS),
+    responses=openapi_responses(*KEY_ERRORS, *STORE_ERRORS),
 )
-
-Id = Annotated[int, Field(ge=1, lt=1 << 63)]
-ResultT = TypeVar("ResultT")
 
 
 def _body_of(kind: type) -> dict[str, object]:
@@ -74,42 +67,21 @@ def _body_of(kind: type) -> dict[str, object]:
 
 @router.get("", summary="List kept photos", responses=openapi_responses(errors.BadParameter))
 async def list_captures(
-    service: ServiceDep,
-    model: Annotated[str | None, Query(description="Only photos that this model saw.")] = None,
-    decision: Annotated[
-        Literal["accepted", "unsure", "unknown"] | None, Query(description="Only this decision.")
-    ] = None,
-    label: Annotated[str | None, Query(description="Only with this label of people.")] = None,
-    predicted: Annotated[
-        str | None, Query(description="Only with this label as the most probable one.")
-    ] = None,
-    labelled: Annotated[
-        bool | None, Query(description="Only photos about which somebody, or nobody, has said.")
-    ] = None,
-    since: Annotated[datetime | None, Query(description="Only from this time on.")] = None,
-    until: Annotated[datetime | None, Query(description="Only before this time.")] = None,
-    order: Annotated[
-        Literal["newest", "unsure"], Query(description="`unsure`: the least confident first.")
-    ] = "newest",
-    count: Annotated[int, Query(ge=1, le=_MAX_PAGE, description="Photos of a page.")] = 100,
-    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    service: ServiceDep, query: Annotated[ListParameters, Query()]
 ) -> CaptureList:
     """Return a page of the photos that were kept. Requires a key with the scope label."""
-    recorder = _recorder(service)
-    wanted = Filter(
-        model, decision, label, predicted, labelled, _milliseconds(since), _milliseconds(until)
-    )
-    position = None if after is None else _position(after)
+    recorder = recorder_of(service)
+    position = None if query.after is None else _position(query.after)
 
     def read() -> CaptureList:
         with database.reading(recorder.store.folder) as connection:
-            found, end = page_of(connection, wanted, order, position, count)
+            found, end = page_of(connection, query.filter, query.order, position, query.count)
         return CaptureList(
             captures=[capture_response(capture) for capture in found],
             next=None if end is None else _token(end),
         )
 
-    return await _on_thread(recorder, read)
+    return await on_thread(recorder, read)
 
 
 @router.patch(
@@ -120,9 +92,9 @@ async def list_captures(
 )
 async def label_captures(request: Request, service: ServiceDep) -> Changed:
     """Give several photos the same labels, or take them back; ids that don't exist are skipped."""
-    recorder = _recorder(service)
+    recorder = recorder_of(service)
     change = await read_json_body(request, service, LabelChanges)
-    changed = await _on_thread(
+    changed = await on_thread(
         recorder, partial(_label, recorder, change.ids, change, _key_name(request))
     )
     return Changed(changed=len(changed))
@@ -134,8 +106,8 @@ async def delete_captures(
     id: Annotated[list[Id], Query(min_length=1, max_length=MAX_IDS, description="Their ids.")],
 ) -> Changed:
     """Delete photos with their files; ids that don't exist are skipped."""
-    recorder = _recorder(service)
-    return Changed(changed=await _on_thread(recorder, partial(recorder.delete, id)))
+    recorder = recorder_of(service)
+    return Changed(changed=await on_thread(recorder, partial(recorder.delete, id)))
 
 
 @router.get(
@@ -145,33 +117,8 @@ async def delete_captures(
 )
 async def show_capture(id: Id, service: ServiceDep) -> Capture:
     """Return what is known about a photo that was kept."""
-    recorder = _recorder(service)
-    return capture_response(await _on_thread(recorder, partial(_find, recorder, id)))
-
-
-@router.get(
-    "/{id}/image",
-    summary="Return the file of a kept photo",
-    response_class=Response,
-    responses={
-        200: {"description": "The file.", "content": {"image/*": {}}},
-        **openapi_responses(
-            errors.BadParameter, errors.UnknownCapture, errors.TooMuchMemory, errors.QueueFull
-        ),
-    },
-)
-async def show_image(id: Id, request: Request, service: ServiceDep) -> Response:
-    """Return the file of a photo as it was kept."""
-    recorder = _recorder(service)
-    capture = await _on_thread(recorder, partial(_find, recorder, id))
-    record = record_of(request.scope)
-    take_response(service.memory_budget, record, capture.bytes, "Request fewer at once.")
-    data = await _on_thread(recorder, partial(_file, recorder, capture))
-    headers = {
-        "Cache-Control": "private, max-age=86400, immutable",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    return Response(data, media_type=f"image/{capture.format}", headers=headers)
+    recorder = recorder_of(service)
+    return capture_response(await on_thread(recorder, partial(find, recorder, id)))
 
 
 @router.patch(
@@ -182,13 +129,11 @@ async def show_image(id: Id, request: Request, service: ServiceDep) -> Response:
 )
 async def label_capture(id: Id, request: Request, service: ServiceDep) -> Capture:
     """Give a photo its labels, or take them back."""
-    recorder = _recorder(service)
+    recorder = recorder_of(service)
     change = await read_json_body(request, service, LabelChange)
-    changed = await _on_thread(
-        recorder, partial(_label, recorder, [id], change, _key_name(request))
-    )
+    changed = await on_thread(recorder, partial(_label, recorder, [id], change, _key_name(request)))
     if not changed:
-        raise _unknown(id)
+        raise unknown_capture(id)
     return capture_response(changed[0])
 
 
@@ -199,9 +144,9 @@ async def label_capture(id: Id, request: Request, service: ServiceDep) -> Captur
 )
 async def delete_capture(id: Id, service: ServiceDep) -> Changed:
     """Delete a photo and its file."""
-    recorder = _recorder(service)
-    if not await _on_thread(recorder, partial(recorder.delete, [id])):
-        raise _unknown(id)
+    recorder = recorder_of(service)
+    if not await on_thread(recorder, partial(recorder.delete, [id])):
+        raise unknown_capture(id)
     return Changed(changed=1)
 
 
@@ -213,7 +158,7 @@ async def delete_capture(id: Id, service: ServiceDep) -> Changed:
 )
 async def give_feedback(request: Request, service: ServiceDep) -> FeedbackKept:
     """Keep the photo of a recent request, with the labels that it should have got."""
-    recorder = _recorder(service)
+    recorder = recorder_of(service)
     feedback = await read_json_body(request, service, Feedback)
     keep = partial(
         recorder.feedback,
@@ -223,7 +168,7 @@ async def give_feedback(request: Request, service: ServiceDep) -> FeedbackKept:
         wrong=feedback.wrong,
         by=_key_name(request),
     )
-    capture = await _on_thread(recorder, keep)
+    capture = await on_thread(recorder, keep)
     if capture is None:
         raise UnknownCapture(
             f"Photo {feedback.index} of request {feedback.request_id!r} is not at hand. Send "
@@ -240,66 +185,15 @@ async def give_feedback(request: Request, service: ServiceDep) -> FeedbackKept:
     )
 
 
-def _recorder(service: Service) -> Recorder:
-    if service.captures is None:
-        raise StoreOff("The service keeps no photos. Start it with HUBEL_DATA_DIR.")
-    return service.captures.recorder
-
-
-async def _on_thread(recorder: Recorder, work: Callable[[], ResultT]) -> ResultT:
-    """Run `work` on a thread of the store.
-
-    Raises:
-        StoreFailed: the store can't be read or changed.
-    """
-    try:
-        return await asyncio.get_running_loop().run_in_executor(recorder.executor, work)
-    except (OSError, sqlite3.Error) as err:
-        raise StoreFailed(
-            f"The store of photos can't be used now ({err}). Look at the disk of HUBEL_DATA_DIR."
-        ) from err
-
-
-def _find(recorder: Recorder, id: int) -> captures.Capture:
-    with database.reading(recorder.store.folder) as connection:
-        capture = capture_of(connection, id)
-    if capture is None:
-        raise _unknown(id)
-    return capture
-
-
-def _file(recorder: Recorder, capture: captures.Capture) -> bytes:
-    """Return the file of a capture.
-
-    Raises:
-        UnknownCapture: it was deleted meanwhile.
-    """
-    try:
-        return recorder.store.files.path(capture.sha256, capture.format).read_bytes()
-    except FileNotFoundError as err:
-        raise _unknown(capture.id) from err
-
-
 def _label(
     recorder: Recorder, ids: list[int], change: LabelChange, by: str | None
 ) -> list[captures.Capture]:
     return recorder.store.label(ids, change.names, wrong=change.wrong, by=by)
 
 
-def _unknown(id: int) -> UnknownCapture:
-    return UnknownCapture(f"There is no photo {id}. It was deleted, or made room for newer ones.")
-
-
 def _key_name(request: Request) -> str | None:
     name: str | None = request.scope["state"].get(KEY_NAME)
     return name
-
-
-def _milliseconds(time: datetime | None) -> int | None:
-    """Return milliseconds since 1970; a time without a zone is in UTC."""
-    if time is None:
-        return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e3)
 
 
 def _token(position: Position) -> str:
