@@ -24,14 +24,22 @@ from typing import Any
 from app.bundle import Bundle, Label, Manifest
 from training import reading
 from training.arguments import Arguments
-from training.contracts import ReportProgress
+from training.contracts import Recipe, ReportProgress
 from training.data import findings
 from training.data.findings import Findings
 from training.data.photos import fingerprint
-from training.packaging import label_result, model_card, recipe_result, suspects, versions
+from training.packaging import (
+    label_result,
+    model_card,
+    photo_record,
+    recipe_result,
+    suspects,
+    versions,
+)
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside, report_kept, require_free
 from training.reading import ReadData
+from training.recipes.head import HeadRecipe
 from training.report import Content, LabelContent
 
 __all__ = ["Arguments", "Result", "train"]
@@ -67,6 +75,7 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
         has_several = training_data.examples.label_matrix is not None
         packaged = (_train_labels if has_several else _train_classes)(work, began)
         _list_findings(data.findings, folder)
+        photo_record.write(training_data.examples, _backbone_photos(arguments.recipe), folder)
         bundle = build_bundle(
             packaged.fields,
             folder,
@@ -189,6 +198,11 @@ def _telling_of_the_checkpoint(work: _Work) -> Iterator[None]:
                 "whole epoch."
             )
         raise
+
+
+def _backbone_photos(recipe: Recipe) -> frozenset[str]:
+    """Return the recorded photos that the layers below a new head learnt from."""
+    return recipe.backbone.learnt_from if isinstance(recipe, HeadRecipe) else frozenset()
 
 
 def _list_findings(data_findings: Findings, folder: Path) -> None:

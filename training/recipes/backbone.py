@@ -6,13 +6,14 @@ BUNDLE    a folder with any bundle that has an embedding, such as an imported on
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
 from app import bundle as bundles
 from app.bundle import MODEL_FILES, Bundle, InputSpec, Precision
+from app.bundle.photo_record import photo_record
 from training.errors import DataUnusable
 from training.networks import pretrained_weights
 from training.networks.efficientnet_lite_layers import BACKBONES
@@ -35,6 +36,9 @@ class Backbone:
     """The sentence of the model card about its origin and licence."""
     graphs: Callable[[Path], Mapping[Precision, Path]]
     """A folder for files that are made -> the graph of each precision that the backbone has."""
+    learnt_from: frozenset[str] = frozenset()
+    """The first digits of the sha256 of the photos that the network learnt from, where they are
+    recorded."""
 
 
 def find_backbone(name: str) -> Backbone:
@@ -58,7 +62,7 @@ def find_backbone(name: str) -> Backbone:
     bundles.verify_files(bundle)
     graph = onnx.load(bundle.model_path("fp32"))
     require_embedding(graph, folder)
-    return of_bundle(bundle)
+    return replace(of_bundle(bundle), learnt_from=_learnt_from(bundle))
 
 
 def of_bundle(bundle: Bundle) -> Backbone:
@@ -73,6 +77,15 @@ def of_bundle(bundle: Bundle) -> Backbone:
         "for the licence of its weights.",
         lambda _: graphs,
     )
+
+
+def _learnt_from(bundle: Bundle) -> frozenset[str]:
+    """Return the recorded photos that the network of a bundle learnt from, not only its head."""
+    record = photo_record(bundle) or {}
+    parts = (
+        {"backbone"} if bundle.manifest.training.recipe == "head" else {"backbone", "train", "val"}
+    )
+    return frozenset(digits for digits, part in record.items() if part in parts)
 
 
 def _of_published_weights(name: str) -> Backbone:

@@ -1,0 +1,8 @@
+"""Compare a new version of a model with the serving one, on photos that are new to both.
+
+serving, candidate, DATA -> Comparison
+"""
+
+from training.comparison.compare import compare
+
+__all__ = ["compare"]
