@@ -46,6 +46,7 @@ def admit(
     version: int | None,
     *,
     may_be_canary: bool = True,
+    by_position: bool = False,
 ) -> Model:
     """Return the model for a request, or reject the request before its body is read.
 
@@ -55,6 +56,7 @@ def admit(
         model: the name; None for the default.
         version: the version; None for the serving one.
         may_be_canary: whether a canary may answer the request.
+        by_position: whether only a canary with the same labels and input may.
 
     Raises:
         UnknownModel: no model has this name, or no such version.
@@ -65,7 +67,8 @@ def admit(
     resolved = service.registry.resolve(model, version)
     check_room(request, service)
     if version is None and may_be_canary:
-        return service.trials.answering(resolved, record_of(request.scope).request_id)
+        request_id = record_of(request.scope).request_id
+        return service.trials.answering(resolved, request_id, by_position=by_position)
     return resolved
 
 

@@ -2,7 +2,8 @@
 
 listener is readable -> up to _MAX_AT_ONCE connections are accepted, each gets its protocol
 no file is left      -> nothing is accepted for _PAUSE_S, logged; the kernel keeps the connections
-TLS                  -> its handshake first, within _HANDSHAKE_S, at most _MAX_HANDSHAKES at once
+TLS                  -> its handshake first, within _HANDSHAKE_S; too many at once: the oldest
+                        ends if it has taken _SLOW_HANDSHAKE_S, else the new connection
 close                -> the connections that are in the queue are accepted, then it is closed
 
 libuv accepts one connection in each turn of the loop (https://github.com/libuv/libuv/pull/3696).
@@ -14,8 +15,10 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from app.server.certificate import Certificate
+from app.server.open_files import MAX_HANDSHAKES
 
 log = logging.getLogger("hubel")
 
@@ -26,8 +29,8 @@ _MAX_AT_ONCE = 128
 _PAUSE_S = 0.5
 _HANDSHAKE_S = 10.0
 """Time limit for a TLS handshake; on a bad mobile connection it takes two seconds."""
-_MAX_HANDSHAKES = 1024
-"""Above it, new connections are closed: those that never speak hold no request, but a file each."""
+_SLOW_HANDSHAKE_S = 1.0
+"""A handshake that has taken longer makes room for others: most such clients never speak."""
 _LAST_HANDSHAKES_S = 2.0
 """Time for the handshakes that are under way when the queue closes."""
 _TLS_SHUTDOWN_S = 2.0
@@ -41,6 +44,7 @@ class AcceptQueue:
         listener: a bound, non-blocking socket.
         make_protocol: returns the protocol of a new connection.
         certificate: the certificate for TLS; None: connections are not encrypted.
+        max_handshakes: the number of TLS handshakes at once, each of which holds a file.
     """
 
     def __init__(
@@ -48,12 +52,15 @@ class AcceptQueue:
         listener: socket.socket,
         make_protocol: Callable[[], asyncio.Protocol],
         certificate: Certificate | None = None,
+        max_handshakes: int = MAX_HANDSHAKES,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
         self._certificate = certificate
+        self._max_handshakes = max_handshakes
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], float] = {}
+        """The connections without a protocol, the oldest first, with the time of each's accept."""
         self._pause: asyncio.TimerHandle | None = None
         listener.listen(_BACKLOG)
         self._loop.add_reader(listener, self._accept, _MAX_AT_ONCE)
@@ -89,27 +96,44 @@ class AcceptQueue:
                 self._wait_for_files(err)
                 return
             connection.setblocking(False)
-            if self._certificate is not None and len(self._opening) >= _MAX_HANDSHAKES:
+            if self._certificate is not None and not self._has_room_for_handshake():
                 connection.close()
                 continue
             task = self._loop.create_task(self._open(connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._opening[task] = self._loop.time()
+            task.add_done_callback(partial(self._opened, connection))
+
+    def _has_room_for_handshake(self) -> bool:
+        """Return whether another handshake may begin; a slow one ends for it, if need be."""
+        if len(self._opening) < self._max_handshakes:
+            return True
+        oldest, began = next(iter(self._opening.items()))
+        if self._loop.time() - began < _SLOW_HANDSHAKE_S:
+            return False
+        del self._opening[oldest]
+        oldest.cancel()
+        return True
 
     async def _open(self, connection: socket.socket) -> None:
-        try:
-            if self._certificate is None:
-                await self._loop.connect_accepted_socket(self._make_protocol, connection)
-            else:
-                await self._loop.connect_accepted_socket(
-                    self._make_protocol,
-                    connection,
-                    ssl=self._certificate.context,
-                    ssl_handshake_timeout=_HANDSHAKE_S,
-                    ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
-                )
-        except OSError:  # the client has left, or doesn't speak TLS
+        if self._certificate is None:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            return
+        await self._loop.connect_accepted_socket(
+            self._make_protocol,
+            connection,
+            ssl=self._certificate.context,
+            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+        )
+
+    def _opened(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        """Close the connection if it got no protocol."""
+        self._opening.pop(task, None)
+        err = None if task.cancelled() else task.exception()
+        if task.cancelled() or err is not None:
             connection.close()
+        if err is not None and not isinstance(err, OSError):  # else: no TLS, or the client has left
+            log.error("a connection was closed by an unexpected error", exc_info=err)
 
     def _wait_for_files(self, err: OSError) -> None:
         log.error("new connections wait, since none can be accepted: %s", err)

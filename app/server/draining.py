@@ -29,7 +29,7 @@ from app.server.address import page_url
 from app.server.certificate import Certificate
 from app.server.dropped_data import DropRate
 from app.server.http_protocol import BoundedProtocol
-from app.server.open_files import ConnectionLimit, raise_limit
+from app.server.open_files import MAX_HANDSHAKES, ConnectionLimit, raise_limit
 
 log = logging.getLogger("hubel")
 
@@ -61,10 +61,11 @@ def serve(
         certificate: the certificate for TLS; None: connections are not encrypted.
     """
     raise_limit()
+    limit = ConnectionLimit(tls=certificate is not None)
     protocol = partial(
         BoundedProtocol,
         refuse=app.state.early_refusal.response,
-        limit=ConnectionLimit(),
+        limit=limit,
         drop_rate=DropRate(),
     )
     config = uvicorn.Config(
@@ -80,7 +81,8 @@ def serve(
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
     with certificate or contextlib.nullcontext():
-        DrainingServer(config, lifecycle, drain_s, certificate).run(sockets=[listener])
+        server = DrainingServer(config, lifecycle, drain_s, certificate, limit.handshakes)
+        server.run(sockets=[listener])
 
 
 class DrainingServer(uvicorn.Server):
@@ -92,9 +94,11 @@ class DrainingServer(uvicorn.Server):
         lifecycle: Lifecycle,
         drain_s: float,
         certificate: Certificate | None = None,
+        max_handshakes: int = MAX_HANDSHAKES,
     ) -> None:
         super().__init__(config)
         self._certificate = certificate
+        self._max_handshakes = max_handshakes
         self._lifecycle = lifecycle
         self._drain_s = drain_s
 
@@ -121,7 +125,7 @@ class DrainingServer(uvicorn.Server):
         """Start, and log that requests are answered now."""
         await super().startup([])
         self._queues = [
-            AcceptQueue(listener, self._make_protocol, self._certificate)
+            AcceptQueue(listener, self._make_protocol, self._certificate, self._max_handshakes)
             for listener in sockets or []
         ]
         for listener in sockets or []:

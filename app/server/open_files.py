@@ -16,6 +16,8 @@ log = logging.getLogger("hubel")
 
 MAX_CONNECTIONS = 4096
 """Each may hold a head of 64 KB, so that these hold 256 MB at worst."""
+MAX_HANDSHAKES = 1024
+"""Connections over TLS that are no requests yet. They hold files, too."""
 _RESERVED_FILES = 64
 """Files, sockets and pipes of the process itself, with room for some that are opened briefly."""
 _TARGET_FILES = 16_384
@@ -32,13 +34,20 @@ def raise_limit() -> None:
 
 
 class ConnectionLimit:
-    """The number of connections that may be open at once."""
+    """The number of connections that may be open at once.
 
-    def __init__(self) -> None:
+    Args:
+        tls: whether connections begin with a handshake; a fifth of the limit is theirs then.
+    """
+
+    def __init__(self, *, tls: bool = False) -> None:
         self._files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.connections = MAX_CONNECTIONS
+        self.connections, self.handshakes = MAX_CONNECTIONS, MAX_HANDSHAKES
         if self._files != resource.RLIM_INFINITY:
             allowed = max(self._files - _RESERVED_FILES, self._files // 2)
+            if tls:
+                self.handshakes = max(1, min(MAX_HANDSHAKES, allowed // 5))
+                allowed -= self.handshakes
             self.connections = min(MAX_CONNECTIONS, allowed)
         self._refused = 0
         self._log_at = 0.0

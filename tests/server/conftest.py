@@ -14,7 +14,7 @@ from app.server.start import bind
 from tests.server.greeting import greet
 
 
-def _run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5, certificate=None):
+def _run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5, certificate=None, **limits):
     """Run a server here, in the main thread, and `client(server, loop, port)` in another."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
@@ -34,7 +34,7 @@ def _run_with(client, loop_name="uvloop", respond=None, keep_alive_s=5, certific
         log_config=None,
         timeout_keep_alive=keep_alive_s,
     )
-    server = DrainingServer(config, Lifecycle(), drain_s=0, certificate=certificate)
+    server = DrainingServer(config, Lifecycle(), drain_s=0, certificate=certificate, **limits)
     responses = []
 
     def run_client():

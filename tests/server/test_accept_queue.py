@@ -141,3 +141,21 @@ def test_a_queue_that_finds_no_file_when_it_closes_ends(listen, caplog):
         uvloop.run(close())
     assert listener.failed == 2
     assert {line.name for line in caplog.records} == {"hubel"}  # none by asyncio
+
+
+def test_an_unexpected_error_closes_the_connection_and_is_logged(listen, connect, caplog):
+    listener = listen()
+    (client,) = connect(listener, 1)
+
+    def fail():
+        raise ValueError("no protocol")
+
+    async def serve():
+        queue = AcceptQueue(listener, fail)
+        received = await asyncio.to_thread(greetings, [client])
+        await queue.close()
+        return received
+
+    with caplog.at_level(logging.ERROR, "hubel"):
+        assert uvloop.run(serve()) == [b""]
+    assert "no protocol" in caplog.text

@@ -64,7 +64,7 @@ def test_requests_are_served_over_tls_and_what_is_no_tls_is_closed(run_with, fil
 
 
 def test_silent_clients_delay_nobody_and_are_limited(run_with, files, monkeypatch):
-    monkeypatch.setattr(accept_queue, "_MAX_HANDSHAKES", 5)
+    monkeypatch.setattr(accept_queue, "_SLOW_HANDSHAKE_S", 60.0)
     monkeypatch.setattr(accept_queue, "_HANDSHAKE_S", 1.0)
     monkeypatch.setattr(accept_queue, "_LAST_HANDSHAKES_S", 0.1)
 
@@ -84,8 +84,29 @@ def test_silent_clients_delay_nobody_and_are_limited(run_with, files, monkeypatc
                 time.sleep(0.02)
             return closed, b""
 
-    closed, served = run_with(client, certificate=Certificate(*files))
+    closed, served = run_with(client, certificate=Certificate(*files), max_handshakes=5)
     assert closed == [b""] * 3
+    assert served.startswith(b"HTTP/1.1 200")
+
+
+def test_a_slow_handshake_makes_room_for_others(run_with, files, monkeypatch):
+    monkeypatch.setattr(accept_queue, "_SLOW_HANDSHAKE_S", 0.0)
+
+    def client(server, loop, port):
+        with contextlib.ExitStack() as stack:
+            silent = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                for _ in range(8)
+            ]
+            served = exchange(port)
+            closed = 0
+            for each in silent[:4]:  # those before the last five, one of which made the request
+                with contextlib.suppress(ConnectionError):
+                    closed += each.recv(100) == b""
+            return closed, served
+
+    closed, served = run_with(client, certificate=Certificate(*files), max_handshakes=5)
+    assert closed == 4
     assert served.startswith(b"HTTP/1.1 200")
 
 

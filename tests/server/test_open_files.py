@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from app.server import open_files
-from app.server.open_files import MAX_CONNECTIONS, ConnectionLimit, raise_limit
+from app.server.open_files import MAX_CONNECTIONS, MAX_HANDSHAKES, ConnectionLimit, raise_limit
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -31,6 +31,16 @@ def limits(monkeypatch):
 def test_files_are_left_for_other_purposes(limits, files, connections):
     limits(files, files)
     assert ConnectionLimit().connections == connections
+
+
+@pytest.mark.parametrize(
+    ("files", "connections", "handshakes"),
+    [(64, 26, 6), (1024, 768, 192), (100_000, MAX_CONNECTIONS, MAX_HANDSHAKES)],
+)
+def test_handshakes_of_tls_are_part_of_the_limit(limits, files, connections, handshakes):
+    limits(files, files)
+    limit = ConnectionLimit(tls=True)
+    assert (limit.connections, limit.handshakes) == (connections, handshakes)
 
 
 @pytest.mark.parametrize(

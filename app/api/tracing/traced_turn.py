@@ -72,16 +72,18 @@ class TracedJob:
         self._context = context
         self._image = image
         self._queued_ns = time.time_ns()
-        self._has_run = False
+        self._has_begun = False
 
     def __call__(self, turn: Turn) -> Any:
         """Run the job."""
+        self._has_begun = True
         traced = TracedTurn(turn)
         error: BaseException | None = None
         token = contexts.attach(self._context)
         try:
             return self._job(traced)
         except PutBack:
+            self._has_begun = False
             traced.stages.clear()
             raise
         except BaseException as err:
@@ -90,13 +92,12 @@ class TracedJob:
         finally:
             contexts.detach(token)
             if traced.stages:
-                self._has_run = True
                 self._make_spans(traced.stages, error)
             del error  # its traceback refers to this frame: a cycle would keep the photo
 
     def end(self) -> None:
-        """Make the span of a job that has only waited: its request ends before its turn."""
-        if not self._has_run:
+        """Make the span of a job that waits while its request ends; a running one makes its own."""
+        if not self._has_begun:
             self._span(QUEUE, self._queued_ns, time.time_ns(), "not_begun")
 
     def _make_spans(self, stages: list[tuple[str, int]], error: BaseException | None) -> None:

@@ -25,7 +25,7 @@ from app.runtime.loaded_model import Model
 from app.runtime.pins import Trial, TrialMode
 from app.runtime.registry import Registry
 from app.runtime.trials.backlog import Backlog
-from app.runtime.trials.canary import is_in_share
+from app.runtime.trials.canary import is_in_share, is_interchangeable
 from app.runtime.trials.comparison import Comparison, Report
 from app.runtime.trials.ending import end_trial, lost_trials
 from app.runtime.trials.shadow_run import ShadowRun, execute, shadow_run_of
@@ -152,17 +152,22 @@ class Trials:
         if (trial := self._registry.pins.of(name).trial) is not None:
             self._ended.pop((name, trial.version), None)
 
-    def answering(self, model: Model, request_id: str) -> Model:
+    def answering(self, model: Model, request_id: str, *, by_position: bool = False) -> Model:
         """Return the model that answers a request which names no version.
 
         Args:
             model: the serving version.
             request_id: the request's id.
+            by_position: whether the client reads probabilities by their position, or sends arrays
+                of the model's size: then a canary with other labels or another input doesn't
+                answer.
         """
         found = self._find(model.name, "canary")
         if found is None:
             return model
         trial, canary = found
+        if by_position and not is_interchangeable(model.manifest, canary.manifest):
+            return model
         is_chosen = is_in_share(request_id, model.name, trial.version, trial.share)
         return canary if is_chosen else model
 

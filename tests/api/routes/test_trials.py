@@ -1,5 +1,6 @@
 """Shadows and canaries over HTTP, in every protocol that classifies."""
 
+import base64
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,6 +111,29 @@ def test_every_protocol_that_classifies_has_canaries(birds, photo):
     assert explained["version"] == 1
     index = birds.post("/v2/repository/index").json()
     assert [(each["version"], each["state"]) for each in index] == [("2", "READY"), ("1", "READY")]
+
+
+def test_a_canary_with_other_labels_never_answers_by_position(birds, photo):
+    change(birds, "mode=canary&share=1")
+    red = base64.b64encode(photo("red")).decode()
+    image = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [red]}
+    before = images_of_version(birds, 2)
+    v2 = birds.post("/v2/models/birds/infer", json={"inputs": [image]}).json()
+    predicted = birds.post("/v1/models/birds:predict", json={"instances": [{"b64": red}]})
+    assert (v2["model_version"], predicted.status_code) == ("1", 200)
+    assert images_of_version(birds, 2) == before
+    birds.post(CLASSIFY, content=photo("red"))
+    assert images_of_version(birds, 2) > before
+
+
+def images_of_version(client, version):
+    lines = client.get("/metrics").text.splitlines()
+    label = f'version="{version}"'
+    return sum(
+        float(line.split()[-1])
+        for line in lines
+        if label in line and line.startswith("hubel_images_total")
+    )
 
 
 def test_an_end_of_a_trial_leaves_the_version_held(birds, photo):

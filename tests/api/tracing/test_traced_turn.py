@@ -70,6 +70,19 @@ def test_a_job_that_never_began_has_waited(tracer, exporter):
     assert (span.name, span.attributes["error.type"]) == ("queue", "not_begun")
 
 
+def test_a_job_that_runs_when_its_request_ends_has_not_waited(tracer, exporter):
+    jobs = []
+
+    def job(turn):
+        jobs[0].end()
+
+    jobs.append(TracedJob(job, tracer, Context(), 0))
+    jobs[0](Turn())
+    spans = exporter.get_finished_spans()
+    assert [each.name for each in spans] == ["queue", "decode"]
+    assert "error.type" not in spans[0].attributes
+
+
 def test_a_stage_that_does_not_begin_leaves_the_error_in_the_one_before(tracer, exporter):
     class Left(Turn):
         def check(self, stage=None):

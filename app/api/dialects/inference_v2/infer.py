@@ -106,7 +106,7 @@ async def infer_by_version(
 async def _infer(
     request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
 ) -> Response:
-    model = admit(request, service, name, version)
+    model = admit(request, service, name, version, by_position=True)
     selected = crops.parse_crops(crop, service.limits.max_files)
     model_input = ModelInput(model.manifest.input.shape, service.limits.max_files)
     with service.body_budget.hold() as share:

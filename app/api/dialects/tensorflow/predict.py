@@ -132,7 +132,7 @@ async def classify_by_version(
 async def _predict(
     request: Request, service: Service, name: str, version: int | None, crop: Sequence[str]
 ) -> Response:
-    model = admit(request, service, name, version)
+    model = admit(request, service, name, version, by_position=True)
     interpret = _body_reader(service, model).predict
     classified, columns = await _classify_images(
         request, service, model, Query(1), interpret, crop, all_probabilities=True
