@@ -15,7 +15,6 @@ import json
 import logging
 import shutil
 import threading
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -23,12 +22,8 @@ from typing import Any
 
 from app import bundle as bundles
 from app.errors import BadParameter, ModelStoreUnavailable
-from app.periodic import Periodic
+from app.model_store.listing import files_of_bundles, list_files
 
-INTERVAL_S = 30.0
-"""The time between two looks at the store while the models folder is watched."""
-_DEPTHS = (2, 3)
-"""The number of parts in the path of a bundle.json: with and without a folder for the version."""
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _STATE, _FETCHING = ".store.json", ".fetching"
 
@@ -85,11 +80,10 @@ class ModelStore:
 
     def _fetch(self) -> None:
         try:
-            listed = self._filesystem.find(self._root, detail=True)
+            listing = list_files(self._filesystem, self._root)
         except Exception as err:  # each file system of fsspec has exceptions of its own
             raise self._unreadable(err) from err
-        tags = {path.removeprefix(f"{self._root}/"): _tag(entry) for path, entry in listed.items()}
-        files = _files_of_bundles(tags)
+        files, tags = files_of_bundles(listing.tags), listing.tags
         if not files:
             raise ModelStoreUnavailable(
                 f"There are no bundles in {self.url}. Copy them there as <name>/bundle.json or "
@@ -102,9 +96,16 @@ class ModelStore:
             except ModelStoreUnavailable as err:  # the others are fetched all the same
                 failed = err
         kept = {name for names in files.values() for name in names}
+        hidden = tuple(f"{folder}/" for folder in listing.unreadable)
+        kept |= {name for name in self._state() if name.startswith(hidden)}
         self._remove(self._state().keys() - kept)
         if failed is not None:
             raise failed
+        for folder, reason in listing.unreadable.items():
+            raise ModelStoreUnavailable(
+                f"The folder {folder} of {self.url} can't be listed ({reason}). Rename or remove "
+                "the object; the other folders are copied."
+            )
 
     def _fetch_bundle(self, folder: str, tags: Mapping[str, str]) -> None:
         """Copy the changed files of one bundle."""
@@ -163,49 +164,6 @@ class ModelStore:
             f"The models in {self.url} can't be read ({reason}). Check the address, and the "
             "variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL."
         )
-
-
-class StoreWatch(Periodic):
-    """A thread that fetches what is new in the store; a context manager that starts and ends it."""
-
-    def __init__(self, store: ModelStore, interval_s: float = INTERVAL_S) -> None:
-        self._store = store
-        self._last_error = ""
-        super().__init__(self._fetch, interval_s, "model store")
-
-    def _fetch(self) -> None:
-        error = ""
-        try:
-            self._store.fetch()
-        except ModelStoreUnavailable as err:
-            error = str(err)
-        if error and error != self._last_error:  # logged once, not every time
-            log.error("%s", error)
-        self._last_error = error
-
-
-def _files_of_bundles(names: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the files of each folder with a bundle.json, which may lie in folders below it."""
-    parts = {name: PurePosixPath(name).parts for name in names}
-    folders = {
-        path[:-1]
-        for path in parts.values()
-        if path[-1] == bundles.MANIFEST and len(path) in _DEPTHS
-    }
-    files = defaultdict(list)
-    for name, path in parts.items():
-        if ".." in path or name.startswith("/") or any(part.startswith(".") for part in path[:2]):
-            continue
-        # an object with the name of a folder is how consoles make folders
-        above = [path[:depth] for depth in (2, 1) if path[:depth] in folders and path[depth:]]
-        if above and path not in folders:
-            files["/".join(above[0])].append(name)
-    return files
-
-
-def _tag(entry: Mapping[str, Any]) -> str:
-    """Return what changes with a file's content: its entity tag, and its size."""
-    return f"{entry.get('e_tag')} {entry['size']}"
 
 
 def _s3() -> Any:

@@ -11,11 +11,12 @@ from urllib.request import Request, urlopen
 import pytest
 
 from app.errors import BadParameter, ModelStoreUnavailable
-from app.model_store import ModelStore, _files_of_bundles
+from app.model_store import ModelStore
+from app.model_store.listing import files_of_bundles
 from app.settings import Settings
 from tests.conftest import COLOURS, jpeg
 
-MOTO = Path(__file__).resolve().parents[1] / ".venv" / "moto" / "bin" / "moto_server"
+MOTO = Path(__file__).resolve().parents[2] / ".venv" / "moto" / "bin" / "moto_server"
 CLASSIFY = "/api/v1/classify"
 ADMIN = {"Authorization": "Bearer admin"}
 
@@ -65,7 +66,7 @@ def create_bucket(url: str) -> None:
 @pytest.fixture
 def bucket(endpoint, request, tmp_path):
     """A store of the test's own: its address, and a function that uploads a folder."""
-    root = f"models/{request.node.name}"
+    root = f"models/{request.node.originalname}-{tmp_path.name}"
     store = ModelStore(f"s3://{root}", tmp_path / "cache")
 
     def upload(folder: Path, name: str) -> None:
@@ -155,6 +156,21 @@ def test_without_the_store_the_copies_are_served(
         other.prepare()
 
 
+@pytest.mark.parametrize("key", ["wasps//model.onnx", "wasps/1/../model.onnx"])
+def test_a_key_that_is_no_path_hides_its_own_folder_alone(
+    bucket, endpoint, make_bundle, tmp_path, key
+):
+    bucket.upload(make_bundle(tmp_path / "wasps").folder, "wasps")
+    bucket.fetch()
+    odd = Request(f"{endpoint}/{bucket._root}/{key}", data=b"x", method="PUT")
+    urlopen(odd).close()
+    bucket.upload(make_bundle(tmp_path / "made").folder, "colours")
+    with pytest.raises(ModelStoreUnavailable, match=r"The folder wasps.* can.t be listed"):
+        bucket.fetch()
+    found = {file.parent.name for file in bucket.folder.rglob("bundle.json")}
+    assert found == {"colours", "wasps"}
+
+
 def test_an_empty_address_has_no_bundles(bucket):
     with pytest.raises(ModelStoreUnavailable, match="There are no bundles in s3://models/"):
         bucket.prepare()
@@ -162,9 +178,9 @@ def test_an_empty_address_has_no_bundles(bucket):
 
 def test_objects_that_consoles_make_for_folders_are_no_files():
     names = dict.fromkeys(("pets", "pets/1", "pets/1/bundle.json", "pets/1/model.onnx"), "")
-    assert _files_of_bundles(names) == {"pets/1": ["pets/1/bundle.json", "pets/1/model.onnx"]}
+    assert files_of_bundles(names) == {"pets/1": ["pets/1/bundle.json", "pets/1/model.onnx"]}
     names = dict.fromkeys(("pets", "pets/bundle.json"), "")
-    assert _files_of_bundles(names) == {"pets": ["pets/bundle.json"]}
+    assert files_of_bundles(names) == {"pets": ["pets/bundle.json"]}
 
 
 def test_files_belong_to_the_nearest_bundle_and_others_are_left():
@@ -179,7 +195,7 @@ def test_files_belong_to_the_nearest_bundle_and_others_are_left():
         "a/b/c/bundle.json",
         ".hidden/bundle.json",
     ]
-    assert _files_of_bundles(dict.fromkeys(names, "")) == {
+    assert files_of_bundles(dict.fromkeys(names, "")) == {
         "pets": ["pets/bundle.json", "pets/golden/a.jpg"],
         "pets/2": ["pets/2/bundle.json", "pets/2/model.onnx"],
     }
