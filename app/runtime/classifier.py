@@ -38,6 +38,8 @@ class Query:
     """The part of the photo that is classified; None: the whole."""
     keep_pixels: bool = False
     """Whether the result has the pixels that the model read."""
+    embedding: bool = False
+    """Whether the result has the embedding; only of a model that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Classified:
     pixels: NDArray[np.uint8] | None = None
     """What the model read, (H, W, 3) uint8 RGB, if the query keeps it."""
     embedding: NDArray[np.float32] | None = None
-    """(D,) for drift; None if the bundle has no baseline for it."""
+    """(D,), finite if the query asks for it, else for drift; None: the run did not make it."""
 
 
 def classify(
@@ -137,7 +139,8 @@ def classify_decoded(
     resized = time.perf_counter()
     turn.check("run")
     all_cores = turn.is_alone()
-    probabilities, familiarity, embedding = model.run(pixels, all_cores=all_cores)
+    run = model.run_with_embedding if query.embedding else model.run
+    probabilities, familiarity, embedding = run(pixels, all_cores=all_cores)
     ran = time.perf_counter()
     format, width, height = _format_and_size(picture)
     unknown = unknown_score(

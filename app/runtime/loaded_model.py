@@ -95,6 +95,27 @@ class Model:
         self.session.require_finite(names[: len(rows)], rows)
         return Outputs(rows[0], float(rows[1]) if len(rows) > 1 else None, embedding)
 
+    def run_with_embedding(self, image: NDArray[np.uint8], *, all_cores: bool = False) -> Outputs:
+        """Return what `run` returns, always with the embedding: of a graph that has one.
+
+        Raises:
+            ModelOutputInvalid: an output is NaN or infinite.
+        """
+        names = _output_names(self.bundle, self.session)
+        if self.batches is not None or names[-1] == "embedding":
+            outputs = self.run(image, all_cores=all_cores)
+            embedding = outputs.embedding
+            if embedding is None:  # of a batch, which has it only where drift needs it
+                (row,) = self.session.outputs_of(["embedding"], image[np.newaxis])
+                return outputs._replace(embedding=row[0])
+            self.session.require_finite(["embedding"], [embedding])
+            return outputs
+        rows = self.session.outputs_of(
+            [*names, "embedding"], image[np.newaxis], all_cores=all_cores
+        )
+        familiarity = float(rows[1][0]) if len(names) > 1 else None
+        return Outputs(rows[0][0], familiarity, rows[-1][0])
+
 
 def _output_names(bundle: Bundle, session: Session) -> list[str]:
     """Return the names of the outputs that a classification needs; `embedding` is the last."""

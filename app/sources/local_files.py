@@ -1,0 +1,160 @@
+"""List and read files on disk: in order, one folder's names in memory at a time.
+
+folder -> files, with size and time of their last change
+       -> what is skipped: links back to a folder, pipes and devices, hidden files silently
+pattern -> the same, of every match
+"""
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.dataset.files import is_photo
+from app.errors import BadParameter
+from app.sources.addresses import has_pattern, names_photo, shard_kind
+from app.sources.entry import Skipped, require_size
+
+Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is listed."""
+
+    address: str
+    size: int | None = None
+    """Bytes; None: not known."""
+    tag: str = ""
+    """What changes when the file does."""
+    identity: Identity | None = None
+    """Of a file on disk: device and inode."""
+
+
+@dataclass
+class Walk:
+    """Lists files; each folder once, whatever links and sources lead to it.
+
+    Args:
+        left_out: folders that are left out: those of the output.
+    """
+
+    left_out: frozenset[Identity] = frozenset()
+    _seen: set[Identity] = field(default_factory=set)
+
+    def below(self, path: str) -> Iterator[Found | Skipped]:
+        """Yield a file itself, or the photos and shards below a folder, in order."""
+        status = _status(path)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            yield _found(path, status)
+            return
+        identity = (status.st_dev, status.st_ino)
+        if identity in self._seen:
+            yield Skipped(path, "it is a folder that is read already")
+        elif identity not in self.left_out:
+            self._seen.add(identity)
+            yield from self._inside(path)
+
+    def was_read(self, file: str) -> bool:
+        """Return whether a file lies in a folder that was read."""
+        status = _status(os.path.dirname(file) or ".")
+        return status is not None and (status.st_dev, status.st_ino) in self._seen
+
+    def _inside(self, folder: str) -> Iterator[Found | Skipped]:
+        try:
+            names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        except OSError:
+            yield Found(folder)  # reading it gives the error
+            return
+        for name in names:
+            path = name if folder == "." else os.path.join(folder, name)
+            status = _status(path)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                yield from self.below(path)
+            elif status is not None and not stat.S_ISREG(status.st_mode):
+                yield Skipped(path, "it is no regular file")
+            elif shard_kind(name) or names_photo(name) or is_photo(Path(path)):
+                yield _found(path, status)
+            else:
+                yield Skipped(path, "it is no photo")
+
+
+def matches(pattern: str) -> Iterator[str]:
+    """Yield the paths that a pattern matches, in order; hidden ones only if it names the dot.
+
+    After `**` only files match, so that nothing in a folder is named with it.
+    """
+    parts = [part for part in pattern.split("/") if part]
+    yield from _matches("/" if pattern.startswith("/") else "", parts, "**" in parts)
+
+
+def _matches(folder: str, parts: list[str], files_only: bool) -> Iterator[str]:
+    if not parts:
+        if not (files_only and os.path.isdir(folder)):
+            yield folder
+        return
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        yield from _matches(folder, rest or ["*"], files_only)
+        for name in _names(folder):
+            path = os.path.join(folder, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                yield from _matches(path, parts, files_only)
+    elif not has_pattern(part):
+        path = os.path.join(folder, part)
+        if os.path.lexists(path):
+            yield from _matches(path, rest, files_only)
+    else:
+        for name in _names(folder, hidden=part.startswith(".")):
+            path = os.path.join(folder, name)
+            if fnmatch.fnmatchcase(name, part) and (not rest or os.path.isdir(path)):
+                yield from _matches(path, rest, files_only)
+
+
+def _names(folder: str, *, hidden: bool = False) -> list[str]:
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return []
+    return sorted(name for name in names if hidden or not name.startswith("."))
+
+
+def read_file(path: str, max_bytes: int) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        BadParameter: it can't be read.
+        TooManyBytes: it is larger than `max_bytes`.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            require_size(os.fstat(file.fileno()).st_size, max_bytes)
+            data = file.readall() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+            while not data or len(data) <= max_bytes:  # a pipe, or a file that grows
+                more = file.read(max_bytes + 1 - len(data))
+                if not more:
+                    break
+                data += more
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise BadParameter(f"{path} can't be read ({reason}).") from err
+    require_size(len(data), max_bytes)
+    return data
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # a broken link, a cycle of links, a name with a null byte
+        return None
+
+
+def _found(path: str, status: os.stat_result | None) -> Found:
+    if status is None:
+        return Found(path)
+    identity = (status.st_dev, status.st_ino)
+    if not stat.S_ISREG(status.st_mode):
+        return Found(path, identity=identity)
+    return Found(path, status.st_size, str(status.st_mtime_ns), identity)
