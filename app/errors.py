@@ -33,9 +33,12 @@
     |   |-- OutOfMemory           the process has no memory left for the work
     |   |-- DeadlinePassed        the response would come too late
     |   `-- ClientGone            the client disconnected before its response
-    |-- StoreError                about the photos that are kept for labelling
+    |-- StoreError                about photos that are kept for labelling and training
     |   |-- StoreOff              the service keeps none
-    |   |-- UnknownCapture        there is no such photo
+    |   |-- UnknownCapture        there is no such photo among the captures
+    |   |-- UnknownDataset        there is no dataset of that name
+    |   |-- UnknownPhoto          the dataset has no such photo
+    |   |-- StoreFull             the datasets have reached their limits
     |   `-- StoreFailed           the store can't be read or changed now
     `-- DeviceUnavailable         the requested device can't be used
 
@@ -320,7 +323,7 @@ class ClientGone(CapacityError):
 
 
 class StoreError(HubelError):
-    """The store of photos that are kept for labelling can't do this."""
+    """The store of photos that are kept for labelling and training can't do this."""
 
     code = "store_error"
     title = "Store error"
@@ -338,6 +341,27 @@ class UnknownCapture(StoreError):
 
     code = "unknown_capture"
     title = "Unknown photo"
+
+
+class UnknownDataset(StoreError):
+    """There is no dataset of that name."""
+
+    code = "unknown_dataset"
+    title = "Unknown dataset"
+
+
+class UnknownPhoto(StoreError):
+    """The dataset has no such photo."""
+
+    code = "unknown_photo"
+    title = "Unknown photo"
+
+
+class StoreFull(StoreError):
+    """The datasets have reached their limits of photos or bytes."""
+
+    code = "store_full"
+    title = "Store full"
 
 
 class StoreFailed(StoreError):

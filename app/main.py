@@ -28,6 +28,8 @@ from app.api.routes import (
     capture_lists,
     captures,
     classify,
+    dataset_photos,
+    datasets,
     drift,
     embed,
     explain,
@@ -41,7 +43,9 @@ from app.api.security_headers import security_headers
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.tracing import Tracing
 from app.api.turns import Turns
+from app.api.upload_limits import UploadLimits, UploadTimes
 from app.captures import CaptureRule, Recorder, Store, StoreLimits
+from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck
 from app.errors import ModelError
 from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
@@ -142,6 +146,8 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         drift=drift,
         trials=trials,
         captures=captured,
+        datasets=_datasets(settings, memory_budget),
+        upload_limits=UploadLimits(UploadTimes(settings.upload_timeout_s, settings.body_timeout_s)),
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
@@ -170,6 +176,22 @@ def _captured_photos(settings: Settings, memory_budget: MemoryBudget) -> Capture
         else partial(without_metadata, limits=limits, memory=memory_budget),
     )
     return CapturedPhotos(recorder, CaptureRule.parse(settings.capture), recent_bytes > 0)
+
+
+def _datasets(settings: Settings, memory_budget: MemoryBudget) -> DatasetStore | None:
+    """Return what keeps datasets, or None without a folder for them.
+
+    Raises:
+        BadParameter: the folder can't be used.
+    """
+    if settings.data_dir is None:
+        return None
+    photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
+    return DatasetStore(
+        settings.data_dir,
+        DatasetLimits(settings.dataset_max_bytes, settings.dataset_max_photos),
+        PhotoCheck(photo_limits, memory_budget, settings.capture_metadata),
+    )
 
 
 def create_app(
@@ -234,6 +256,8 @@ def create_app(
     app.include_router(captures.router)
     app.include_router(capture_image.router)
     app.include_router(captures.feedback_router)
+    app.include_router(datasets.router)
+    app.include_router(dataset_photos.router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)
     app.include_router(huggingface.router)
@@ -280,6 +304,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     with (
         app.state.tracing,
         recorder,
+        service.datasets or nullcontext(),
         engine,
         service.trials,
         store_watch,

@@ -152,9 +152,9 @@ class Settings(BaseSettings):
     )
     data_dir: DirectoryPath | None = Field(
         None,
-        description="Folder for photos that are kept for labelling, and for choices of versions if "
-        "the models folder is read-only. One service may use it at a time. Unset: no photo is "
-        "stored.",
+        description="Folder for photos that are kept for labelling, for datasets, and for choices "
+        "of versions if the models folder is read-only. One service may use it at a time. Unset: "
+        "no photo is stored.",
     )
     capture: str = Field(
         "",
@@ -175,8 +175,19 @@ class Settings(BaseSettings):
     )
     capture_metadata: bool = Field(
         False,
-        description="Whether kept photos keep their metadata, such as the place where they were "
-        "taken. By default only orientation and colour profile stay.",
+        description="Whether kept photos and those of datasets keep their metadata, such as the "
+        "place where they were taken. By default only orientation and colour profile stay.",
+    )
+    dataset_max_bytes: Annotated[int, Field(gt=0)] = Field(
+        10_240 * MIB, description="Maximum size of all datasets together, in bytes."
+    )
+    dataset_max_photos: Annotated[int, Field(gt=0)] = Field(
+        100_000, description="Maximum number of photos in all datasets together."
+    )
+    upload_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        600.0,
+        description="Time limit for photos of a dataset to arrive, in seconds. "
+        "After it, or without data for `HUBEL_BODY_TIMEOUT_S`: 408.",
     )
     feedback_bytes: Annotated[int, Field(ge=0)] = Field(
         32 * MIB,

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.schemas.captures import Feedback, LabelChange, LabelChanges
 from app.api.schemas.classification import Batch, MultiLabelResult, Result
+from app.api.schemas.datasets import DatasetChange
 from app.api.schemas.inspection import (
     ActivationsCrops,
     Embedded,
@@ -30,7 +31,7 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
         for model in (
             *(Problem, Result, MultiLabelResult, Batch),
             *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
-            *(Feedback, LabelChange, LabelChanges),
+            *(Feedback, LabelChange, LabelChanges, DatasetChange),
         ):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))

@@ -55,6 +55,9 @@ STATUS: dict[type[HubelError], int] = {
     errors.ClientGone: 499,  # nginx's status, for log and metrics only: the client has left
     errors.StoreOff: 404,
     errors.UnknownCapture: 404,
+    errors.UnknownDataset: 404,
+    errors.UnknownPhoto: 404,
+    errors.StoreFull: 413,
     errors.StoreFailed: 503,
     errors.DeviceUnavailable: 503,
 }

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from app.api.auth import Keys
 from app.api.captured_photos import CapturedPhotos
 from app.api.metrics import Metrics
+from app.api.upload_limits import UploadLimits
+from app.dataset_store import DatasetStore
 from app.memory_budget import MemoryBudget
 from app.model_store import ModelStore
 from app.runtime.classifier import Classifier
@@ -62,6 +64,9 @@ class Service:
     trials: Trials
     captures: CapturedPhotos | None
     """Which photos are kept, and where; None: none."""
+    datasets: DatasetStore | None
+    """The datasets for training; None: there is no folder for them."""
+    upload_limits: UploadLimits
     log_predictions: bool
     """Whether a request's log line has the labels and probabilities."""
     lifecycle: Lifecycle

@@ -33,7 +33,7 @@ async def read_body(
         ClientGone: the client left before the body was complete.
         UnsupportedFormat: the body is compressed.
     """
-    _check_not_compressed(request.headers.getlist("content-encoding"))
+    check_not_compressed(request.headers.getlist("content-encoding"))
     announced = request.headers.get("content-length", "")
     if announced.isdigit():
         _check(int(announced), max_bytes)
@@ -50,8 +50,12 @@ async def read_body(
         ) from err
 
 
-def _check_not_compressed(encodings: list[str]) -> None:
-    """Accept no coding and `identity`, which is none; names are case-insensitive (RFC 9110)."""
+def check_not_compressed(encodings: list[str]) -> None:
+    """Accept no coding and `identity`, which is none; names are case-insensitive (RFC 9110).
+
+    Raises:
+        UnsupportedFormat: there is another coding.
+    """
     names = [name.strip() for name in ",".join(encodings).split(",")]
     if any(name.lower() not in ("", "identity") for name in names):
         raise UnsupportedFormat(

@@ -10,6 +10,7 @@ many images takes milliseconds.
 
 import binascii
 import codecs
+import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ _LINE_AFTER_MARK = re.compile(rb"--|[ \t]*+(\r?\n)")
 """The rest of a delimiter's line: the sign of the last one, or padding and the line's end."""
 _CONTROL_CHARACTERS = re.compile(r"[\0-\x08\x0e-\x1f]")
 
+Body = bytes | mmap.mmap
+"""A body in memory, or in a file, of which the parts are in memory one after another."""
+
 
 def is_multipart(content_type: str) -> bool:
     """Return whether a body of this content type is multipart; any other is a raw image."""
@@ -54,7 +58,9 @@ class Form:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
+    """A part of a multipart body."""
+
     number: int
     """Its position in the body, from 1."""
     headers: dict[str, str]
@@ -71,7 +77,13 @@ class _Part:
         return split_parameters(self.headers.get("content-type", ""))
 
     @property
+    def file_name(self) -> str:
+        """The name of the file that was sent, without folders; empty if it has none."""
+        return self._disposition.get("filename", "").replace("\\", "/").rpartition("/")[2]
+
+    @property
     def name(self) -> str:
+        """The name of its field."""
         return self._disposition.get("name", "")
 
     @property
@@ -134,7 +146,7 @@ def split_form(body: bytes, content_type: str, max_files: int) -> Form:
     files: list[bytes] = []
     fields: dict[str, str] = {}
     crops: list[str] = []
-    for part in _all_parts(body, options.get("boundary", ""), max_files + _MAX_FIELDS):
+    for part in all_parts(body, options.get("boundary", ""), max_files + _MAX_FIELDS):
         if part.is_unselected_file or not (part.content or part.is_file):
             continue
         if part.is_file:
@@ -158,14 +170,14 @@ def _no_file(fields: dict[str, str]) -> str:
     )
 
 
-def _crop(part: _Part) -> list[str]:
+def _crop(part: Part) -> list[str]:
     """Return the value of a field `crop`; nothing if it is empty."""
     values: dict[str, str] = {}
     _add_field(values, part)
     return [value for value in values.values() if value.strip()]
 
 
-def _add_field(fields: dict[str, str], part: _Part) -> None:
+def _add_field(fields: dict[str, str], part: Part) -> None:
     if not part.name:
         raise BadParameter(
             f"{part.description} of the multipart body has neither a name nor a file name. Send "
@@ -183,7 +195,7 @@ def _add_field(fields: dict[str, str], part: _Part) -> None:
         )
 
 
-def _all_parts(body: bytes, boundary: str, max_parts: int) -> Iterator[_Part]:
+def all_parts(body: Body, boundary: str, max_parts: int) -> Iterator[Part]:
     """Yield the parts, and in place of a part of the type multipart/mixed the parts inside it."""
     number = 0
     for outer in _parts(body, boundary, "The multipart body"):
@@ -200,10 +212,10 @@ def _all_parts(body: bytes, boundary: str, max_parts: int) -> Iterator[_Part]:
                 raise TooManyFiles(f"The body has more than {max_parts} parts. Send fewer at once.")
             if part is not outer and part.content_type[0].startswith("multipart/"):
                 raise BadParameter("The multipart body is nested twice. Send each image as a file.")
-            yield _Part(number, part.headers, _decoded(part))
+            yield Part(number, part.headers, _decoded(part))
 
 
-def _parts(body: bytes, boundary: str, subject: str) -> Iterator[_Part]:
+def _parts(body: Body, boundary: str, subject: str) -> Iterator[Part]:
     """Yield the parts between the delimiters of RFC 2046, with their contents as they were sent.
 
     The text before the first delimiter and after the last one is ignored. Lines end with CRLF, or
@@ -245,9 +257,9 @@ def _parts(body: bytes, boundary: str, subject: str) -> Iterator[_Part]:
         number, start = number + 1, after
 
 
-def _first_delimiter(body: bytes, mark: bytes) -> re.Match[bytes] | None:
+def _first_delimiter(body: Body, mark: bytes) -> re.Match[bytes] | None:
     """Return the match of `_LINE_AFTER_MARK` at the first line that begins with `mark`."""
-    begin = 0 if body.startswith(mark) else body.find(b"\n" + mark) + 1 or len(body)
+    begin = 0 if body[: len(mark)] == mark else body.find(b"\n" + mark) + 1 or len(body)
     while begin < len(body):
         if match := _LINE_AFTER_MARK.match(body, begin + len(mark)):
             return match
@@ -256,7 +268,7 @@ def _first_delimiter(body: bytes, mark: bytes) -> re.Match[bytes] | None:
 
 
 def _find_delimiter(
-    body: bytes, delimiter: bytes, line_end: bytes, start: int
+    body: Body, delimiter: bytes, line_end: bytes, start: int
 ) -> tuple[int, int, bool] | None:
     """Return where the next delimiter begins and its line ends, and whether it is the last one."""
     while (begin := body.find(delimiter, start)) >= 0:
@@ -268,10 +280,10 @@ def _find_delimiter(
     return None
 
 
-def _read_part(body: bytes, start: int, stop: int, line_end: bytes, number: int) -> _Part:
+def _read_part(body: Body, start: int, stop: int, line_end: bytes, number: int) -> Part:
     """Return the part in `body[start:stop]`; an empty line separates headers and content."""
-    if body.startswith(line_end, start):
-        return _Part(number, {}, body[start + len(line_end) : stop])
+    if body[start : start + len(line_end)] == line_end:
+        return Part(number, {}, body[start + len(line_end) : stop])
     empty_line = line_end * 2
     begin = body.find(empty_line, start, min(stop, start + _MAX_HEADER_BYTES) + len(empty_line))
     if begin < 0 and stop - start > _MAX_HEADER_BYTES:
@@ -281,7 +293,7 @@ def _read_part(body: bytes, start: int, stop: int, line_end: bytes, number: int)
         )
     end = stop if begin < 0 else begin
     headers = _headers(body[start:end], line_end, number)
-    return _Part(number, headers, body[min(stop, end + len(empty_line)) : stop])
+    return Part(number, headers, body[min(stop, end + len(empty_line)) : stop])
 
 
 def _headers(head: bytes, line_end: bytes, number: int) -> dict[str, str]:
@@ -303,7 +315,7 @@ def _headers(head: bytes, line_end: bytes, number: int) -> dict[str, str]:
     return headers
 
 
-def _decoded(part: _Part) -> bytes:
+def _decoded(part: Part) -> bytes:
     """Return the content without its Content-Transfer-Encoding, which RFC 2045 defines.
 
     Raises:

@@ -1,7 +1,5 @@
 """Parts that the routes of captures share: their router, and access to the store on its threads."""
 
-import asyncio
-import sqlite3
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -12,10 +10,11 @@ from app import captures, errors
 from app.api.auth import KEY_ERRORS, require_key, require_label
 from app.api.problems import openapi_responses
 from app.api.service import Service
+from app.api.store_thread import on_store_thread
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.captures import Recorder, database
 from app.captures.rows import capture_of
-from app.errors import StoreFailed, StoreOff, UnknownCapture
+from app.errors import StoreOff, UnknownCapture
 
 STORE_ERRORS = (errors.StoreOff, errors.StoreFailed)
 
@@ -54,12 +53,7 @@ async def on_thread(recorder: Recorder, work: Callable[[], ResultT]) -> ResultT:
     Raises:
         StoreFailed: the store can't be read or changed.
     """
-    try:
-        return await asyncio.get_running_loop().run_in_executor(recorder.executor, work)
-    except (OSError, sqlite3.Error) as err:
-        raise StoreFailed(
-            f"The store of photos can't be used now ({err}). Look at the disk of HUBEL_DATA_DIR."
-        ) from err
+    return await on_store_thread(recorder.executor, work)
 
 
 def find(recorder: Recorder, id: int) -> captures.Capture:

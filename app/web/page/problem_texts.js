@@ -34,6 +34,9 @@ export const TEXTS = {
   // about kept photos
   store_off: ["This service keeps no photos", "Whoever runs it can change that."],
   unknown_capture: ["This photo is no longer kept", "It was deleted, or made room for newer ones."],
+  unknown_dataset: ["This collection of photos is gone", "It was deleted. Reload the page to see those that are there."],
+  unknown_photo: ["This photo is gone", "It was deleted from its collection."],
+  store_full: ["There is no room for more photos", "Delete some, or ask whoever runs this service for more room."],
   store_failed: ["The photo can't be kept now", "Tell whoever runs this service: its disk may be full."],
   store_error: ["The photo can't be kept", "Tell whoever runs this service."],
   // about the model
