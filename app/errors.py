@@ -40,6 +40,11 @@
     |   |-- UnknownPhoto          the dataset has no such photo
     |   |-- StoreFull             the datasets have reached their limits
     |   `-- StoreFailed           the store can't be read or changed now
+    |-- JobError                  about training jobs
+    |   |-- TrainingUnavailable   this installation can't train
+    |   |-- ModelsReadOnly        a new version has no place in the models folder
+    |   |-- UnknownJob            there is no such job
+    |   `-- JobConflict           the job's state doesn't allow that
     `-- DeviceUnavailable         the requested device can't be used
 
 `code` is stable and for programs. The message is for people: one or two sentences; the last
@@ -369,6 +374,41 @@ class StoreFailed(StoreError):
 
     code = "store_failed"
     title = "Store failed"
+
+
+class JobError(HubelError):
+    """A training job can't do this."""
+
+    code = "job_error"
+    title = "Job error"
+
+
+class TrainingUnavailable(JobError):
+    """This installation lacks what training needs."""
+
+    code = "training_unavailable"
+    title = "Training unavailable"
+
+
+class ModelsReadOnly(JobError):
+    """A new version of a model can't be written to the models folder."""
+
+    code = "models_read_only"
+    title = "Models folder can't be written"
+
+
+class UnknownJob(JobError):
+    """There is no such job."""
+
+    code = "unknown_job"
+    title = "Unknown job"
+
+
+class JobConflict(JobError):
+    """The state of the job doesn't allow that."""
+
+    code = "job_conflict"
+    title = "Job in another state"
 
 
 class DeviceUnavailable(HubelError):

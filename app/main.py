@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI
@@ -34,6 +35,7 @@ from app.api.routes import (
     embed,
     explain,
     health,
+    jobs,
     models,
     page,
     report,
@@ -47,6 +49,12 @@ from app.api.upload_limits import UploadLimits, UploadTimes
 from app.captures import CaptureRule, Recorder, Store, StoreLimits
 from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck
 from app.errors import ModelError
+from app.jobs.job import Job, Progress
+from app.jobs.job_files import JobFiles
+from app.jobs.promotion import Models
+from app.jobs.run import Run, RunSettings
+from app.jobs.runner import JobRunner
+from app.jobs.training_checks import Checks
 from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
 from app.model_store import StoreWatch
@@ -58,6 +66,7 @@ from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
+from app.runtime.registry import Registry
 from app.runtime.registry_and_device import RegistryAndDevice, create_registry
 from app.runtime.trials import Trials
 from app.runtime.watch import Watch
@@ -112,6 +121,10 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     trials = Trials(registry, engine, memory_budget, photo_limits)
+    model_memory = ModelMemory(
+        memory_budget, body_budget, settings.max_buffered_bytes, registry, threads
+    )
+    jobs = _job_runner(settings, registry, model_memory)
     return Service(
         registry=registry,
         store=store,
@@ -127,9 +140,7 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         ),
         memory_budget=memory_budget,
         body_budget=body_budget,
-        model_memory=ModelMemory(
-            memory_budget, body_budget, settings.max_buffered_bytes, registry, threads
-        ),
+        model_memory=model_memory,
         metrics=Metrics(
             depth=lambda: engine.depth,
             capacity=lambda: engine.capacity,
@@ -142,12 +153,14 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
             drift=drift,
             trials=trials,
             recorder=captured.recorder if captured else None,
+            jobs=jobs,
         ),
         drift=drift,
         trials=trials,
         captures=captured,
         datasets=_datasets(settings, memory_budget),
         upload_limits=UploadLimits(UploadTimes(settings.upload_timeout_s, settings.body_timeout_s)),
+        jobs=jobs,
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
@@ -192,6 +205,33 @@ def _datasets(settings: Settings, memory_budget: MemoryBudget) -> DatasetStore |
         DatasetLimits(settings.dataset_max_bytes, settings.dataset_max_photos),
         PhotoCheck(photo_limits, memory_budget, settings.capture_metadata),
     )
+
+
+def _job_runner(
+    settings: Settings, registry: Registry, model_memory: ModelMemory
+) -> JobRunner | None:
+    """Return what runs training jobs, or None without a folder for them.
+
+    Raises:
+        BadParameter: the folder can't be used.
+    """
+    data_dir = settings.data_dir
+    if data_dir is None:
+        return None
+    data_dir = data_dir.resolve()
+    files = JobFiles(data_dir)
+    models = Models(registry, settings.models if isinstance(settings.models, Path) else None)
+    run_settings = RunSettings(
+        data_dir,
+        settings.job_promote,
+        partial(model_memory.job_bytes, settings.job_memory_bytes),
+        model_memory.reserved,
+    )
+
+    def make_run(job: Job, report: Callable[[Progress], None]) -> Run:
+        return Run(job, files, models, run_settings, report)
+
+    return JobRunner(files, Checks(data_dir, models, run_settings.memory_bytes), make_run)
 
 
 def create_app(
@@ -258,6 +298,7 @@ def create_app(
     app.include_router(captures.feedback_router)
     app.include_router(datasets.router)
     app.include_router(dataset_photos.router)
+    app.include_router(jobs.router)
     app.include_router(health.router)
     app.include_router(inference_v2.router)
     app.include_router(huggingface.router)
@@ -301,6 +342,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     named_keys = service.keys.named or nullcontext()
     store_watch = app.state.store_watch
     recorder = service.captures.recorder if service.captures else nullcontext()
+    jobs_runner = service.jobs or nullcontext()
     with (
         app.state.tracing,
         recorder,
@@ -310,5 +352,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         store_watch,
         app.state.watch,
         named_keys,
+        jobs_runner,
     ):
         yield

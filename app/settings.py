@@ -152,9 +152,9 @@ class Settings(BaseSettings):
     )
     data_dir: DirectoryPath | None = Field(
         None,
-        description="Folder for photos that are kept for labelling, for datasets, and for choices "
-        "of versions if the models folder is read-only. One service may use it at a time. Unset: "
-        "no photo is stored.",
+        description="Folder for photos that are kept for labelling, for datasets, for training "
+        "jobs, and for choices of versions if the models folder is read-only. One service may use "
+        "it at a time. Unset: no photo is stored.",
     )
     capture: str = Field(
         "",
@@ -193,6 +193,17 @@ class Settings(BaseSettings):
         32 * MIB,
         description="Maximum size of the last photos in memory, in bytes, about which feedback may "
         "come, and at most an eighth of the memory for requests. Only with `HUBEL_DATA_DIR`.",
+    )
+    job_memory_bytes: Annotated[int, Field(ge=256 * MIB)] = Field(
+        2048 * MIB,
+        description="Maximum memory of a training job, in bytes, and at most three quarters of the "
+        "memory for requests, which have less while it runs. Only with `HUBEL_DATA_DIR`.",
+    )
+    job_promote: Literal["if_not_worse", "offer"] = Field(
+        "if_not_worse",
+        description="What becomes of a version that a job has trained. `if_not_worse`: it serves "
+        "unless the comparison with the serving one says that it is worse. `offer`: it is held "
+        "back until somebody promotes it.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that are logged."

@@ -4,11 +4,15 @@ On a terminal it is a bar. Elsewhere, as in a log, a step of over half a minute 
 half minute:
 
     embedding photos: 12000 of 50000, about 4 minutes left
+
+A program that follows the run gets every step by `reporting_steps` instead.
 """
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import click
@@ -16,10 +20,68 @@ import click
 R = TypeVar("R")
 _EVERY_S = 30.0
 _MINUTE_S = 60
+_REPORT_EVERY_S = 0.25
+
+ReportStep = Callable[[str, int, int, float | None], None]
+"""Called with the name of a step, what is done, the total, and the seconds left, if known."""
+_report: ContextVar[ReportStep | None] = ContextVar("report_step", default=None)
+
+
+@contextmanager
+def reporting_steps(report: ReportStep) -> Generator[None, None, None]:
+    """Call `report` a few times a second with the progress of each step in the block."""
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
+
+
+class StepReport:
+    """Reports the progress of one step, if the run is followed.
+
+    Args:
+        label: the name of the step.
+        total: the number of items.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = total
+        self._report = _report.get()
+        self._began = self._reported = time.monotonic()
+        self._done_before: int | None = None
+        """What was done when the step began, by an interrupted run."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the run is followed."""
+        return self._report is not None
+
+    def update(self, done: int) -> None:
+        """Report that `done` items are done, unless the last report was just now."""
+        if self._report is None:
+            return
+        now = time.monotonic()
+        is_first = self._done_before is None
+        if self._done_before is None:
+            self._done_before = done
+        if is_first or done == self._total or now - self._reported >= _REPORT_EVERY_S:
+            self._reported = now
+            own = done - self._done_before
+            left = (now - self._began) / own * (self._total - done) if own else None
+            self._report(self._label, done, self._total, left)
 
 
 def with_progress(items: Iterable[R], length: int, label: str) -> Iterator[R]:
     """Yield `items`, of which there are `length`, and show how many are done."""
+    report = StepReport(label, length)
+    if report.is_followed:
+        report.update(0)
+        for done, item in enumerate(items, 1):
+            yield item
+            report.update(done)
+        return
     if not sys.stderr.isatty():
         yield from _with_lines(items, length, label)
         return

@@ -29,10 +29,12 @@ from app import __version__
 from app.api import exposition
 from app.api.capture_metrics import CaptureMetrics
 from app.api.drift_metrics import DriftMetrics
+from app.api.job_metrics import JobMetrics
 from app.api.prediction_metrics import PredictionMetrics
 from app.api.scrapes import Scrapes
 from app.api.trial_metrics import TrialMetrics
 from app.captures import Recorder
+from app.jobs.runner import JobRunner
 from app.runtime.batching import sizes
 from app.runtime.classifier import Stages
 from app.runtime.drift import DriftMonitor
@@ -84,6 +86,7 @@ class Metrics:
         drift: the drift of their predictions.
         trials: the versions that are shadowed or canaried.
         recorder: what keeps photos; None: nothing does.
+        jobs: what runs training jobs; None: nothing does.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Metrics:
         drift: DriftMonitor,
         trials: Trials,
         recorder: Recorder | None,
+        jobs: JobRunner | None,
     ) -> None:
         self._collectors = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -192,6 +196,8 @@ class Metrics:
         self._collectors.register(TrialMetrics(trials))
         if recorder is not None:
             self._collectors.register(CaptureMetrics(recorder))
+        if jobs is not None:
+            self._collectors.register(JobMetrics(jobs))
         self.scrapes = Scrapes(partial(exposition.write, self._collectors))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

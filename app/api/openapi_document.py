@@ -15,6 +15,7 @@ from app.api.schemas.inspection import (
     ExplainedCrops,
 )
 from app.api.schemas.problem_details import Problem
+from app.jobs.job import JobRequest
 
 
 def openapi_document(app: FastAPI) -> dict[str, object]:
@@ -31,7 +32,7 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
         for model in (
             *(Problem, Result, MultiLabelResult, Batch),
             *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
-            *(Feedback, LabelChange, LabelChanges, DatasetChange),
+            *(Feedback, LabelChange, LabelChanges, DatasetChange, JobRequest),
         ):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))

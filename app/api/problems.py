@@ -59,6 +59,10 @@ STATUS: dict[type[HubelError], int] = {
     errors.UnknownPhoto: 404,
     errors.StoreFull: 413,
     errors.StoreFailed: 503,
+    errors.TrainingUnavailable: 501,
+    errors.ModelsReadOnly: 409,
+    errors.UnknownJob: 404,
+    errors.JobConflict: 409,
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5

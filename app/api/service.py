@@ -11,6 +11,7 @@ from app.api.captured_photos import CapturedPhotos
 from app.api.metrics import Metrics
 from app.api.upload_limits import UploadLimits
 from app.dataset_store import DatasetStore
+from app.jobs.runner import JobRunner
 from app.memory_budget import MemoryBudget
 from app.model_store import ModelStore
 from app.runtime.classifier import Classifier
@@ -67,6 +68,8 @@ class Service:
     datasets: DatasetStore | None
     """The datasets for training; None: there is no folder for them."""
     upload_limits: UploadLimits
+    jobs: JobRunner | None
+    """Runs training jobs; None: there is no folder for them."""
     log_predictions: bool
     """Whether a request's log line has the labels and probabilities."""
     lifecycle: Lifecycle

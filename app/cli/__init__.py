@@ -15,6 +15,7 @@ from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
 from app.cli.installation import Commands
+from app.cli.job import job
 from app.cli.keys import keys
 from app.cli.serve import serve
 from app.cli.train import train
@@ -34,6 +35,7 @@ for command in (
     evaluate,
     health,
     import_,
+    job,
     keys,
     serve,
     train,

@@ -1,7 +1,9 @@
 """`hubel train`: run `training.pipeline` on a folder of labelled photos."""
 
+import json
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,6 +164,14 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
 @name_option
 @version_option
 @click.option(
+    "--progress",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the progress: text, or on standard output one JSON object per line, with the "
+    "step, what is done of it and the seconds left.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
@@ -185,6 +195,7 @@ def train(
     fixes: Path | None,
     accept_precision: float | None,
     accept_per_class: bool | None,
+    progress: "Literal['text', 'json']",
     **options: Any,
 ) -> None:
     """Train a model on DATA, a folder with one folder of photos per class.
@@ -196,6 +207,7 @@ def train(
 
     with train_extra("Training"):
         from training import pipeline as training
+        from training import progress as steps
         from training.errors import GateMissed, SplitUnclear
         from training.packaging.promise import Promise
         from training.recipes import registry
@@ -205,7 +217,9 @@ def train(
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # like Ctrl-C: partial files are removed
-    with expected_errors():
+    report = _report_json_text if progress == "json" else click.echo
+    following = steps.reporting_steps(_report_json_step) if progress == "json" else nullcontext()
+    with expected_errors(), following:
         try:
             selected = registry.make_recipe(recipe, **options)
             arguments = training.Arguments(
@@ -228,12 +242,21 @@ def train(
                 else Promise(accept_precision, accept_per_class),
             )
             try:
-                result = training.train(arguments, click.echo)
+                result = training.train(arguments, report)
             except SplitUnclear as err:
                 arguments = replace(arguments, split=_ask_for_split(err, err.suggested))
-                result = training.train(arguments, click.echo)
+                result = training.train(arguments, report)
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
     for precision, figures in result.bundle.manifest.metrics.items():
-        click.echo(f"{precision}: {figures_text(figures)} test photos")
-    click.echo(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")
+        report(f"{precision}: {figures_text(figures)} test photos")
+    report(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")
+
+
+def _report_json_text(text: str) -> None:
+    click.echo(json.dumps({"type": "text", "text": text}))
+
+
+def _report_json_step(step: str, done: int, total: int, seconds_left: float | None) -> None:
+    line = {"type": "step", "step": step, "done": done, "total": total}
+    click.echo(json.dumps({**line, "seconds_left": seconds_left and round(seconds_left, 1)}))

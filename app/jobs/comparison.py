@@ -84,7 +84,7 @@ class NewLabel(_Part):
     ] = []
 
 
-class Prediction(_Part):
+class VersionPrediction(_Part):
     """A version's prediction for one photo."""
 
     label: Annotated[
@@ -99,8 +99,8 @@ class Disagreement(_Part):
 
     photo: Annotated[str, Field(description="Path of the photo in its dataset.")]
     label: Annotated[str, Field(description="Its right label.")]
-    serving: Prediction
-    candidate: Prediction
+    serving: VersionPrediction
+    candidate: VersionPrediction
     picture: Annotated[
         str | None, Field(description="Small copy of the photo, as a data: URI.")
     ] = None

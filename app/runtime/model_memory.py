@@ -2,6 +2,7 @@
 
 all models loaded -> measured use of the process -> memory for requests
 a model is loaded, replaced or unloaded later -> the estimated difference of all models
+a training job runs beside the service -> its limit, which requests don't get
 """
 
 import logging
@@ -27,6 +28,10 @@ _MB = 1_000_000
 _BYTES_PER_FILE_BYTE = 2.5
 """Memory of a loaded graph for each byte of its file: ONNX Runtime keeps a second copy of the
 weights in the order that its kernels read. Measured: 22 MB for 8.9 MB."""
+_JOB_SHARE = 0.75
+"""The share of the memory for requests that a process beside this one may have."""
+LEAST_JOB_BYTES = 400_000_000
+"""The least memory in which a head can be trained."""
 
 
 def model_bytes(model: Model) -> int:
@@ -63,6 +68,8 @@ class ModelMemory:
         self._threads = threads
         self._limits = limits
         self._without_models_bytes = 0
+        self._reserved_bytes = 0
+        """Memory of a process beside this one."""
 
     def settle(self) -> None:
         """Set the memory for requests to what is left now, and follow later changes of models.
@@ -85,7 +92,8 @@ class ModelMemory:
             log.info(*message)
 
     def _follow(self) -> None:
-        left_bytes = max(LEAST_BYTES, self._without_models_bytes - self._loaded_bytes())
+        taken_bytes = self._loaded_bytes() + self._reserved_bytes
+        left_bytes = max(LEAST_BYTES, self._without_models_bytes - taken_bytes)
         self._budget.total_bytes = left_bytes
         self._body_budget.total_bytes = min(self._max_body_bytes, left_bytes // 2)
 
@@ -99,13 +107,41 @@ class ModelMemory:
             TooMuchMemory: they don't.
         """
         needed_bytes = int(_BYTES_PER_FILE_BYTE * max(_graph_bytes(folder), default=0))
-        left_bytes = self._without_models_bytes - self._loaded_bytes() - LEAST_BYTES
+        taken_bytes = self._loaded_bytes() + self._reserved_bytes
+        left_bytes = self._without_models_bytes - taken_bytes - LEAST_BYTES
         if needed_bytes > left_bytes:
             raise TooMuchMemory(
                 f"{folder} needs about {-(-needed_bytes // _MB):,} MB of memory beside the version "
                 f"that serves, and {max(0, left_bytes // _MB):,} MB can be spared. Unload a model "
                 "that isn't used, or give the service more memory."
             )
+
+    def job_bytes(self, most_bytes: int) -> int:
+        """Return the memory that a process beside this one may have, of `most_bytes`.
+
+        Raises:
+            TooMuchMemory: it is too little for any training.
+        """
+        left_bytes = self._without_models_bytes - self._loaded_bytes()
+        share_bytes = int(_JOB_SHARE * left_bytes)
+        if share_bytes < LEAST_JOB_BYTES:
+            raise TooMuchMemory(
+                f"A training job needs {LEAST_JOB_BYTES // _MB:,} MB at least, and "
+                f"{max(0, share_bytes // _MB):,} MB can be spared. Give the service more memory, "
+                "or unload a model that isn't used."
+            )
+        return min(most_bytes, share_bytes)
+
+    @contextmanager
+    def reserved(self, size: int) -> Generator[None, None, None]:
+        """Leave `size` bytes to a process beside this one; requests have less meanwhile."""
+        self._reserved_bytes = size
+        self._follow()
+        try:
+            yield
+        finally:
+            self._reserved_bytes = 0
+            self._follow()
 
     @contextmanager
     def _loading(self, folder: Path) -> Generator[None, None, None]:

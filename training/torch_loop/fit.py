@@ -18,6 +18,7 @@ from torch import nn
 
 from app.runtime import host
 from training.contracts import ReportProgress
+from training.progress import StepReport
 from training.torch_loop.checkpoint import Checkpoint
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
@@ -97,18 +98,22 @@ def _progress_bar(trainer: Trainer, config: TrainConfig) -> Iterator[Callable[[f
         val = f", val {100 * last.val_accuracy:.1f} %" if last else ""
         return f"epoch {min(trainer.epoch + 1, config.epochs)}, loss {newest_loss:.3f}{val}"
 
+    steps = config.epochs * trainer.steps
+    report, done = StepReport("training", steps), trainer.epoch * trainer.steps
+    report.update(done)
     with click.progressbar(
-        length=config.epochs * trainer.steps,
+        length=steps,
         label=f"{'training':<18}",
         file=sys.stderr,
-        hidden=not sys.stderr.isatty(),
+        hidden=report.is_followed or not sys.stderr.isatty(),
         item_show_func=describe,
     ) as bar:
-        bar.update(trainer.epoch * trainer.steps)
+        bar.update(done)
 
         def advance(loss: float) -> None:
-            nonlocal newest_loss
-            newest_loss = loss
+            nonlocal newest_loss, done
+            newest_loss, done = loss, done + 1
             bar.update(1, bar)
+            report.update(done)
 
         yield advance

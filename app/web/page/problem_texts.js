@@ -39,6 +39,13 @@ export const TEXTS = {
   store_full: ["There is no room for more photos", "Delete some, or ask whoever runs this service for more room."],
   store_failed: ["The photo can't be kept now", "Tell whoever runs this service: its disk may be full."],
   store_error: ["The photo can't be kept", "Tell whoever runs this service."],
+  // about training jobs
+  unknown_dataset: ["This dataset is no longer here", "Reload the page to see those that are."],
+  training_unavailable: ["This service can't train", "Whoever runs it can install what training needs."],
+  models_read_only: ["The new version has no place", "Whoever runs this service can let it write to the models folder."],
+  unknown_job: ["This job is no longer here", "Its record was removed."],
+  job_conflict: ["The job can't do that now", "Reload the page to see how far it is."],
+  job_error: ["The job can't be run", "Tell whoever runs this service."],
   // about the model
   model_store_unavailable: ["The models can't be fetched now", "The models that are loaded go on serving. Try again later."],
   bundle_missing: ["The model's folder is gone", "The model goes on serving. Whoever runs this service can put its folder back."],

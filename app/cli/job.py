@@ -1,0 +1,104 @@
+"""`hubel job`: the process of one job, which the service starts; its options are in work/plan.json.
+
+plan.json -> limits on itself -> photos into one folder -> `hubel train` -> comparison
+          -> result.json; progress and problems as JSON lines on standard output
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.options import FOLDER
+from app.cli.train import train as train_command
+
+if TYPE_CHECKING:
+    from app.jobs.plan import Plan
+
+
+@click.command(hidden=True)
+@click.argument("folder", type=FOLDER)
+def job(folder: Path) -> None:
+    """Run a job of the service, which starts this command."""
+    from app.jobs import own_limits
+    from app.jobs.job_files import PLAN
+    from app.jobs.plan import Plan
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's, which ends the job
+    own_limits.end_with_service(os.getppid())
+    own_limits.lower_priority()
+    work = folder / "work"
+    plan = Plan.model_validate_json((work / PLAN).read_bytes())
+    if plan.memory_bytes is not None:
+        own_limits.limit_memory(plan.memory_bytes)
+    try:
+        _run(plan, work)
+    except click.ClickException as err:
+        cause = err.__cause__
+        _problem(getattr(cause, "code", "job_failed"), err.format_message())
+        raise SystemExit(err.exit_code) from err
+
+
+def _run(plan: "Plan", work: Path) -> None:
+    from app import bundle as bundles
+    from app.cli.exit_codes import expected_errors
+    from app.jobs.job_files import BUNDLE, PHOTOS, RESULT
+    from app.jobs.plan import Result
+
+    photos = work / PHOTOS
+    with expected_errors():
+        if not photos.exists():
+            _step("collecting photos")
+            _collect(plan, photos)
+    train_command.main(_arguments(plan, work), "hubel train", standalone_mode=False)
+    bundle = bundles.load(work / BUNDLE)
+    metrics = bundle.manifest.metrics["fp32"]
+    result = Result(
+        accuracy=getattr(metrics, "top1", None),
+        photos=sum(1 for _ in photos.rglob("photos/*")),
+    )
+    beside = work / f".{RESULT}.new"
+    beside.write_text(result.model_dump_json(), encoding="utf-8")
+    os.replace(beside, work / RESULT)
+
+
+def _arguments(plan: "Plan", work: Path) -> list[str]:
+    from app.jobs.job_files import BUNDLE, PHOTOS
+
+    train, output = plan.train, work / BUNDLE
+    arguments = [str(work / PHOTOS), "--output", str(output), "--progress", "json"]
+    arguments += ["--name", train.model, "--version", str(plan.version), "--recipe", train.recipe]
+    if train.recipe != "head":
+        arguments += ["--device", "cpu"]
+        checkpoint = output.with_name(f".{output.name}.checkpoint")
+        if plan.resume and checkpoint.is_dir():
+            arguments.append("--resume")
+    return [*arguments, *train.options.arguments()]
+
+
+def _collect(plan: "Plan", folder: Path) -> None:
+    """Put the photos of the dataset and of the captures into one folder."""
+    from itertools import chain
+
+    from app.jobs import photos
+
+    train = plan.train
+    sources = []
+    if train.dataset is not None:
+        named = photos.dataset_folder(plan.data_dir, train.dataset)
+        sources.append(photos.photos_of_dataset(named))
+    if train.captures:
+        sources.append(photos.photos_of_captures(plan.data_dir, train.model))
+    photos.collect(chain(*sources), folder, {}, train.options.min_photos)
+
+
+def _step(step: str) -> None:
+    click.echo(json.dumps({"type": "step", "step": step}))
+
+
+def _problem(code: str, detail: str) -> None:
+    problem = {"code": code, "detail": detail}
+    click.echo(json.dumps({"type": "problem", "problem": problem}))

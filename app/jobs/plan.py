@@ -1,0 +1,60 @@
+"""What the service tells the process of a job: work/plan.json; and what that tells: result.json."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.jobs.comparison import Comparison
+from app.jobs.job import JobProblem, TrainRequest
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Plan(_Part):
+    """What a process does."""
+
+    train: TrainRequest
+    data_dir: Path
+    version: int
+    """The version that the bundle gets."""
+    serving: Path | None = None
+    """The bundle of the version that serves; None: there is none."""
+    resume: bool = False
+    """Whether a checkpoint is continued."""
+    memory_bytes: int | None = None
+    """The most memory that the process may have; None: no limit."""
+
+
+class StepLine(_Part):
+    """How far a step is."""
+
+    type: Literal["step"] = "step"
+    step: str
+    done: int | None = None
+    total: int | None = None
+    seconds_left: float | None = None
+
+
+class TextLine(_Part):
+    """A line of progress, as `hubel train` prints it."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class Result(_Part):
+    """What a process leaves; the bundle lies beside it."""
+
+    accuracy: float | None
+    photos: int
+    comparison: Comparison | None = None
+
+
+class Ended(_Part):
+    """The last line of a process that failed in an expected way."""
+
+    type: Literal["problem"] = "problem"
+    problem: JobProblem

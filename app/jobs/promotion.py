@@ -1,0 +1,225 @@
+"""From a finished bundle to a version that serves, or is held back.
+
+    before training: `check_writable`, `next_version`, `serving_folder`
+    after it:  the version is held back, in the pin file
+            -> its files beside the place in the models folder, then renamed
+            -> loaded and verified by the registry
+            -> promoted: no longer held back; or offered, or held, and loaded for those who name it
+
+A watcher, or a start after a kill at any moment, finds the version held back until the last step.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app import bundle as bundles
+from app.bundle import MANIFEST
+from app.errors import BundleMismatch, ModelError, ModelsReadOnly
+from app.jobs.comparison import PASSES, Comparison
+from app.jobs.job import Outcome, Promote
+from app.runtime.catalogue import Catalogue
+from app.runtime.pins import Pins
+from app.runtime.registry import Registry
+
+log = logging.getLogger("hubel")
+
+_BESIDE = ".installing"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a new version, and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def decide(comparison: Comparison | None, promote: Promote) -> Decision:
+    """Return what becomes of a version.
+
+    Args:
+        comparison: with the version that serves; None: there is none.
+        promote: what the request says.
+    """
+    if comparison is None:
+        reason = "It is the first version of the model."
+    elif comparison.verdict not in PASSES:
+        return Decision("held", comparison.reason)
+    else:
+        reason = comparison.reason
+    return Decision("offered" if promote == "offer" else "promoted", reason)
+
+
+class Models:
+    """The models folder, as jobs use it.
+
+    Args:
+        registry: the models of the service.
+        folder: the models folder; None if there is none that could be written.
+    """
+
+    def __init__(self, registry: Registry, folder: Path | None) -> None:
+        self._registry = registry
+        self._folder = folder
+
+    def check_writable(self, name: str) -> None:
+        """Check that a version of a model can be written to the models folder.
+
+        Raises:
+            ModelsReadOnly: it can't.
+        """
+        if self._folder is None:
+            raise ModelsReadOnly(
+                "A new version needs a models folder on this machine. Start the service with "
+                "HUBEL_MODELS, and a folder that this user may write."
+            )
+        place = self._folder / name
+        parent = place if place.is_dir() else self._folder
+        if (place.exists() and not place.is_dir()) or not os.access(parent, os.W_OK | os.X_OK):
+            raise ModelsReadOnly(
+                f"{place} can't be written, so a new version has no place. Let this user write "
+                "there; in Docker, mount the models folder without :ro."
+            )
+
+    def next_version(self, name: str) -> int:
+        """Return the version that a new bundle of a model gets."""
+        return max([0, *self._versions(name)]) + 1
+
+    def _versions(self, name: str) -> Iterator[int]:
+        for entry in self._registry.entries:
+            if entry.name == name and entry.version is not None:
+                yield entry.version
+        pins = self._registry.pins.of(name)
+        yield from pins.held
+        yield pins.serving or 0
+        if self._folder is not None:
+            with suppress(OSError):
+                for folder in (self._folder / name).iterdir():
+                    if folder.name.isdecimal():
+                        yield int(folder.name)
+
+    def serving_folder(self, name: str) -> Path | None:
+        """Return the bundle of the version that serves; None if there is none."""
+        try:
+            return self._registry.find(name)[0].folder
+        except ModelError:
+            return None
+
+    def install(self, bundle: Path) -> None:
+        """Put a finished bundle into the models folder and load it, held back.
+
+        Raises:
+            TooMuchMemory: there is no memory for it beside the version that serves.
+            ModelsReadOnly: the models folder, or the pin file, can't be written.
+            PinFileInvalid: the pin file can't be used.
+            BundleMismatch: the version is there already, or it is refused.
+        """
+        manifest = bundles.load(bundle).manifest
+        name, version = manifest.name, manifest.version
+        self.check_writable(name)
+        assert self._folder is not None
+        self._registry.check_memory(bundle)
+        with self._registry.changing:
+            self._registry.change(partial(_hold, name=name, version=version))
+            if self._registry.unsaved is not None:
+                raise ModelsReadOnly(
+                    f"The new version can't be held back: {self._registry.unsaved}"
+                )
+            target = self._folder / name / str(version)
+            _move(bundle, target)
+            entry = self._registry.promote(target)
+        if not entry.ready or entry.version != version:
+            raise BundleMismatch(f"The new version {version} is refused: {entry.reason}")
+
+    def promote(self, name: str, version: int) -> None:
+        """Let an installed version serve.
+
+        Raises:
+            PinFileInvalid: the pin file can't be used.
+        """
+        self._registry.change(partial(_release, name=name, version=version))
+        log.info("version %d of model %s serves", version, name)
+
+
+def _hold(_: Catalogue, pins: Pins, name: str, version: int) -> Pins:
+    before = pins.of(name)
+    return pins.with_model(name, before.serving, {*before.held, version}, before.trial)
+
+
+def _release(_: Catalogue, pins: Pins, name: str, version: int) -> Pins:
+    """Let a version serve; if another one is pinned, the pin moves."""
+    before = pins.of(name)
+    serving = None if before.serving is None else version
+    return pins.with_model(name, serving, {*before.held} - {version}, before.trial)
+
+
+def _move(bundle: Path, target: Path) -> None:
+    """Put a bundle at `target` by one rename; nothing happens if it is there already.
+
+    Raises:
+        BundleMismatch: something else is there.
+        ModelsReadOnly: it can't be written.
+    """
+    if target.exists():
+        if _same(bundle, target):
+            return
+        raise BundleMismatch(
+            f"{target} was written by somebody else while the job ran. Start the job again."
+        )
+    try:
+        target.parent.mkdir(exist_ok=True)
+        clear_unfinished(target.parent)
+        beside = Path(tempfile.mkdtemp(_BESIDE, f".{target.name}.", target.parent))
+        try:
+            shutil.copytree(bundle, beside, copy_function=_link_or_copy, dirs_exist_ok=True)
+            _sync_all(beside)
+            beside.chmod(0o755)
+            os.replace(beside, target)
+            _sync(target.parent)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as err:
+        raise ModelsReadOnly(
+            f"{target} can't be written ({err.strerror or err}). Make room, or let this user "
+            "write there; then resume the job."
+        ) from err
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed service left of its installations in a model's folder."""
+    for leftover in folder.glob(f".*{_BESIDE}"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _same(bundle: Path, other: Path) -> bool:
+    try:
+        return (bundle / MANIFEST).read_bytes() == (other / MANIFEST).read_bytes()
+    except OSError:
+        return False
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _sync_all(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
