@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.exit_codes import expected_errors
 from app.cli.options import FOLDER
 from app.cli.train import train as train_command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.jobs.comparison import Comparison
     from app.jobs.plan import Plan
 
 
@@ -44,7 +48,6 @@ def job(folder: Path) -> None:
 
 def _run(plan: "Plan", work: Path) -> None:
     from app import bundle as bundles
-    from app.cli.exit_codes import expected_errors
     from app.jobs.job_files import BUNDLE, PHOTOS, RESULT
     from app.jobs.plan import Result
 
@@ -55,10 +58,12 @@ def _run(plan: "Plan", work: Path) -> None:
             _collect(plan, photos)
     train_command.main(_arguments(plan, work), "hubel train", standalone_mode=False)
     bundle = bundles.load(work / BUNDLE)
+    comparison = _compare(plan, bundle.folder, photos)
     metrics = bundle.manifest.metrics["fp32"]
     result = Result(
         accuracy=getattr(metrics, "top1", None),
         photos=sum(1 for _ in photos.rglob("photos/*")),
+        comparison=comparison,
     )
     beside = work / f".{RESULT}.new"
     beside.write_text(result.model_dump_json(), encoding="utf-8")
@@ -92,11 +97,37 @@ def _collect(plan: "Plan", folder: Path) -> None:
         sources.append(photos.photos_of_dataset(named))
     if train.captures:
         sources.append(photos.photos_of_captures(plan.data_dir, train.model))
-    photos.collect(chain(*sources), folder, {}, train.options.min_photos)
+    recorded = _recorded_parts(plan)
+    photos.collect(chain(*sources), folder, recorded, train.options.min_photos)
+
+
+def _recorded_parts(plan: "Plan") -> "Mapping[str, str]":
+    """Return which photos the serving version knows, and their parts."""
+    from app import bundle as bundles
+    from app.bundle.photo_record import photo_record
+
+    if plan.serving is None:
+        return {}
+    return photo_record(bundles.load(plan.serving)) or {}
+
+
+def _compare(plan: "Plan", candidate: Path, photos: Path) -> "Comparison | None":
+    """Compare the new version with the serving one; None: there is none."""
+    from training.comparison import compare
+
+    if plan.serving is None:
+        return None
+    _step("comparing")
+    with expected_errors():
+        return compare(plan.serving, candidate, photos, report_progress=_text)
 
 
 def _step(step: str) -> None:
     click.echo(json.dumps({"type": "step", "step": step}))
+
+
+def _text(text: str) -> None:
+    click.echo(json.dumps({"type": "text", "text": text}))
 
 
 def _problem(code: str, detail: str) -> None:
