@@ -26,15 +26,22 @@ SCHEMAS = json.loads((Path(__file__).parent / "schemas" / "kinds.json").read_tex
 FOLDERS = ("kubernetes/base", "kubernetes/example", "kserve")
 
 
+TLS = "  - ../components/tls\n  - ../components/service-monitor-tls\n"
+
+
 def example_with(component: str, tmp_path: Path) -> Path:
-    """Return the example with another component for the models."""
+    """Return the example with another component for the models, or with those for TLS."""
     shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     file = tmp_path / "kubernetes" / "example" / "kustomization.yaml"
-    file.write_text(file.read_text().replace("models-claim", component))
+    text = file.read_text()
+    if component == "tls":
+        file.write_text(text.replace("images:", f"{TLS}images:"))
+    else:
+        file.write_text(text.replace("models-claim", component))
     return file.parent
 
 
-@pytest.fixture(scope="module", params=[*FOLDERS, "models-image", "models-s3"])
+@pytest.fixture(scope="module", params=[*FOLDERS, "models-image", "models-s3", "tls"])
 def resources(request, tmp_path_factory) -> list[Resource]:
     if request.param in FOLDERS:
         return build(DEPLOY / request.param)
@@ -133,6 +140,17 @@ def test_probes_ports_and_mounts_are_those_of_the_container(resources):
                 assert get["port"] in {*ports, *ports.values()}
             mounts = {each["name"] for each in container["volumeMounts"]}
             assert mounts == {each["name"] for each in pod["volumes"]}
+
+
+def test_with_tls_probes_and_prometheus_use_it(tmp_path):
+    by_kind = {each["kind"]: each for each in build(example_with("tls", tmp_path))}
+    (container,) = containers(by_kind["Deployment"])
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+    (endpoint,) = by_kind["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    names = {each["name"] for each in by_kind["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert names == {"tmp", "models", "keys", "tls"}
 
 
 def test_settings_exist_and_fit_the_ports(resources):

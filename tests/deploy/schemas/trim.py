@@ -123,11 +123,15 @@ class Definitions:
         text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.S)
         if found := re.search(rf"export type I{name} = (.*);", text):
             return self._typescript(found[1])
-        interface = re.search(rf"export interface I\w*{name}\b[^{{]*{{(.*?)\n}}", text, re.S)
+        interface = re.search(rf"export interface I\w*{name}\b([^{{]*){{(.*?)\n}}", text, re.S)
         if interface is None:
             return {}
-        properties, required = {}, []
-        for field, optional, kind in FIELD.findall(interface[1]):
+        properties: dict[str, Schema] = {}
+        required: list[str] = []
+        if base := re.search(r"extends I\w+MonitoringV1(\w+)", interface[1]):
+            inherited = self._monitor(base[1])
+            properties, required = inherited["properties"], inherited.get("required", [])
+        for field, optional, kind in FIELD.findall(interface[2]):
             properties[field] = self._typescript(kind)
             required += [] if optional else [field]
         return strict(properties, required)
@@ -139,6 +143,8 @@ class Definitions:
             return self.refer(found[1])
         if found := re.fullmatch(r"IIoK8sApimachineryPkgApisMetaV1(\w+)", kind):
             return self.refer(f"io.k8s.apimachinery.pkg.apis.meta.v1.{found[1]}")
+        if found := re.fullmatch(r"IIoK8sApiCoreV1(\w+)", kind):
+            return self.refer(f"io.k8s.api.core.v1.{found[1]}")
         if re.fullmatch(r'"[^"]*"', kind):
             return {"const": json.loads(kind)}
         return {"type": kind} if kind in {"string", "number", "boolean"} else {}
