@@ -9,6 +9,7 @@
     |   |-- TooManyPixels         the header announces more pixels than the limit
     |   |-- TooMuchMemory         the work needs more memory than the service has
     |   |-- TooManyFiles          more files than the limit
+    |   |-- BadArchive            a zip that can't be unpacked, or holds nothing that is used
     |   |-- BadParameter          a parameter or a field is invalid
     |   |-- ModelRequired         no model is named, and there is no default model
     |   `-- BodyTooSlow           the body did not arrive in time
@@ -125,6 +126,13 @@ class TooManyFiles(InputError):
 
     code = "too_many_files"
     title = "Too many files"
+
+
+class BadArchive(InputError):
+    """The zip can't be unpacked, or holds nothing that can be used."""
+
+    code = "bad_archive"
+    title = "Bad archive"
 
 
 class BadParameter(InputError):

@@ -47,7 +47,7 @@ from app.api.tracing import Tracing
 from app.api.turns import Turns
 from app.api.upload_limits import UploadLimits, UploadTimes
 from app.captures import CaptureRule, Recorder, Store, StoreLimits
-from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck
+from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck, ZipLimits
 from app.errors import ModelError
 from app.jobs.job import Job, Progress
 from app.jobs.job_files import JobFiles
@@ -159,8 +159,12 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         trials=trials,
         captures=captured,
         datasets=_datasets(settings, memory_budget),
-        upload_limits=UploadLimits(UploadTimes(settings.upload_timeout_s, settings.body_timeout_s)),
         jobs=jobs,
+        upload_limits=UploadLimits(
+            UploadTimes(settings.upload_timeout_s, settings.body_timeout_s),
+            settings.upload_max_bytes,
+            ZipLimits(settings.zip_max_files, settings.zip_max_bytes, settings.zip_max_ratio),
+        ),
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),

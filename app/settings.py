@@ -184,6 +184,19 @@ class Settings(BaseSettings):
     dataset_max_photos: Annotated[int, Field(gt=0)] = Field(
         100_000, description="Maximum number of photos in all datasets together."
     )
+    upload_max_bytes: Annotated[int, Field(gt=0)] = Field(
+        2048 * MIB, description="Maximum size of a zip with photos, in bytes."
+    )
+    zip_max_files: Annotated[int, Field(gt=0)] = Field(
+        20_000, description="Maximum number of files in a zip."
+    )
+    zip_max_bytes: Annotated[int, Field(gt=0)] = Field(
+        4096 * MIB, description="Maximum size of all files of a zip unpacked, in bytes."
+    )
+    zip_max_ratio: Annotated[float, Field(ge=1)] = Field(
+        20.0,
+        description="Maximum size of all files of a zip unpacked, as a multiple of its own size.",
+    )
     upload_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600.0,
         description="Time limit for photos of a dataset to arrive, in seconds. "

@@ -33,6 +33,7 @@ STATUS: dict[type[HubelError], int] = {
     errors.TooManyPixels: 413,
     errors.TooMuchMemory: 413,
     errors.TooManyFiles: 413,
+    errors.BadArchive: 400,
     errors.BadParameter: 400,
     errors.ModelRequired: 400,
     errors.BodyTooSlow: 408,

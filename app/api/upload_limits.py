@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.dataset_store import ZipLimits
+
 
 @dataclass(frozen=True)
 class UploadTimes:
@@ -17,3 +19,6 @@ class UploadLimits:
     """The limits of uploads."""
 
     times: UploadTimes
+    max_bytes: int
+    """Of a zip, or a model."""
+    zip: ZipLimits

@@ -31,7 +31,7 @@ log = logging.getLogger("hubel")
 FOLDER = "datasets"
 """The folder of the datasets in HUBEL_DATA_DIR."""
 _INCOMING, _DELETED = ".incoming", ".deleted-"
-_WRITTEN = re.compile(r"[0-9a-f]{32}\.(photo|body)")
+_WRITTEN = re.compile(r"[0-9a-f]{32}\.(photo|body|table)")
 _THREADS = 4
 
 

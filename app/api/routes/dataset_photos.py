@@ -22,17 +22,21 @@ from app.api.schemas.datasets import (
     DatasetPhotoList,
     PhotosAdded,
     PhotosDeleted,
+    SkippedFile,
     added_response,
     photo_response,
 )
-from app.api.service import ServiceDep
+from app.api.service import Service, ServiceDep
 from app.api.store_thread import on_store_thread, store_failed
 from app.api.unknown_parameters import forbid_unknown_parameters
-from app.dataset_store import Added, DatasetStore
+from app.dataset_store import Added, DatasetStore, ZipPhotos
 from app.dataset_store.names import check_name
 from app.errors import BadParameter, UnknownPhoto, UnsupportedFormat
 
 _MAX_PAGE = 500
+_ZIP_TYPES = ("application/zip", "application/x-zip", "application/x-zip-compressed")
+_RESULT_BYTES = 1000
+"""Of what became of a photo: objects and JSON."""
 _POSITION = re.compile(r"([0-9]{1,19})-([0-9a-f]{32})")
 
 router = APIRouter(
@@ -47,8 +51,10 @@ _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "Files with the label that they all have, or with several labels.",
+        "description": "Files with the label that they all have, or with several labels; or a zip "
+        "with one folder of photos for each label, or with a labels.csv.",
         "content": {
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
@@ -79,6 +85,7 @@ _BODY: dict[str, Any] = {
     "",
     summary="Add photos to a dataset",
     responses=openapi_responses(
+        errors.BadArchive,
         errors.BadParameter,
         errors.TooManyBytes,
         errors.TooManyFiles,
@@ -88,7 +95,17 @@ _BODY: dict[str, Any] = {
     ),
     openapi_extra=_BODY,
 )
-async def add_photos(name: str, request: Request, service: ServiceDep) -> PhotosAdded:
+async def add_photos(
+    name: str,
+    request: Request,
+    service: ServiceDep,
+    move: Annotated[
+        bool,
+        Query(
+            description="Whether photos that the dataset has under other labels get these instead."
+        ),
+    ] = False,
+) -> PhotosAdded:
     """Add photos with their labels; make the dataset if there is none.
 
     Photos are kept without their metadata. A photo that is there already is kept once. The problem
@@ -97,37 +114,53 @@ async def add_photos(name: str, request: Request, service: ServiceDep) -> Photos
     store = store_of(service)
     check_name(name)
     content_type = request.headers.get("content-type", "")
-    if not is_multipart(content_type):
+    is_zip = content_type.partition(";")[0].strip().lower() in _ZIP_TYPES
+    if not is_zip and not is_multipart(content_type):
         raise UnsupportedFormat(
-            "Send the photos as files of multipart/form-data, with the form field label."
+            "Send the photos as files of multipart/form-data, with the form field label; or a zip "
+            "with a folder for each label, as application/zip."
         )
-    limits = service.limits
+    limits, uploads = service.limits, service.upload_limits
     with service.body_budget.hold() as share:
         try:
             async with body_file(
                 request,
                 store.new_file(),
-                max_bytes=limits.max_body_bytes,
-                times=service.upload_limits.times,
+                max_bytes=uploads.max_bytes if is_zip else limits.max_body_bytes,
+                times=uploads.times,
                 memory=service.body_budget,
                 executor=store.executor,
             ) as path:
                 size = path.stat().st_size
-                share.grow_to(size + min(size, limits.max_image_bytes))
-                work = partial(_add_form, store, name, path, content_type, limits.max_files)
-                added = await on_store_thread(store.executor, work)
+                share.grow_to(min(size, limits.max_body_bytes) + min(size, limits.max_image_bytes))
+                work = (
+                    partial(_add_zip, store, name, path, service, move=move)
+                    if is_zip
+                    else partial(_add_form, store, name, path, content_type, service, move=move)
+                )
+                added, skipped = await on_store_thread(store.executor, work)
         except OSError as err:
             raise store_failed(err) from err
-    request_id = record_of(request.scope).request_id
-    return added_response(added, [], lambda err: problem_of(err, request_id))
+    record = record_of(request.scope)
+    size = _RESULT_BYTES * len(added.results)
+    take_response(service.memory_budget, record, size, "Send fewer photos at once.")
+    return added_response(added, skipped, lambda err: problem_of(err, record.request_id))
 
 
 def _add_form(
-    store: DatasetStore, name: str, path: Path, content_type: str, max_files: int
-) -> Added:
+    store: DatasetStore, name: str, path: Path, content_type: str, service: Service, *, move: bool
+) -> tuple[Added, list[SkippedFile]]:
     with mapped(path) as body:
-        form = PhotoForm(body, content_type, max_files)
-        return store.add(name, form.photos(), move=form.move)
+        form = PhotoForm(body, content_type, service.limits.max_files)
+        return store.add(name, form.photos(), move=move or form.move), []
+
+
+def _add_zip(
+    store: DatasetStore, name: str, path: Path, service: Service, *, move: bool
+) -> tuple[Added, list[SkippedFile]]:
+    with ZipPhotos(path, service.upload_limits.zip, service.limits.max_image_bytes) as photos:
+        added = store.add(name, photos, move=move)
+    return added, [SkippedFile(file=file, reason=reason) for file, reason in photos.skipped]
 
 
 @router.get(

@@ -15,6 +15,7 @@ export const TEXTS = {
   too_many_pixels: ["This photo has too many pixels", SMALLER],
   too_much_memory: ["This photo needs too much memory", SMALLER],
   too_many_files: ["Too many photos at once", "Choose fewer of them."],
+  bad_archive: ["This zip can't be used", "Make it again, with a folder of photos for each label."],
   bad_input: ["This file can't be used", "Choose another photo."],
   unreadable: ["This file can't be opened", "It is a folder, or was moved or changed after it was chosen. Choose it again."],
   // about the connection

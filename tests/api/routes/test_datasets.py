@@ -1,5 +1,9 @@
 """/api/v1/datasets: photos are added, listed, moved and deleted; what is refused, and to whom."""
 
+import io
+import os
+import zipfile
+
 import pytest
 
 DATASETS = "/api/v1/datasets"
@@ -126,3 +130,27 @@ def test_a_service_without_a_data_folder_keeps_no_datasets(teaching):
         client.headers["X-API-Key"] = "adm"
         response = client.get(DATASETS)
     assert (response.status_code, response.json()["code"]) == (404, "store_off")
+
+
+def test_a_zip_of_photos_is_added(teaching, photo):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("pets/cat/1.jpg", photo("red"))
+        archive.writestr("pets/dog/2.jpg", photo("blue"))
+        archive.writestr("pets/dog/3.jpg", b"no photo")
+        archive.writestr("../x.jpg", photo("red"))
+    with teaching(upload_max_bytes=50_000) as client:
+        client.headers.update({"X-API-Key": "adm", "Content-Type": "application/zip"})
+        added = client.post(f"{PETS}/photos", content=data.getvalue()).json()
+        assert (added["added"], [each["file"] for each in added["skipped"]]) == (2, ["../x.jpg"])
+        assert added["results"][2]["problem"]["code"] == "not_an_image"
+        labels = client.get(PETS).json()["labels"]
+        assert [each["label"] for each in labels] == ["cat", "dog"]
+        for content, code in (
+            (photo("red"), "bad_archive"),
+            (b"", "bad_archive"),
+            (bytes(50_001), "too_many_bytes"),
+        ):
+            response = client.post(f"{PETS}/photos", content=content)
+            assert response.json()["code"] == code
+        assert os.listdir(client.app.state.service.datasets.new_file().parent) == []
