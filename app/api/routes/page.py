@@ -46,6 +46,7 @@ def install(app: FastAPI, turns: Turns) -> None:
     """Serve the pages, their files and the OpenAPI document from `app`."""
     router = APIRouter(include_in_schema=False)
     page = _file("index.html", turns, _PAGE_HEADERS)
+    review = _file("review.html", turns, _PAGE_HEADERS)
     docs = _file("docs.html", turns, _DOCS_HEADERS)
     names = [path.relative_to(_WEB).as_posix() for path in _WEB.rglob("*") if path.is_file()]
     static = {name: _file(name, turns, _FILE_HEADERS) for name in names}
@@ -58,6 +59,10 @@ def install(app: FastAPI, turns: Turns) -> None:
     @router.get("/")
     async def get_page(request: Request) -> Response:
         return await page.response(request)
+
+    @router.get("/review")
+    async def get_review(request: Request) -> Response:
+        return await review.response(request)
 
     @router.get("/docs")
     async def get_docs(request: Request) -> Response:

@@ -59,11 +59,12 @@ function retry(problem, again) {
   return button;
 }
 
-export function askForKey(again) {
+// `lacking` says what a key that is known may not do.
+export function askForKey(again, lacking = null) {
   clearProblem();
-  byId("key-told").textContent = hasKey()
+  byId("key-told").textContent = lacking ?? (hasKey()
     ? "This key isn't known here. Check it, or ask whoever runs the service."
-    : "It is kept until this tab is closed.";
+    : "It is kept until this tab is closed.");
   const form = byId("key-form");
   form.hidden = false;
   form.onsubmit = (event) => {

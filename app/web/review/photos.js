@@ -1,0 +1,80 @@
+// All photos of the list: their ids in order, and what is known of those that were looked at.
+
+import * as service from "./service.js";
+
+const CHUNK = 100; // photos that are described together
+const WAIT_MS = 40; // a list that flies past is described where it comes to rest
+
+export function photos(described, failed) {
+  let ids = [];
+  let places = new Map(); // by id
+  const known = new Map(); // what is known of a photo, by id
+  const asked = new Set(); // chunks
+  let round = new AbortController();
+  let timer = 0;
+
+  function show(list) {
+    round.abort();
+    round = new AbortController();
+    asked.clear();
+    known.clear();
+    ids = list;
+    places = new Map(ids.map((id, place) => [id, place]));
+  }
+
+  // Describes the photos from `first` to `last` soon, if they aren't yet.
+  function want(first, last) {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      for (let chunk = Math.floor(first / CHUNK); chunk <= Math.floor(last / CHUNK); chunk += 1)
+        if (!asked.has(chunk)) ask(chunk);
+    }, WAIT_MS);
+  }
+
+  async function ask(chunk) {
+    const { signal } = round;
+    asked.add(chunk);
+    try {
+      const wanted = ids.slice(chunk * CHUNK, (chunk + 1) * CHUNK).filter((id) => !known.has(id));
+      learn(await service.describe(wanted, signal));
+      described();
+    } catch (error) {
+      if (signal.aborted) return;
+      asked.delete(chunk);
+      failed(error);
+    }
+  }
+
+  function learn(captures) {
+    for (const capture of captures) if (places.has(capture.id)) known.set(capture.id, capture);
+  }
+
+  return {
+    show,
+    want,
+    get count() {
+      return ids.length;
+    },
+    idAt: (place) => ids[place],
+    placeOf: (id) => places.get(id),
+    of: (id) => known.get(id),
+    at: (place) => known.get(ids[place]),
+    // Describes these photos now; those that are gone are left out.
+    async all(wanted) {
+      const missing = wanted.filter((id) => !known.has(id));
+      if (missing.length) learn(await service.describe(missing, round.signal));
+      return wanted.map((id) => known.get(id)).filter(Boolean);
+    },
+    set(id, said) {
+      const capture = known.get(id);
+      if (capture) known.set(id, { ...capture, ...said });
+    },
+    drop(gone) {
+      const left = new Set(gone);
+      for (const id of gone) known.delete(id);
+      ids = ids.filter((id) => !left.has(id));
+      places = new Map(ids.map((id, place) => [id, place]));
+      asked.clear();
+    },
+  };
+}
