@@ -1,4 +1,5 @@
 # make serve   the service on http://127.0.0.1:8000, with the default model
+# make teach   the same, with photos and training on its page /teach
 # make test    the whole test suite
 # make help    the rest
 PYTHON ?= python3
@@ -11,13 +12,18 @@ PIP_VERSION := 26.3
 UV_VERSION := 0.13.9
 ARGS ?=
 
-.PHONY: help serve setup setup-torch test check audit fix docs bench soak docker sbom release lock clean
+.PHONY: help serve teach setup setup-torch test check audit fix docs bench soak docker sbom release lock clean
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 serve: $(VENV)/.serve ## run the service (ARGS="--port 9000" for options)
 	$(BIN)/hubel serve $(ARGS)
+
+teach: $(VENV)/.train ## teach it on the page /teach: photos in data/, models in models/ (ARGS="--port 9000" for options)
+	@mkdir -p data models && [ -e data/admin.key ] || (umask 077 && $(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(24))' > data/admin.key)
+	@echo "Open http://127.0.0.1:8000/teach#key=$$(cat data/admin.key)"
+	HUBEL_DATA_DIR=data HUBEL_ADMIN_KEY_FILE=data/admin.key $(BIN)/hubel serve --models models $(ARGS)
 
 setup: $(VENV)/.setup ## everything but torch: to serve, train a head, test and check
 
@@ -93,8 +99,11 @@ $(VENV)/.serve: $(LOCKS)/serve-cpu.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.setup: $(VENV)/.serve $(LOCKS)/train.txt $(LOCKS)/dev.txt
+$(VENV)/.train: $(VENV)/.serve $(LOCKS)/train.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/train.txt
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/.train $(LOCKS)/dev.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
 	@touch $@
 

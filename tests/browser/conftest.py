@@ -15,6 +15,8 @@ SWITCHES = [
     "--disable-default-apps",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",  # a webcam that shows a green picture
+    "--use-fake-ui-for-media-stream",  # and that every page may use
 ]
 
 

@@ -36,6 +36,21 @@ def test_prometheus_and_grafana_find_their_sources_by_the_names_of_the_services(
     assert "prometheus" in services
 
 
+def test_the_teach_profile_may_write_models_and_photos_and_gets_the_keys():
+    compose = read("docker-compose.yml")
+    teach, serve = compose["services"]["teach"], compose["services"]["hubel"]
+    assert (teach["profiles"], teach["command"]) == (["teach"], "serve")
+    assert teach["build"]["target"] == "train"
+    assert teach["volumes"] == ["./models:/models", "data:/data"]
+    assert "data" in compose["volumes"]
+    assert teach["env_file"] == "hubel.env"
+    environment = {**teach["environment"]}
+    assert environment.pop("HUBEL_DATA_DIR") == "/data"
+    assert environment == serve["environment"]
+    assert not set(teach["ports"]) & set(serve["ports"])
+    assert teach["read_only"] is True
+
+
 @pytest.mark.skipif(shutil.which(COMMAND[0]) is None, reason="Docker is missing")
 def test_the_file_for_gpus_changes_the_service(tmp_path):
     shutil.copytree(REPOSITORY / "deploy", tmp_path / "deploy")

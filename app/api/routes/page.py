@@ -1,4 +1,6 @@
-"""The page at /, Swagger UI at /docs, their files, and the OpenAPI document: no network is needed.
+"""The pages at /, /teach and /review, Swagger UI at /docs, their files, the OpenAPI document.
+
+No network is needed.
 
 Files are read once. Restart the service after a change to app/web.
 """
@@ -20,6 +22,10 @@ _PAGE_HEADERS = {
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_TEACH_HEADERS = {
+    **_PAGE_HEADERS,
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
 _DOCS_HEADERS = {
     # Swagger UI writes style attributes and shows images and responses from data and blob URLs.
@@ -47,6 +53,7 @@ def install(app: FastAPI, turns: Turns) -> None:
     router = APIRouter(include_in_schema=False)
     page = _file("index.html", turns, _PAGE_HEADERS)
     review = _file("review.html", turns, _PAGE_HEADERS)
+    teach = _file("teach.html", turns, _TEACH_HEADERS)
     docs = _file("docs.html", turns, _DOCS_HEADERS)
     names = [path.relative_to(_WEB).as_posix() for path in _WEB.rglob("*") if path.is_file()]
     static = {name: _file(name, turns, _FILE_HEADERS) for name in names}
@@ -63,6 +70,10 @@ def install(app: FastAPI, turns: Turns) -> None:
     @router.get("/review")
     async def get_review(request: Request) -> Response:
         return await review.response(request)
+
+    @router.get("/teach")
+    async def get_teach(request: Request) -> Response:
+        return await teach.response(request)
 
     @router.get("/docs")
     async def get_docs(request: Request) -> Response:
