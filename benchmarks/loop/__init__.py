@@ -1,0 +1,1 @@
+"""The loop of teaching, end to end: `python -m benchmarks.loop`."""
