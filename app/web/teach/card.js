@@ -17,6 +17,7 @@ export function classCard(label, index, on) {
   let name = label; // the label, as the service knows it once there are photos
   let total = 0; // photos on the service
   let listed = []; // ids that are shown
+  let listedOf = null; // how many there were when they were listed
   let next = null;
   const selected = new Set();
 
@@ -63,10 +64,12 @@ export function classCard(label, index, on) {
     thumbs.setAttribute("aria-label", `Photos of ${name}`);
   }
 
-  // Asks for the newest photos again, as many as are shown.
+  // Asks for the newest photos again, as many as are shown, if there are more or fewer than before.
   async function refresh() {
-    if (!total) return draw([], null);
-    const page = await on.photos(name, { count: Math.max(FEW, Math.min(PAGE, listed.length)) });
+    const wanted = total;
+    if (wanted === listedOf) return;
+    const page = wanted ? await on.photos(name, { count: Math.max(FEW, Math.min(PAGE, listed.length)) }) : { photos: [], next: null };
+    listedOf = wanted;
     draw(page.photos.map((photo) => photo.id), page.next);
   }
 

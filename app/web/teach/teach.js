@@ -97,7 +97,8 @@ async function showModel(job, isOld) {
   const model = job?.result?.model ?? set.name();
   shownModel = { model, version: job?.result?.version ?? null };
   showVersions(await api.models());
-  if (job && !isOld) byId("try-title").focus();
+  const isElsewhere = document.activeElement !== document.body && !byId("train").contains(document.activeElement);
+  if (job && !isOld && !isElsewhere) byId("try-title").focus();
 }
 
 function showVersions(list) {
@@ -193,6 +194,16 @@ byId("forget-now").addEventListener("click", async () => {
   } catch (error) {
     fail(error, begin);
   }
+});
+
+// What has happened meanwhile, in another browser for example.
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || byId("workshop").hidden || trainer.isRunning()) return;
+  try {
+    const running = (await service.jobs()).find((job) => job.state === "running" || job.state === "queued");
+    if (running) trainer.watch(running);
+    await set.refresh();
+  } catch {} // the next action says what is wrong
 });
 
 takeKey();
