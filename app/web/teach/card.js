@@ -28,6 +28,7 @@ export function classCard(label, index, on) {
   const thumbs = el("ul", { className: "thumbs" });
   const more = el("button", { type: "button", className: "small", hidden: true });
   const chosen = el("div", { className: "chosen", hidden: true });
+  const question = el("div", { className: "chosen", hidden: true });
   const video = el("video", { muted: true, playsInline: true });
   const hold = el("button", { type: "button", className: "primary hold", textContent: "Hold to take photos", disabled: true });
   const close = el("button", { type: "button", textContent: "Close the webcam" });
@@ -36,7 +37,7 @@ export function classCard(label, index, on) {
   const choose = el("button", { type: "button", textContent: "Choose photos" });
   const files = el("input", { type: "file", accept: "image/*,.avif,.tif,.tiff,.heic", multiple: true, hidden: true, tabIndex: -1 });
   const node = el("li", { className: "class-card", dataset: { drop: "class" } },
-    el("div", { className: "class-head" }, field, remove, count), told, thumbs, more, chosen, camera,
+    el("div", { className: "class-head" }, field, remove, count), question, told, thumbs, more, chosen, camera,
     el("div", { className: "buttons" }, webcam, choose, files, el("span", { className: "quiet drop-hint", textContent: "or drop them here" })));
 
   const card = {
@@ -150,9 +151,12 @@ export function classCard(label, index, on) {
     const yes = el("button", { type: "button", className: "danger small", textContent: `Remove ${photosText(total)}` });
     const no = el("button", { type: "button", className: "small", textContent: "Keep" });
     yes.addEventListener("click", () => on.remove(card));
-    no.addEventListener("click", () => (showChosen(), remove.focus()));
-    chosen.replaceChildren(el("span", { textContent: "Remove this class?" }), yes, no);
-    chosen.hidden = false;
+    no.addEventListener("click", () => {
+      question.hidden = true;
+      remove.focus();
+    });
+    question.replaceChildren(el("span", { textContent: "Remove this class?" }), yes, no);
+    question.hidden = false;
     return yes.focus();
   });
   more.addEventListener("click", async () => {
