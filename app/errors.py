@@ -9,6 +9,7 @@
     |   |-- TooManyPixels         the header announces more pixels than the limit
     |   |-- TooMuchMemory         the work needs more memory than the service has
     |   |-- TooManyFiles          more files than the limit
+    |   |-- NotAModel             neither an ONNX file nor a zip with a bundle
     |   |-- BadArchive            a zip that can't be unpacked, or holds nothing that is used
     |   |-- BadParameter          a parameter or a field is invalid
     |   |-- ModelRequired         no model is named, and there is no default model
@@ -39,6 +40,7 @@
     |   |-- UnknownCapture        there is no such photo among the captures
     |   |-- UnknownDataset        there is no dataset of that name
     |   |-- UnknownPhoto          the dataset has no such photo
+    |   |-- UnknownUpload         there is no such upload, or it has expired
     |   |-- StoreFull             the datasets have reached their limits
     |   `-- StoreFailed           the store can't be read or changed now
     |-- JobError                  about training jobs
@@ -126,6 +128,13 @@ class TooManyFiles(InputError):
 
     code = "too_many_files"
     title = "Too many files"
+
+
+class NotAModel(InputError):
+    """The body is neither an ONNX file nor a zip with a bundle."""
+
+    code = "not_a_model"
+    title = "Not a model"
 
 
 class BadArchive(InputError):
@@ -368,6 +377,13 @@ class UnknownPhoto(StoreError):
 
     code = "unknown_photo"
     title = "Unknown photo"
+
+
+class UnknownUpload(StoreError):
+    """There is no such upload, or it has expired."""
+
+    code = "unknown_upload"
+    title = "Unknown upload"
 
 
 class StoreFull(StoreError):

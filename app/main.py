@@ -25,6 +25,7 @@ from app.api.middleware.route_cache import RouteCache, RouteCacheMiddleware
 from app.api.openapi_document import openapi_document
 from app.api.routes import (
     activations,
+    bundle_zip,
     capture_image,
     capture_lists,
     captures,
@@ -40,6 +41,7 @@ from app.api.routes import (
     page,
     report,
     shadow,
+    uploads,
 )
 from app.api.security_headers import security_headers
 from app.api.service import BodyLimits, Lifecycle, Service
@@ -47,11 +49,11 @@ from app.api.tracing import Tracing
 from app.api.turns import Turns
 from app.api.upload_limits import UploadLimits, UploadTimes
 from app.captures import CaptureRule, Recorder, Store, StoreLimits
-from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck, ZipLimits
+from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck
 from app.errors import ModelError
 from app.jobs.job import Job, Progress
 from app.jobs.job_files import JobFiles
-from app.jobs.promotion import Models
+from app.jobs.promotion import Models, install_verified
 from app.jobs.run import Run, RunSettings
 from app.jobs.runner import JobRunner
 from app.jobs.training_checks import Checks
@@ -71,7 +73,9 @@ from app.runtime.registry_and_device import RegistryAndDevice, create_registry
 from app.runtime.trials import Trials
 from app.runtime.watch import Watch
 from app.settings import Settings
+from app.uploads import UploadFiles
 from app.vision.metadata import without_metadata
+from app.zip_directory import ZipLimits
 
 log = logging.getLogger("hubel")
 
@@ -160,6 +164,12 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
         captures=captured,
         datasets=_datasets(settings, memory_budget),
         jobs=jobs,
+        uploads=UploadFiles(settings.data_dir, settings.upload_keep_s)
+        if settings.data_dir
+        else None,
+        install_bundle=partial(
+            install_verified, Models(registry, _local_models(settings)), registry
+        ),
         upload_limits=UploadLimits(
             UploadTimes(settings.upload_timeout_s, settings.body_timeout_s),
             settings.upload_max_bytes,
@@ -224,7 +234,7 @@ def _job_runner(
         return None
     data_dir = data_dir.resolve()
     files = JobFiles(data_dir)
-    models = Models(registry, settings.models if isinstance(settings.models, Path) else None)
+    models = Models(registry, _local_models(settings))
     run_settings = RunSettings(
         data_dir,
         settings.job_promote,
@@ -236,6 +246,11 @@ def _job_runner(
         return Run(job, files, models, run_settings, report)
 
     return JobRunner(files, Checks(data_dir, models, run_settings.memory_bytes), make_run)
+
+
+def _local_models(settings: Settings) -> Path | None:
+    """Return the models folder; None if the models are on S3, or if there is none."""
+    return settings.models if isinstance(settings.models, Path) else None
 
 
 def create_app(
@@ -296,6 +311,8 @@ def create_app(
     app.include_router(drift.router)
     app.include_router(shadow.router)
     app.include_router(report.router)
+    app.include_router(bundle_zip.router)
+    app.include_router(uploads.router)
     app.include_router(capture_lists.router)
     app.include_router(captures.router)
     app.include_router(capture_image.router)
@@ -351,6 +368,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         app.state.tracing,
         recorder,
         service.datasets or nullcontext(),
+        service.uploads or nullcontext(),
         engine,
         service.trials,
         store_watch,

@@ -185,7 +185,12 @@ class Settings(BaseSettings):
         100_000, description="Maximum number of photos in all datasets together."
     )
     upload_max_bytes: Annotated[int, Field(gt=0)] = Field(
-        2048 * MIB, description="Maximum size of a zip with photos, in bytes."
+        2048 * MIB, description="Maximum size of a zip with photos, or of a model, in bytes."
+    )
+    upload_keep_s: Annotated[float, Field(gt=0)] = Field(
+        86_400.0,
+        description="Time after which an ONNX file is removed that waits for an import, "
+        "in seconds.",
     )
     zip_max_files: Annotated[int, Field(gt=0)] = Field(
         20_000, description="Maximum number of files in a zip."
@@ -199,7 +204,7 @@ class Settings(BaseSettings):
     )
     upload_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
         600.0,
-        description="Time limit for photos of a dataset to arrive, in seconds. "
+        description="Time limit for photos of a dataset and for models to arrive, in seconds. "
         "After it, or without data for `HUBEL_BODY_TIMEOUT_S`: 408.",
     )
     feedback_bytes: Annotated[int, Field(ge=0)] = Field(

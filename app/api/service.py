@@ -1,7 +1,9 @@
 """The objects that routes use; `app.main.create_service` creates them."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -21,6 +23,7 @@ from app.runtime.model_memory import ModelMemory
 from app.runtime.registry import Registry
 from app.runtime.session import DeviceChoice
 from app.runtime.trials import Trials
+from app.uploads import UploadFiles
 
 
 @dataclass
@@ -67,6 +70,11 @@ class Service:
     """Which photos are kept, and where; None: none."""
     datasets: DatasetStore | None
     """The datasets for training; None: there is no folder for them."""
+    uploads: UploadFiles | None
+    """The models that wait for an import; None: there is no folder for them."""
+    install_bundle: Callable[[Path], None]
+    """Verifies the bundle in a folder, puts it into the models folder, and holds it back; run it
+    on `model_changes`."""
     upload_limits: UploadLimits
     jobs: JobRunner | None
     """Runs training jobs; None: there is no folder for them."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.dataset_store import ZipLimits
+from app.zip_directory import ZipLimits
 
 
 @dataclass(frozen=True)

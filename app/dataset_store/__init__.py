@@ -12,7 +12,6 @@ from app.dataset_store.dataset_change import DatasetLimits
 from app.dataset_store.incoming import Added, AddedPhoto, SentPhoto
 from app.dataset_store.photo_check import PhotoCheck
 from app.dataset_store.store import DatasetStore
-from app.dataset_store.zip_directory import ZipLimits
 from app.dataset_store.zip_photos import ZipPhotos
 
 __all__ = [
@@ -26,6 +25,5 @@ __all__ = [
     "SentPhoto",
     "StoredPhoto",
     "Warning",
-    "ZipLimits",
     "ZipPhotos",
 ]

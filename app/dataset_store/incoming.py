@@ -12,7 +12,7 @@ from app.dataset_store.names import EXTENSIONS
 from app.dataset_store.photo_check import PhotoCheck
 from app.errors import HubelError
 
-BATCH = 64
+BATCH = 128
 """Photos that are renamed into a dataset at one time."""
 
 Status = Literal["added", "present", "moved"]

@@ -67,7 +67,7 @@ def check_label(text: str) -> str:
 
 def is_folder(label: str) -> bool:
     """Return whether a folder of this name says the label, also to training."""
-    if "/" in label or label.startswith(".") or len(label.encode()) > _MAX_FOLDER_BYTES:
+    if set(label) & {"/", "\\"} or label.startswith(".") or len(label.encode()) > _MAX_FOLDER_BYTES:
         return False
     return label.casefold() != PHOTOS and part_named(label) is None
 

@@ -24,7 +24,7 @@ from app.dataset_store.dataset_change import DatasetChange, DatasetLimits
 from app.dataset_store.incoming import Added, AddedPhoto, ReadyPhoto, SentPhoto, batches
 from app.dataset_store.names import check_name, is_name
 from app.dataset_store.photo_check import PhotoCheck, displayed_size
-from app.errors import BadParameter, HubelError, UnknownDataset, UnknownPhoto
+from app.errors import BadParameter, HubelError, StoreFailed, UnknownDataset, UnknownPhoto
 
 log = logging.getLogger("hubel")
 
@@ -67,6 +67,7 @@ class DatasetStore:
                 path.unlink(missing_ok=True)
         self._contents: dict[str, Content] = {}
         self._lock = threading.RLock()
+        self._is_ending = threading.Event()
 
     def __enter__(self) -> Self:
         """Begin to remove what an interrupted change left."""
@@ -79,7 +80,8 @@ class DatasetStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the threads."""
+        """End the threads, each after the photos that it is adding."""
+        self._is_ending.set()
         self.executor.shutdown(wait=False, cancel_futures=True)
 
     def repair(self) -> None:
@@ -170,6 +172,8 @@ class DatasetStore:
         added = Added()
         for batch in batches(sent, self._check, self._incoming):
             try:
+                if self._is_ending.is_set():
+                    raise StoreFailed("The service ended before it had all photos. Send the rest.")
                 with self._lock:
                     added.results += self._add(name, batch, move=move)
             finally:
@@ -186,16 +190,23 @@ class DatasetStore:
         if not dataset_folder.is_dataset(self._folder / name):
             dataset_folder.make(self._folder / name)
             self._contents.pop(name, None)
-        held = [self._content(each) for each in self.names()]
-        room = DatasetLimits(
-            self.limits.bytes - sum(content.bytes for content in held),
-            self.limits.photos - sum(map(len, held)),
-        )
+        room = self._room()
         with self._change(name) as change:
             return [
                 photo if isinstance(photo, AddedPhoto) else change.add(photo, room, move=move)
                 for photo in batch
             ]
+
+    def _room(self) -> DatasetLimits:
+        """Return what may still be added to all datasets together."""
+        size = photos = 0
+        for name in self.names():
+            try:
+                content = self._content(name)
+            except StoreFailed:  # a broken one holds no other up
+                continue
+            size, photos = size + content.bytes, photos + len(content)
+        return DatasetLimits(self.limits.bytes - size, self.limits.photos - photos)
 
     @contextmanager
     def _change(self, name: str) -> Generator[DatasetChange, None, None]:

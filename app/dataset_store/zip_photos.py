@@ -18,9 +18,9 @@ from app.dataset.label_rows import of_labels_csv
 from app.dataset.split_names import part_named
 from app.dataset_store.incoming import SentPhoto
 from app.dataset_store.names import MAX_LABELS, check_label
-from app.dataset_store.zip_directory import ZipFile, ZipLimits, read_directory, read_file
 from app.errors import BadArchive, BadParameter, HubelError, NotAnImage, UnsupportedFormat
 from app.vision.sniff import sniff
+from app.zip_directory import ZipFile, ZipLimits, read_directory, read_file
 
 _TABLE = "labels.csv"
 _MAX_TABLE_BYTES = 32 * 1024 * 1024

@@ -112,6 +112,18 @@ class Models:
         except ModelError:
             return None
 
+    def check_free(self, name: str, version: int) -> None:
+        """Check that no version of a model is in the way of a new one.
+
+        Raises:
+            BundleMismatch: there is this version already.
+        """
+        if version in self._versions(name):
+            raise BundleMismatch(
+                f"Version {version} of {name!r} is there already, or was. Send a bundle with a "
+                "higher version."
+            )
+
     def install(self, bundle: Path) -> None:
         """Put a finished bundle into the models folder and load it, held back.
 
@@ -146,6 +158,19 @@ class Models:
         """
         self._registry.change(partial(_release, name=name, version=version))
         log.info("version %d of model %s serves", version, name)
+
+
+def install_verified(models: Models, registry: Registry, bundle: Path) -> None:
+    """Verify the bundle in a folder, then put it into the models folder; see `Models.install`.
+
+    Raises:
+        BundleError: it can't be served.
+    """
+    manifest = bundles.load(bundle).manifest
+    models.check_writable(manifest.name)
+    models.check_free(manifest.name, manifest.version)
+    registry.verify(bundle)
+    models.install(bundle)
 
 
 def _hold(_: Catalogue, pins: Pins, name: str, version: int) -> Pins:

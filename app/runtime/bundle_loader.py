@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from app.errors import BundleError, BundleMismatch, DeviceUnavailable
+from app.errors import BundleError, BundleMismatch, DeviceUnavailable, first_line_of
 from app.runtime.catalogue import Catalogue, Entry
 from app.runtime.discovery import Stamp, identity, stamp_of
 from app.runtime.loaded_model import Model
@@ -35,6 +35,25 @@ class BundleLoader:
     def has_tried(self, folder: Path, stamp: Stamp) -> bool:
         """Return whether the last load of `folder` found its files as `stamp` has them."""
         return self._tried.get(folder) == stamp
+
+    def verify(self, folder: Path) -> None:
+        """Load a bundle, and let go of it.
+
+        Raises:
+            BundleError: it can't be served; paths are relative to its folder.
+            DeviceUnavailable: ONNX Runtime can't use the device.
+        """
+        try:
+            self._load(folder)
+        except BundleError as err:
+            raise type(err)(str(err).replace(f"{folder}/", "")) from err
+        except DeviceUnavailable:
+            raise
+        except Exception as err:  # of ONNX Runtime, about a graph that it can't run
+            raise BundleMismatch(
+                f"It can't be loaded ({type(err).__name__}: {first_line_of(err)}). Make the bundle "
+                "again."
+            ) from err
 
     def load(
         self,

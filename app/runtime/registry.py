@@ -167,6 +167,19 @@ class Registry:
         except ModelError:
             return False
 
+    def verify(self, folder: Path) -> None:
+        """Load and verify a bundle outside of the roots as others are, and let go of it.
+
+        Raises:
+            BundleError: it can't be served.
+            TooMuchMemory: there is no memory for it beside the models that serve.
+            DeviceUnavailable: ONNX Runtime can't use the device.
+        """
+        self.check_memory(folder)
+        with self.changing, self.while_loading(folder):
+            self.loader.verify(folder)
+        host.release_memory()
+
     def promote(self, folder: Path, *, may_replace_pinned: bool = False) -> Entry:
         """Load the bundle in `folder`; it is ready as soon as it has passed its checks.
 

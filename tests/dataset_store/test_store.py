@@ -64,7 +64,7 @@ def test_a_photo_under_two_labels_is_a_warning_or_moved(store, open_store):
     assert sorted(os.listdir(store.folder("pets"))) == [".hubel.json", "bird"]
 
 
-@pytest.mark.parametrize("label", ["a/b", ".x", "Train", "photos", "é" * 200, "test_set"])
+@pytest.mark.parametrize("label", ["a/b", "a\\b", ".x", "Train", "photos", "é" * 200, "test_set"])
 def test_a_label_that_is_no_folder_is_in_the_table(store, open_store, label):
     one, two = ids(store.add("odd", [sent(1, "cat"), sent(2, label)]))
     assert labels_read_by_training(store.folder("odd")) == sorted([(one, ["cat"]), (two, [label])])

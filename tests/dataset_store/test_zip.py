@@ -6,8 +6,9 @@ import zipfile
 
 import pytest
 
-from app.dataset_store import ZipLimits, ZipPhotos
+from app.dataset_store import ZipPhotos
 from app.errors import BadArchive, BadParameter, TooManyBytes
+from app.zip_directory import ZipLimits
 from tests.dataset_store.conftest import png
 
 LIMITS = ZipLimits(entries=50, bytes=10**7, ratio=20)

@@ -32,7 +32,7 @@ _ENCRYPTED, _UTF8 = 0x1, 0x800
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNIX = 3
 _MIB = 1024 * 1024
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -89,7 +89,7 @@ def read_directory(path: Path, limits: ZipLimits) -> tuple[zipfile.ZipFile, ZipC
         _check_directory(file, path.stat().st_size, limits)
     try:
         archive = zipfile.ZipFile(path)
-    except _ZIP_ERRORS as err:
+    except ZIP_ERRORS as err:
         raise _broken() from err
     try:
         _check_sizes(archive.infolist(), path.stat().st_size, limits)
@@ -218,5 +218,5 @@ def read_file(archive: zipfile.ZipFile, file: ZipFile, max_bytes: int) -> bytes:
     try:
         with archive.open(file.info) as opened:
             return opened.read(max_bytes)
-    except _ZIP_ERRORS as err:
+    except ZIP_ERRORS as err:
         raise BadArchive("The file is broken in the zip. Make the zip again.") from err
