@@ -112,18 +112,6 @@ class Models:
         except ModelError:
             return None
 
-    def check_free(self, name: str, version: int) -> None:
-        """Check that no version of a model is in the way of a new one.
-
-        Raises:
-            BundleMismatch: there is this version already.
-        """
-        if version in self._versions(name):
-            raise BundleMismatch(
-                f"Version {version} of {name!r} is there already, or was. Send a bundle with a "
-                "higher version."
-            )
-
     def install(self, bundle: Path) -> None:
         """Put a finished bundle into the models folder and load it, held back.
 
@@ -158,6 +146,18 @@ class Models:
         """
         self._registry.change(partial(_release, name=name, version=version))
         log.info("version %d of model %s serves", version, name)
+
+    def check_free(self, name: str, version: int) -> None:
+        """Check that no version of a model is in the way of a new one.
+
+        Raises:
+            BundleMismatch: there is this version already.
+        """
+        if version in self._versions(name):
+            raise BundleMismatch(
+                f"Version {version} of {name!r} is there already, or was. Send a bundle with a "
+                "higher version."
+            )
 
 
 def install_verified(models: Models, registry: Registry, bundle: Path) -> None:

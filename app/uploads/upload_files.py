@@ -107,7 +107,7 @@ class UploadFiles:
         """
         self.remove_old()
         path = self._folder / f"{id}.onnx"
-        if not _FILE.fullmatch(path.name) or not path.is_file():
+        if not _FILE.fullmatch(f"{id}.onnx") or not path.is_file():
             raise UnknownUpload(f"There is no upload {id[:40]!r}. Send the file again.")
         return path
 

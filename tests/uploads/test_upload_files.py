@@ -1,6 +1,7 @@
 """Files that wait for an import: kept, found, and removed in time."""
 
 import os
+import time
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_the_oldest_makes_room(files, graph):
     uploads = []
     for number in range(9):
         uploads.append(keep(files, data))
-        os.utime(uploads[-1].path, (2e9 + number, 2e9 + number))
+        os.utime(uploads[-1].path, (time.time() - 50 + number,) * 2)
     with pytest.raises(UnknownUpload):
         files.path(uploads[0].id)
     assert files.path(uploads[1].id)

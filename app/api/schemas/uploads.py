@@ -7,7 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.uploads import UnpackedBundle, Upload, Value
 
+Ask = Literal["labels", "size", "layout", "normalisation"]
 _MAX_CHANNELS = 4
+_CHANNELS = (1, 3, 4)
+_IMAGES = 4
+"""Dimensions of an input of images."""
 _ROW = 2
 """Dimensions of an output with a number for each label: photos and labels."""
 
@@ -56,7 +60,7 @@ class UploadResult(BaseModel):
         int | None, Field(description="Number of labels; null: the graph doesn't say.")
     ] = None
     asks: Annotated[
-        list[Literal["labels", "size", "normalisation"]],
+        list[Ask],
         Field(
             description="What an import needs to be told: `normalisation` is mean, std and the "
             "like, or a preset."
@@ -72,10 +76,13 @@ class UploadResult(BaseModel):
 def onnx_response(upload: Upload) -> UploadResult:
     """Return the response for an ONNX file."""
     outline = upload.outline
-    asks: list[Literal["labels", "size", "normalisation"]] = ["labels"]
+    asks: list[Ask] = ["labels"]
     if not any(_has_size(value) for value in outline.inputs):
         asks.append("size")
-    asks.append("normalisation")
+    if not any(_has_channels(value) for value in outline.inputs):
+        asks.append("layout")
+    if any("float" in value.type for value in outline.inputs):
+        asks.append("normalisation")
     return UploadResult(
         kind="onnx",
         id=upload.id,
@@ -106,6 +113,13 @@ def _values(values: Sequence[Value]) -> list[GraphValue]:
 def _has_size(value: Value) -> bool:
     """Return whether height and width of an input are known: two lengths over the channels'."""
     return sum(isinstance(length, int) and length > _MAX_CHANNELS for length in value.shape) >= _ROW
+
+
+def _has_channels(value: Value) -> bool:
+    """Return whether the shape says which dimension has the colours."""
+    return len(value.shape) == _IMAGES and (value.shape[1] in _CHANNELS) != (
+        value.shape[3] in _CHANNELS
+    )
 
 
 def _labels(outputs: Sequence[Value]) -> int | None:

@@ -90,7 +90,7 @@ def test_an_onnx_file_waits_for_an_import(receiving, graph):
         client.headers["X-API-Key"] = "adm"
         sent = client.post(UPLOADS, content=graph().SerializeToString()).json()
         assert (sent["kind"], sent["labels"]) == ("onnx", 3)
-        assert sent["asks"] == ["labels", "normalisation"]
+        assert sent["asks"] == ["labels"]
         assert client.app.state.service.uploads.path(sent["id"]).is_file()
 
 
