@@ -184,3 +184,13 @@ class Recipe(Protocol):
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return whether `checkpoint` holds the state of a run of this recipe on these photos."""
         ...
+
+    def follow(self, training_data: TrainingData | None, temporary: Path, checkpoint: Path) -> None:
+        """Train in a process that doesn't lead, and drop the result.
+
+        Args:
+            training_data: the photos, in a process that has read them; None: another one has.
+            temporary: a folder for files that are removed when training ends.
+            checkpoint: the folder of the checkpoint, which the process that leads reads.
+        """
+        ...

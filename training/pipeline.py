@@ -13,6 +13,7 @@ removes them.
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,11 +39,12 @@ from training.packaging import (
 )
 from training.packaging.build import ManifestFields, TrainingOrigin, build_bundle
 from training.packaging.staging import folder_beside, report_kept, require_free
+from training.processes import Processes
 from training.reading import ReadData
 from training.recipes.head import HeadRecipe
 from training.report import Content, LabelContent
 
-__all__ = ["Arguments", "Result", "train"]
+__all__ = ["Arguments", "Result", "follow", "train"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,21 @@ def train(arguments: Arguments, report_progress: ReportProgress) -> Result:
         shutil.rmtree(arguments.checkpoint, ignore_errors=True)
     report_progress(versions.summary(bundle))
     return Result(bundle, data.findings)
+
+
+def follow(arguments: Arguments, processes: Processes) -> None:
+    """Train in a process that doesn't lead: the first of each other machine reads the photos.
+
+    Raises:
+        DataUnusable: the photos or the arguments can't be used, or another process has ended.
+        GateMissed: the loss is not a finite number.
+    """
+    with tempfile.TemporaryDirectory(prefix="hubel-") as folder:
+        temporary = Path(folder)
+        training_data = None
+        if processes.reads_photos:
+            training_data = reading.read(arguments, temporary, lambda _: None).training_data
+        arguments.recipe.follow(training_data, temporary, arguments.checkpoint)
 
 
 @dataclass(frozen=True, eq=False)

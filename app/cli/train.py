@@ -148,6 +148,14 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     "--device", type=DEVICE, help="Device that trains, for finetune and scratch.  [default: auto]"
 )
 @click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that train together on this machine, for finetune and scratch: one for each "
+    "GPU. For several machines, start the command with torchrun instead.",
+)
+@click.option(
     "--resume",
     is_flag=True,
     default=None,
@@ -195,6 +203,7 @@ def train(
     fixes: Path | None,
     accept_precision: float | None,
     accept_per_class: bool | None,
+    processes: int,
     progress: "Literal['text', 'json']",
     **options: Any,
 ) -> None:
@@ -207,6 +216,7 @@ def train(
 
     with train_extra("Training"):
         from training import pipeline as training
+        from training import processes as several
         from training import progress as steps
         from training.errors import GateMissed, SplitUnclear
         from training.packaging.promise import Promise
@@ -214,6 +224,9 @@ def train(
 
     if accept_per_class and accept_precision is None:
         raise WrongUsage("--accept-per-class needs --accept-precision. Add it, such as 0.99.")
+    own = several.of_environment()
+    if recipe == "head" and max(processes, own.count) > 1:
+        raise WrongUsage("The recipe head trains in one process. Leave --processes out.")
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # like Ctrl-C: partial files are removed
@@ -241,16 +254,26 @@ def train(
                 if accept_precision is None
                 else Promise(accept_precision, accept_per_class),
             )
-            try:
-                result = training.train(arguments, report)
-            except SplitUnclear as err:
-                arguments = replace(arguments, split=_ask_for_split(err, err.suggested))
-                result = training.train(arguments, report)
+            if own.rank:
+                training.follow(arguments, own)
+                return
+            with several.followers(processes if own.count == 1 else 1, _command()):
+                try:
+                    result = training.train(arguments, report)
+                except SplitUnclear as err:
+                    arguments = replace(arguments, split=_ask_for_split(err, err.suggested))
+                    result = training.train(arguments, report)
         except GateMissed as err:
             raise CheckFailed(str(err)) from err
     for precision, figures in result.bundle.manifest.metrics.items():
         report(f"{precision}: {figures_text(figures)} test photos")
     report(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")
+
+
+def _command() -> list[str]:
+    """Return the arguments of `hubel` that run this command."""
+    is_alone = click.get_current_context().parent is None  # python -m training
+    return [*(["train"] if is_alone else []), *sys.argv[1:]]
 
 
 def _report_json_text(text: str) -> None:

@@ -32,6 +32,7 @@ from training.last_layer import Head, cross_validate, fit_head
 from training.networks.efficientnet_lite import EfficientNetLite, load_pretrained
 from training.onnx_graph.efficientnet_lite import export
 from training.parallel import run_graph
+from training.processes import of_environment
 from training.recipes.network_label_result import network_label_result
 from training.recipes.network_result import network_result
 from training.torch_loop.augmentation import random_crop_and_jitter
@@ -39,6 +40,7 @@ from training.torch_loop.checkpoint import Checkpoint, run_properties
 from training.torch_loop.config import EpochResult, TrainConfig, cosine, train_val_photos
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
+from training.torch_loop.process_group import join
 
 INPUT = InputSpec(size=240, crop=1.0, resample="box")
 """The input of the default bundle; docs/experiments.md (2026-11-22) compares others."""
@@ -116,31 +118,42 @@ class FinetuneRecipe:
             report_progress=report_progress,
         )
 
+    def follow(self, training_data: TrainingData | None, temporary: Path, checkpoint: Path) -> None:
+        """Train beside the process that leads."""
+        self._fit(training_data, temporary, checkpoint, lambda _: None)
+
     def _fit(
         self,
-        training_data: TrainingData,
+        training_data: TrainingData | None,
         temporary: Path,
         checkpoint: Path,
         report_progress: ReportProgress,
     ) -> "_Fitted":
-        device = select_device(self.device)
-        report_progress(f"training on {device}")
+        processes = of_environment()
+        device = select_device(self.device, processes.gpu)
+        report_progress(f"training on {device}{processes}")
         network = load_pretrained(self.backbone)
-        if self.resume:  # its weights come from the checkpoint
-            network.head = nn.Linear(network.head.in_features, len(training_data.examples.labels))
-        else:
-            network.head = _linear_layer(_fit_first_head(network, training_data, temporary))
-        network, history = fit(
-            network,
-            train_val_photos(training_data),
-            self._config(),
-            Checkpoint(checkpoint, run_properties(self, training_data)),
-            device,
-            seed=training_data.seed,
-            resume=self.resume,
-            report_progress=report_progress,
-        )
-        fitted = _Fitted(network, history, self.input.height, str(device))
+        with join(device.torch_device) as group:
+            training_data = group.shared(training_data)
+            if self.resume or not group.is_leader:  # its weights come from elsewhere
+                labels = len(training_data.examples.labels)
+                network.head = nn.Linear(network.head.in_features, labels)
+            else:
+                network.head = _linear_layer(_fit_first_head(network, training_data, temporary))
+            network, history = fit(
+                network,
+                train_val_photos(training_data),
+                self._config(),
+                Checkpoint(checkpoint, run_properties(self, training_data))
+                if group.is_leader
+                else None,
+                device,
+                seed=training_data.seed,
+                resume=self.resume,
+                report_progress=report_progress,
+                group=group,
+            )
+        fitted = _Fitted(network, history, self.input.height, f"{device}{processes}")
         report_progress(
             f"the best on val is epoch {fitted.best.number}: {100 * fitted.best.val_accuracy:.1f} %"
         )

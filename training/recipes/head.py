@@ -106,6 +106,10 @@ class HeadRecipe:
             training_data, graphs, description, accept_precision, report_progress
         )
 
+    def follow(self, training_data: TrainingData | None, temporary: Path, checkpoint: Path) -> None:
+        """Raise: one process fits a last layer in seconds."""
+        raise DataUnusable("The recipe head trains in one process. Start one.")
+
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return False: a head takes seconds, so it writes no checkpoint."""
         del training_data, checkpoint

@@ -25,6 +25,7 @@ from training.errors import DataUnusable
 from training.networks.inference import normalize
 from training.networks.small import MIN_SIZE, Fast, NetworkName, Textbook
 from training.onnx_graph.small import export
+from training.processes import of_environment
 from training.recipes.network_label_result import network_label_result
 from training.recipes.network_result import MAX_EMBEDDING, network_result
 from training.torch_loop.augmentation import random_shift
@@ -33,6 +34,7 @@ from training.torch_loop.config import EpochResult, TrainConfig, cosine, linear,
 from training.torch_loop.device import DeviceName, select_device
 from training.torch_loop.fit import fit
 from training.torch_loop.muon import Muon
+from training.torch_loop.process_group import join
 
 EPOCHS: Mapping[NetworkName, int] = {"textbook": 16, "fast": 16}
 SIZE = 32
@@ -133,26 +135,39 @@ class ScratchRecipe:
             report_progress=report_progress,
         )
 
+    def follow(self, training_data: TrainingData | None, temporary: Path, checkpoint: Path) -> None:
+        """Train beside the process that leads."""
+        self._fit(training_data, checkpoint, lambda _: None)
+
     def _fit(
-        self, training_data: TrainingData, checkpoint: Path, report_progress: ReportProgress
+        self,
+        training_data: TrainingData | None,
+        checkpoint: Path,
+        report_progress: ReportProgress,
     ) -> tuple[Textbook | Fast, list[EpochResult], str, Mapping[str, Any]]:
         """Return the trained network, its epochs, its card and its metadata."""
-        device = select_device(self.device)
-        report_progress(f"training {self.network} on {device}")
-        torch.manual_seed(training_data.seed)
-        network = self._network(training_data)
-        config = self._config(len(training_data.examples.indices_of("train")))
-        network, history = fit(
-            network,
-            train_val_photos(training_data),
-            config,
-            Checkpoint(checkpoint, run_properties(self, training_data)),
-            device,
-            seed=training_data.seed,
-            resume=self.resume,
-            report_progress=report_progress,
-        )
-        return network, history, self._card(config), {"trained_in": str(device)}
+        processes = of_environment()
+        device = select_device(self.device, processes.gpu)
+        report_progress(f"training {self.network} on {device}{processes}")
+        with join(device.torch_device) as group:
+            training_data = group.shared(training_data)
+            torch.manual_seed(training_data.seed)
+            network = self._network(training_data)
+            config = self._config(len(training_data.examples.indices_of("train")))
+            network, history = fit(
+                network,
+                train_val_photos(training_data),
+                config,
+                Checkpoint(checkpoint, run_properties(self, training_data))
+                if group.is_leader
+                else None,
+                device,
+                seed=training_data.seed,
+                resume=self.resume,
+                report_progress=report_progress,
+                group=group,
+            )
+        return network, history, self._card(config), {"trained_in": f"{device}{processes}"}
 
     def can_resume(self, training_data: TrainingData, checkpoint: Path) -> bool:
         """Return whether `checkpoint` holds the state of this run."""

@@ -33,15 +33,25 @@ class Device:
         return context
 
 
-def select_device(name: DeviceName) -> Device:
+def select_device(name: DeviceName, number: int | None = None) -> Device:
     """Return the device that `name` stands for on this machine.
 
+    Args:
+        name: the device.
+        number: which of several GPUs; None: the first.
+
     Raises:
-        DataUnusable: `cuda` was requested and is unavailable.
+        DataUnusable: `cuda` was requested and is unavailable, or there are too few GPUs.
     """
     if name != "cpu" and torch.cuda.is_available():
+        if number is not None and number >= torch.cuda.device_count():
+            raise DataUnusable(
+                f"There are {torch.cuda.device_count()} GPUs, and each process needs one of its "
+                "own. Start fewer processes, or choose --device cpu."
+            )
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Device(torch.device("cuda"), bf16)
+        gpu = torch.device("cuda") if number is None else torch.device("cuda", number)
+        return Device(gpu, bf16)
     if name == "cuda":
         raise DataUnusable(
             "CUDA can't be used: this torch sees no GPU. Install a CUDA build of torch and check "

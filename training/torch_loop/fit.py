@@ -22,7 +22,8 @@ from training.progress import StepReport
 from training.torch_loop.checkpoint import Checkpoint
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
-from training.torch_loop.precision import choose_precisions
+from training.torch_loop.precision import choose_precisions, in_float32, set_in_float32
+from training.torch_loop.process_group import ALONE, ProcessGroup
 from training.torch_loop.trainer import Trainer
 
 N = TypeVar("N", bound=nn.Module)
@@ -32,12 +33,13 @@ def fit(
     network: N,
     photos: TrainValPhotos,
     config: TrainConfig,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | None,
     device: Device,
     *,
     seed: int,
     resume: bool,
     report_progress: ReportProgress,
+    group: ProcessGroup = ALONE,
 ) -> tuple[N, list[EpochResult]]:
     """Train `network`, and return it on the CPU in evaluation mode, with the results of its epochs.
 
@@ -46,11 +48,12 @@ def fit(
             are the first candidate for the result.
         photos: the photos to train on and to validate on.
         config: the hyperparameters.
-        checkpoint: receives the state after each epoch.
+        checkpoint: receives the state after each epoch; None in a process that doesn't lead.
         device: the device to train on.
         seed: fixes order, augmentation and dropout.
         resume: continue from the checkpoint.
         report_progress: receives a line per epoch where there is no terminal for a progress bar.
+        group: the processes that train this network.
 
     Raises:
         DataUnusable: there is no checkpoint to resume from.
@@ -59,22 +62,37 @@ def fit(
     host.keep_large_blocks()
     torch.backends.cudnn.deterministic = True  # otherwise a GPU's weights vary
     side = photos.val_batch(0, 1).shape[1]
-    if not resume and (line := choose_precisions(network, side, config.micro_batch, device)):
-        report_progress(line)
-    trainer = Trainer(network, photos, config, device, seed)
+    if not resume:
+        _choose_precisions(network, side, config, device, group, report_progress)
+    trainer = Trainer(network, photos, config, device, seed, group)
     if resume:
-        trainer.restore(checkpoint.load())
+        trainer.restore(group.of_leader({} if checkpoint is None else checkpoint.load()))
         report_progress(f"continuing after epoch {trainer.epoch} of {config.epochs}")
     elif config.patience is not None:
         trainer.record(EpochResult(0, math.nan, *trainer.validate(), rate=0.0))
-    with _progress_bar(trainer, config) as advance:
+    with _progress_bar(trainer, config, hidden=not group.is_leader) as advance:
         while trainer.epoch < config.epochs and not trainer.is_out_of_patience:
             began = time.monotonic()
             epoch = trainer.train_epoch(advance)
-            checkpoint.save(trainer.state())
+            if checkpoint is not None:
+                checkpoint.save(trainer.state())
             if not sys.stderr.isatty():
                 report_progress(_progress_line(epoch, config, time.monotonic() - began))
     return cast(N, trainer.result()), trainer.history
+
+
+def _choose_precisions(
+    network: nn.Module,
+    side: int,
+    config: TrainConfig,
+    device: Device,
+    group: ProcessGroup,
+    report_progress: ReportProgress,
+) -> None:
+    """Let the leader choose the precision of each kind of convolution; the others follow."""
+    if group.is_leader and (line := choose_precisions(network, side, config.micro_batch, device)):
+        report_progress(line)
+    set_in_float32(network, group.of_leader(in_float32(network)))
 
 
 def _progress_line(epoch: EpochResult, config: TrainConfig, seconds: float) -> str:
@@ -86,7 +104,9 @@ def _progress_line(epoch: EpochResult, config: TrainConfig, seconds: float) -> s
 
 
 @contextmanager
-def _progress_bar(trainer: Trainer, config: TrainConfig) -> Iterator[Callable[[float], None]]:
+def _progress_bar(
+    trainer: Trainer, config: TrainConfig, *, hidden: bool
+) -> Iterator[Callable[[float], None]]:
     """Show a bar over all steps on standard error, with the newest loss and accuracy.
 
     The context manager yields a function that advances the bar by a step, given its loss.

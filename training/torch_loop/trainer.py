@@ -3,12 +3,16 @@
     batch -> micro-batches: augment -> forward, loss, backward
           -> optimizer step -> moving average of the weights
 
+Several processes may train one network: each takes a part of every batch and of val, see
+process_group.
+
 The randomness of each epoch comes from the seed and the epoch's number. A run that resumes from a
 checkpoint therefore ends with the weights of an uninterrupted one.
 """
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -16,13 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.errors import GateMissed
+from training.errors import DataUnusable, GateMissed
 from training.networks.inference import normalize
 from training.torch_loop.augmentation import downscale, mirror
 from training.torch_loop.config import EpochResult, TrainConfig, TrainValPhotos
 from training.torch_loop.device import Device
 from training.torch_loop.objective import objective_of
 from training.torch_loop.precision import in_float32, set_in_float32
+from training.torch_loop.process_group import ALONE, ProcessGroup
 
 
 class Trainer:
@@ -35,10 +40,18 @@ class Trainer:
         config: TrainConfig,
         device: Device,
         seed: int,
+        group: ProcessGroup = ALONE,
     ) -> None:
         self._photos, self._config, self._device, self._seed = photos, config, device, seed
+        self._group = group
+        if group.processes.count > config.batch:
+            raise DataUnusable(
+                f"{group.processes.count} processes are more than the {config.batch} photos of a "
+                "batch. Start fewer."
+            )
         self._objective = objective_of(photos, config.label_smoothing)
         self._network = network.to(device.torch_device, memory_format=torch.channels_last)
+        self._wrapped = group.wrapped(self._network)
         self._optimizers = config.optimizers(self._network)
         self._rates = [
             [group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers
@@ -67,10 +80,12 @@ class Trainer:
     def train_epoch(self, advance: Callable[[float], None]) -> EpochResult:
         """Train for one epoch, then validate; `advance` receives the loss of each step."""
         epoch_seed = self._seed * 1_000_003 + self.epoch
-        torch.manual_seed(epoch_seed)  # dropout
+        torch.manual_seed(self._group.seed_of(epoch_seed))  # dropout
         generator = torch.Generator().manual_seed(epoch_seed)
         order = torch.randperm(len(self._photos.train), generator=generator)
         batches = order[: self.steps * self._config.batch].chunk(self.steps)
+        if not self._group.is_leader:
+            generator.manual_seed(self._group.seed_of(epoch_seed))
         self._network.train()
         losses = []
         for step, batch in enumerate(batches):
@@ -90,11 +105,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-        total = 0.0
-        for micro_batch in batch.chunk(math.ceil(len(batch) / self._config.micro_batch)):
-            loss = self._loss(micro_batch, done, generator) * (len(micro_batch) / len(batch))
-            loss.backward()
-            total += loss.item()
+        total = self._group.mean(self._add_gradients(batch, done, generator))
         if not math.isfinite(total):
             raise GateMissed(
                 f"The loss became {total} in epoch {self.epoch + 1}, so nothing is written. "
@@ -104,6 +115,22 @@ class Trainer:
             optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self._network)
+        return total
+
+    def _add_gradients(self, batch: Tensor, done: float, generator: torch.Generator) -> float:
+        """Add the gradients of this process's part of a batch; return its part of the loss.
+
+        The mean over the processes is the gradient, and the loss, of the whole batch.
+        """
+        part, total = self._group.part(batch), 0.0
+        micro_batches = part.chunk(math.ceil(len(part) / self._config.micro_batch))
+        share = self._group.processes.count / len(batch)
+        for number, micro_batch in enumerate(micro_batches, 1):
+            is_last = number == len(micro_batches)
+            with nullcontext() if is_last else self._group.without_exchange(self._wrapped):
+                loss = self._loss(micro_batch, done, generator) * (len(micro_batch) * share)
+                loss.backward()
+            total += loss.item()
         return total
 
     def _loss(self, micro_batch: Tensor, done: float, generator: torch.Generator) -> Tensor:
@@ -116,20 +143,24 @@ class Trainer:
             images = downscale(images, self._config.image_side(done))
         images = images.to(torch_device, memory_format=torch.channels_last)
         with self._device.autocast():
-            logits = self._network(images)
+            logits = self._wrapped(images)
         targets = self._objective.targets(selected).to(torch_device)
         return self._objective.losses(logits.float(), targets).mean()
 
     def validate(self) -> tuple[float, float]:
         """Return the loss and the accuracy on val: of the averaged weights, if there are any."""
         network = self._candidate.eval()
+        self._group.take_buffers_of_leader(network)
         rows, torch_device = [], self._device.torch_device
+        first, end = self._group.range_of(len(self._photos.val))
+        size = self._config.micro_batch
         with torch.inference_mode(), self._device.autocast():
-            for start in range(0, len(self._photos.val), self._config.micro_batch):
-                pixels = self._photos.val_batch(start, start + self._config.micro_batch)
+            for start in range(first, end, size):
+                pixels = self._photos.val_batch(start, min(start + size, end))
                 images = normalize(pixels).to(torch_device, memory_format=torch.channels_last)
                 rows.append(network(images).float().cpu().numpy())
-        return self._objective.validate(np.concatenate(rows))
+        logits = self._group.joined(np.concatenate(rows))
+        return self._group.of_leader(self._objective.validate(logits))
 
     @property
     def _candidate(self) -> nn.Module:
