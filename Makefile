@@ -79,6 +79,7 @@ lock: ## resolve the locked requirements anew
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
 	printf 'fsspec>=2026.9\nobstore>=0.12\n' | $(COMPILE_ONE) - -o $(LOCKS)/s3.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group moto -o $(LOCKS)/moto.txt
+	$(COMPILE) --extra cpu --extra ray -c $(LOCKS)/dev.txt -o $(LOCKS)/ray.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group release -o $(LOCKS)/release.txt
 
 COMPILE_ONE := $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -121,6 +122,14 @@ $(VENV)/.release: $(LOCKS)/release.txt | $(BIN)/python
 $(VENV)/.moto: $(LOCKS)/moto.txt | $(BIN)/python
 	$(PYTHON) -m venv --without-pip $(VENV)/moto
 	$(PIP) --python $(VENV)/moto/bin/python install --require-hashes -r $(LOCKS)/moto.txt
+	@touch $@
+
+# 31 packages, 300 MB: for tests, beside the environment that it shares the other packages with.
+$(VENV)/.ray: $(VENV)/.serve $(LOCKS)/ray.txt
+	$(PYTHON) -m venv --without-pip $(VENV)/ray
+	$(BIN)/python -c "import glob, site; \
+	  open(glob.glob('$(VENV)/ray/lib/*/site-packages')[0] + '/shared.pth', 'w').write(site.getsitepackages()[0])"
+	$(PIP) --python $(VENV)/ray/bin/python install --no-compile --require-hashes -r $(LOCKS)/ray.txt
 	@touch $@
 
 # torch's CPU and PyPI builds differ, so it is pinned without hashes.

@@ -87,19 +87,23 @@ _DESCRIPTION = (
 )
 
 
-def create_service(settings: Settings, created: RegistryAndDevice | None = None) -> Service:
+def create_service(
+    settings: Settings, created: RegistryAndDevice | None = None, cores: int | None = None
+) -> Service:
     """Create the service; no model is loaded and no thread started here.
 
     Args:
         settings: the user's settings.
         created: the registry and device, if they were already created; None creates them.
+        cores: the cores that it may use, with the same part of the memory; None: all of them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
         BadParameter: the folder of models, or the keys file, can't be read.
         ValueError: a key file can't be read.
     """
-    cores = available_cores()
+    available = available_cores()
+    cores = cores or available
     created = created or create_registry(
         settings.models,
         settings.device,
@@ -111,7 +115,8 @@ def create_service(settings: Settings, created: RegistryAndDevice | None = None)
     registry, device, store = created.registry, created.device, created.store
     log.info(device.summary)
     threads = threads_for(device.device, cores, capped=is_capped())
-    memory_budget = MemoryBudget(memory_for_requests(memory_limits(), threads))
+    limits = memory_limits(part=cores / available)
+    memory_budget = MemoryBudget(memory_for_requests(limits, threads))
     body_budget = memory_budget.part(settings.max_buffered_bytes)
     engine = Engine(
         threads=threads,
@@ -254,7 +259,10 @@ def _local_models(settings: Settings) -> Path | None:
 
 
 def create_app(
-    settings: Settings, created: RegistryAndDevice | None = None, tracing: Tracing | None = None
+    settings: Settings,
+    created: RegistryAndDevice | None = None,
+    tracing: Tracing | None = None,
+    cores: int | None = None,
 ) -> FastAPI:
     """Create the application, which loads its models when it starts.
 
@@ -262,6 +270,7 @@ def create_app(
         settings: the user's settings.
         created: the registry and device, if they were already created; None creates them.
         tracing: the traces of requests; None: no request is traced.
+        cores: the cores that it may use, with the same part of the memory; None: all of them.
 
     Raises:
         DeviceUnavailable: the requested device is unavailable.
@@ -269,7 +278,7 @@ def create_app(
             like a route.
         ValueError: a key file can't be read.
     """
-    service = create_service(settings, created)
+    service = create_service(settings, created, cores)
     app = FastAPI(
         title="Hubel",
         version=__version__,

@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 
 
-def main() -> None:
-    """Run the command line; Hubel's modules come before others of the same name."""
+def add_code_to_path() -> None:
+    """Put Hubel's modules on the path, before others of the same name."""
     here = Path(__file__).resolve().parent
     installed = here / "code"
-    sys.path.insert(0, str(installed if installed.is_dir() else here.parent))
+    folder = str(installed if installed.is_dir() else here.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def main() -> None:
+    """Run the command line."""
+    add_code_to_path()
     from app.cli import main as run
 
     run()

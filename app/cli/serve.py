@@ -1,8 +1,9 @@
-"""`hubel serve`: read the settings, bind a socket and serve until SIGTERM or SIGINT."""
+"""`hubel serve`: read the settings, bind a socket and serve until SIGTERM or SIGINT; or on Ray."""
 
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,24 @@ from app.cli.exit_codes import WrongUsage, expected_errors
 from app.cli.options import DEVICE, MODELS, read_settings
 
 log = logging.getLogger("hubel")
+
+
+class ReplicasType(click.ParamType[Any]):
+    """A number of replicas, or its bounds: 2, 1:8."""
+
+    name = "least[:most]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the bounds."""
+        if not isinstance(value, str):
+            return value
+        least, _, most = value.partition(":")
+        bounds = (least, most or least)
+        if not all(each.isascii() and each.isdigit() for each in bounds):
+            self.fail(f"{value!r} is not like 2, nor like 1:8.", param, ctx)
+        if not 1 <= int(bounds[0]) <= int(bounds[1]):
+            self.fail(f"{value!r} needs at least one, and no more than the most.", param, ctx)
+        return int(bounds[0]), int(bounds[1])
 
 
 @click.command()
@@ -22,8 +41,33 @@ log = logging.getLogger("hubel")
 @click.option("--device", type=DEVICE, help="Device that runs the models.  [default: auto]")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on. 0: any free port.  [default: 8000]")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="What runs the models. threads: this process. ray: replicas under Ray Serve, on this "
+    "machine or on the cluster of RAY_ADDRESS.",
+)
+@click.option(
+    "--replicas",
+    type=ReplicasType(),
+    help="Number of replicas of --engine ray, such as 2, or 1:8 for as many as their queues need.  "
+    "[default: 1]",
+)
+@click.option(
+    "--replica-cores",
+    type=click.IntRange(1),
+    help="Cores of a replica.  [default: those of this machine, divided by the least replicas]",
+)
 def serve(
-    models: "Path | str | None", device: str | None, host: str | None, port: int | None
+    models: "Path | str | None",
+    device: str | None,
+    host: str | None,
+    port: int | None,
+    engine: str,
+    replicas: tuple[int, int] | None,
+    replica_cores: int | None,
 ) -> None:
     """Serve models over HTTP.
 
@@ -37,6 +81,16 @@ def serve(
     logs.configure(settings.log_level, settings.log_format)
     for sentence in (*unknown_variables(os.environ), *variables_without_effect(os.environ)):
         log.warning(sentence)
+    if engine == "ray":
+        from app.on_ray import start as on_ray
+
+        least, most = replicas or (1, 1)
+        gpus = int(settings.device == "cuda")
+        with expected_errors():
+            on_ray.serve(settings, on_ray.Replicas(least, most, replica_cores, gpus))
+        return
+    if replicas or replica_cores:
+        raise WrongUsage("--replicas and --replica-cores need --engine ray. Add it.")
     try:
         listener = start.bind(settings.host, settings.port)
     except OSError as err:

@@ -12,7 +12,7 @@ buffers of sockets, and the page cache that a cgroup counts.
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.runtime.host import CGROUP_ROOT, OWN_CGROUP, cgroup_folders, read_text
@@ -61,9 +61,20 @@ def memory_for_requests(limits: list[MemoryLimit], threads: int) -> int:
 
 
 def memory_limits(
-    cgroup_root: Path = CGROUP_ROOT, own_cgroup: Path = OWN_CGROUP, status: Path = _STATUS
+    cgroup_root: Path = CGROUP_ROOT,
+    own_cgroup: Path = OWN_CGROUP,
+    status: Path = _STATUS,
+    *,
+    part: float = 1.0,
 ) -> list[MemoryLimit]:
-    """Return every limit that is set on this process, and the machine's memory."""
+    """Return every limit that is set on this process, and the machine's memory.
+
+    Args:
+        cgroup_root: where cgroups lie.
+        own_cgroup: the file that names this process's.
+        status: the file with the memory of this process.
+        part: this process's part of the limits, which it shares with others like it.
+    """
     used = _used(status)
     resident = used.get("VmRSS", 0)
     limits = [MemoryLimit("the machine", _machine_bytes(), resident, _MACHINE_SHARE)]
@@ -75,7 +86,7 @@ def memory_limits(
         soft, _ = resource.getrlimit(kind)
         if soft != resource.RLIM_INFINITY and field in used:
             limits.append(MemoryLimit("its ulimit", soft, used[field], _LIMIT_SHARE))
-    return limits
+    return [replace(limit, limit_bytes=int(part * limit.limit_bytes)) for limit in limits]
 
 
 def _cgroup_limits(root: Path, own: Path) -> Iterator[int]:

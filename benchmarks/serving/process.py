@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_START_S = 90
+_START_S = 180
 _NEVER_ASSIGNED = range(20_000, 32_000)
 """Linux assigns ports from 32768 on, by net.ipv4.ip_local_port_range."""
 

@@ -32,6 +32,19 @@ def test_serve_with_wrong_settings_exits_with_2(environment, words, assert_error
     assert_error(process("serve", **{"HUBEL_PORT": "0", **environment}), 2, words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--replicas", "2"), "need --engine ray"),
+        (("--engine", "ray", "--replicas", "3:2"), "needs at least one"),
+        (("--engine", "ray", "--replicas", "two"), "is not like 2, nor like 1:8"),
+    ],
+    ids=["another engine", "bounds", "no number"],
+)
+def test_wrong_replicas_are_one_sentence(options, words, assert_error, process):
+    assert_error(process("serve", *options), 2, words)
+
+
 def test_serve_on_a_used_address_exits_with_2(assert_error, process):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

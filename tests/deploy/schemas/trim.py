@@ -6,7 +6,9 @@
 
 Kubernetes's own kinds: JSON schemas of Kubernetes 1.35, which kubernetes-validate carries
 (Apache-2.0). KServe's: the generated models of its Python client (Apache-2.0). ServiceMonitor: the
-TypeScript types of @kubernetes-models/prometheus-operator (MIT). Unknown fields are refused in all.
+TypeScript types of @kubernetes-models/prometheus-operator (MIT). RayService: the fields of
+KubeRay's API ray.io/v1, written down here, since no package has them; its pods are Kubernetes's.
+Unknown fields are refused in all.
 """
 
 import argparse
@@ -38,6 +40,47 @@ def strict(properties: dict[str, Schema], required: list[str] | None = None) -> 
     """Return the schema of an object with these properties and no others."""
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": required} if required else schema
+
+
+def ray_service(template: Schema, metadata: Schema) -> Schema:
+    """Return the schema of a RayService, by the schemas of a pod's template and of metadata."""
+    text, number, flag = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+    parameters = {"type": "object", "additionalProperties": text}
+    group = {"rayStartParams": parameters, "template": template}
+    head = {**group, "serviceType": text, "headService": {}, "enableIngress": flag}
+    workers = {"groupName": text, "replicas": number, "minReplicas": number, "maxReplicas": number}
+    workers |= {"numOfHosts": number, "idleTimeoutSeconds": number, "suspend": flag}
+    autoscaler = {"idleTimeoutSeconds": number, "upscalingMode": text, "version": text}
+    autoscaler |= {"resources": {}, "image": text, "imagePullPolicy": text, "securityContext": {}}
+    lists: dict[str, Schema] = {
+        each: {"type": "array"} for each in ("env", "envFrom", "volumeMounts")
+    }
+    cluster = {
+        "rayVersion": text,
+        "enableInTreeAutoscaling": flag,
+        "suspend": flag,
+        "autoscalerOptions": strict({**autoscaler, **lists}),
+        "gcsFaultToleranceOptions": {"type": "object"},
+        "headServiceAnnotations": parameters,
+        "headGroupSpec": strict(head, ["template"]),
+        "workerGroupSpecs": {
+            "type": "array",
+            "items": strict(
+                {**workers, **group, "scaleStrategy": {}},
+                ["groupName", "minReplicas", "maxReplicas", "template"],
+            ),
+        },
+    }
+    spec = {
+        "serveConfigV2": text,
+        "rayClusterConfig": strict(cluster, ["headGroupSpec"]),
+        "serveService": {"type": "object"},
+        "upgradeStrategy": {"type": "object"},
+        "rayClusterDeletionDelaySeconds": number,
+        "excludeHeadPodFromServeSvc": flag,
+    }
+    properties = {"apiVersion": text, "kind": text, "metadata": metadata, "spec": strict(spec)}
+    return strict(properties, ["metadata", "spec"])
 
 
 class Definitions:
@@ -156,6 +199,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     definitions = Definitions(parser.parse_args().folder)
     kinds = {kind: definitions.refer(name) for kind, name in KINDS.items()}
+    template = definitions.refer("io.k8s.api.core.v1.PodTemplateSpec")
+    kinds["ray.io/v1 RayService"] = ray_service(template, definitions.refer("V1ObjectMeta"))
     written = {"$defs": definitions.kept, "kinds": kinds}
     file = Path(__file__).parent / "kinds.json"
     file.write_text(json.dumps(written, sort_keys=True, separators=(",", ":")) + "\n")
