@@ -75,6 +75,7 @@ from app.runtime.watch import Watch
 from app.settings import Settings
 from app.uploads import UploadFiles
 from app.vision.metadata import without_metadata
+from app.vision.saved_png import cut_out
 from app.zip_directory import ZipLimits
 
 log = logging.getLogger("hubel")
@@ -206,6 +207,7 @@ def _captured_photos(settings: Settings, memory_budget: MemoryBudget) -> Capture
         None
         if settings.capture_metadata
         else partial(without_metadata, limits=limits, memory=memory_budget),
+        partial(cut_out, limits=limits, memory=memory_budget),
     )
     return CapturedPhotos(recorder, CaptureRule.parse(settings.capture), recent_bytes > 0)
 

@@ -30,7 +30,16 @@ class CapturedPhotos:
         results: Sequence[Classified | BaseException],
         model: Model,
     ) -> None:
-        """Keep those of `photos` that the rule selects; arrays are no files and aren't kept."""
+        """Keep those of `photos` that the rule selects; arrays are no files and aren't kept.
+
+        Of a photo whose result is about a part of it, that part is kept.
+
+        Args:
+            request_id: the request.
+            photos: its photos; for several crops of one photo, that photo for each.
+            results: the result of each, or its error.
+            model: the model that gave them.
+        """
         for index, (photo, result) in enumerate(zip(photos, results, strict=True)):
             if not isinstance(result, Classified) or not isinstance(photo, bytes):
                 continue
@@ -50,6 +59,7 @@ class CapturedPhotos:
                 predictions=_predictions(result, model),
                 reason=reason or "feedback",
                 captured_ms=int(time.time() * 1e3),
+                crop=result.crop,
                 features=_features(result),
             )
             if self.remembers:

@@ -160,8 +160,7 @@ async def _classify_each(
     results = await run_each(request, service, jobs, model)
     record = record_of(request.scope)
     observe_predictions(record, results, service, model, query)
-    if not crops:
-        keep_photos(record, photos, results, service, model)
+    keep_photos(record, photos, results, service, model)
     return results
 
 
@@ -180,7 +179,9 @@ async def _classify_crops(
     (result,) = await run_each(request, service, [job], model, crops=len(crops))
     if isinstance(result, BaseException):
         return [result]
-    observe_predictions(record_of(request.scope), result.results, service, model, query)
+    record = record_of(request.scope)
+    observe_predictions(record, result.results, service, model, query)
+    keep_photos(record, [photo] * len(crops), result.results, service, model)
     return result.results
 
 

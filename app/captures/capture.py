@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.vision.crop import Pixels
+
 Reason = Literal["unsure", "unknown", "sample", "feedback"]
 """Why a photo was kept."""
 Order = Literal["newest", "unsure"]
@@ -42,6 +44,8 @@ class NewCapture:
     reason: Reason
     captured_ms: int
     """Milliseconds since 1970, UTC."""
+    crop: Pixels | None = None
+    """The part of the file that the request selected, which alone is kept; None: the whole."""
     features: NDArray[np.float32] | None = None
     """(D,), alike for photos that look alike to the model; None: unknown."""
 

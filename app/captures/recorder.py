@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,9 +21,11 @@ from typing import Self
 
 from app.captures import database
 from app.captures.capture import Capture, NewCapture, StoreLimits, Totals
+from app.captures.ring import Ring
 from app.captures.rows import captures_of_request
 from app.captures.store import Store
 from app.memory_budget import MemoryBudget
+from app.vision.crop import Pixels
 
 log = logging.getLogger("hubel")
 
@@ -41,6 +43,8 @@ _THREADS = 4
 
 StripMetadata = Callable[[bytes], tuple[bytes, str]]
 """Returns a photo without metadata, and its format; raises HubelError."""
+CutOut = Callable[[bytes, Pixels], tuple[bytes, str, tuple[int, int]]]
+"""Returns a part of a photo, its format, and its width and height; raises HubelError."""
 
 
 class Recorder:
@@ -52,6 +56,7 @@ class Recorder:
         memory: the bytes of photos in the ring are taken from it.
         recent_bytes: the most that the ring holds; 0: no ring.
         strip_metadata: None keeps files as they were sent.
+        cut_out: cuts the part that a request has selected out of its photo; None: no photo has one.
 
     Raises:
         BadParameter: another service keeps photos in the folder.
@@ -64,6 +69,7 @@ class Recorder:
         memory: MemoryBudget,
         recent_bytes: int,
         strip_metadata: StripMetadata | None,
+        cut_out: CutOut | None = None,
     ) -> None:
         self.store = store
         self.limits = limits
@@ -72,6 +78,7 @@ class Recorder:
         self.dropped: Counter[str] = Counter()
         """Photos that weren't kept: queue_full, store_full, unreadable, error."""
         self._strip = strip_metadata
+        self._cut_out = cut_out
         self._stripping = threading.Lock()
         self.executor = ThreadPoolExecutor(_THREADS, "captures-api")
         """Threads for requests about the store, so that a slow disk holds no others up."""
@@ -81,7 +88,7 @@ class Recorder:
         """Photos that are queued or being written, by request and position."""
         self._changed = threading.Condition()
         self._ended = False
-        self._recent = _Ring(memory.part(recent_bytes))
+        self._recent = Ring(memory.part(recent_bytes))
         self._thread = threading.Thread(target=self._run, name="captures", daemon=True)
         self._said_at = -_QUIET_S
         self._lock = store.claim()
@@ -220,7 +227,7 @@ class Recorder:
                 self._changed.notify_all()
 
     def _readable(self, capture: NewCapture) -> NewCapture | None:
-        """Return a photo without metadata, or None if that is impossible."""
+        """Return a photo as it is kept, or None if that is impossible."""
         try:
             return self._without_metadata(capture)
         except Exception as err:  # of any decoder
@@ -237,6 +244,11 @@ class Recorder:
                 self.kept[capture.reason] += 1
 
     def _without_metadata(self, capture: NewCapture) -> NewCapture:
+        if capture.crop is not None:
+            assert self._cut_out is not None
+            with self._stripping:
+                data, format, (width, height) = self._cut_out(capture.data, capture.crop)
+            return replace(capture, data=data, format=format, width=width, height=height, crop=None)
         if self._strip is None:
             return capture
         with self._stripping:  # one at a time, since it may decode the photo
@@ -255,44 +267,3 @@ class Recorder:
         if time.monotonic() >= self._said_at + _QUIET_S:
             self._said_at = time.monotonic()
             log.error(text, err)
-
-
-class _Ring:
-    """The last photos, up to a number of bytes.
-
-    Args:
-        memory: their bytes.
-    """
-
-    def __init__(self, memory: MemoryBudget) -> None:
-        self._memory = memory
-        self._captures: OrderedDict[tuple[str, int], NewCapture] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def put(self, capture: NewCapture) -> None:
-        """Add a photo and remove the oldest; leave it out if requests need the memory."""
-        size = capture.held_bytes
-        if size > self._memory.total_bytes:
-            return
-        with self._lock:
-            self._discard((capture.request_id, capture.index))
-            while not self._memory.try_take(size):
-                if not self._captures:
-                    return
-                self._discard(next(iter(self._captures)))
-            self._captures[capture.request_id, capture.index] = capture
-
-    def get(self, request_id: str, index: int) -> NewCapture | None:
-        """Return a photo of a request, or None."""
-        with self._lock:
-            return self._captures.get((request_id, index))
-
-    def remove(self, key: tuple[str, int]) -> None:
-        """Remove a photo of a request, if it is there."""
-        with self._lock:
-            self._discard(key)
-
-    def _discard(self, key: tuple[str, int]) -> None:
-        removed = self._captures.pop(key, None)
-        if removed is not None:
-            self._memory.give_back(removed.held_bytes)

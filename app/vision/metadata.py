@@ -13,18 +13,12 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
 
-from PIL import Image
-
-from app.errors import BrokenImage, QueueFull
+from app.errors import BrokenImage
 from app.memory_budget import MemoryBudget
-from app.vision.colour import to_srgb
-from app.vision.decode import reader_of
-from app.vision.formats.base import OpenedFile
 from app.vision.formats.exif import ORIENTATION_TAG, UPRIGHT, read_orientation
-from app.vision.orientation import turn_upright
 from app.vision.picture import Format, Limits
+from app.vision.saved_png import as_png
 from app.vision.sniff import sniff
 
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
@@ -60,10 +54,6 @@ _GIF_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _GIF_TABLE_FLAG, _GIF_TABLE_BITS = 0x80, 0x07
 
 
-_PNG_FACTOR = 2
-"""The memory of decoding and saving, in that of decoding."""
-
-
 def without_metadata(
     data: bytes, limits: Limits, memory: MemoryBudget | None = None
 ) -> tuple[bytes, Format]:
@@ -82,7 +72,7 @@ def without_metadata(
     format = sniff(data)
     remove = _REMOVERS.get(format)
     if remove is None:
-        return _as_png(data, format, limits, memory), "png"
+        return as_png(data, format, limits, memory), "png"
     try:
         return remove(data), format
     except (struct.error, IndexError, ValueError) as err:
@@ -243,35 +233,6 @@ def _after_sub_blocks(data: bytes, at: int) -> int:
     while length := data[at]:
         at += length + 1
     return at + 1
-
-
-def _as_png(data: bytes, format: Format, limits: Limits, memory: MemoryBudget | None) -> bytes:
-    """Decode a photo, turn it upright, and return it as a PNG in sRGB."""
-    file = reader_of(format)(data, limits)
-    if memory is None:
-        return _png_of(file)
-    size = _PNG_FACTOR * file.work.memory_bytes
-    memory.check_fits(size, "To keep the photo", "Send it as a JPEG.")
-    if not memory.try_take(size):
-        raise QueueFull("There is no memory to keep the photo now. Try again.", retry_after_s=1)
-    try:
-        return _png_of(file)
-    finally:
-        memory.give_back(size)
-
-
-def _png_of(file: OpenedFile) -> bytes:
-    decoded = file.load()
-    icc, orientation, image = decoded.icc, decoded.orientation, decoded.image
-    del decoded
-    image, _ = turn_upright(image, (0, 0, *image.size), orientation)
-    png = BytesIO()
-    _in_srgb(image, icc).save(png, "png", compress_level=1)
-    return png.getvalue()
-
-
-def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    return image if image.mode in ("L", "LA", "RGBA") and icc is None else to_srgb(image, icc)
 
 
 _REMOVERS: Mapping[Format, Callable[[bytes], bytes]] = {

@@ -172,8 +172,7 @@ async def give_feedback(request: Request, service: ServiceDep) -> FeedbackKept:
     if capture is None:
         raise UnknownCapture(
             f"Photo {feedback.index} of request {feedback.request_id!r} is not at hand. Send "
-            "feedback soon after the response; photos of requests with crop, and arrays, are not "
-            "kept."
+            "feedback soon after the response; arrays are not kept."
         )
     return FeedbackKept(
         request_id=feedback.request_id,

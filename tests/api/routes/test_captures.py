@@ -1,6 +1,9 @@
 """/api/v1/captures and /api/v1/feedback: what is kept, who may see it, and what is refused."""
 
+import io
+
 import pytest
+from PIL import Image
 
 CLASSIFY, CAPTURES, FEEDBACK = "/api/v1/classify", "/api/v1/captures", "/api/v1/feedback"
 ADMIN = {"X-API-Key": "adm"}
@@ -60,12 +63,38 @@ def test_every_protocol_that_sends_files_is_kept(keeping, photo):
     with keeping() as client:
         assert client.post("/predictions/colours", content=photo("red")).status_code == 200
         assert client.post(CLASSIFY, content=photo("red")).status_code == 200
-        crop = client.post(CLASSIFY, content=photo("blue"), params={"crop": "0,0,9,9"})
-        assert crop.status_code == 200
         assert len(kept(client)) == 1
         text = client.get("/metrics").text
     assert 'hubel_captures_total{reason="sample"} 2.0' in text
     assert "hubel_captures_held 1.0" in text
+
+
+def test_the_parts_of_a_photo_are_kept_without_the_rest(keeping):
+    file = io.BytesIO()
+    halves = Image.new("RGB", (2000, 1000), "red")
+    halves.paste("blue", (1000, 0, 2000, 1000))
+    halves.save(file, "jpeg", quality=95)
+    with keeping(capture="") as client:
+        for id, crops in {"two": ["0%,0%,50%,100%", "1010,10,960,980"], "one": "0,0,20,40"}.items():
+            response = client.post(
+                CLASSIFY,
+                content=file.getvalue(),
+                params={"crop": crops},
+                headers={"X-Request-ID": id},
+            )
+            assert response.status_code == 200
+        for id, index in (("two", 0), ("two", 1), ("one", 0)):
+            said = {"request_id": id, "index": index, "label": f"{id}{index}"}
+            assert client.post(FEEDBACK, json=said).status_code == 200
+        found = {}
+        for each in kept(client):
+            data = client.get(f"{CAPTURES}/{each['id']}/image", headers=ADMIN).content
+            with Image.open(io.BytesIO(data)) as image:
+                assert image.size == (each["width"], each["height"])
+                found[each["labels"][0]] = (image.format, image.size, image.getpixel((5, 9)))
+    assert found["two0"] == ("PNG", (960, 960), pytest.approx((254, 0, 0), abs=3))
+    assert found["two1"] == ("PNG", (960, 980), pytest.approx((0, 0, 254), abs=3))
+    assert found["one0"][:2] == ("PNG", (20, 40))
 
 
 def test_lists_are_paged(keeping, photo):
