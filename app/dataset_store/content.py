@@ -12,7 +12,7 @@ FEW = 10
 _LISTED = 50
 """Photos that a warning names."""
 
-WarningCode = Literal["too_few", "duplicate", "two_labels", "one_label"]
+WarningCode = Literal["too_few", "two_labels", "one_label"]
 
 
 @dataclass(frozen=True, slots=True)

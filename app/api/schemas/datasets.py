@@ -27,11 +27,10 @@ class DatasetWarning(BaseModel):
     """Something that a model would learn badly from."""
 
     code: Annotated[
-        Literal["too_few", "duplicate", "two_labels", "one_label"],
+        Literal["too_few", "two_labels", "one_label"],
         Field(
             description="`too_few`: a label has few photos. `one_label`: there is only one. "
-            "`two_labels`: photos lie under several labels of a dataset with one label a photo. "
-            "`duplicate`: photos show the same picture."
+            "`two_labels`: photos lie under several labels of a dataset with one label a photo."
         ),
     ]
     detail: Annotated[str, Field(description="What it is, and what to do about it.")]
