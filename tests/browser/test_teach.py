@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -131,7 +132,7 @@ def test_what_may_be_wrong_with_photos_is_said(open_teach, teach_client):
     expect(page.locator("#train-told")).to_have_text("11 photos in 2 classes.")
 
 
-def test_dropped_folders_become_classes(open_teach, teach_client):
+def test_dropped_folders_and_zips_become_classes(open_teach, teach_client):
     page = open_teach()
     page.evaluate(
         """(files) => {
@@ -153,6 +154,14 @@ def test_dropped_folders_become_classes(open_teach, teach_client):
     expect(page.locator(".class-name")).to_have_count(2)
     expect(page.locator(".thumb img")).to_have_count(2)
     assert labels_of(teach_client) == {"green": 1, "red": 1}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for file in photos("blue", 2):
+            packed.writestr(f"things/blue/{file['name']}", file["buffer"])
+    archive = {"name": "a.zip", "mimeType": "application/zip", "buffer": buffer.getvalue()}
+    page.locator("#zip").set_input_files(archive)
+    expect(page.locator(".class-name")).to_have_count(3)
+    assert labels_of(teach_client) == {"blue": 2, "green": 1, "red": 1}
 
 
 def test_a_training_is_followed_and_its_version_tried_used_and_rolled_back(
