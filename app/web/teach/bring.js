@@ -103,7 +103,7 @@ function onnxFields(upload) {
   const size = el("input", { placeholder: "224", required: upload.asks.includes("size") });
   const mean = el("input", { placeholder: "0.485, 0.456, 0.406" });
   const std = el("input", { placeholder: "0.229, 0.224, 0.225" });
-  const range = select({ "": "As the convention says", 1: "0 to 1", 255: "0 to 255" });
+  const range = select({ "": "As the convention says", "1.0": "0 to 1", "255.0": "0 to 255" }); // no whole numbers: as names they come first
   const channels = select({ "": "As the convention says", rgb: "Red, green, blue", bgr: "Blue, green, red" });
   const fit = select({ "": "The centre square", stretch: "All of the photo, squashed", contain: "All of the photo, with grey around" });
   const task = select({ "": "As the graph says", single_label: "Exactly one", multi_label: "Any number of them" });

@@ -8,7 +8,7 @@ import * as service from "./service.js";
 import { uploads } from "./uploads.js";
 import { showWarnings } from "./warnings.js";
 
-const WAIT_MS = 400; // after the last change, before the service is asked for its warnings
+const WAIT_MS = 400; // after a change, before the service is asked for its counts and warnings
 
 // `about` has changed() and fail(error, again).
 export function classes(about) {
@@ -18,6 +18,7 @@ export function classes(about) {
   let made = 0;
   let timer = 0;
   const labelsOf = new Map(); // of the photos that were listed
+  const unconfirmed = new Map(); // photos of a card that were sent, and not counted by the service since
 
   const sender = uploads({
     nameOf: () => name,
@@ -28,7 +29,8 @@ export function classes(about) {
       const bad = answer.results.filter((result) => result.problem);
       answer.results.forEach((result, at) => result.id && remember(name, result.id, files[at]));
       const added = answer.results.filter((result) => result.status === "added" || result.status === "moved").length;
-      card.show(card.total() + added, 0);
+      unconfirmed.set(card, (unconfirmed.get(card) ?? 0) + added);
+      refreshCard(card);
       card.say(summary(answer, bad), bad.length > 0);
       soon();
     },
@@ -43,8 +45,10 @@ export function classes(about) {
     return parts.join(" ");
   }
 
+  const pending = (card) => sender.countOf(card) + (unconfirmed.get(card) ?? 0);
+
   function refreshCard(card) {
-    card.show(card.total(), sender.countOf(card));
+    card.show(card.total(), pending(card));
     about.changed();
   }
 
@@ -126,7 +130,7 @@ export function classes(about) {
 
   // The card of a label; one that got neither photos nor a name makes room.
   function cardFor(label, taken = new Map()) {
-    const isSpare = (card) => /^Class \d+$/.test(card.label()) && !card.total() && !sender.countOf(card) && !taken.has(card.label());
+    const isSpare = (card) => /^Class \d+$/.test(card.label()) && !card.total() && !pending(card) && !taken.has(card.label());
     return cardOf(label) ?? addCard(label, cards.find(isSpare));
   }
 
@@ -136,15 +140,19 @@ export function classes(about) {
 
   const cardOf = (label) => cards.find((card) => card.label() === label);
 
+  // Also while photos go on coming.
   function soon() {
-    clearTimeout(timer);
-    timer = setTimeout(() => refresh().catch((error) => about.fail(error, soon)), WAIT_MS);
+    timer ||= setTimeout(() => {
+      timer = 0;
+      refresh().catch((error) => about.fail(error, soon));
+    }, WAIT_MS);
   }
 
   // Brings the cards to what the service has; cards without photos stay.
   async function refresh() {
     if (!exists) return;
     const mine = name;
+    const before = new Map(unconfirmed);
     const told = await service.dataset(name).catch((error) => {
       if (error.status === 404) return { labels: [], warnings: [] };
       throw error;
@@ -152,7 +160,8 @@ export function classes(about) {
     if (mine !== name) return;
     const photos = new Map(told.labels.map((each) => [each.label, each.photos]));
     for (const label of photos.keys()) cardFor(label, photos);
-    for (const card of cards) card.show(photos.get(card.label()) ?? 0, sender.countOf(card));
+    for (const [card, counted] of before) unconfirmed.set(card, unconfirmed.get(card) - counted);
+    for (const card of cards) card.show(photos.get(card.label()) ?? 0, pending(card));
     await Promise.all(cards.map((card) => card.refresh()));
     showWarnings(told.warnings, warned);
     byId("forget").hidden = !told.labels.length;
@@ -165,7 +174,7 @@ export function classes(about) {
     name: () => name,
     exists: () => exists,
     settled: sender.settled,
-    counts: () => cards.map((card) => ({ label: card.label(), photos: card.total() + sender.countOf(card) })).filter(({ photos }) => photos),
+    counts: () => cards.map((card) => ({ label: card.label(), photos: card.total() + pending(card) })).filter(({ photos }) => photos),
     labels: () => cards.filter((card) => card.total()).map((card) => card.label()),
     teach: (label, files) => cardFor(label).add(files),
     cardAt: (node) => cards.find((card) => card.node === node),
@@ -178,6 +187,7 @@ export function classes(about) {
       cards = [];
       byId("classes").replaceChildren();
       labelsOf.clear();
+      unconfirmed.clear();
       showWarnings([], warned);
       byId("forget").hidden = true;
       if (isThere) await refresh();
