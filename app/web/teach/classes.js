@@ -17,6 +17,7 @@ export function classes(about) {
   let cards = [];
   let made = 0;
   let timer = 0;
+  let refreshed = Promise.resolve();
   const labelsOf = new Map(); // of the photos that were listed
   const unconfirmed = new Map(); // photos of a card that were sent, and not counted by the service since
 
@@ -148,8 +149,10 @@ export function classes(about) {
     }, WAIT_MS);
   }
 
-  // Brings the cards to what the service has; cards without photos stay.
-  async function refresh() {
+  // Brings the cards to what the service has, one time after another; cards without photos stay.
+  const refresh = () => (refreshed = refreshed.catch(() => {}).then(refreshNow));
+
+  async function refreshNow() {
     if (!exists) return;
     const mine = name;
     const before = new Map(unconfirmed);
