@@ -9,7 +9,7 @@ const VERDICTS = {
   better: "Better than",
   not_worse: "Not worse than",
   worse: "Worse than",
-  not_comparable: "Not to be compared with",
+  not_comparable: "Too little to compare it with",
 };
 
 export function showResult(box, { result }, fail) {
