@@ -13,14 +13,16 @@ import hashlib
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.durable_files import write_file
 from app.errors import BadParameter
 from app.periodic import Periodic
 
@@ -148,19 +150,9 @@ def change(file: Path, changed: Callable[[NamedKeys], NamedKeys]) -> None:
     target = file.resolve()
     with _locked(target.parent):
         keys = changed(read(file) if target.exists() else NamedKeys())
-        beside = target.with_name(f".{target.name}.{os.getpid()}.new")
-        try:
-            with beside.open("w", encoding="utf-8") as new:
-                new.write(keys.model_dump_json(indent=1, exclude_none=True) + "\n")
-                new.flush()
-                os.fsync(new.fileno())
-            with suppress(FileNotFoundError):
-                beside.chmod(target.stat().st_mode & 0o777)
-            os.replace(beside, target)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
-            raise
+        text = keys.model_dump_json(indent=1, exclude_none=True) + "\n"
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+        write_file(target, text.encode(), mode=mode)
 
 
 @contextmanager

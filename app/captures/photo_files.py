@@ -1,9 +1,9 @@
 """The files of the captures: `photos/ab/abcd….jpeg`, named by the SHA-256 of their content."""
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
+
+from app.durable_files import write_file
 
 _FOLDER = "photos"
 _PREFIX_LENGTH, _NAME_LENGTH = 2, 64
@@ -35,18 +35,7 @@ class PhotoFiles:
         """
         target = self.path(sha256, format)
         target.parent.mkdir(exist_ok=True)
-        beside = target.with_name(target.name + _BESIDE)
-        try:
-            with beside.open("wb") as new:
-                new.write(data)
-                new.flush()
-                os.fsync(new.fileno())
-            os.replace(beside, target)
-            _sync(target.parent)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
-            raise
+        write_file(target, data, beside=target.with_name(target.name + _BESIDE))
 
     def remove(self, sha256: str, format: str) -> None:
         """Remove a photo; one that is gone already is no error."""
@@ -78,12 +67,3 @@ class PhotoFiles:
             for path in part.iterdir():
                 if path.is_file() and len(path.name.partition(".")[0]) == _NAME_LENGTH:
                     yield path
-
-
-def _sync(folder: Path) -> None:
-    """Write the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

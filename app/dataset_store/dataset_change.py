@@ -14,6 +14,7 @@ from app.dataset_store import dataset_folder
 from app.dataset_store.content import Content, Entry
 from app.dataset_store.incoming import AddedPhoto, ReadyPhoto, Status
 from app.dataset_store.names import PHOTOS, check_label, hashed_folder, is_folder
+from app.durable_files import sync
 from app.errors import BadParameter, StoreFull
 
 _SHOWN = 10
@@ -155,7 +156,7 @@ class DatasetChange:
             dataset_folder.write_table(self._folder, self._content)
         for folder in self._synced:
             if folder.is_dir():
-                dataset_folder.sync_folder(folder)
+                sync(folder)
         for file in self._removed:
             dataset_folder.remove(self._folder, file)
         self._content.modified = dataset_folder.last_change(self._folder)

@@ -24,6 +24,7 @@ from pathlib import Path
 from app.dataset.label_rows import of_labels_csv
 from app.dataset_store.content import Content, Entry, rows_of
 from app.dataset_store.names import PHOTOS, check_label, id_of, photo_of
+from app.durable_files import sync, write_file
 from app.errors import BadParameter, StoreFailed
 
 log = logging.getLogger("hubel")
@@ -53,7 +54,7 @@ def make(folder: Path) -> None:
             f"There is a folder {folder} that isn't a dataset of Hubel's. Choose another name."
         )
     write_beside(folder / MARK, json.dumps({"schema_version": 1}).encode())
-    sync_folder(folder.parent)
+    sync(folder.parent)
 
 
 def read(folder: Path) -> Content:
@@ -164,36 +165,16 @@ def write_table(folder: Path, content: Content) -> None:
 
 
 def write_beside(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then rename it; once this returns it is on the disk.
-
-    Raises:
-        OSError: it can't be written; nothing is left of it.
-    """
-    beside = _beside(path)
-    write_whole(beside, data)
-    os.replace(beside, path)
-    sync_folder(path.parent)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name.lstrip('.')}{_BESIDE}")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file onto the disk; nothing is left of it if that fails.
+    """Write a file of a dataset, and nothing of it if that fails.
 
     Raises:
         OSError: it can't be written.
     """
-    try:
-        with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with suppress(OSError):
-            path.unlink()
-        raise
+    write_file(path, data, beside=_beside(path))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name.lstrip('.')}{_BESIDE}")
 
 
 def remove(folder: Path, file: str) -> None:
@@ -227,12 +208,3 @@ def _has_other_rows(table: Path) -> bool:
     except BadParameter:
         return True
     return any(photo_of(row.name.rpartition("/")[2]) is None for row in rows)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from app.dataset_store.dataset_folder import write_whole
 from app.dataset_store.names import EXTENSIONS
 from app.dataset_store.photo_check import PhotoCheck
+from app.durable_files import write_whole
 from app.errors import HubelError
 
 BATCH = 128

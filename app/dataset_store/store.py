@@ -24,6 +24,7 @@ from app.dataset_store.dataset_change import DatasetChange, DatasetLimits
 from app.dataset_store.incoming import Added, AddedPhoto, ReadyPhoto, SentPhoto, batches
 from app.dataset_store.names import check_name, is_name
 from app.dataset_store.photo_check import PhotoCheck, displayed_size
+from app.durable_files import sync
 from app.errors import BadParameter, HubelError, StoreFailed, UnknownDataset, UnknownPhoto
 
 log = logging.getLogger("hubel")
@@ -256,7 +257,7 @@ class DatasetStore:
             deleted = self._folder / f"{_DELETED}{uuid.uuid4().hex[:8]}-{name}"
             folder.rename(deleted)
             self._contents.pop(name, None)
-            dataset_folder.sync_folder(self._folder)
+            sync(self._folder)
             self._remove_deleted(deleted)
             return photos
 

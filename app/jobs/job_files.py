@@ -10,7 +10,6 @@ One service at a time uses the folder. Jobs that were running when it was killed
 
 import fcntl
 import logging
-import os
 import re
 import shutil
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from app.durable_files import sync, write_file
 from app.errors import BadParameter
 from app.jobs.job import ENDED, Job
 
@@ -87,15 +87,9 @@ class JobFiles:
         folder = self.folder / job.id
         is_new = not folder.exists()
         folder.mkdir(mode=0o700, exist_ok=True)
-        beside = folder / f".{_RECORD}.new"
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(job.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, folder / _RECORD)
-        _sync(folder)
+        write_file(folder / _RECORD, (job.model_dump_json(indent=1) + "\n").encode())
         if is_new:
-            _sync(self.folder)
+            sync(self.folder)
 
     def load(self) -> list[Job]:
         """Return all jobs, the oldest first; a folder without a readable record is skipped.
@@ -132,12 +126,3 @@ class JobFiles:
         for id in gone:
             self.remove(id)
         return [job for job in jobs if job.id not in gone]
-
-
-def _sync(folder: Path) -> None:
-    """Write the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

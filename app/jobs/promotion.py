@@ -21,6 +21,7 @@ from pathlib import Path
 
 from app import bundle as bundles
 from app.bundle import MANIFEST
+from app.durable_files import sync
 from app.errors import BundleMismatch, ModelError, ModelsReadOnly
 from app.jobs.comparison import PASSES, Comparison
 from app.jobs.job import Outcome, Promote
@@ -207,7 +208,7 @@ def _move(bundle: Path, target: Path) -> None:
             _sync_all(beside)
             beside.chmod(0o755)
             os.replace(beside, target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as err:
@@ -239,12 +240,4 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def _sync_all(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

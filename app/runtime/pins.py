@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.durable_files import write_file
 from app.errors import PinFileInvalid
 
 PIN_FILE = "pins.json"
@@ -151,16 +152,10 @@ class PinFile:
         """Replace the file's content; return why that was impossible, or None if it worked."""
         if self.path is None:
             return "there is no folder to write it to; set one with --models or HUBEL_DATA_DIR"
-        beside = self.path.with_name(f".{PIN_FILE}.{os.getpid()}.new")
         text = pins.model_dump_json(indent=1, exclude_defaults=True) + "\n"
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
+            write_file(self.path, text.encode())
         except OSError as err:
-            _remove(beside)
             return (
                 f"{self.path} can't be written ({err.strerror}); let this user write there, or set "
                 "HUBEL_DATA_DIR"
@@ -201,8 +196,3 @@ def _invalid(path: Path, reason: str) -> PinFileInvalid:
         f"{path} can't be used ({reason}). It says which versions may serve: repair it, or delete "
         "it to serve the highest version of each model."
     )
-
-
-def _remove(file: Path) -> None:
-    with suppress(OSError):  # its folder is read-only, so it was never written
-        file.unlink(missing_ok=True)

@@ -172,7 +172,7 @@ def test_a_full_disk_keeps_nothing_half(store, roomy, capture, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.captures.photo_files.os.replace", full)
+    monkeypatch.setattr("app.durable_files.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         store.add([capture(1)], roomy)
     assert listed(store) == files(store) == []

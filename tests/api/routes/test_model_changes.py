@@ -103,7 +103,7 @@ def test_a_choice_that_cannot_be_written_is_reported(birds, models, monkeypatch)
     def refuse(source, target):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("app.runtime.pins.os.replace", refuse)
+    monkeypatch.setattr("app.durable_files.os.replace", refuse)
     body = change(birds, f"{RELOAD}?mode=rollback").json()
     assert "This choice ends with the process" in body["warning"]
     assert "Read-only file system" in birds.get("/api/v1/models").json()["warning"]
