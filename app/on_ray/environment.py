@@ -25,8 +25,12 @@ VARIABLES: Mapping[str, str] = {
     "RAY_SERVE_LOG_TO_STDERR": "0",  # a line for each change of the proxy's configuration
 }
 """What every node of a cluster needs; deploy/ray sets the same."""
-_OF_THIS_MACHINE = {"RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}
-"""The replicas' logs are shown here: whole, and as they are."""
+_OF_THIS_MACHINE = {
+    # The replicas' logs are shown here: whole, and as they are.
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # with 5, HAProxy can't start on a busy machine
+}
 _PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
 _BINARY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 

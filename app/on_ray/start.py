@@ -71,8 +71,8 @@ def serve(settings: Settings, replicas: Replicas) -> None:
     from hubel import on_ray
 
     arguments = _arguments(settings)
-    address = os.environ.get("RAY_ADDRESS")
-    if address is None:
+    address = os.environ.get("RAY_ADDRESS", "local")  # "local": not one that has run here before
+    if address == "local":
         environment.choose_ports()
     ray.init(address=address, include_dashboard=False, log_to_driver=True, logging_level="WARNING")
     try:
@@ -91,7 +91,7 @@ def serve(settings: Settings, replicas: Replicas) -> None:
         stopped.wait()
         ray_serve.delete("hubel")
     finally:
-        if address is None:
+        if address == "local":
             ray_serve.shutdown()
         ray.shutdown()
 
