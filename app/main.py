@@ -252,7 +252,7 @@ def _job_runner(
     def make_run(job: Job, report: Callable[[Progress], None]) -> Run:
         return Run(job, files, models, run_settings, report)
 
-    return JobRunner(files, Checks(data_dir, models, run_settings.memory_bytes), make_run)
+    return JobRunner(files, Checks(data_dir, models, run_settings.memory_bytes), make_run, models)
 
 
 def _local_models(settings: Settings) -> Path | None:

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         description="Maximum size of the last photos in memory, in bytes, about which feedback may "
         "come, and at most an eighth of the memory for requests. Only with `HUBEL_DATA_DIR`.",
     )
-    job_memory_bytes: Annotated[int, Field(ge=256 * MIB)] = Field(
+    job_memory_bytes: Annotated[int, Field(ge=512 * MIB)] = Field(
         2048 * MIB,
         description="Maximum memory of a training job, in bytes, and at most three quarters of the "
         "memory for requests, which have less while it runs. Only with `HUBEL_DATA_DIR`.",

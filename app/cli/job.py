@@ -6,7 +6,6 @@ plan.json -> limits on itself -> photos into one folder -> `hubel train` -> comp
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ def job(folder: Path) -> None:
     from app.jobs.job_files import PLAN
     from app.jobs.plan import Plan
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's, which ends the job
     own_limits.end_with_service(os.getppid())
     own_limits.lower_priority()
     work = folder / "work"
@@ -56,7 +54,8 @@ def _run(plan: "Plan", work: Path) -> None:
         if not photos.exists():
             _step("collecting photos")
             _collect(plan, photos)
-    train_command.main(_arguments(plan, work), "hubel train", standalone_mode=False)
+    if not (work / BUNDLE / bundles.MANIFEST).exists():  # an interrupted run may have made it
+        train_command.main(_arguments(plan, work), "hubel train", standalone_mode=False)
     bundle = bundles.load(work / BUNDLE)
     comparison = _compare(plan, bundle.folder, photos)
     metrics = bundle.manifest.metrics["fp32"]

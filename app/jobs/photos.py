@@ -34,6 +34,8 @@ DATASETS = "datasets"
 NAME_DIGITS = 32
 """Digits of its sha256 that a photo of a dataset is named by."""
 _NAMED = re.compile(rf"[0-9a-f]{{{NAME_DIGITS}}}")
+_UNLABELLED = "photos"
+"""The folder of a dataset for photos that only labels.csv gives labels."""
 _PAGE = 500
 _MIN_PHOTOS = 5
 """As `hubel train` has it."""
@@ -57,7 +59,7 @@ def photos_of_dataset(folder: Path) -> Iterator[LabelledPhoto]:
             yield LabelledPhoto(path, _digits_of(path), tuple(sorted(labels)))
         return
     for entry in visible(folder):
-        if entry.is_dir():
+        if entry.is_dir() and entry.name != _UNLABELLED:
             for path in list_below(entry).files:
                 yield LabelledPhoto(path, _digits_of(path), (entry.name,))
 

@@ -47,6 +47,11 @@ class JobProcess:
                 process_group=0,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its id, which is that of its group as well."""
+        return self._process.pid
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines of its standard output, until it ends."""
         assert self._process.stdout is not None

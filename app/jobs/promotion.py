@@ -89,6 +89,12 @@ class Models:
                 "there; in Docker, mount the models folder without :ro."
             )
 
+    def clear_unfinished(self) -> None:
+        """Remove what a killed service left of its installations."""
+        if self._folder is not None:
+            for leftover in self._folder.glob(f"*/.*{_BESIDE}"):
+                shutil.rmtree(leftover, ignore_errors=True)
+
     def next_version(self, name: str) -> int:
         """Return the version that a new bundle of a model gets."""
         return max([0, *self._versions(name)]) + 1
@@ -113,6 +119,10 @@ class Models:
         except ModelError:
             return None
 
+    def place(self, name: str, version: int) -> Path | None:
+        """Return where a version is, or would be."""
+        return None if self._folder is None else self._folder / name / str(version)
+
     def install(self, bundle: Path) -> None:
         """Put a finished bundle into the models folder and load it, held back.
 
@@ -125,7 +135,10 @@ class Models:
         manifest = bundles.load(bundle).manifest
         name, version = manifest.name, manifest.version
         self.check_writable(name)
-        assert self._folder is not None
+        target = self.place(name, version)
+        assert target is not None
+        if self.serving_folder(name) == target and _same(bundle, target):
+            return  # the service was killed after it was promoted
         self._registry.check_memory(bundle)
         with self._registry.changing:
             self._registry.change(partial(_hold, name=name, version=version))
@@ -133,7 +146,6 @@ class Models:
                 raise ModelsReadOnly(
                     f"The new version can't be held back: {self._registry.unsaved}"
                 )
-            target = self._folder / name / str(version)
             _move(bundle, target)
             entry = self._registry.promote(target)
         if not entry.ready or entry.version != version:
@@ -201,7 +213,6 @@ def _move(bundle: Path, target: Path) -> None:
         )
     try:
         target.parent.mkdir(exist_ok=True)
-        clear_unfinished(target.parent)
         beside = Path(tempfile.mkdtemp(_BESIDE, f".{target.name}.", target.parent))
         try:
             shutil.copytree(bundle, beside, copy_function=_link_or_copy, dirs_exist_ok=True)
@@ -216,12 +227,6 @@ def _move(bundle: Path, target: Path) -> None:
             f"{target} can't be written ({err.strerror or err}). Make room, or let this user "
             "write there; then resume the job."
         ) from err
-
-
-def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed service left of its installations in a model's folder."""
-    for leftover in folder.glob(f".*{_BESIDE}"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _same(bundle: Path, other: Path) -> bool:

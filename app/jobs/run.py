@@ -5,6 +5,7 @@ plan.json -> the process -> lines of progress
 """
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -32,6 +33,8 @@ _Line = TypeAdapter[StepLine | TextLine | Ended](
 )
 _MB = 1_000_000
 _SIGKILL = -9
+_LOG_CHARACTERS = 20_000
+"""The end of the log that is looked at."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Run:
         """Run the process and promote its bundle."""
         try:
             work = self._files.work(self._job.id)
+            self._drop_outdated(work)
             if not (work / job_files.RESULT).exists() and (problem := self._make(work)):
                 return problem
             with self._lock:
@@ -112,6 +116,19 @@ class Run:
             detail = f"A file of the job can't be written or read ({first_line_of(err)})."
             return JobProblem(code="job_failed", detail=detail)
 
+    def _drop_outdated(self, work: Path) -> None:
+        """Remove what an interrupted run made, if other versions came or serve meanwhile."""
+        plan = work / job_files.PLAN
+        if not plan.exists():
+            return
+        before = Plan.model_validate_json(plan.read_bytes())
+        name = before.train.model
+        is_highest = self._models.next_version(name) <= before.version + 1
+        own = self._models.place(name, before.version)  # it may have been promoted already
+        if not is_highest or self._models.serving_folder(name) not in (before.serving, own):
+            (work / job_files.RESULT).unlink(missing_ok=True)
+            shutil.rmtree(work / job_files.BUNDLE, ignore_errors=True)
+
     def _make(self, work: Path) -> JobProblem | Interrupted | None:
         """Run the process; return why it made no bundle, or None."""
         train = self._job.request.train
@@ -123,7 +140,7 @@ class Run:
         new = Plan(
             train=train,
             data_dir=self._settings.data_dir,
-            version=self._models.next_version(train.model),
+            version=self._version(work),
             serving=self._models.serving_folder(train.model),
             resume=resume,
             memory_bytes=memory_bytes,
@@ -145,7 +162,14 @@ class Run:
             return Interrupted(self._stopped)
         if status == 0 and (work / job_files.RESULT).exists():
             return None
-        return self._problem or self._crash(status, memory_bytes)
+        return self._why(status, memory_bytes)
+
+    def _version(self, work: Path) -> int:
+        """Return the version of the new bundle: that of a bundle that waits for its comparison."""
+        folder = work / job_files.BUNDLE
+        if (folder / bundles.MANIFEST).exists():
+            return bundles.load(folder).manifest.version
+        return self._models.next_version(self._job.request.train.model)
 
     def _read(self, line: bytes) -> None:
         try:
@@ -165,14 +189,20 @@ class Run:
         self._progress = progress
         self._report(progress)
 
-    def _crash(self, status: int, memory_bytes: int) -> JobProblem:
+    def _why(self, status: int, memory_bytes: int) -> JobProblem:
+        """Return why the process made no bundle.
+
+        Libraries report that they had no memory in many ways, so their words come first.
+        """
         if status == _SIGKILL or self._says_memory():
             return JobProblem(
                 code="out_of_memory",
                 detail=f"Training needed more memory than it may have, "
-                f"{memory_bytes // _MB:,} MB. Raise HUBEL_JOB_MEMORY_BYTES, or "
-                "train with fewer photos.",
+                f"{memory_bytes // _MB:,} MB. Raise HUBEL_JOB_MEMORY_BYTES, or train with fewer "
+                "photos.",
             )
+        if self._problem is not None:
+            return self._problem
         file = self._files.job_folder(self._job.id) / job_files.LOG
         return JobProblem(
             code="job_failed",
@@ -181,12 +211,12 @@ class Run:
 
     def _says_memory(self) -> bool:
         try:
-            text = (self._files.job_folder(self._job.id) / job_files.LOG).read_text(
-                errors="replace"
-            )
+            file = self._files.job_folder(self._job.id) / job_files.LOG
+            text = file.read_text(errors="replace")[-_LOG_CHARACTERS:]
         except OSError:
-            return False
-        return any(words in text[-20_000:] for words in _MEMORY_WORDS)
+            text = ""
+        text += self._problem.detail if self._problem else ""
+        return any(words in text for words in _MEMORY_WORDS)
 
     def _promote(self, work: Path) -> JobResult:
         """Install the finished bundle; promote, offer or hold it."""

@@ -1,6 +1,8 @@
 """Runs jobs, one at a time, on a thread: queued -> a process -> promotion -> ended.
 
     submit, resume, cancel   threads of the API; what they return is on the disk
+    jobs, get, state_of      the event loop, without a lock, since a change holds it while it
+                             waits for the disk
     the thread               the oldest queued job: `Run`
 
 At the start, jobs that were running when the service was killed are interrupted; queued ones run.
@@ -20,6 +22,7 @@ from app.errors import JobConflict, QueueFull, UnknownJob
 from app.jobs.events import JobEvents
 from app.jobs.job import ENDED, Job, JobProblem, JobRequest, Progress, State
 from app.jobs.job_files import JobFiles
+from app.jobs.promotion import Models
 from app.jobs.run import Interrupted, Run
 from app.jobs.training_checks import Checks
 
@@ -40,10 +43,12 @@ class JobRunner:
         files: the folder of the jobs.
         checks: checks a request before it is queued.
         make_run: makes the run of a job.
+        models: the models folder.
     """
 
-    def __init__(self, files: JobFiles, checks: Checks, make_run: MakeRun) -> None:
+    def __init__(self, files: JobFiles, checks: Checks, make_run: MakeRun, models: Models) -> None:
         self._files = files
+        self._models = models
         self._checks = checks
         self._make_run = make_run
         self.events = JobEvents()
@@ -58,7 +63,8 @@ class JobRunner:
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
     def __enter__(self) -> Self:
-        """Read the records, and start the thread."""
+        """Read the records, remove what a killed service left, and start the thread."""
+        self._models.clear_unfinished()
         for job in self._files.load():
             self._jobs[job.id] = job
             if job.state == "running":
@@ -98,8 +104,7 @@ class JobRunner:
 
     def jobs(self) -> list[Job]:
         """Return all jobs, the newest first."""
-        with self._changed:
-            return sorted(self._jobs.values(), key=lambda job: job.created, reverse=True)
+        return sorted(self._jobs.values(), key=lambda job: job.created, reverse=True)
 
     def get(self, id: str) -> Job:
         """Return a job.
@@ -115,11 +120,11 @@ class JobRunner:
         Raises:
             UnknownJob: there is none.
         """
-        with self._changed:
-            job = self._jobs.get(id)
-            if job is None:
-                raise UnknownJob(f"There is no job {id!r}. Its record was removed, or never was.")
-            return self._sequence[id], job
+        number = self._sequence[id]  # first, so that a change in between is seen the next time
+        job = self._jobs.get(id)
+        if job is None:
+            raise UnknownJob(f"There is no job {id!r}. Its record was removed, or never was.")
+        return number, job
 
     def submit(self, request: JobRequest) -> Job:
         """Queue a job, and return it; its record is on the disk.

@@ -40,7 +40,7 @@ def test_a_killed_process_ends(tmp_path):
 def test_the_process_ends_with_the_one_that_started_it(tmp_path):
     begin_and_die = (
         "import os, sys; from pathlib import Path; from tests.jobs.test_process import begin; "
-        "process = begin(Path(sys.argv[1])); print(process._process.pid, flush=True); os._exit(0)"
+        "process = begin(Path(sys.argv[1])); print(process.pid, flush=True); os._exit(0)"
     )
     command = [sys.executable, "-c", begin_and_die, str(tmp_path / "job")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -59,6 +59,8 @@ class RequestRecord:
     body_bytes: int = 0
     body_read: bool = False
     status: int = 0
+    is_stream: bool = False
+    """Whether the response is a stream of events: its time isn't that of any work."""
     trace: RequestTrace | None = None
     """None if the request is not traced."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
@@ -200,7 +202,8 @@ class RequestContext:
             record.model or "",
             record.version or "",
         ).inc()
-        self._metrics.seconds(route).observe(seconds, self._exemplar(route, record))
+        if not record.is_stream:
+            self._metrics.seconds(route).observe(seconds, self._exemplar(route, record))
         if key := scope["state"].get(KEY_NAME):
             self._metrics.key_requests(key, record.status or 499).inc()
             self._metrics.key_images(key).inc(record.images)

@@ -1,6 +1,7 @@
 """/api/v1/jobs: training runs beside the service; their progress as server-sent events."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from functools import partial
@@ -11,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from app import errors
 from app.api.auth import KEY_ERRORS, require_admin, require_key
+from app.api.middleware.request_context import record_of
 from app.api.problems import openapi_responses
 from app.api.request.json_body import read_json_body
 from app.api.schemas.jobs import JobList
@@ -101,12 +103,13 @@ async def show_job(id: str, service: ServiceDep) -> Job:
         **openapi_responses(errors.UnknownJob, errors.QueueFull),
     },
 )
-async def follow_job(id: str, service: ServiceDep) -> StreamingResponse:
+async def follow_job(id: str, request: Request, service: ServiceDep) -> StreamingResponse:
     """Send the job at every change, until it has ended. Requires the admin key."""
     runner = _runner(service)
     runner.get(id)
     events = _events(runner, id, lambda: service.lifecycle.draining)
     first = await anext(events)  # an error comes as a response of its own
+    record_of(request.scope).is_stream = True
     return StreamingResponse(
         _continued(first, events),
         media_type="text/event-stream",
@@ -158,7 +161,7 @@ async def _on_thread(work: Callable[[], ResultT]) -> ResultT:
     """
     try:
         return await asyncio.to_thread(work)
-    except OSError as err:
+    except (OSError, sqlite3.Error) as err:
         raise StoreFailed(
             f"The folder of jobs can't be used now ({err}). Look at the disk of HUBEL_DATA_DIR."
         ) from err

@@ -118,6 +118,8 @@ def test_a_version_is_made_and_promoted(start, process):
         assert listed == [client.get(f"{JOBS}/{job['id']}", headers=ADMIN).json()] == [job]
         metrics = client.get("/metrics").text
         assert 'hubel_jobs_total{kind="train",state="done"} 1.0' in metrics
+        assert 'hubel_request_seconds_count{route="/api/v1/jobs"}' in metrics
+        assert 'hubel_request_seconds_count{route="/api/v1/jobs/{id}/events"}' not in metrics
         assert client.delete(f"{JOBS}/{job['id']}", headers=ADMIN).status_code == 204
         assert client.get(JOBS, headers=ADMIN).json() == {"jobs": []}
 
@@ -181,6 +183,15 @@ def test_a_failed_job_says_why(start, process):
     with start() as client:
         job = ended(client, submit(client))
         assert (job["state"], job["problem"], job["result"]) == ("failed", problem, None)
+
+
+def test_a_job_without_memory_left_says_so(start, process):
+    problem = {"code": "bundle_invalid", "detail": "It can't be loaded (std::bad_alloc)."}
+    process.lines_before = ({"type": "problem", "problem": problem},)
+    with start(job_memory_bytes=600 * 1024 * 1024) as client:
+        job = ended(client, submit(client))
+        assert job["problem"]["code"] == "out_of_memory"
+        assert "629 MB. Raise HUBEL_JOB_MEMORY_BYTES" in job["problem"]["detail"]
 
 
 @pytest.mark.parametrize(
