@@ -26,7 +26,6 @@ const trainer = training({
 const trial = live({ labels: set.labels, teach: (label, file) => set.teach(label, [file]), fail });
 const usage = use({ changed: (list) => showVersions(list), fail });
 const bringing = bring({
-  started: trainer.watch,
   installed: ({ model, version }) => showModel({ result: { model, version } }, false).catch((error) => fail(error, begin)),
   fail,
 });

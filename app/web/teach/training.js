@@ -163,6 +163,7 @@ export function training(about) {
       if (!hasEnded(mine)) attach();
       else if (mine.state === "done") about.finished(mine, true);
     },
+    // Shows a job that was begun elsewhere.
     watch: (told) => {
       show(told);
       attach();
