@@ -1,7 +1,8 @@
-"""`hubel classify`: classify photos on disk without a server and write one row for each."""
+"""`hubel classify`: classify photos of any source without a server, and write one row for each."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,25 +10,27 @@ from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
 from app.cli.options import (
     DEVICE,
     MODELS,
-    PATH,
     bulk_engine,
     photo_limits,
     read_settings,
     skipped_option,
 )
-from app.cli.progress import with_progress_bar
+from app.cli.progress import photo_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from app.bundle import Task
-    from app.cli.output import Row
+    from app.bulk.classification import Classification
+    from app.runtime.loaded_model import Model
+    from app.settings import Settings
+    from app.sources.local_files import Found
+    from app.sources.plan import Plan
 
 _TOP_K = 3
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PATH)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--models",
     type=MODELS,
@@ -42,94 +45,156 @@ _TOP_K = 3
     type=click.IntRange(1),
     help="Number of predictions for each photo.  [default: 3; of a multi-label model, all labels]",
 )
+@click.option("--embedding", is_flag=True, help="Add the embedding to each row.")
+@click.option(
+    "--image-column",
+    help="Column of Parquet files with the photos, or with their paths.  [default: the only one "
+    "that can be it]",
+)
 @click.option(
     "--format",
     "row_format",
     type=click.Choice(["table", "jsonl", "csv", "parquet"]),
-    default="table",
-    show_default=True,
-    help="Format of the rows. Parquet needs --output.",
+    help="Format of the rows. Parquet needs --output.  [default: by the suffix of --output; jsonl "
+    "for a folder, table on standard output]",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="File for the rows. Unset: standard output.",
+    help="File for the rows, with the suffix .jsonl, .csv or .parquet; any other name is a folder "
+    "of parts, and the same command goes on where it ended. Unset: standard output.",
 )
 @skipped_option
 def classify(
-    paths: tuple[Path, ...],
+    sources: tuple[str, ...],
     models: "Path | str | None",
     name: str | None,
     version: int | None,
     device: str | None,
     top_k: int | None,
-    row_format: str,
+    embedding: bool,
+    image_column: str | None,
+    row_format: str | None,
     output: Path | None,
     skipped_file: Path | None,
 ) -> None:
-    """Classify photos and folders of photos on this machine, without a server.
+    """Classify photos on this machine, without a server, and write a row for each.
+
+    A SOURCE is a photo, a folder, a tar file (such as a shard of WebDataset), a Parquet file with
+    photos or their paths, a pattern ('photos/**/*.jpg', 'shard-{000..127}.tar'), or an address that
+    begins with s3://, gs:// or https://.
 
     The row of a photo without a result holds its error; the exit code is then 1.
     """
-    write_parquet = _parquet_writer(output) if row_format == "parquet" else None
-    from app.cli.output import write_rows
-    from app.cli.output_file import open_output, require_safe_output
-    from app.cli.skipped import report_skipped
-    from app.runtime.bulk import classify_files, find_photos
-    from app.runtime.classifier import Query
-    from app.runtime.registry_and_device import create_registry
+    from app.bulk.classification import results_of
+    from app.bulk.text_rows import Columns
+    from app.cli.bulk_output import BulkOutput
+    from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
-    with expected_errors():
-        found = [find_photos(path) for path in paths]
-        photos = [photo for some, _ in found for photo in some]
-        skipped = [path for _, some in found for path in some]
-        require_safe_output(output, [*paths, *photos])
-        require_safe_output(skipped_file, [*paths, *photos, *skipped])
-    if not photos:
-        others = f" ({len(skipped)} files are no photos)" if skipped else ""
-        raise WrongUsage(
-            f"There are no photos in {', '.join(map(str, paths))}{others}. "
-            "Name photos or their folders."
-        )
-    with expected_errors():
-        registry = create_registry(
-            settings.models,
-            settings.device,
-            settings.default_model,
-            cache=settings.models_cache,
-        ).registry
-        registry.load_all()
-        model = registry.resolve(name, version)
-        task = model.manifest.task
-        listed = top_k or (len(model.manifest.labels) if task == "multi_label" else _TOP_K)
-        with bulk_engine(model) as engine:
-            results = classify_files(photos, model, Query(listed), photo_limits(settings), engine)
-            results = with_progress_bar(results, len(photos), rows_on_stdout=output is None)
-            if write_parquet is not None and output is not None:
-                failed = write_parquet(results, output, task)
-            else:
-                with open_output(output) as out:
-                    failed = write_rows(results, row_format, listed, out, task)
-        report_skipped(skipped, skipped_file)
-    if failed:
+    with (
+        expected_errors(),
+        BulkOutput(output, row_format) as rows,
+        SkippedReport(skipped_file) as skipped,
+    ):
+        on_skipped = skipped.add_entry
+        plan = rows.plan(sources, on_skipped, _refuse_outputs(output, skipped_file))
+        _require_photos(plan, sources)
+        model = _load_model(settings, name, version, embedding=embedding)
+        work = _classification(model, settings, top_k, embedding, image_column)
+        done = rows.begin(_record(model, work, sources), plan, on_skipped)
+        columns = Columns(work.top_k, model.manifest.task, embedding)
+        length = None if plan.archives else plan.photos
+        with (
+            bulk_engine(model) as engine,
+            photo_progress(length, done.rows, rows_on_stdout=output is None) as on_row,
+        ):
+            results = results_of(rows.shards(), model, work, engine)
+            done += rows.write(results, columns, on_skipped, on_row)
+        skipped.write()
+    if not done.rows:
+        raise _no_photos(sources, skipped.count)
+    if done.failed:
         raise CheckFailed(
-            f"{failed} of {len(photos)} photos have no result. Their rows hold the errors."
+            f"{done.failed} of {done.rows} photos have no result. Their rows hold the errors."
         )
 
 
-def _parquet_writer(output: Path | None) -> "Callable[[Iterable[Row], Path, Task], int]":
-    """Return the function that writes Parquet.
+def _refuse_outputs(output: Path | None, skipped_file: Path | None) -> "Callable[[Found], None]":
+    """Return the check of each listed file: that the command doesn't replace it."""
+    from app.cli.output_file import identity_of, is_input, require_safe_output
 
-    Raises:
-        WrongUsage: --output is unset, or the extra `parquet` is not installed.
-    """
-    if output is None:
-        raise WrongUsage("Parquet can't be written to standard output. Name a file with --output.")
-    try:
-        from app.cli.parquet_output import write_parquet
-    except ImportError as err:
-        raise WrongUsage(
-            f"Parquet needs {err.name}. Install the `parquet` extra, or choose another --format."
-        ) from err
-    return write_parquet
+    require_safe_output(skipped_file, [])
+    outputs = {
+        identity_of(path): path
+        for path in (output, skipped_file)
+        if path is not None and path.is_file()
+    }
+
+    def check(found: "Found") -> None:
+        if outputs and found.identity in outputs:
+            raise is_input(outputs[found.identity])
+
+    return check
+
+
+def _require_photos(plan: "Plan", sources: tuple[str, ...]) -> None:
+    if not plan.photos and not plan.archives:
+        raise _no_photos(sources, plan.skipped)
+
+
+def _no_photos(sources: tuple[str, ...], skipped: int) -> WrongUsage:
+    others = f" ({skipped} files are no photos)" if skipped else ""
+    return WrongUsage(
+        f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
+    )
+
+
+def _load_model(
+    settings: "Settings", name: str | None, version: int | None, *, embedding: bool
+) -> "Model":
+    from app.runtime.inspection import require_embedding
+    from app.runtime.registry_and_device import create_registry
+
+    registry = create_registry(
+        settings.models, settings.device, settings.default_model, cache=settings.models_cache
+    ).registry
+    registry.load_all()
+    model = registry.resolve(name, version)
+    if embedding:
+        require_embedding(model)
+    return model
+
+
+def _classification(
+    model: "Model",
+    settings: "Settings",
+    top_k: int | None,
+    embedding: bool,
+    image_column: str | None,
+) -> "Classification":
+    from app.bulk.classification import Classification
+
+    labels = len(model.manifest.labels)
+    top_k = top_k or (labels if model.manifest.task == "multi_label" else _TOP_K)
+    return Classification(top_k, photo_limits(settings), embedding, image_column)
+
+
+def _record(model: "Model", work: "Classification", sources: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the rows of a run depend on."""
+    import hashlib
+
+    manifest = model.manifest.model_dump_json().encode()
+    return {
+        "model": model.name,
+        "version": model.version,
+        "precision": model.session.precision,
+        "bundle": hashlib.sha256(manifest).hexdigest(),
+        "top_k": work.top_k,
+        "embedding": work.embedding,
+        "image_column": work.image_column,
+        "max_image_bytes": work.limits.max_bytes,
+        "max_pixels": work.limits.max_pixels,
+        "max_side": work.limits.max_side,
+        "sources": [os.fsencode(source).decode(errors="replace") for source in sources],
+    }

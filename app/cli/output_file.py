@@ -36,17 +36,22 @@ def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
     target = _target(output)
     if not target.exists():
         return
-    identity = _identity(target)
-    if any(_identity(path) == identity for path in inputs):
-        raise BadParameter(
-            f"{output} is one of the photos to read, and --output would replace it. "
-            "Name another --output."
-        )
+    identity = identity_of(target)
+    if any(identity_of(path) == identity for path in inputs):
+        raise is_input(output)
     if target.is_file() and _is_photo(target):
         raise BadParameter(
             f"{output} is an image or a document, and --output would replace it. "
             "Name another --output."
         )
+
+
+def is_input(output: Path) -> BadParameter:
+    """Return the error for an output that is read."""
+    return BadParameter(
+        f"{output} is one of the photos to read, and --output would replace it. "
+        "Name another --output."
+    )
 
 
 @contextmanager
@@ -109,7 +114,8 @@ def _mode(target: Path) -> int:
     return 0o666 & ~umask
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from app import vision
-from app.dataset.files import is_photo, list_below
 from app.errors import HubelError, NotAnImage
 from app.runtime.classifier import Classified, Query, classify
 from app.runtime.engine import Engine, Turn
@@ -44,26 +43,6 @@ class PhotoResult:
     """Bytes of the file; None: not known."""
     sha256: str | None = None
     """Of the file's bytes, in hexadecimal; None: they were not read."""
-
-
-def photos_below(path: Path) -> Iterator[Path]:
-    """Yield `path` itself if it is a file, else every photo below it, in order; not hidden ones."""
-    yield from find_photos(path)[0]
-
-
-def find_photos(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the photos below `path`, or `path` itself if it is a file, and what is skipped.
-
-    Broken links and files that can't be read count as photos: their rows have the error. Files that
-    are no photos are skipped, and so are links back to a folder.
-    """
-    if not path.is_dir():
-        return [path], []
-    listing = list_below(path)
-    photos = [file for file in listing.files if is_photo(file)]
-    used = set(photos)
-    skipped = [file for file in listing.files if file not in used]
-    return photos, skipped + [entry for entry, _ in listing.skipped]
 
 
 def classify_photos(

@@ -8,8 +8,9 @@ import pytest
 from app import vision
 from app.bundle import Label
 from app.cli.output import evaluation_table
+from app.dataset.files import list_below
 from app.errors import BadParameter, BrokenImage, NotAnImage
-from app.runtime.bulk import classify_files, photos_below
+from app.runtime.bulk import classify_files
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.evaluation.labelled_folder import labelled_photos
@@ -135,11 +136,6 @@ def test_a_split_without_photos_to_measure_on_is_refused(folders):
         labelled_photos(folders({"training/tench/b.jpg": "red"}), LABELS)
 
 
-def test_a_single_file_is_a_photo_whatever_its_name(folders):
-    data = folders({"photo.dat": "red"})
-    assert list(photos_below(data / "photo.dat")) == [data / "photo.dat"]
-
-
 def test_results_come_in_the_order_of_the_paths(folders, model, engine):
     colours = ["red", "green", "blue"] * 9
     data = folders({f"{i:02}.jpg": colour for i, colour in enumerate(colours)})
@@ -154,7 +150,7 @@ def test_few_photos_are_read_ahead(folders, model, engine):
     consumed = []
 
     def paths():
-        for path in photos_below(data):
+        for path in list_below(data).files:
             consumed.append(path)
             yield path
 
@@ -166,7 +162,7 @@ def test_few_photos_are_read_ahead(folders, model, engine):
 
 def test_a_photo_that_cannot_be_used_yields_its_error_in_its_place(folders, model, engine, photo):
     data = folders({"1.jpg": "red", "2.jpg": b"text", "3.jpg": photo("red")[:300], "5.jpg": "blue"})
-    paths = [*photos_below(data), data / "6.jpg"]
+    paths = [*list_below(data).files, data / "6.jpg"]
     results = [result for _, result in classify_files(paths, model, Query(1), LIMITS, engine)]
     assert results[0].predictions[0].label == "red"
     assert isinstance(results[1], NotAnImage)
