@@ -4,12 +4,14 @@ import io
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 # `app` switches off the telemetry of ONNX Runtime, so it is imported first.
 from app import bundle as bundles
@@ -35,6 +37,7 @@ from training.packaging import replacement
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
 SIZE = 32
+_MOTO = Path(__file__).resolve().parents[1] / ".venv" / "moto" / "bin" / "moto_server"
 MakeBundle = Callable[..., Bundle]
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
 
@@ -498,3 +501,45 @@ def until() -> Callable[[Callable[[], bool]], None]:
         pytest.fail("the condition stayed false")
 
     return wait
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 with the bucket `models`; the environment leads to it."""
+    if not _MOTO.exists():
+        pytest.skip("make .venv/.moto installs moto")
+    address = f"http://127.0.0.1:{_free_port()}"
+    command = [_MOTO, "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
+    server = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    variables = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            _create_bucket(f"{address}/models")
+            yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _create_bucket(url: str) -> None:
+    request = Request(url, method="PUT", headers={"Content-Length": "0"})
+    for _ in range(300):
+        try:
+            urlopen(request).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("moto did not start")

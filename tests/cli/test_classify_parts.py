@@ -188,7 +188,7 @@ from app.sources import local_files, plan
 from app.runtime import discovery
 from pathlib import Path
 plan.FILES_PER_SHARD = 2
-discovery.BUILT_IN_MODELS = Path("/nonexistent")
+discovery.BUILT_IN_MODELS = Path(sys.argv.pop(1))
 read_file = local_files.read_file
 def slow(path, max_bytes):
     time.sleep(0.1)
@@ -205,7 +205,14 @@ def test_no_row_is_lost_or_doubled_when_a_run_is_killed_again_and_again(
     arguments = ("classify", many, "--models", models, "--output")
     assert hubel(*arguments, tmp_path / "whole").exit_code == 1
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", SLOW, *map(str, arguments), str(out)]
+    command = [
+        sys.executable,
+        "-c",
+        SLOW,
+        str(tmp_path / "built-in"),
+        *map(str, arguments),
+        str(out),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for parts in (1, 3, 5, 7):
         run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)

@@ -1,10 +1,7 @@
 """Bundles on S3 are copied, verified and served: against moto's server, by fsspec."""
 
 import logging
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -16,55 +13,12 @@ from app.model_store.listing import files_of_bundles
 from app.settings import Settings
 from tests.conftest import COLOURS, jpeg
 
-MOTO = Path(__file__).resolve().parents[2] / ".venv" / "moto" / "bin" / "moto_server"
 CLASSIFY = "/api/v1/classify"
 ADMIN = {"Authorization": "Bearer admin"}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    """The address of an S3 with the bucket `models`; the environment leads to it."""
-    if not MOTO.exists():
-        pytest.skip("make .venv/.moto installs moto")
-    address = f"http://127.0.0.1:{free_port()}"
-    command = [MOTO, "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
-    server = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-    variables = {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            create_bucket(f"{address}/models")
-            yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def create_bucket(url: str) -> None:
-    request = Request(url, method="PUT", headers={"Content-Length": "0"})
-    for _ in range(300):
-        try:
-            urlopen(request).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("moto did not start")
-
-
 @pytest.fixture
-def bucket(endpoint, request, tmp_path):
+def bucket(s3_endpoint, request, tmp_path):
     """A store of the test's own: its address, and a function that uploads a folder."""
     root = f"models/{request.node.originalname}-{tmp_path.name}"
     store = ModelStore(f"s3://{root}", tmp_path / "cache")
@@ -158,11 +112,11 @@ def test_without_the_store_the_copies_are_served(
 
 @pytest.mark.parametrize("key", ["wasps//model.onnx", "wasps/1/../model.onnx"])
 def test_a_key_that_is_no_path_hides_its_own_folder_alone(
-    bucket, endpoint, make_bundle, tmp_path, key
+    bucket, s3_endpoint, make_bundle, tmp_path, key
 ):
     bucket.upload(make_bundle(tmp_path / "wasps").folder, "wasps")
     bucket.fetch()
-    odd = Request(f"{endpoint}/{bucket._root}/{key}", data=b"x", method="PUT")
+    odd = Request(f"{s3_endpoint}/{bucket._root}/{key}", data=b"x", method="PUT")
     urlopen(odd).close()
     bucket.upload(make_bundle(tmp_path / "made").folder, "colours")
     with pytest.raises(ModelStoreUnavailable, match=r"The folder wasps.* can.t be listed"):
