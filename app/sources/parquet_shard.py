@@ -35,10 +35,12 @@ def photos_of(address: str, file: BinaryIO, options: ReadOptions) -> Iterator[En
             file, buffer_size=1 << 16, pre_buffer=False, page_checksum_verification=True
         )
         column = column_of(address, opened.schema_arrow, options.image_column)
-        for batch in opened.iter_batches(_rows_at_once(opened.metadata, column), columns=[column]):
-            for value in batch.column(0):
-                yield _entry(address, number, value.as_py(), options)
-                number += 1
+        rows = _rows_at_once(opened.metadata, column)
+        for group in range(opened.num_row_groups):  # a batch of several is lost if one is damaged
+            for batch in opened.iter_batches(rows, row_groups=[group], columns=[column]):
+                for value in batch.column(0):
+                    yield _entry(address, number, value.as_py(), options)
+                    number += 1
     except (pa.ArrowException, OSError, ValueError, MemoryError) as err:
         reason = str(err).splitlines()[0][:200] if str(err) else type(err).__name__
         yield failed_photo(

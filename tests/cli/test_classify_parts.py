@@ -112,11 +112,12 @@ def test_a_run_with_other_files_or_another_model_is_refused(
 ):
     arguments = ("classify", photos, "--models", models, "--output", tmp_path / "out")
     assert hubel(*arguments).exit_code == 0
+    (photos / "new.jpg").write_bytes(photo("red"))
+    words = "it had 3 photos and 0 tar or Parquet files, and there are 4 photos"
+    assert_error(hubel(*arguments), 2, words)
+    (photos / "new.jpg").unlink()
     make_bundle(models, "colours", version=2)
     assert_error(hubel(*arguments), 2, "run with version 1, and this run has 2. Run it with the")
-    (photos / "new.jpg").write_bytes(photo("red"))
-    result = hubel(*arguments, "--version", 1)
-    assert_error(result, 2, "it had 3 photos and 0 tar or Parquet files, and there are 4 photos")
 
 
 def test_a_folder_with_other_files_is_refused_and_kept(
@@ -214,7 +215,7 @@ def test_no_row_is_lost_or_doubled_when_a_run_is_killed_again_and_again(
         str(out),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for parts in (1, 3, 5, 7):
+    for parts in (1, 4, 7):
         run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         until = time.monotonic() + 120
         while len(list(out.glob("part-*"))) < parts and run.poll() is None:

@@ -3,6 +3,7 @@
 import http.server
 import threading
 from functools import partial
+from urllib.parse import unquote
 
 import pytest
 
@@ -31,7 +32,7 @@ class NoRanges(http.server.SimpleHTTPRequestHandler):
 
 class Ranges(NoRanges):
     def do_GET(self):
-        data = (self.directory_path / self.path.partition("?")[0].lstrip("/")).read_bytes()
+        data = (self.directory_path / unquote(self.path.partition("?")[0]).lstrip("/")).read_bytes()
         asked = self.headers.get("Range")
         first, last = 0, len(data) - 1
         if asked:
