@@ -70,6 +70,7 @@ export function palette({ give, none, more }) {
     });
     const form = byId("key-labels");
     form.replaceChildren(...fields);
+    form.onsubmit = (event) => event.preventDefault();
     form.onchange = () => {
       const named = [...form.querySelectorAll("input")].map((input) => cleaned(input.value)).filter(Boolean);
       set([...new Set([...named, ...keys.slice(DIGITS)])]);

@@ -3,7 +3,7 @@
 import * as service from "./service.js";
 
 const CHUNK = 100; // photos that are described together
-const WAIT_MS = 40; // a list that flies past is described where it comes to rest
+const WAIT_MS = 60; // between two looks at what is on the screen, while the list flies past
 
 export function photos(described, failed) {
   let ids = [];
@@ -12,6 +12,7 @@ export function photos(described, failed) {
   const asked = new Set(); // chunks
   let round = new AbortController();
   let timer = 0;
+  let span = [0, 0];
 
   function show(list) {
     round.abort();
@@ -24,9 +25,10 @@ export function photos(described, failed) {
 
   // Describes the photos from `first` to `last` soon, if they aren't yet.
   function want(first, last) {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      for (let chunk = Math.floor(first / CHUNK); chunk <= Math.floor(last / CHUNK); chunk += 1)
+    span = [first, last];
+    timer ||= setTimeout(() => {
+      timer = 0;
+      for (let chunk = Math.floor(span[0] / CHUNK); chunk <= Math.floor(span[1] / CHUNK); chunk += 1)
         if (!asked.has(chunk)) ask(chunk);
     }, WAIT_MS);
   }
@@ -36,7 +38,7 @@ export function photos(described, failed) {
     asked.add(chunk);
     try {
       const wanted = ids.slice(chunk * CHUNK, (chunk + 1) * CHUNK).filter((id) => !known.has(id));
-      learn(await service.describe(wanted, signal));
+      if (wanted.length) learn(await service.describe(wanted, signal));
       described();
     } catch (error) {
       if (signal.aborted) return;

@@ -147,7 +147,7 @@ function showList(more) {
   empty.hidden = list.count > 0;
   byId("photos").hidden = list.count === 0;
   byId("dock").hidden = counts.captures === 0;
-  say(more ? "The first 100,000 photos are shown." : "");
+  say(more ? "The first 100,000 photos are shown." : `${counted(list.count)}.`);
   if (list.count) return;
   if (!counts.captures)
     return empty.replaceChildren(
@@ -304,6 +304,17 @@ byId("photos").addEventListener("dblclick", open);
 
 for (const [id, act] of Object.entries({ "select-screen": selectScreen, "select-none": () => chosen.clear(), confirm, "take-back": takeBack, look: open, undo, refresh, delete: askToDelete, keys: () => ask.forHelp() }))
   byId(id).addEventListener("click", act);
+
+// The photo with the focus, or the first on the screen if that one was scrolled away.
+function focusOnScreen() {
+  const [first, last] = tiles.screen();
+  tiles.focus(tiles.focused >= first && tiles.focused <= last ? tiles.focused : first);
+}
+
+// After a button was pressed with the mouse or a finger, the keys are for the photos again.
+byId("dock").addEventListener("click", (event) => {
+  if (event.detail && event.target.closest("button") && !document.querySelector("dialog[open]") && list.count) focusOnScreen();
+});
 
 addEventListener("beforeunload", (event) => said.isSaving && event.preventDefault());
 
