@@ -1,12 +1,14 @@
 """The order in which people review photos: those that teach the model most come first.
 
     unsure | unknown, then the others; each the least confident first -> windows of 240 photos
-    -> in each window: the first, then always the photo that is least like all before it
+    -> in each window: the first, then always the photo with the largest product of
+       its distance from all before it, and its weight, which falls from 1 to 0 along the window
 
 So the first screen isn't twenty photos of one scene: photos that look alike to the model come at
 the end of their window. The rule is greedy farthest-first traversal (Gonzalez 1985, "Clustering to
-Minimize the Maximum Intercluster Distance") of the sketches. It covers the first 10,000 photos; the
-others follow by confidence.
+Minimize the Maximum Intercluster Distance") of the sketches; without the weight it would begin with
+outliers, whatever their confidence. It covers the first 10,000 photos; the others follow by
+confidence.
 """
 
 import sqlite3
@@ -73,16 +75,19 @@ def _likeness(rows: Sequence[sqlite3.Row]) -> NDArray[np.float32]:
 
 
 def farthest_first(likeness: NDArray[np.float32]) -> list[int]:
-    """Return an order of N photos: the first, then always the one least like all before it.
+    """Return an order of N photos: the first, then always the farthest one, weighted by its place.
 
     Args:
-        likeness: the cosine (N, N) of each two photos; of those that are equally far, the earlier
-            comes first.
+        likeness: the cosine (N, N) of each two photos; their distance is 1 less it.
     """
-    nearest = np.full(len(likeness), -np.inf, np.float32)
+    count = len(likeness)
+    weight = 1 - np.arange(count, dtype=np.float32) / count
+    nearest = np.full(count, -1, np.float32)
+    is_left = np.ones(count, bool)
     order = [0]
-    for _ in range(1, len(likeness)):
+    for _ in range(1, count):
         np.maximum(nearest, likeness[order[-1]], out=nearest)
-        nearest[order[-1]] = np.inf
-        order.append(int(nearest.argmin()))
+        is_left[order[-1]] = False
+        score = np.where(is_left, weight * (1 - nearest), -np.inf)
+        order.append(int(score.argmax()))
     return order

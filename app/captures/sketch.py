@@ -17,6 +17,7 @@ _SEED = 24
 _LEVELS = 254.0
 """Steps of a byte in 1: the numbers of a sketch have a standard deviation of 0.09."""
 _MAX_LEVEL = 127
+_ROWS = 8
 
 
 def sketch_of(features: NDArray[np.float32]) -> bytes | None:
@@ -34,8 +35,10 @@ def cosines(sketches: NDArray[np.int8]) -> NDArray[np.float32]:
     vectors = sketches.astype(np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.maximum(lengths, 1.0)
-    found: NDArray[np.float32] = vectors @ vectors.T
-    return found
+    # Few rows at a time: of so small a product, a linear algebra library makes no threads, which
+    # would wait for the cores that serve requests.
+    parts = [vectors[row : row + _ROWS] @ vectors.T for row in range(0, len(vectors), _ROWS)]
+    return np.concatenate(parts)
 
 
 @lru_cache(maxsize=8)

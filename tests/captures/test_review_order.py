@@ -36,10 +36,13 @@ def test_features_without_a_direction_have_no_sketch(value):
     assert sketch_of(np.full(4, value, np.float32)) is None
 
 
-def test_the_farthest_photo_is_next():
-    places = np.array([0.0, 0.1, 0.2, 5.0, 9.0])
-    likeness = -np.abs(places[:, None] - places).astype(np.float32)
-    assert farthest_first(likeness) == [0, 4, 3, 2, 1]
+def test_the_farthest_photo_is_next_and_of_equally_far_ones_the_earlier():
+    angles = np.deg2rad([0, 1, 2, 90, 180, 180])
+    likeness = np.cos(angles[:, None] - angles).astype(np.float32)
+    order = farthest_first(likeness)
+    assert order[:3] == [0, 4, 3]
+    assert sorted(order) == list(range(6))
+    assert farthest_first(np.zeros((4, 4), np.float32)) == [0, 1, 2, 3]
 
 
 def test_photos_that_look_alike_are_apart(store, capture, roomy):
