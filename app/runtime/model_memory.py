@@ -31,7 +31,7 @@ weights in the order that its kernels read. Measured: 22 MB for 8.9 MB."""
 _JOB_SHARE = 0.75
 """The share of the memory for requests that a process beside this one may have."""
 LEAST_JOB_BYTES = 450_000_000
-"""The least memory in which a head can be trained; measured: 419 MB with 120 photos."""
+"""The least memory in which a head can be trained; 420 to 440 MB with 120 photos."""
 
 
 def model_bytes(model: Model) -> int:
