@@ -134,7 +134,8 @@ def create_service(
     model_memory = ModelMemory(
         memory_budget, body_budget, settings.max_buffered_bytes, registry, threads
     )
-    jobs = _job_runner(settings, registry, model_memory)
+    uploads = UploadFiles(settings.data_dir, settings.upload_keep_s) if settings.data_dir else None
+    jobs = _job_runner(settings, registry, model_memory, uploads)
     return Service(
         registry=registry,
         store=store,
@@ -170,9 +171,7 @@ def create_service(
         captures=captured,
         datasets=_datasets(settings, memory_budget),
         jobs=jobs,
-        uploads=UploadFiles(settings.data_dir, settings.upload_keep_s)
-        if settings.data_dir
-        else None,
+        uploads=uploads,
         install_bundle=partial(
             install_verified, Models(registry, _local_models(settings)), registry
         ),
@@ -229,7 +228,10 @@ def _datasets(settings: Settings, memory_budget: MemoryBudget) -> DatasetStore |
 
 
 def _job_runner(
-    settings: Settings, registry: Registry, model_memory: ModelMemory
+    settings: Settings,
+    registry: Registry,
+    model_memory: ModelMemory,
+    uploads: UploadFiles | None,
 ) -> JobRunner | None:
     """Return what runs training jobs, or None without a folder for them.
 
@@ -237,7 +239,7 @@ def _job_runner(
         BadParameter: the folder can't be used.
     """
     data_dir = settings.data_dir
-    if data_dir is None:
+    if data_dir is None or uploads is None:
         return None
     data_dir = data_dir.resolve()
     files = JobFiles(data_dir)
@@ -247,12 +249,15 @@ def _job_runner(
         settings.job_promote,
         partial(model_memory.job_bytes, settings.job_memory_bytes),
         model_memory.reserved,
+        uploads.path,
     )
 
     def make_run(job: Job, report: Callable[[Progress], None]) -> Run:
         return Run(job, files, models, run_settings, report)
 
-    return JobRunner(files, Checks(data_dir, models, run_settings.memory_bytes), make_run, models)
+    return JobRunner(
+        files, Checks(data_dir, models, uploads.path, run_settings.memory_bytes), make_run, models
+    )
 
 
 def _local_models(settings: Settings) -> Path | None:

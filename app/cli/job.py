@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.jobs.comparison import Comparison
+    from app.jobs.import_options import ImportRequest
+    from app.jobs.job import TrainRequest
     from app.jobs.plan import Plan
 
 
@@ -46,9 +48,11 @@ def job(folder: Path) -> None:
 
 def _run(plan: "Plan", work: Path) -> None:
     from app import bundle as bundles
-    from app.jobs.job_files import BUNDLE, PHOTOS, RESULT
-    from app.jobs.plan import Result
+    from app.jobs.job_files import BUNDLE, PHOTOS
 
+    if plan.import_ is not None:
+        _import(plan.import_, plan, work)
+        return
     photos = work / PHOTOS
     with expected_errors():
         if not photos.exists():
@@ -56,14 +60,33 @@ def _run(plan: "Plan", work: Path) -> None:
             _collect(plan, photos)
     if not (work / BUNDLE / bundles.MANIFEST).exists():  # an interrupted run may have made it
         train_command.main(_arguments(plan, work), "hubel train", standalone_mode=False)
-    bundle = bundles.load(work / BUNDLE)
-    comparison = _compare(plan, bundle.folder, photos)
-    metrics = bundle.manifest.metrics["fp32"]
-    result = Result(
-        accuracy=getattr(metrics, "top1", None),
-        photos=sum(1 for _ in photos.rglob("photos/*")),
-        comparison=comparison,
-    )
+    comparison = _compare(plan, work / BUNDLE, photos)
+    _leave_result(work, sum(1 for _ in photos.rglob("photos/*")), comparison)
+
+
+def _import(request: "ImportRequest", plan: "Plan", work: Path) -> None:
+    """Make a bundle of an ONNX file."""
+    from app import bundle as bundles
+    from app.cli.import_ import import_ as import_command
+    from app.jobs.job_files import BUNDLE, LABELS, UPLOAD
+
+    _step("importing")
+    (work / LABELS).write_text(json.dumps(request.labels), encoding="utf-8")
+    arguments = [str(work / UPLOAD), "--labels", str(work / LABELS), *request.arguments()]
+    arguments += ["--output", str(work / BUNDLE), "--name", plan.model]
+    arguments += ["--version", str(plan.version)]
+    if not (work / BUNDLE / bundles.MANIFEST).exists():
+        import_command.main(arguments, "hubel import", standalone_mode=False)
+    _leave_result(work, 0, None)
+
+
+def _leave_result(work: Path, photos: int, comparison: "Comparison | None") -> None:
+    from app import bundle as bundles
+    from app.jobs.job_files import BUNDLE, RESULT
+    from app.jobs.plan import Result
+
+    metrics = bundles.load(work / BUNDLE).manifest.metrics.get("fp32")
+    result = Result(accuracy=getattr(metrics, "top1", None), photos=photos, comparison=comparison)
     beside = work / f".{RESULT}.new"
     beside.write_text(result.model_dump_json(), encoding="utf-8")
     os.replace(beside, work / RESULT)
@@ -72,7 +95,7 @@ def _run(plan: "Plan", work: Path) -> None:
 def _arguments(plan: "Plan", work: Path) -> list[str]:
     from app.jobs.job_files import BUNDLE, PHOTOS
 
-    train, output = plan.train, work / BUNDLE
+    train, output = _train(plan), work / BUNDLE
     arguments = [str(work / PHOTOS), "--output", str(output), "--progress", "json"]
     arguments += ["--name", train.model, "--version", str(plan.version), "--recipe", train.recipe]
     if train.recipe != "head":
@@ -83,13 +106,18 @@ def _arguments(plan: "Plan", work: Path) -> list[str]:
     return [*arguments, *train.options.arguments()]
 
 
+def _train(plan: "Plan") -> "TrainRequest":
+    assert plan.train is not None
+    return plan.train
+
+
 def _collect(plan: "Plan", folder: Path) -> None:
     """Put the photos of the dataset and of the captures into one folder."""
     from itertools import chain
 
     from app.jobs import photos
 
-    train = plan.train
+    train = _train(plan)
     sources = []
     if train.dataset is not None:
         named = photos.dataset_folder(plan.data_dir, train.dataset)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from app.bundle import Name
 from app.jobs.comparison import Comparison
+from app.jobs.import_options import ImportRequest
 from app.jobs.train_options import Recipe, TrainOptions
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -44,9 +45,17 @@ class TrainRequest(_Request):
 
 
 class JobRequest(_Request):
-    """A job to run."""
+    """A job to run: a training or an import."""
 
-    train: TrainRequest
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True
+    )
+
+    train: TrainRequest | None = None
+    import_: Annotated[
+        ImportRequest | None,
+        Field(alias="import", description="An ONNX file that was sent to /api/v1/uploads."),
+    ] = None
     promote: Annotated[
         Promote | None,
         Field(
@@ -54,6 +63,24 @@ class JobRequest(_Request):
             "held back until it is promoted by hand. null: HUBEL_JOB_PROMOTE."
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _check_one_is_given(self) -> Self:
+        if (self.train is None) == (self.import_ is None):
+            raise ValueError("send train or import, and only one of them")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """What is done."""
+        return "import" if self.train is None else "train"
+
+    @property
+    def model(self) -> str:
+        """The model that gets a new version."""
+        work = self.train or self.import_
+        assert work is not None
+        return work.model
 
 
 class Progress(BaseModel):

@@ -29,6 +29,7 @@ FOLDER = "jobs"
 MAX_ENDED = 200
 """Records of ended jobs that are kept; the oldest are removed."""
 LOG, RESULT, PLAN, BUNDLE, PHOTOS = "log.txt", "result.json", "plan.json", "bundle", "photos"
+UPLOAD, LABELS = "upload.onnx", "labels.json"
 _RECORD, _WORK, _LOCK = "job.json", "work", "service.lock"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 

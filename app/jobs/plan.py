@@ -1,11 +1,12 @@
 """What the service tells the process of a job: work/plan.json; and what that tells: result.json."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.comparison import Comparison
+from app.jobs.import_options import ImportRequest
 from app.jobs.job import JobProblem, TrainRequest
 
 
@@ -16,7 +17,12 @@ class _Part(BaseModel):
 class Plan(_Part):
     """What a process does."""
 
-    train: TrainRequest
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True
+    )
+
+    train: TrainRequest | None = None
+    import_: Annotated[ImportRequest | None, Field(alias="import")] = None
     data_dir: Path
     version: int
     """The version that the bundle gets."""
@@ -26,6 +32,13 @@ class Plan(_Part):
     """Whether a checkpoint is continued."""
     memory_bytes: int | None = None
     """The most memory that the process may have; None: no limit."""
+
+    @property
+    def model(self) -> str:
+        """The model that gets a new version."""
+        work = self.train or self.import_
+        assert work is not None
+        return work.model
 
 
 class StepLine(_Part):

@@ -42,13 +42,16 @@ class Decision:
     reason: str
 
 
-def decide(comparison: Comparison | None, promote: Promote) -> Decision:
+def decide(comparison: Comparison | None, promote: Promote, *, is_first: bool = True) -> Decision:
     """Return what becomes of a version.
 
     Args:
-        comparison: with the version that serves; None: there is none.
+        comparison: with the version that serves; None: they weren't compared.
         promote: what the request says.
+        is_first: whether no version serves.
     """
+    if comparison is None and not is_first:
+        return Decision("offered", "It wasn't compared with the version that serves.")
     if comparison is None:
         reason = "It is the first version of the model."
     elif comparison.verdict not in PASSES:

@@ -5,6 +5,7 @@ plan.json -> the process -> lines of progress
 """
 
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class RunSettings:
     """Returns the most memory that a process may have; raises TooMuchMemory."""
     reserved: Callable[[int], AbstractContextManager[None]]
     """Takes memory from the budget of the service for a block."""
+    upload: Callable[[str], Path]
+    """Returns the file of an upload; raises UnknownUpload."""
 
 
 class Run:
@@ -122,7 +125,7 @@ class Run:
         if not plan.exists():
             return
         before = Plan.model_validate_json(plan.read_bytes())
-        name = before.train.model
+        name = before.model
         is_highest = self._models.next_version(name) <= before.version + 1
         own = self._models.place(name, before.version)  # it may have been promoted already
         if not is_highest or self._models.serving_folder(name) not in (before.serving, own):
@@ -131,17 +134,20 @@ class Run:
 
     def _make(self, work: Path) -> JobProblem | Interrupted | None:
         """Run the process; return why it made no bundle, or None."""
-        train = self._job.request.train
-        self._models.check_writable(train.model)
+        request = self._job.request
+        self._models.check_writable(request.model)
         plan = work / job_files.PLAN
         resume = plan.exists()
         work.mkdir(parents=True, exist_ok=True)
+        if request.import_ is not None and not (work / job_files.UPLOAD).exists():
+            _link_or_copy(self._settings.upload(request.import_.upload), work / job_files.UPLOAD)
         memory_bytes = self._settings.memory_bytes()
         new = Plan(
-            train=train,
+            train=request.train,
+            import_=request.import_,
             data_dir=self._settings.data_dir,
             version=self._version(work),
-            serving=self._models.serving_folder(train.model),
+            serving=self._models.serving_folder(request.model),
             resume=resume,
             memory_bytes=memory_bytes,
         )
@@ -169,7 +175,7 @@ class Run:
         folder = work / job_files.BUNDLE
         if (folder / bundles.MANIFEST).exists():
             return bundles.load(folder).manifest.version
-        return self._models.next_version(self._job.request.train.model)
+        return self._models.next_version(self._job.request.model)
 
     def _read(self, line: bytes) -> None:
         try:
@@ -224,7 +230,12 @@ class Run:
         result = Result.model_validate_json((work / job_files.RESULT).read_bytes())
         folder = work / job_files.BUNDLE
         manifest = bundles.load(folder).manifest
-        decision = decide(result.comparison, self._job.request.promote or self._settings.promote)
+        decision = decide(
+            result.comparison,
+            self._job.request.promote or self._settings.promote,
+            is_first=self._models.serving_folder(manifest.name)
+            in (None, self._models.place(manifest.name, manifest.version)),
+        )
         self._models.install(folder)
         if decision.outcome == "promoted":
             self._models.promote(manifest.name, manifest.version)
@@ -240,6 +251,13 @@ class Run:
             report=report if has_report else None,
             comparison=result.comparison,
         )
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 _MEMORY_WORDS = (

@@ -138,12 +138,12 @@ class JobRunner:
         id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         with self._changed:
             self._require_room()
-            job = Job(id=id, request=request, created=now)
+            job = Job(id=id, kind=request.kind, request=request, created=now)
             self._put(job)
             kept = self._files.remove_oldest(list(self._jobs.values()))
             self._jobs = {job.id: job for job in kept}
             self._changed.notify_all()
-        log.info("job %s is queued: train %s", id, request.train.model)
+        log.info("job %s is queued: %s %s", id, request.kind, request.model)
         return job
 
     def resume(self, id: str) -> Job:

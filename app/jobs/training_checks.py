@@ -19,6 +19,7 @@ class Checks:
     Args:
         data_dir: the folder of HUBEL_DATA_DIR.
         models: the models folder.
+        upload: returns the file of an upload, or raises UnknownUpload.
         check_memory: raises TooMuchMemory if a job doesn't fit beside requests.
         has: returns whether a package is installed.
     """
@@ -27,11 +28,13 @@ class Checks:
         self,
         data_dir: Path,
         models: Models,
+        upload: Callable[[str], object],
         check_memory: Callable[[], object],
         has: Callable[[str], bool] = lambda name: find_spec(name) is not None,
     ) -> None:
         self._data_dir = data_dir
         self._models = models
+        self._upload = upload
         self._check_memory = check_memory
         self._has = has
 
@@ -41,12 +44,16 @@ class Checks:
         Raises:
             TrainingUnavailable: this installation can't train.
             UnknownDataset: there is no such dataset.
+            UnknownUpload: there is no such upload.
             BadParameter: there are no photos.
             ModelsReadOnly: the new version has no place.
             TooMuchMemory: there is no memory for it.
         """
         self._check_installation(request.train)
-        self._check_photos(request.train)
+        if request.train is not None:
+            self._check_photos(request.train)
+        if request.import_ is not None:
+            self._upload(request.import_.upload)
         self.check_again(request)
 
     def check_again(self, request: JobRequest) -> None:
@@ -58,10 +65,10 @@ class Checks:
             TooMuchMemory: there is no memory for it.
         """
         self._check_installation(request.train)
-        self._models.check_writable(request.train.model)
+        self._models.check_writable(request.model)
         self._check_memory()
 
-    def _check_installation(self, train: TrainRequest) -> None:
+    def _check_installation(self, train: TrainRequest | None) -> None:
         if not self._has("training"):
             raise TrainingUnavailable(f"This installation only serves: it can't train. {_IMAGE}")
         if missing := [name for name in _PACKAGES if not self._has(name)]:
@@ -69,7 +76,7 @@ class Checks:
                 f"Training needs {missing[0]}, which is not installed. Install the extra `train`: "
                 f"pip install 'hubel[train]'. {_IMAGE}"
             )
-        if train.recipe != "head" and not self._has("torch"):
+        if train is not None and train.recipe != "head" and not self._has("torch"):
             raise TrainingUnavailable(
                 f"The recipe {train.recipe} needs torch. Install the extra `torch`, or use the "
                 "recipe head."

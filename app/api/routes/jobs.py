@@ -46,13 +46,14 @@ _CHECKS = (
 @router.post(
     "",
     status_code=202,
-    summary="Train a model beside the service",
+    summary="Train or import a model beside the service",
     responses=openapi_responses(
         errors.BadParameter,
         errors.TooManyBytes,
         errors.BodyTooSlow,
         errors.UnsupportedFormat,
         errors.UnknownDataset,
+        errors.UnknownUpload,
         *_CHECKS,
     ),
     openapi_extra={
@@ -65,7 +66,7 @@ _CHECKS = (
     },
 )
 async def submit_job(request: Request, response: Response, service: ServiceDep) -> Job:
-    """Queue a training run. One job runs at a time. Requires the admin key.
+    """Queue a training run or an import. One job runs at a time. Requires the admin key.
 
     It runs in a process of its own, with lower priority and limited memory. The new version is
     compared with the one that serves; then it is promoted, offered or held back.

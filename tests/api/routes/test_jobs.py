@@ -38,7 +38,7 @@ class Process:
             return -9
         if self.lines_before and self.lines_before[-1]["type"] == "problem":
             return 2
-        made = {"name": self.plan.train.model, "version": self.plan.version}
+        made = {"name": self.plan.model, "version": self.plan.version}
         type(self).made(folder=self.work / "bundle", **made)
         result = Result(accuracy=0.9, photos=40, comparison=self.comparison)
         (self.work / "result.json").write_text(result.model_dump_json())
@@ -153,6 +153,32 @@ def test_a_first_version_serves(start, process):
         job = ended(client, submit(client, {"train": {"dataset": "pets", "model": "fresh"}}))
         assert (job["result"]["version"], job["result"]["outcome"]) == (1, "promoted")
         assert selected(client, "fresh") == [1]
+
+
+def test_an_upload_is_imported(start, process, graph, tmp_path):
+    body = {"upload": "0" * 32, "model": "fresh", "labels": ["red", "green", "blue"]}
+    with start() as client:
+        missing = client.post(JOBS, json={"import": body}, headers=ADMIN)
+        assert (missing.status_code, missing.json()["code"]) == (404, "unknown_upload")
+        data = graph().SerializeToString()
+        body["upload"] = client.post("/api/v1/uploads", content=data, headers=ADMIN).json()["id"]
+        job = ended(client, submit(client, {"import": body}))
+        assert (job["kind"], job["request"]["import"]["upload"]) == ("import", body["upload"])
+        assert (job["result"]["version"], job["result"]["outcome"]) == (1, "promoted")
+        assert selected(client, "fresh") == [1]
+        job = ended(client, submit(client, {"import": {**body, "model": "colours"}}))
+        assert job["result"]["outcome"] == "offered"
+        assert job["result"]["reason"] == "It wasn't compared with the version that serves."
+        assert selected(client) == [1]
+        for wrong in (
+            {},
+            {"import": body, **BODY},
+            {"import": {**body, "labels": ["red", "Red"]}},
+            {"import": {**body, "std": [0, 1, 1]}},
+            {"import": {**body, "calibrate": "/etc"}},
+        ):
+            response = client.post(JOBS, json=wrong, headers=ADMIN)
+            assert (response.status_code, response.json()["code"]) == (400, "bad_parameter")
 
 
 def test_jobs_wait_are_cancelled_and_interrupted(start, process, tmp_path):
