@@ -2,6 +2,7 @@
 
     roll_back    select a lower version, or take back the trial
     reject       hold a version back
+    hold         the same for a version that may not be there yet, with the reason
     start_trial  hold a version back, and try it beside the one that serves
     end_trial    end the trial of a version, which stays held back
     choose_default, forget_default
@@ -41,7 +42,8 @@ def roll_back(catalogue: Catalogue, pins: Pins, name: str, version: int | None =
         return pins.with_model(name, before.serving, before.held)
     target, selected = catalogue.roll_back_target(name, version)
     log.warning("model %s is rolled back to version %d", name, target)
-    return pins.with_model(name, target, {*before.held, selected} - {target})
+    reasons = {selected: f"It was rolled back to version {target}."}
+    return pins.with_model(name, target, {*before.held, selected} - {target}, reasons=reasons)
 
 
 def reject(catalogue: Catalogue, pins: Pins, name: str, version: int | None = None) -> Pins:
@@ -70,7 +72,15 @@ def reject(catalogue: Catalogue, pins: Pins, name: str, version: int | None = No
         raise BadParameter(f"Version {version} of {name!r} serves. Use mode=rollback.")
     trial = before.trial if before.trial and before.trial.version != version else None
     log.warning("version %d of model %s is rejected", version, name)
-    return pins.with_model(name, before.serving, {*before.held, version}, trial)
+    reasons = {version: "It was rejected."}
+    return pins.with_model(name, before.serving, {*before.held, version}, trial, reasons)
+
+
+def hold(_: Catalogue, pins: Pins, name: str, version: int, reason: str) -> Pins:
+    """Hold a version back that doesn't serve, or that is still to come, and say why."""
+    before = pins.of(name)
+    held = {*before.held, version}
+    return pins.with_model(name, before.serving, held, before.trial, {version: reason})
 
 
 def start_trial(_: Catalogue, pins: Pins, name: str, trial: Trial) -> Pins:

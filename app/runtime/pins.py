@@ -5,7 +5,7 @@
 
 The file lies in the models folder, so that choices outlive a restart; where that is read-only, in
 the data folder, which then wins over a file in the models folder. It records, per model, the
-version that serves, the versions that are held back and the one of them that is tried, and a
+version that serves, the versions that are held back and why, the one of them that is tried, and a
 default model that was chosen at run time. A file that can't be read is an error: without it, a
 version that was rolled back would serve again.
 """
@@ -57,6 +57,8 @@ class ModelPins(_Part):
     """Versions that serve only requests which name them, sorted; the one that is tried, too."""
     trial: Trial | None = None
     """The version that is tried; None if there is none."""
+    reasons: Mapping[PositiveInt, str] = {}
+    """Why versions in `held` are held back, where that is known."""
 
     @model_validator(mode="after")
     def _check_trial(self) -> Self:
@@ -81,16 +83,24 @@ class Pins(_Part):
         return self.models.get(name, _NO_CHOICE)
 
     def with_model(
-        self, name: str, serving: int | None, held: Iterable[int], trial: Trial | None = None
+        self,
+        name: str,
+        serving: int | None,
+        held: Iterable[int],
+        trial: Trial | None = None,
+        reasons: Mapping[int, str] = {},
     ) -> "Pins":
         """Return a copy with other choices about model `name`.
 
-        `trial` ends if its version isn't among those in `held`.
+        `trial` ends if its version isn't among those in `held`. `reasons` are added to the earlier
+        ones of versions that stay held back.
         """
         versions = tuple(sorted(set(held)))
         if trial is not None and trial.version not in versions:
             trial = None
-        changed = ModelPins(serving=serving, held=versions, trial=trial)
+        every = {**self.of(name).reasons, **reasons}
+        kept = {version: every[version] for version in versions if version in every}
+        changed = ModelPins(serving=serving, held=versions, trial=trial, reasons=kept)
         others = {other: pins for other, pins in self.models.items() if other != name}
         models = others if changed == _NO_CHOICE else {**others, name: changed}
         return self.model_copy(update={"models": models})

@@ -267,6 +267,20 @@ class Registry:
         """Hold back a version that doesn't serve; see `choices.reject`."""
         self.change(partial(choices.reject, name=name, version=version))
 
+    def hold(self, name: str, version: int, reason: str) -> None:
+        """Hold back a version that doesn't serve, or that is still to come, and say why."""
+        self.change(partial(choices.hold, name=name, version=version, reason=reason))
+
+    def roll_back_target(self, name: str) -> int | None:
+        """Return the version that a roll-back without a version would select; None: there is none.
+
+        During a trial a roll-back ends that, and selects nothing.
+        """
+        try:
+            return self._catalogue.roll_back_target(name, None)[0]
+        except ModelError:
+            return None
+
     def change(self, choose: Callable[[Catalogue, Pins], Pins]) -> None:
         """Put other choices into force, and into the pin file.
 

@@ -85,7 +85,16 @@ def test_a_roll_back_holds_back_the_version_that_it_left(start, add, models):
     assert serving(registry) == 2
     registry.roll_back("birds")
     assert serving(registry) == 1
-    assert pin_file(models)["models"] == {"birds": {"serving": 1, "held": [2, 3]}}
+    assert pin_file(models)["models"] == {
+        "birds": {
+            "serving": 1,
+            "held": [2, 3],
+            "reasons": {
+                "2": "It was rolled back to version 1.",
+                "3": "It was rolled back to version 2.",
+            },
+        }
+    }
     registry = start()
     assert serving(registry) == 1
     registry.reload_or_raise("birds")
@@ -128,7 +137,8 @@ def test_a_rejected_version_is_not_selected_by_a_restart_a_reload_or_a_watch(sta
     registry = start()
     registry.reload("birds", 1)
     registry.reject("birds", 2)
-    assert pin_file(models)["models"] == {"birds": {"serving": 1, "held": [2]}}
+    (birds,) = pin_file(models)["models"].values()
+    assert (birds["serving"], birds["held"]) == (1, [2])
     for process in (registry, start()):
         process.reload("birds")
         process.promote(models / "birds/2")
@@ -146,6 +156,25 @@ def test_a_version_that_serves_or_does_not_exist_cannot_be_rejected(start, add):
         registry.reject("birds", 3)
     with pytest.raises(BadParameter, match="No version of 'birds' is shadowed"):
         registry.reject("birds")
+
+
+def test_a_version_is_held_back_with_a_reason_before_it_arrives(start, add, models):
+    add("birds", 1)
+    registry = start()
+    registry.hold("birds", 2, "It was compared with version 1, and is worse.")
+    add("birds", 2)
+    registry = start()
+    assert serving(registry) == 1
+    assert registry.pins.of("birds").reasons == {2: "It was compared with version 1, and is worse."}
+    assert registry.roll_back_target("birds") is None
+    registry.reload("birds", 2)
+    assert (serving(registry), registry.pins.of("birds").reasons) == (2, {})
+    assert registry.roll_back_target("birds") == 1
+    assert registry.roll_back_target("bees") is None
+    registry.roll_back("birds")
+    assert pin_file(models)["models"]["birds"]["reasons"] == {
+        "2": "It was rolled back to version 1."
+    }
 
 
 def test_a_roll_back_works_while_the_folder_is_missing(start, add, models):
@@ -332,7 +361,8 @@ def test_a_pin_file_that_disappears_changes_nothing(start, add, models):
     registry.follow_pin_file()
     registry.choose_default("birds")
     assert serving(registry) == 1
-    assert pin_file(models)["models"] == {"birds": {"serving": 1, "held": [2]}}
+    (birds,) = pin_file(models)["models"].values()
+    assert (birds["serving"], birds["held"]) == (1, [2])
 
 
 def test_two_processes_on_one_folder_keep_each_others_choices(start, add):

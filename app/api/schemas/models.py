@@ -65,6 +65,10 @@ class ModelSummary(BaseModel):
         bool,
         Field(description="Whether this version serves only requests that name it."),
     ]
+    held_reason: Annotated[
+        str | None,
+        Field(description="Reason why it is held back. null: it isn't, or nobody has said why."),
+    ]
     trial: Annotated[
         TrialInfo | None,
         Field(description="How this version is tried beside the one that serves. null: it isn't."),
@@ -158,6 +162,16 @@ class FiltersInfo(BaseModel):
 class ModelDetails(ModelSummary):
     """One version of a model with its labels, layers and metrics."""
 
+    versions: Annotated[
+        list[ModelSummary], Field(description="All versions of the model, the newest first.")
+    ]
+    rolls_back_to: Annotated[
+        int | None,
+        Field(
+            description="Version that `mode=rollback` would select outside of a trial. null: there "
+            "is none."
+        ),
+    ]
     label_names: list[str]
     label_ids: list[str | None]
     thresholds: Annotated[
@@ -221,6 +235,7 @@ def summary_of(entry: Entry, registry: Registry) -> ModelSummary:
         serving=registry.is_selected(entry),
         pinned=entry.version is not None and entry.version == pins.serving,
         held=entry.version in pins.held,
+        held_reason=pins.reasons.get(entry.version or 0),
         trial=_trial_of(entry, pins),
         precision=model.session.precision if model else None,
         device=model.session.device if model else None,
@@ -264,6 +279,10 @@ def details_of(
     return ModelDetails(
         **summary_of(entry, registry).model_dump(),
         **metadata,
+        versions=[
+            summary_of(each, registry) for each in registry.entries if each.name == entry.name
+        ],
+        rolls_back_to=registry.roll_back_target(entry.name),
         label_names=[label.name for label in manifest.labels],
         label_ids=[label.id for label in manifest.labels],
         layers=[

@@ -43,6 +43,16 @@ def test_a_roll_back_and_a_promotion_are_listed(birds, photo):
     assert states(change(birds, RELOAD)) == ([], [2], [3])
 
 
+def test_a_model_tells_why_a_version_is_held_and_what_a_roll_back_selects(birds):
+    change(birds, f"{RELOAD}?mode=rollback")
+    body = birds.get("/api/v1/models/birds").json()
+    assert body["version"] == 2
+    assert [each["version"] for each in body["versions"]] == [3, 2, 1]
+    reasons = [each["held_reason"] for each in body["versions"]]
+    assert reasons == ["It was rolled back to version 2.", None, None]
+    assert body["rolls_back_to"] == 1
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [

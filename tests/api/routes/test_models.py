@@ -20,6 +20,7 @@ def test_models_are_listed_with_precision_and_notes(make_bundle, serve, tmp_path
         "serving": True,
         "pinned": False,
         "held": False,
+        "held_reason": None,
         "trial": None,
         "precision": "int8",
         "device": "cpu",
