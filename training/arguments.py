@@ -40,6 +40,9 @@ class Arguments:
     """A table of corrected labels; None: the labels are used as they are."""
     promise: Promise | None = None
     """The precision of accepted predictions that is promised; None: nothing is."""
+    split_of: Path | None = None
+    """The bundle of an earlier version, whose photos stay in the parts that they were in; None: the
+    split is new."""
     task: Task | None = None
     """Whether a photo has exactly one label or any number; None: as its table says."""
 

@@ -8,14 +8,16 @@ DATA -> files, with the fixes of their labels           data.layout, data.fixes
 -> cover, stretch or contain, for --fit auto       recipes.fit_selection
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app import bundle as bundles
 from app.bundle import Fit, InputSpec
+from app.bundle.photo_record import RecordedPart, photo_record
 from training.arguments import Arguments
 from training.contracts import Recipe, ReportProgress, TrainingData
 from training.data import duplicates, examine, fixes, layout
@@ -48,6 +50,7 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
         DataUnusable: the photos or the arguments can't be used.
     """
     recipe = arguments.recipe
+    earlier = None if arguments.split_of is None else _parts_in(arguments.split_of)
     data = _list_files(arguments, report_progress)
     specs = _specs(recipe, None if arguments.fit == "auto" else arguments.fit)
     read_files, unusable, pixels = read_photos(data.files, specs, temporary)
@@ -66,7 +69,7 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
     for line in data_findings.lines():
         report_progress(line)
     examples = select_and_split(
-        data, photos, duplicates_found, arguments.seed, arguments.min_photos
+        data, photos, duplicates_found, arguments.seed, arguments.min_photos, earlier
     )
     sizes = ", ".join(f"{part} {count}" for part, count in split_sizes(examples).items())
     report_progress(f"split: {sizes}{' (as given)' if data.given else ''}")
@@ -80,6 +83,22 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
     _require_possible_promise(arguments, examples)
     training_data = TrainingData(examples, pixels[0], pixels[-1], specs[0], arguments.seed)
     return ReadData(data_findings, training_data, selected)
+
+
+def _parts_in(folder: Path) -> Mapping[str, RecordedPart]:
+    """Return the parts of the photos of an earlier version, for --split-of.
+
+    Raises:
+        DataUnusable: its bundle doesn't record them.
+        BundleInvalid, BundleMismatch: it can't be read.
+    """
+    record = photo_record(bundles.load(folder))
+    if record is None:
+        raise DataUnusable(
+            f"{folder} doesn't record which photos it was trained on, so its split can't be kept. "
+            "Leave --split-of out."
+        )
+    return record
 
 
 def split_sizes(examples: Examples) -> dict[str, int]:

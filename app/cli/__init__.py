@@ -11,6 +11,7 @@ from app.cli.calibrate import calibrate
 from app.cli.captures import captures
 from app.cli.check import check
 from app.cli.classify import classify
+from app.cli.compare import compare
 from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
@@ -32,6 +33,7 @@ for command in (
     captures,
     check,
     classify,
+    compare,
     evaluate,
     health,
     import_,

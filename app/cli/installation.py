@@ -13,7 +13,7 @@ import click
 
 from app.cli.exit_codes import WrongUsage
 
-_NEEDS_TRAINING = ("train", "import", "calibrate")
+_NEEDS_TRAINING = ("train", "import", "calibrate", "compare")
 """The commands that can't do anything without `training`."""
 _TRAIN_IMAGE = (
     "In Docker, use the image hubel:train "

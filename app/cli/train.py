@@ -85,6 +85,14 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     "folders are classes.  [default: by their names, such as train and test]",
 )
 @click.option(
+    "--split-of",
+    type=FOLDER,
+    metavar="BUNDLE",
+    help="Bundle of an earlier version, whose photos stay in train, val and test as they were. New "
+    "photos are added to the parts, and hubel compare can measure both versions on the same test "
+    "photos.  [default: a new split]",
+)
+@click.option(
     "--min-photos",
     type=click.IntRange(3),
     default=5,
@@ -192,6 +200,7 @@ def train(
     force: bool,
     labels_from: "Form | None",
     split: "Mapping[str, Part] | None",
+    split_of: Path | None,
     min_photos: int,
     skip_small: bool,
     task: "Task | None",
@@ -245,6 +254,7 @@ def train(
                 force=force,
                 labels_from=labels_from,
                 split=split,
+                split_of=split_of,
                 min_photos=min_photos,
                 fit=fit,
                 skip_small=skip_small,

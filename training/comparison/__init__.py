@@ -3,6 +3,6 @@
 serving, candidate, DATA -> Comparison
 """
 
-from training.comparison.compare import compare
+from training.comparison.two_versions import compare
 
 __all__ = ["compare"]

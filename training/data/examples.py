@@ -1,11 +1,12 @@
 """The photos of a training run, each with its class and its part of the split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.bundle.photo_record import DIGITS, RecordedPart
 from training.data import examine, groups, label_sets, split
 from training.data.duplicates import Duplicates
 from training.data.layout import Dataset, Part
@@ -63,8 +64,18 @@ def select_and_split(
     duplicates: Duplicates,
     seed: int,
     min_photos: int = split.MIN_PHOTOS,
+    earlier: Mapping[str, RecordedPart] | None = None,
 ) -> Examples:
     """Leave out the photos that training must not use, and split the rest.
+
+    Args:
+        dataset: the files.
+        photos: those that can be used.
+        duplicates: which of them look the same.
+        seed: fixes the split.
+        min_photos: different photos that each class must have.
+        earlier: the part of each photo in an earlier training, by the first digits of its sha256;
+            it is kept.
 
     Raises:
         DataUnusable: too few photos are left.
@@ -83,13 +94,23 @@ def select_and_split(
         split.require_enough(truth, look_the_same, given_parts, labels, min_photos)
     names = [photo.file.group for photo in selected]
     joined = groups.joined(look_the_same, names)
-    parts = np.array(split.split(truth, joined, given_parts, seed))
+    parts = np.array(split.split(truth, joined, given_parts, seed, _earlier(selected, earlier)))
     if not (parts == "test").any():
         raise DataUnusable("test/ has no photos to measure on. Add some, or remove the folder.")
     if any(names):
         has = np.eye(len(labels), dtype=bool)[truth] if matrix is None else matrix
         groups.require_spread(has, parts != "test", joined, labels)
     return Examples(dataset.name, labels, selected, truth, joined, parts, matrix)
+
+
+def _earlier(
+    photos: Sequence[Photo], record: Mapping[str, RecordedPart] | None
+) -> list[Part | None] | None:
+    """Return the part of each photo in an earlier training; None for one that is new."""
+    if record is None:
+        return None
+    found = (record.get(photo.sha256[:DIGITS]) for photo in photos)
+    return [part if part in ("train", "val", "test") else None for part in found]
 
 
 def _require_other_classes(dataset: Dataset) -> None:

@@ -30,7 +30,11 @@ Integers = NDArray[np.intp]
 
 
 def split_by_groups(
-    truth: Integers, groups: Integers, shares: Sequence[float], seed: int
+    truth: Integers,
+    groups: Integers,
+    shares: Sequence[float],
+    seed: int,
+    kept: Integers | None = None,
 ) -> Integers:
     """Divide photos into parts of these shares; return the part of each photo, (N,).
 
@@ -44,6 +48,8 @@ def split_by_groups(
         groups: (N,) numbers; photos with the same number stay together.
         shares: the share of each part; their sum may be anything.
         seed: fixes the order.
+        kept: (N,) the part that a photo and its group go to, and count for before the others; the
+            first of several; -1: any. None: any for all.
     """
     members: defaultdict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups.tolist()):
@@ -53,11 +59,15 @@ def split_by_groups(
     rng = np.random.default_rng(seed)
     groups_of: defaultdict[int, list[list[int]]] = defaultdict(list)
     labels = truth.tolist()
-    for group in members.values():
-        classes = {labels[index] for index in group}
-        groups_of[classes.pop() if len(classes) == 1 else _SEVERAL].append(group)
     totals = np.bincount(truth)
     has = np.zeros((len(totals), len(due)))
+    for group in members.values():
+        if kept is not None and (chosen := kept[group][kept[group] >= 0]).size:
+            part_of[group] = part = int(chosen.min())
+            has[:, part] += np.bincount(truth[group], minlength=len(totals))
+            continue
+        classes = {labels[index] for index in group}
+        groups_of[classes.pop() if len(classes) == 1 else _SEVERAL].append(group)
     for label, of_class in sorted(groups_of.items()):
         order = sorted(rng.permutation(len(of_class)), key=lambda place: -len(of_class[place]))
         for place in order:
@@ -97,16 +107,38 @@ def folds_of_classes(truth: Integers, groups: Integers, seed: int) -> Integers:
     return fold_of
 
 
-def split(truth: Integers, groups: Integers, given: Sequence[Part | None], seed: int) -> list[Part]:
+def split(
+    truth: Integers,
+    groups: Integers,
+    given: Sequence[Part | None],
+    seed: int,
+    earlier: Sequence[Part | None] | None = None,
+) -> list[Part]:
     """Return the part of each photo: the given one, or for missing parts a part split off train.
 
     Photos of a given val or test stay there.
+
+    Args:
+        truth: (N,) class indices.
+        groups: (N,) numbers; photos with the same number stay together.
+        given: the part that the data give each photo; None: any.
+        seed: fixes the order.
+        earlier: the part of each photo in an earlier split, which is kept unless that leaves a part
+            empty; a group that was in several goes to the first, train or val; None: it is new.
     """
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
     open_ = np.array([part in (None, "train") for part in given])
     parts: list[Part] = [part or "train" for part in given]
     choices: tuple[Part, ...] = ("train", *(part for part in missing if part != "train"))
-    dealt = split_by_groups(truth[open_], groups[open_], _shares(choices, int(open_.sum())), seed)
+    shares = _shares(choices, int(open_.sum()))
+    kept = None
+    if earlier is not None:
+        place = {part: index for index, part in enumerate(choices)}
+        every = np.array([-1 if part is None else place.get(part, -1) for part in earlier], np.intp)
+        kept = every[open_]
+    dealt = split_by_groups(truth[open_], groups[open_], shares, seed, kept)
+    if kept is not None and len(np.unique(dealt)) < len(choices):
+        dealt = split_by_groups(truth[open_], groups[open_], shares, seed)
     for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
         parts[index] = choices[part]
     return parts

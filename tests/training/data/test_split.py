@@ -101,3 +101,25 @@ def test_very_many_small_classes_are_counted():
     labels = [f"class {index}" for index in range(60)]
     with pytest.raises(DataUnusable, match=r"60 of 60 classes .* and 40 more\."):
         require_enough(truth, truth, [None] * 60, labels)
+
+
+def test_photos_of_an_earlier_split_stay_and_new_ones_fill_the_parts():
+    truth, groups = np.arange(120) % 2, np.arange(120)
+    first = split(truth[:60], groups[:60], [None] * 60, 0)
+    grown = split(truth, groups, [None] * 120, 1, [*first, *[None] * 60])
+    assert grown[:60] == first
+    for label in (0, 1):
+        own = [part for part, index in zip(grown, truth, strict=True) if index == label]
+        assert [own.count(part) for part in ("train", "val", "test")] == [42, 9, 9]
+
+
+def test_a_group_that_was_in_two_parts_was_learnt_from():
+    truth, groups = np.arange(60) % 2, np.arange(60) // 4  # groups of both classes
+    earlier = ["test", "train", None, None] + [None] * 56
+    assert split(truth, groups, [None] * 60, 0, earlier)[:4] == ["train"] * 4
+
+
+def test_an_earlier_split_that_would_leave_a_part_empty_is_not_kept():
+    truth, groups = np.arange(20) % 2, np.arange(20)
+    parts = split(truth, groups, [None] * 20, 0, ["train"] * 20)
+    assert set(parts) == {"train", "val", "test"}
