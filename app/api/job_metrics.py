@@ -23,8 +23,16 @@ class JobMetrics(Collector):
         )
         for (kind, state), count in self._runner.ended.copy().items():
             ended.add_metric([kind, state], count)
+        versions = CounterMetricFamily(
+            "hubel_job_versions",
+            "Versions that jobs made: promoted, offered, held.",
+            labels=["outcome"],
+        )
+        for outcome, count in self._runner.outcomes.copy().items():
+            versions.add_metric([outcome], count)
         return (
             ended,
+            versions,
             GaugeMetricFamily("hubel_jobs_queued", "Jobs that wait.", self._runner.queued),
             GaugeMetricFamily("hubel_jobs_running", "1 while a job runs.", self._runner.running),
         )

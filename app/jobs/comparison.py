@@ -109,6 +109,11 @@ class Disagreement(_Part):
 class Comparison(_Part):
     """A new version of a model beside the one that serves, on photos that are new to both."""
 
+    def without_pictures(self) -> "Comparison":
+        """Return a copy whose disagreements have no pictures, for lists."""
+        plain = [each.model_copy(update={"picture": None}) for each in self.disagreements]
+        return self.model_copy(update={"disagreements": plain})
+
     verdict: Annotated[
         Verdict,
         Field(

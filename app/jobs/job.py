@@ -134,3 +134,12 @@ class Job(BaseModel):
     can_resume: Annotated[
         bool, Field(description="Whether POST …/resume continues it, or begins it again.")
     ] = False
+
+    def without_pictures(self) -> "Job":
+        """Return the job without the pictures of its comparison, for lists."""
+        if self.result is None or self.result.comparison is None:
+            return self
+        plain = self.result.comparison.without_pictures()
+        return self.model_copy(
+            update={"result": self.result.model_copy(update={"comparison": plain})}
+        )

@@ -163,6 +163,15 @@ class Models:
         self._registry.change(partial(_release, name=name, version=version))
         log.info("version %d of model %s serves", version, name)
 
+    def hold(self, name: str, version: int, reason: str) -> None:
+        """Leave an installed version held back, and say why in the pin file.
+
+        Raises:
+            PinFileInvalid: the pin file can't be used.
+        """
+        self._registry.hold(name, version, reason)
+        log.info("version %d of model %s is held back: %s", version, name, reason)
+
     def check_free(self, name: str, version: int) -> None:
         """Check that no version of a model is in the way of a new one.
 

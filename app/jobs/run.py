@@ -239,6 +239,8 @@ class Run:
         self._models.install(folder)
         if decision.outcome == "promoted":
             self._models.promote(manifest.name, manifest.version)
+        else:
+            self._models.hold(manifest.name, manifest.version, decision.reason)
         has_report = (folder / "report" / "index.html").is_file()
         report = f"/api/v1/models/{manifest.name}/report/?version={manifest.version}"
         return JobResult(

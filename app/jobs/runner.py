@@ -54,6 +54,8 @@ class JobRunner:
         self.events = JobEvents()
         self.ended: Counter[tuple[str, str]] = Counter()
         """Jobs that ended since the start, by kind and state."""
+        self.outcomes: Counter[str] = Counter()
+        """Versions that jobs made since the start, by what became of them."""
         self._jobs: dict[str, Job] = {}
         self._sequence: Counter[str] = Counter()
         """A number for each state of a job, by id; it grows with every change."""
@@ -234,6 +236,8 @@ class JobRunner:
             }
         )
         self.ended[job.kind, state] += 1
+        if job.result is not None:
+            self.outcomes[job.result.outcome] += 1
         with self._changed:
             self._set(job)
             self._changed.notify_all()

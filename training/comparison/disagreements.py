@@ -1,7 +1,7 @@
 """The photos on which two versions disagree, the surest first, with small pictures.
 
-A photo comes first if the version that is wrong about it is sure of its label. There is at most
-one of a group of photos that look the same.
+A photo comes first if the version that is wrong about it is sure of its label. Photos of labels
+that the serving version doesn't have come last: it can't be right about them.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ def disagreements(
         candidate: its labels.
         picture: the index of a photo -> uint8 RGB (h, w, 3); None if it can't be read.
     """
-    found = []
+    found, known = [], set(serving.labels)
     for row, labels in enumerate(truth):
         sides = serving.prediction(row), candidate.prediction(row)
         predicted = set(serving.names(row)), set(candidate.names(row))
@@ -67,8 +67,9 @@ def disagreements(
             for side, some in zip(sides, predicted, strict=True)
             if some != set(labels)
         ]
-        found.append((max(wrong), row, sides))
-    found.sort(key=lambda each: (-each[0], each[1]))
+        is_new = not known.issuperset(labels)
+        found.append((is_new, -max(wrong), row, sides))
+    found.sort(key=lambda each: each[:3])
     return [
         Disagreement(
             photo=names[row],
@@ -77,7 +78,7 @@ def disagreements(
             candidate=sides[1],
             picture=_uri(picture(row)),
         )
-        for _, row, sides in found[:MOST]
+        for _, _, row, sides in found[:MOST]
     ]
 
 

@@ -21,8 +21,9 @@ from training.comparison.paired import Floats
 
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.intp]
-_TAIL = 0.05
-"""Probability beyond each end of a bootstrap's interval: one-sided confidence of 95 %."""
+_TAIL = 0.1
+"""Probability beyond each end of a bootstrap's interval: one-sided confidence of 90 %."""
+_BRIER_TAIL = 0.025
 _LEAST = 1e-12
 
 
@@ -162,7 +163,7 @@ def _rise(differences: Floats, seed: int) -> float:
         lambda sums: sums[:, 0] / sums[:, 1],
         seed,
     )
-    return float(np.quantile(means, _TAIL / 2))
+    return float(np.quantile(means, _BRIER_TAIL))
 
 
 def _f1(sums: Floats, version: int) -> Floats:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-Z = 1.6448536269514722
-"""The 95 % quantile of the normal distribution: one-sided confidence."""
+Z = 1.2815515655446004
+"""The 90 % quantile of the normal distribution: one-sided confidence."""
 RESAMPLES = 2000
 _BLOCK = 2_000_000
 """Numbers of a block of resamples in memory."""

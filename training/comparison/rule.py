@@ -36,7 +36,7 @@ class Judgement:
 def sentence(margin: float = MARGIN) -> str:
     """Return the rule in a sentence."""
     return (
-        "A new version is not worse if, with 95 % confidence, it is right about at most "
+        "A new version is not worse if, with 90 % confidence, it is right about at most "
         f"{100 * margin:g} of 100 photos fewer (Tango's score interval for paired shares; F1 by a "
         "paired bootstrap for several labels), no label is lost (McNemar's exact test with Holm's "
         "correction) and its probabilities aren't worse (Brier score, paired bootstrap); it is "
@@ -91,7 +91,7 @@ def _if_not_worse(figures: Figures, margin: float) -> tuple[Verdict, str]:
         )
     if figures.p_value < ALPHA and figures.difference > 0:
         return "better", "; that is better by more than chance."
-    return "not_worse", f"; it loses less than {100 * margin:g} points, if anything."
+    return "not_worse", f"; a loss of {100 * margin:g} points or more is excluded."
 
 
 def _measured(figures: Figures, versions: tuple[int, int]) -> str:

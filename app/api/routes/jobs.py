@@ -80,8 +80,11 @@ async def submit_job(request: Request, response: Response, service: ServiceDep) 
 
 @router.get("", summary="List the jobs")
 async def list_jobs(service: ServiceDep) -> JobList:
-    """Return the jobs, the newest first. Requires the admin key."""
-    return JobList(jobs=_runner(service).jobs())
+    """Return the jobs, the newest first. Requires the admin key.
+
+    Only the job itself has the pictures of its comparison.
+    """
+    return JobList(jobs=[job.without_pictures() for job in _runner(service).jobs()])
 
 
 @router.get("/{id}", summary="Describe a job", responses=openapi_responses(errors.UnknownJob))

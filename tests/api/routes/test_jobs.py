@@ -141,11 +141,17 @@ def test_a_version_is_held_back_until_somebody_promotes_it(
         assert job["result"]["outcome"] == outcome
         assert selected(client) == [1]
         assert '"held"' in (tmp_path / "models" / "pins.json").read_text()
+        versions = client.get("/api/v1/models/colours").json()["versions"]
+        assert versions[0]["held_reason"] == job["result"]["reason"]
         ready = client.get("/api/v1/models/colours", params={"version": 2})
         assert ready.status_code == 200
         reload = "/api/v1/models/colours/reload?version=2"
         assert client.post(reload, headers=ADMIN).status_code == 200
         assert selected(client) == [2]
+        assert client.get("/api/v1/models/colours").json()["rolls_back_to"] == 1
+        back = client.post("/api/v1/models/colours/reload?mode=rollback", headers=ADMIN)
+        assert back.status_code == 200
+        assert selected(client) == [1]
 
 
 def test_a_first_version_serves(start, process):

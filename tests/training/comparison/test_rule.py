@@ -38,7 +38,7 @@ def verdict(*pair, **options):
         (right(200, range(10)), right(200, range(5, 15)), "not_worse"),
         (right(200, range(10)), right(200, range(30)), "worse"),
         (right(60), right(60), "not_worse"),
-        (right(40), right(40), "not_comparable"),
+        (right(30), right(30), "not_comparable"),
         (right(60, range(4)), right(60, range(4, 9)), "not_comparable"),
     ],
     ids=["better", "equal", "worse", "enough photos", "few photos", "too few to tell"],
@@ -52,7 +52,7 @@ def test_a_verdict_follows_from_the_photos(serving, candidate, expected):
 
 def test_few_photos_are_said_to_be_few():
     assert "so few photos can't show" in verdict(right(9), right(9)).reason
-    assert "52 or more could" in verdict(right(9), right(9)).reason
+    assert "32 or more could" in verdict(right(9), right(9)).reason
 
 
 def test_a_label_that_is_lost_is_named_even_where_another_gains():
