@@ -97,8 +97,8 @@ def predict(bundle: Bundle, photos: ComparedPhotos, of: Learnt, rows: Integers) 
         ran = cross_fit.Ran(rows, outputs[0], embeddings)
         fitted = cross_fit.out_of_fold(bundle, photos, of.photos, of.missing, ran)
         obstacle = fitted.obstacle
-        if fitted.probabilities is not None:
-            usable = rows[of.touched[rows] & ~of.by_backbone[rows]]
+        if fitted.probabilities is not None and fitted.left_out is not None:
+            usable = rows[of.touched[rows] & ~of.by_backbone[rows] & ~fitted.left_out]
             probabilities[usable] = fitted.probabilities[np.isin(rows, usable)]
             is_known[usable] = True
     labels = tuple(label.name for label in manifest.labels)

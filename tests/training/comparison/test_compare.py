@@ -101,12 +101,27 @@ def test_versions_are_compared_on_photos_that_are_new_to_both_and_by_cross_fitti
 def test_photos_with_other_labels_than_in_the_training_are_not_cross_fitted(world, tmp_path):
     changed = tmp_path / "changed"
     shutil.copytree(world / "2", changed)
-    for file in sorted((changed / "red").iterdir())[:6]:
+    for file in sorted((changed / "red").iterdir())[:14]:
         file.rename(changed / "green" / f"was-red-{file.name}")
     result = compare(world / "colours/1", world / "colours/2", changed)
     assert result.verdict == "not_comparable"
     assert "so few photos can't show" in result.reason
     assert result.sources.cross_fitted == 0 < result.sources.test
+
+
+def test_a_few_photos_that_are_gone_or_relabelled_are_left_out(world, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(world / "2", changed)
+    first, _ = records(world)
+    learnt = [
+        file
+        for file in sorted((changed / "red").iterdir())
+        if first.get(hashlib.sha256(file.read_bytes()).hexdigest()[:16]) == "train"
+    ]
+    learnt[0].rename(changed / "green/was-red.jpg")
+    learnt[1].unlink()
+    result = compare(world / "colours/1", world / "colours/2", changed)
+    assert result.photos == 70
 
 
 def test_without_a_photo_that_is_new_the_reason_is_told(world, tmp_path):
@@ -119,7 +134,7 @@ def test_without_a_photo_that_is_new_the_reason_is_told(world, tmp_path):
             shutil.copyfile(file, learnt / file.parent.name / file.name)
     result = compare(world / "colours/1", world / "colours/2", learnt)
     assert (result.verdict, result.photos) == ("not_comparable", 0)
-    assert "photos that version 1 learnt from aren't there any more" in result.reason
+    assert "of the photos that version 1 learnt from, too many are gone" in result.reason
 
 
 def test_a_bundle_without_a_record_needs_photos_that_are_known_to_be_new(world, small_backbone):
