@@ -223,15 +223,33 @@ def test_a_training_of_another_browser_is_shown_cancelled_and_its_end_is_said(op
     expect(page.get_by_role("button", name="Go on with it")).to_be_visible()
 
 
-def test_a_bundle_is_brought_in_and_an_onnx_file_gets_the_command_for_it(open_teach, teach_client):
+def test_a_model_from_elsewhere_is_asked_for_what_its_file_does_not_say(open_teach):
+    page = open_teach()
+    page.route("**/api/v1/uploads", lambda route: route.fulfill(json=ONNX))
+    page.locator("#bring > summary").click()
+    page.locator("#bring input[type=file]").set_input_files(
+        {"name": "My Net.onnx", "mimeType": "application/octet-stream", "buffer": b"onnx"}
+    )
+    form = page.locator("#bring form")
+    expect(form).to_contain_text("and gives y (N")
+    form.get_by_label("Labels, one a line").fill("red\ngreen")
+    form.get_by_label("How its training").select_option("torchvision")
+    form.get_by_role("button", name="Bring it in").click()
+    expect(form).to_contain_text("The model has 3 outputs, and there are 2 labels.")
+    form.get_by_label("Labels, one a line").fill("red\ngreen\nblue")
+    page.jobs.states = [{"state": "done", "result": result(comparison=None)}]
+    form.get_by_role("button", name="Bring it in").click()
+    expect(page.locator("#result .figure")).to_contain_text("95 %")
+    imported = {"upload": "u1", "model": "my-net", "labels": ["red", "green", "blue"]}
+    assert page.jobs.requests == [{"import": {**imported, "preset": "torchvision"}}]
+
+
+def test_a_bundle_is_brought_in(open_teach, teach_client):
     page = open_teach()
     bundle = teach_client.get("/api/v1/models/colours/versions/2/bundle.zip").content
     with zipfile.ZipFile(io.BytesIO(bundle)) as packed:
         assert any(name.endswith("bundle.json") for name in packed.namelist())
     page.locator("#bring > summary").click()
-    file = page.locator("#bring input[type=file]")
-    file.set_input_files({"name": "My Net.onnx", "mimeType": "x/y", "buffer": b"onnx"})
-    expect(page.locator("#bring code")).to_contain_text("hubel import 'My Net.onnx' --labels")
     page.route("**/api/v1/uploads", lambda route: route.fulfill(json=UPLOAD))
     archive = {"name": "b.zip", "mimeType": "application/zip", "buffer": bundle}
     page.locator("#bring input[type=file]").set_input_files(archive)
@@ -239,6 +257,18 @@ def test_a_bundle_is_brought_in_and_an_onnx_file_gets_the_command_for_it(open_te
     expect(page.locator("#use-told")).to_contain_text("of colours serves")
 
 
+ONNX = {
+    "kind": "onnx",
+    "id": "u1",
+    "bytes": 4,
+    "inputs": [{"name": "x", "type": "float32", "shape": ["N", 3, 224, 224]}],
+    "outputs": [{"name": "y", "type": "float32", "shape": ["N", 3]}],
+    "labels": 3,
+    "asks": ["labels", "normalisation"],
+    "model": None,
+    "version": None,
+    "skipped": [],
+}
 UPLOAD = {"kind": "bundle", "id": None, "bytes": 4, "model": "colours", "version": 2}
 WEBCAMS = {
     "Allow it": "getUserMedia: () => Promise.reject(new DOMException('', 'NotAllowedError'))",

@@ -26,6 +26,7 @@ const trainer = training({
 const trial = live({ labels: set.labels, teach: (label, file) => set.teach(label, [file]), fail });
 const usage = use({ changed: (list) => showVersions(list), fail });
 const bringing = bring({
+  started: trainer.watch,
   installed: ({ model, version }) => showModel({ result: { model, version } }, false).catch((error) => fail(error, begin)),
   fail,
 });
