@@ -75,7 +75,7 @@ lock: ## resolve the locked requirements anew
 	  $(COMPILE) --extra $$device --extra otel -o $(LOCKS)/serve-$$device.txt || exit 1; done
 	$(COMPILE) --extra cpu --extra train -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/train.txt
 	$(COMPILE) --extra cpu --extra bench -c $(LOCKS)/serve-cpu.txt -o $(LOCKS)/bench.txt
-	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra s3 --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
+	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra s3 --extra index --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
 	printf 'fsspec>=2026.9\nobstore>=0.12\n' | $(COMPILE_ONE) - -o $(LOCKS)/s3.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group moto -o $(LOCKS)/moto.txt
