@@ -48,6 +48,9 @@
     |   |-- ModelsReadOnly        a new version has no place in the models folder
     |   |-- UnknownJob            there is no such job
     |   `-- JobConflict           the job's state doesn't allow that
+    |-- VectorIndexError          about an index of similar photos
+    |   |-- UnknownIndex          the service has no index of that name, or for that model
+    |   `-- IndexInvalid          it is damaged, or was made with another bundle
     `-- DeviceUnavailable         the requested device can't be used
 
 `code` is stable and for programs. The message is for people: one or two sentences; the last
@@ -433,6 +436,27 @@ class JobConflict(JobError):
 
     code = "job_conflict"
     title = "Job in another state"
+
+
+class VectorIndexError(HubelError):
+    """An index of similar photos can't be used."""
+
+    code = "index_error"
+    title = "Index error"
+
+
+class UnknownIndex(VectorIndexError):
+    """The service has no index of that name, or none for that model."""
+
+    code = "unknown_index"
+    title = "Unknown index"
+
+
+class IndexInvalid(VectorIndexError):
+    """The index is damaged, or was made with another bundle than the one that is loaded."""
+
+    code = "index_invalid"
+    title = "Invalid index"
 
 
 class DeviceUnavailable(HubelError):

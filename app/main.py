@@ -36,11 +36,13 @@ from app.api.routes import (
     embed,
     explain,
     health,
+    indexes,
     jobs,
     models,
     page,
     report,
     shadow,
+    similar,
     uploads,
 )
 from app.api.security_headers import security_headers
@@ -70,6 +72,7 @@ from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
 from app.runtime.registry import Registry
 from app.runtime.registry_and_device import RegistryAndDevice, create_registry
+from app.runtime.served_indexes import ServedIndexes
 from app.runtime.trials import Trials
 from app.runtime.watch import Watch
 from app.settings import Settings
@@ -127,12 +130,18 @@ def create_service(
         memory=memory_budget,
     )
     drift = DriftMonitor()
+    indexes = ServedIndexes(settings.index, registry) if settings.index else None
     captured = _captured_photos(settings, memory_budget)
     named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     trials = Trials(registry, engine, memory_budget, photo_limits)
     model_memory = ModelMemory(
-        memory_budget, body_budget, settings.max_buffered_bytes, registry, threads
+        memory_budget,
+        body_budget,
+        settings.max_buffered_bytes,
+        registry,
+        threads,
+        index_bytes=lambda: indexes.mapped_bytes if indexes else 0,
     )
     uploads = UploadFiles(settings.data_dir, settings.upload_keep_s) if settings.data_dir else None
     jobs = _job_runner(settings, registry, model_memory, uploads)
@@ -168,6 +177,7 @@ def create_service(
         ),
         drift=drift,
         trials=trials,
+        indexes=indexes,
         captures=captured,
         datasets=_datasets(settings, memory_budget),
         jobs=jobs,
@@ -321,6 +331,8 @@ def create_app(
     problems.install(app)
     app.include_router(classify.router)
     app.include_router(embed.router)
+    app.include_router(similar.router)
+    app.include_router(indexes.router)
     app.include_router(explain.router)
     app.include_router(activations.router)
     app.include_router(models.router)
@@ -367,6 +379,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     service = cast(Service, app.state.service)
     await asyncio.to_thread(service.registry.load_all)
     service.model_memory.settle()
+    if service.indexes is not None:
+        service.indexes.on_change = service.model_memory.follow
+        await asyncio.to_thread(service.indexes.poll)
     try:
         service.registry.check_ready()
     except ModelError as err:
@@ -385,6 +400,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         recorder,
         service.datasets or nullcontext(),
         service.uploads or nullcontext(),
+        service.indexes or nullcontext(),
         engine,
         service.trials,
         store_watch,

@@ -150,6 +150,11 @@ class Settings(BaseSettings):
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         5.0, description="Time after SIGTERM in which new requests are still accepted, in seconds."
     )
+    index: DirectoryPath | None = Field(
+        None,
+        description="Index of photos, made with `hubel index`, or a folder of indexes, in which "
+        "similar photos are searched. Needs the extra `index`. Unset: none.",
+    )
     data_dir: DirectoryPath | None = Field(
         None,
         description="Folder for photos that are kept for labelling, for datasets, for training "

@@ -231,6 +231,20 @@ def graph() -> Callable[..., onnx.ModelProto]:
 
 
 @pytest.fixture(scope="session")
+def embedding_graph() -> Callable[..., onnx.ModelProto]:
+    """The function that makes the tiny graph with the output `embedding`; keywords change it."""
+
+    def make(**options: Any) -> onnx.ModelProto:
+        made = tiny_graph(**options)
+        made.graph.output.append(
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3])
+        )
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def textbook() -> onnx.ModelProto:
     """A network that ends with fully connected layers, so it has no pooled linear head."""
     return textbook_graph()

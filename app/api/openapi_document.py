@@ -15,6 +15,7 @@ from app.api.schemas.inspection import (
     ExplainedCrops,
 )
 from app.api.schemas.problem_details import Problem
+from app.api.schemas.similar import Similar, SimilarBatch
 from app.jobs.job import JobRequest
 
 
@@ -31,6 +32,7 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
         schemas = document["components"]["schemas"]
         for model in (
             *(Problem, Result, MultiLabelResult, Batch),
+            *(Similar, SimilarBatch),
             *(Embedded, EmbeddedBatch, ExplainedCrops, ActivationsCrops),
             *(Feedback, LabelChange, LabelChanges, DatasetChange, JobRequest),
         ):

@@ -66,6 +66,8 @@ STATUS: dict[type[HubelError], int] = {
     errors.ModelsReadOnly: 409,
     errors.UnknownJob: 404,
     errors.JobConflict: 409,
+    errors.UnknownIndex: 404,
+    errors.IndexInvalid: 409,
     errors.DeviceUnavailable: 503,
 }
 NOT_READY_RETRY_S = 5

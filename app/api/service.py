@@ -21,6 +21,7 @@ from app.runtime.drift import DriftMonitor
 from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.registry import Registry
+from app.runtime.served_indexes import ServedIndexes
 from app.runtime.session import DeviceChoice
 from app.runtime.trials import Trials
 from app.uploads import UploadFiles
@@ -66,6 +67,8 @@ class Service:
     metrics: Metrics
     drift: DriftMonitor
     trials: Trials
+    indexes: ServedIndexes | None
+    """The indexes of photos; None: the service has none."""
     captures: CapturedPhotos | None
     """Which photos are kept, and where; None: none."""
     datasets: DatasetStore | None

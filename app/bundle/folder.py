@@ -25,6 +25,8 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
+    seal: str = ""
+    """The sha256 of bundle.json's content; empty while the bundle is written."""
 
     def path(self, name: str) -> Path:
         """Return the path of the bundle's file `name`."""
@@ -82,7 +84,7 @@ def load(folder: Path) -> Bundle:
             f"{file} was changed after it was written: the seal is {seal}, but the content "
             f"has the sha256 {actual}. Copy the bundle again."
         )
-    return Bundle(folder, manifest)
+    return Bundle(folder, manifest, actual)
 
 
 def _invalid(file: Path, err: ValidationError) -> BundleInvalid:

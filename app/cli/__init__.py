@@ -15,6 +15,7 @@ from app.cli.compare import compare
 from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
+from app.cli.index import index
 from app.cli.installation import Commands
 from app.cli.job import job
 from app.cli.keys import keys
@@ -37,6 +38,7 @@ for command in (
     evaluate,
     health,
     import_,
+    index,
     job,
     keys,
     serve,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli.exit_codes import WrongUsage, expected_errors
-from app.cli.options import DEVICE, MODELS, read_settings
+from app.cli.options import DEVICE, FOLDER, MODELS, read_settings
 
 log = logging.getLogger("hubel")
 
@@ -39,6 +39,11 @@ class ReplicasType(click.ParamType[Any]):
     "built-in model.",
 )
 @click.option("--device", type=DEVICE, help="Device that runs the models.  [default: auto]")
+@click.option(
+    "--index",
+    type=FOLDER,
+    help="Index of photos, made with `hubel index`, or a folder of indexes.  [default: none]",
+)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on. 0: any free port.  [default: 8000]")
 @click.option(
@@ -63,6 +68,7 @@ class ReplicasType(click.ParamType[Any]):
 def serve(
     models: "Path | str | None",
     device: str | None,
+    index: Path | None,
     host: str | None,
     port: int | None,
     engine: str,
@@ -77,7 +83,7 @@ def serve(
     from app.cli.ineffective_variables import unknown_variables, variables_without_effect
     from app.server import start
 
-    settings = read_settings(models=models, device=device, host=host, port=port)
+    settings = read_settings(models=models, device=device, index=index, host=host, port=port)
     logs.configure(settings.log_level, settings.log_format)
     for sentence in (*unknown_variables(os.environ), *variables_without_effect(os.environ)):
         log.warning(sentence)

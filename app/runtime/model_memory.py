@@ -50,6 +50,7 @@ class ModelMemory:
         registry: the models.
         threads: the engine's threads.
         limits: returns the limits on the process.
+        index_bytes: returns the bytes of indexes that searches read.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ModelMemory:
         registry: Registry,
         threads: int,
         limits: Callable[[], list[MemoryLimit]] = memory_limits,
+        index_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._budget = budget
         self._body_budget = body_budget
@@ -67,6 +69,7 @@ class ModelMemory:
         self._registry = registry
         self._threads = threads
         self._limits = limits
+        self._index_bytes = index_bytes
         self._without_models_bytes = 0
         self._reserved_bytes = 0
         """Memory of a process beside this one."""
@@ -78,9 +81,9 @@ class ModelMemory:
         """
         limits = self._limits()
         left_bytes = memory_for_requests(limits, self._threads)
-        self._without_models_bytes = left_bytes + self._loaded_bytes()
-        self._follow()
-        self._registry.on_change = self._follow
+        self._without_models_bytes = left_bytes + self._loaded_bytes() - self._index_bytes()
+        self.follow()
+        self._registry.on_change = self.follow
         self._registry.while_loading = self._loading
         self._registry.check_memory = self._check_fits
         tightest = min(limits, key=lambda limit: limit.left_bytes)
@@ -91,14 +94,16 @@ class ModelMemory:
         else:
             log.info(*message)
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Set the memory for requests after models or indexes were loaded, replaced or unloaded."""
         taken_bytes = self._loaded_bytes() + self._reserved_bytes
         left_bytes = max(LEAST_BYTES, self._without_models_bytes - taken_bytes)
         self._budget.total_bytes = left_bytes
         self._body_budget.total_bytes = min(self._max_body_bytes, left_bytes // 2)
 
     def _loaded_bytes(self) -> int:
-        return sum(model_bytes(entry.model) for entry in self._registry.entries if entry.model)
+        models = (entry.model for entry in self._registry.entries if entry.model)
+        return self._index_bytes() + sum(map(model_bytes, models))
 
     def _check_fits(self, folder: Path) -> None:
         """Check that requests keep enough memory if the bundle in `folder` is loaded, too.
@@ -136,12 +141,12 @@ class ModelMemory:
     def reserved(self, size: int) -> Generator[None, None, None]:
         """Leave `size` bytes to a process beside this one; requests have less meanwhile."""
         self._reserved_bytes = size
-        self._follow()
+        self.follow()
         try:
             yield
         finally:
             self._reserved_bytes = 0
-            self._follow()
+            self.follow()
 
     @contextmanager
     def _loading(self, folder: Path) -> Generator[None, None, None]:

@@ -44,6 +44,11 @@ class PhotoRequest(Generic[ParametersT]):
         return self.photos.has_several or len(self.crops) > 1
 
 
+def _named(parameters: PhotoParameters) -> tuple[str | None, int | None]:
+    """Return the name and version of the model that the request names."""
+    return parameters.model, parameters.version
+
+
 def _accept(model: Model, parameters: PhotoParameters) -> None:
     """Accept every combination of model and parameters."""
 
@@ -56,6 +61,7 @@ async def read_request(
     check: Callable[[Model, ParametersT], object] = _accept,
     *,
     may_be_canary: bool = False,
+    select: Callable[[ParametersT], tuple[str | None, int | None]] = _named,
 ) -> PhotoRequest[ParametersT]:
     """Admit a request, and read its photos and parameters.
 
@@ -67,6 +73,8 @@ async def read_request(
         check: raises an error if the model can't do what the parameters request; of a raw body,
             before it is read.
         may_be_canary: whether a canary may answer the request.
+        select: returns the name and version of the model; None for the default, and for the
+            serving version.
 
     Raises:
         ModelError: there is no such model, or it is not ready.
@@ -76,7 +84,7 @@ async def read_request(
         ClientGone: the client left before the body was complete.
     """
     if not is_multipart(request.headers.get("content-type", "")):
-        model = admit(request, service, query.model, query.version, may_be_canary=may_be_canary)
+        model = admit(request, service, *select(query), may_be_canary=may_be_canary)
         check(model, query)
         crops = parse_crops(query.crop, service.limits.max_files)
         photo = await read_photo(request, service, share)
@@ -88,8 +96,7 @@ async def read_request(
             service.registry.resolve(query.model, query.version)
     form = await read_form(request, service, share)
     parameters = query.with_fields(form.fields, form.crops)
-    wanted = parameters.model, parameters.version
-    model = admit(request, service, *wanted, may_be_canary=may_be_canary)
+    model = admit(request, service, *select(parameters), may_be_canary=may_be_canary)
     check(model, parameters)
     crops = parse_crops(parameters.crop, service.limits.max_files)
     require_one_photo(crops, form.files)

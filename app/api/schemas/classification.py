@@ -181,7 +181,7 @@ def result_of(classified: Classified) -> Result | MultiLabelResult:
         familiarity=unknown.shown_value if unknown else None,
         unknown_score=unknown.name if unknown else None,
         unknown_threshold=unknown.threshold if unknown else None,
-        image=_image_of(classified),
+        image=image_of(classified),
     )
 
 
@@ -204,11 +204,12 @@ def _multi_label_result(classified: Classified) -> MultiLabelResult:
         familiarity=unknown.shown_value if unknown else None,
         unknown_score=unknown.name if unknown else None,
         unknown_threshold=unknown.threshold if unknown else None,
-        image=_image_of(classified),
+        image=image_of(classified),
     )
 
 
-def _image_of(classified: Classified) -> Image:
+def image_of(classified: Classified) -> Image:
+    """Return the format and size of a classified image."""
     return Image(
         format=classified.format,
         width=classified.width,

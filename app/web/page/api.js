@@ -80,6 +80,8 @@ export const model = async (name, version) =>
 export const drift = async ({ model: name, version }) =>
   (await ask(`models/${encodeURIComponent(name)}/drift`, { query: { version } })).json();
 export const classify = (photo, which, top_k = 5) => askAbout("classify", photo, { ...which, top_k });
+export const indexes = async () => (await ask("indexes")).json();
+export const similar = (photo, query, signal) => askAbout("similar", photo, query, signal);
 export const explain = (photo, which, label, signal) =>
   askAbout("explain", photo, { ...which, label }, signal);
 export const activations = (photo, which, wanted, signal) =>

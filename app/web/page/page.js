@@ -12,6 +12,7 @@ import { pickers } from "./pickers.js";
 import { askForKey, clearProblem, showProblem } from "./problem.js";
 import { offerSamples } from "./samples.js";
 import { drawServed } from "./served_picture.js";
+import { hideSimilar, showSimilar } from "./similar.js";
 import { labelInStrip, pictureInStrip, showStrip } from "./strip.js";
 import { tour } from "./tour.js";
 import { inShort, isUnknown, namesLabel, verdictOf } from "./verdict.js";
@@ -116,6 +117,7 @@ async function look(photo) {
     showAnswer(answer, toggleLabel);
     say(`${verdictOf(answer)[0]}. ${photo.file.name}`);
     showDrift(models.chosen());
+    showSimilar(context());
     refresh();
     if (showsWhy && answer.predictions.length) explain(answer.predictions[0].label);
     models.details().then(({ input }) => signal.aborted || showSquare(answer.image, input), () => {});
@@ -123,6 +125,7 @@ async function look(photo) {
   } catch (error) {
     if (signal.aborted) return;
     hideAnswer();
+    hideSimilar();
     fail(error, () => look(photo));
     if (!ABOUT_A_PHOTO.has(error.code)) return; // the others would fare no better
   } finally {

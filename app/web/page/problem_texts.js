@@ -41,6 +41,9 @@ export const TEXTS = {
   unknown_upload: ["The file is no longer here", "Files that wait for an import are removed after a while. Send it again."],
   store_full: ["There is no room for more photos", "Delete some, or ask whoever runs this service for more room."],
   store_failed: ["The photo can't be kept now", "Tell whoever runs this service: its disk may be full."],
+  unknown_index: ["This service has no such collection", "Whoever runs it can add one."],
+  index_invalid: ["The collection can't be searched now", "Tell whoever runs this service: it must be made again."],
+  index_error: ["The collection can't be searched", "Tell whoever runs this service."],
   store_error: ["The photo can't be kept", "Tell whoever runs this service."],
   // about training jobs
   unknown_dataset: ["This dataset is no longer here", "Reload the page to see those that are."],

@@ -1,0 +1,45 @@
+"""GET /api/v1/indexes: the indexes of photos that can be searched."""
+
+from fastapi import APIRouter, Depends
+
+from app.api.auth import KEY_ERRORS, require_key
+from app.api.problems import openapi_responses
+from app.api.schemas.similar import Index, Indexes
+from app.api.service import Service, ServiceDep
+from app.api.unknown_parameters import forbid_unknown_parameters
+from app.errors import HubelError
+from app.runtime.served_indexes import ServedIndex, model_of
+
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["similar photos"],
+    dependencies=[Depends(require_key), Depends(forbid_unknown_parameters)],
+    responses=openapi_responses(*KEY_ERRORS),
+)
+
+
+@router.get("/indexes", summary="List the indexes of photos")
+async def list_indexes(service: ServiceDep) -> Indexes:
+    """List the indexes that can be searched for similar photos; none if the service has none."""
+    served = service.indexes.served if service.indexes is not None else ()
+    return Indexes(indexes=[_index_of(each, service) for each in served])
+
+
+def _index_of(served: ServedIndex, service: Service) -> Index:
+    manifest = served.index.manifest
+    try:
+        model_of(manifest, served.name, service.registry)
+        reason = None
+    except HubelError as err:
+        reason = err.message
+    return Index(
+        name=served.name,
+        model=manifest.model.name,
+        version=manifest.model.version,
+        photos=manifest.count,
+        dimension=manifest.dimension,
+        thumbnails=manifest.thumbnails > 0,
+        created=manifest.created,
+        ready=reason is None,
+        reason=reason,
+    )

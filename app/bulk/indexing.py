@@ -1,0 +1,141 @@
+"""The embeddings of the photos of any sources, staged for an index.
+
+shards -> their photos, but for those that are known -> the engine -> a result for each
+       -> path, hash, embedding and perhaps a thumbnail -> `Staging`
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app import vision
+from app.errors import HubelError
+from app.runtime.bulk import PhotoResult, classify_photos
+from app.runtime.classifier import Query
+from app.runtime.engine import Engine
+from app.runtime.loaded_model import Model
+from app.sources.addresses import is_remote
+from app.sources.entry import Entry, Photo, ReadOptions, Skipped
+from app.sources.shard import Shard, entries_of
+from app.vector_index import IndexedModel, Staging
+
+_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A photo that the index, or the staging folder, already has."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """What is the same for all photos of a run."""
+
+    limits: vision.Limits
+    thumbnails: int = 0
+    """Pixels of a thumbnail's side; 0: there are none."""
+    root: str | None = None
+    """The folder that paths are relative to; None: they stay as they are."""
+    image_column: str | None = None
+
+    def path_of(self, path: str) -> str:
+        """Return the path of a photo as the index names it; it is valid UTF-8."""
+        name = path if self.root is None else os.path.relpath(path, self.root)
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def root_of(sources: Sequence[str]) -> str | None:
+    """Return the folder that paths are relative to: the only source, if it is one."""
+    if len(sources) == 1 and not is_remote(sources[0]) and os.path.isdir(sources[0]):
+        return sources[0]
+    return None
+
+
+def indexed_model(model: Model) -> IndexedModel:
+    """Return what an index records of the model that made its embeddings."""
+    return IndexedModel(
+        name=model.name,
+        version=model.version,
+        sha256=model.bundle.seal,
+        precision=model.session.precision,
+    )
+
+
+def dimension_of(model: Model) -> int:
+    """Return the numbers of an embedding, from a run on a grey image."""
+    image = np.full((1, *model.manifest.input.shape), 127, np.uint8)
+    (embeddings,) = model.session.unchecked_outputs_of(["embedding"], image)
+    return int(embeddings.shape[1])
+
+
+def stage_photos(
+    shards: Iterable[Shard],
+    model: Model,
+    indexing: Indexing,
+    engine: Engine,
+    staging: Staging,
+    known: Mapping[str, int],
+) -> Iterator[PhotoResult | Skipped | Known]:
+    """Embed the photos of `shards` and stage them; yield each with its result or its error.
+
+    Args:
+        shards: the photos.
+        model: a model with an embedding.
+        indexing: what is the same for all photos.
+        engine: the engine whose threads read and embed them.
+        staging: gets the photos that have a result.
+        known: the bytes of photos that the index has, by path; those with equal bytes are skipped.
+    """
+    staged = staging.sizes()
+    options = ReadOptions(indexing.limits.max_bytes, indexing.image_column)
+
+    def entries() -> Iterator[Entry | Known]:
+        for shard in shards:
+            for entry in entries_of(shard, options):
+                path = indexing.path_of(entry.path)
+                size = entry.size if isinstance(entry, Photo) else None
+                if size is not None and size in (known.get(path), staged.get(path)):
+                    yield Known(entry.path)
+                else:
+                    yield entry
+
+    query = Query(top_k=1, embedding=True, keep_pixels=indexing.thumbnails > 0)
+    results: Iterator[PhotoResult | Skipped | Known] = classify_photos(
+        entries(), model, query, indexing.limits, engine
+    )
+    for result in results:
+        if isinstance(result, PhotoResult):
+            path = indexing.path_of(result.path)
+            if path in staged:
+                continue  # named twice, or changed while the run was interrupted
+            if not isinstance(result.result, HubelError):
+                _stage(result, path, indexing, staging)
+                staged[path] = result.size or 0
+        yield result
+    staging.flush()
+
+
+def _stage(photo: PhotoResult, path: str, indexing: Indexing, staging: Staging) -> None:
+    classified = photo.result
+    assert not isinstance(classified, HubelError)
+    assert classified.embedding is not None
+    small = None
+    if classified.pixels is not None:
+        small = _thumbnail(classified.pixels, indexing.thumbnails)
+    staging.append(path, photo.sha256 or "", photo.size or 0, classified.embedding, small)
+
+
+def _thumbnail(pixels: NDArray[np.uint8], side: int) -> bytes:
+    """Return a JPEG of what the model read of a photo, (H, W, 3), at most `side` pixels wide."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, "jpeg", quality=_QUALITY)
+    return file.getvalue()

@@ -1,0 +1,180 @@
+"""The folder of an index: index.json is read and sealed, and the files that it names are checked.
+
+Other files may lie beside them: those of an older state, until they are removed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from app.bundle import FileRecord
+from app.errors import BadParameter, IndexInvalid
+from app.vector_index.manifest import IndexManifest
+from app.vector_index.neighbours import Neighbours
+from app.vector_index.photo_table import IndexedPhoto, PhotoTable
+
+MANIFEST = "index.json"
+_SEAL = "sha256"
+_AGAIN = "Make the index again with `hubel index`."
+
+
+@dataclass(frozen=True, eq=False)
+class VectorIndex:
+    """An index that was checked; any thread may search it, also after its files were replaced."""
+
+    folder: Path
+    manifest: IndexManifest
+    neighbours: Neighbours
+    table: PhotoTable
+
+    @property
+    def mapped_bytes(self) -> int:
+        """The bytes of the vectors and their graph, which searches read."""
+        return self.manifest.files[self.manifest.names.vectors].bytes
+
+    def search(
+        self, vector: NDArray[np.float32], count: int, *, thumbnails: bool = False
+    ) -> list[tuple[IndexedPhoto, float]]:
+        """Return the most similar photos with their cosine similarities, the most similar first.
+
+        Args:
+            vector: (D,), an embedding of the index's model, of any length.
+            count: the number of photos; fewer are returned if the index has no more.
+            thumbnails: whether the photos have their thumbnails.
+
+        Raises:
+            IndexInvalid: the index was damaged.
+        """
+        rows, similarities = self.neighbours.search(vector, count)
+        photos = self.table.photos(rows.tolist(), thumbnails=thumbnails)
+        return list(zip(photos, similarities.tolist(), strict=True))
+
+
+def is_index(folder: Path) -> bool:
+    """Return whether a folder is an index."""
+    return (folder / MANIFEST).is_file()
+
+
+def require_output(folder: Path, *, add: bool) -> None:
+    """Check that an index can be written to `folder`.
+
+    Raises:
+        BadParameter: it is no index and not empty, or can't be made; or there is no index to add
+            to.
+    """
+    if add and not is_index(folder):
+        raise BadParameter(f"{folder} is no index, so nothing can be added. Leave --add out.")
+    if folder.is_dir():
+        if not is_index(folder) and any(folder.iterdir()):
+            raise BadParameter(
+                f"{folder} holds other files and is no index. Name a new folder for --output."
+            )
+        writable = folder
+    elif folder.exists():
+        raise BadParameter(f"{folder} is a file. Name a folder for --output.")
+    elif not folder.parent.is_dir():
+        raise BadParameter(f"{folder.parent} is not a folder. Create it, or name another --output.")
+    else:
+        writable = folder.parent
+    if not os.access(writable, os.W_OK | os.X_OK):
+        raise BadParameter(f"Nothing can be written to {writable}. Name another --output.")
+
+
+def read_manifest(folder: Path) -> IndexManifest:
+    """Read `folder`/index.json.
+
+    Raises:
+        IndexInvalid: it is missing, is not JSON, violates the schema or was changed.
+    """
+    file = folder / MANIFEST
+    try:
+        document = json.loads(file.read_bytes())
+    except OSError as err:
+        raise IndexInvalid(
+            f"{file} can't be read ({err.strerror}). Name a folder that `hubel index` has written."
+        ) from err
+    except (ValueError, RecursionError) as err:
+        raise IndexInvalid(f"{file} is not JSON ({err}). {_AGAIN}") from err
+    seal = document.pop(_SEAL, None) if isinstance(document, dict) else None
+    try:
+        manifest = IndexManifest.model_validate(document)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise IndexInvalid(f"{file} is no index: {where}: {first['msg']}. {_AGAIN}") from err
+    if seal != seal_of(document):
+        raise IndexInvalid(f"{file} was changed after it was written. {_AGAIN}")
+    if set(manifest.files) != {manifest.names.vectors, manifest.names.photos}:
+        raise IndexInvalid(f"{file} doesn't list the files that it names. {_AGAIN}")
+    return manifest
+
+
+def seal_of(document: Mapping[str, Any]) -> str:
+    """Return the sha256 of a manifest's JSON, independent of its layout and order of keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_index(folder: Path, *, mapped: bool = True) -> VectorIndex:
+    """Check an index and open it.
+
+    Args:
+        folder: the index.
+        mapped: whether the vectors are mapped into memory, not read; then nothing can be added.
+
+    Raises:
+        IndexInvalid: index.json, or a file that it names, is missing, damaged or changed.
+        BadParameter: the extra `index` is not installed.
+    """
+    manifest = read_manifest(folder)
+    for name, record in manifest.files.items():
+        _check_file(folder / name, record)
+    neighbours = Neighbours.open(folder / manifest.names.vectors, mapped=mapped)
+    table = PhotoTable(folder / manifest.names.photos)
+    found = len(neighbours), table.count, neighbours.dimension
+    if found != (manifest.count, manifest.count, manifest.dimension):
+        raise IndexInvalid(
+            f"{folder} has {found[0]} vectors of {found[2]} numbers and {found[1]} photos; "
+            f"{MANIFEST} says {manifest.count} of {manifest.dimension}. {_AGAIN}"
+        )
+    return VectorIndex(folder, manifest, neighbours, table)
+
+
+def _check_file(path: Path, record: FileRecord) -> None:
+    try:
+        size, sha256 = path.stat().st_size, sha256_of(path) if path.is_file() else ""
+    except OSError as err:
+        raise IndexInvalid(f"{path} can't be read ({err.strerror}). {_AGAIN}") from err
+    if (size, sha256) != (record.bytes, record.sha256):
+        raise IndexInvalid(
+            f"{path} isn't the file that {MANIFEST} describes: it is incomplete, or was changed. "
+            "Copy the index again."
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(manifest: IndexManifest, folder: Path) -> None:
+    """Write index.json with its seal, beside its place, then rename it."""
+    document = manifest.model_dump(mode="json")
+    part = folder / f".{MANIFEST}.{os.getpid()}.part"
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump({**document, _SEAL: seal_of(document)}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, folder / MANIFEST)
+    finally:
+        part.unlink(missing_ok=True)

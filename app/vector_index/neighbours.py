@@ -1,0 +1,133 @@
+"""The graph that finds the nearest embeddings: an HNSW index of FAISS, by cosine similarity.
+
+    embeddings (N, D) -> length 1 -> fp16 -> added to the graph -> a file
+    a file, mapped into memory -> checked by FAISS -> `search`: rows and similarities
+
+FAISS is imported on first use, since only services and commands with an index need it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import BadParameter, IndexInvalid, first_line_of
+
+STORAGE = "fp16"
+"""How numbers of embeddings are stored; measured in docs/decisions/similar_photos.md."""
+_LINKS = 16
+"""Links of each photo in the graph, and twice as many in its lowest layer."""
+_BUILD_EFFORT = 128
+"""Candidates that are kept while a photo is added."""
+_SEARCH_EFFORT = 128
+"""Candidates that are kept while the nearest photos are searched, at least."""
+_EFFORT_PER_RESULT = 2
+
+Vectors = NDArray[np.float32]
+
+
+def require_faiss() -> Any:
+    """Return the module `faiss`.
+
+    Raises:
+        BadParameter: the extra `index` is not installed.
+    """
+    try:
+        import faiss
+    except ImportError as err:
+        raise BadParameter(
+            "An index needs FAISS. Install it with `pip install hubel[index]`."
+        ) from err
+    return faiss
+
+
+def to_unit_length(vectors: Vectors) -> Vectors:
+    """Return vectors (..., D) of length 1; a vector of zeros stays one."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+class Neighbours:
+    """A graph of embeddings; rows count from 0, in the order in which they were added."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def create(cls, dimension: int) -> "Neighbours":
+        """Return an empty graph for embeddings of `dimension` numbers."""
+        faiss = require_faiss()
+        index = faiss.IndexHNSWSQ(
+            dimension, faiss.ScalarQuantizer.QT_fp16, _LINKS, faiss.METRIC_INNER_PRODUCT
+        )
+        index.hnsw.efConstruction = _BUILD_EFFORT
+        index.is_trained = True  # fp16 has nothing to learn
+        return cls(index)
+
+    @classmethod
+    def open(cls, path: Path, *, mapped: bool) -> "Neighbours":
+        """Return the graph in a file.
+
+        Args:
+            path: the file.
+            mapped: whether it is mapped into memory, and can't be changed; otherwise it is read.
+
+        Raises:
+            IndexInvalid: it isn't such a file.
+        """
+        faiss = require_faiss()
+        flags = faiss.IO_FLAG_MMAP_IFC if mapped else 0
+        try:
+            index = faiss.read_index(str(path), flags)
+        except (RuntimeError, MemoryError) as err:
+            raise IndexInvalid(
+                f"{path} can't be read by FAISS ({first_line_of(err)}). Make the index again."
+            ) from err
+        if not isinstance(index, faiss.IndexHNSWSQ):
+            raise IndexInvalid(f"{path} holds another kind of index. Make it again.")
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise IndexInvalid(f"{path} has another metric. Make the index again.")
+        return cls(index)
+
+    def __len__(self) -> int:
+        """The number of embeddings."""
+        return int(self._index.ntotal)
+
+    @property
+    def dimension(self) -> int:
+        """The numbers of an embedding."""
+        return int(self._index.d)
+
+    def add(self, vectors: Vectors) -> None:
+        """Add embeddings (N, D) of any length as the next rows, on all cores."""
+        self._index.hnsw.efConstruction = _BUILD_EFFORT
+        self._index.add(np.ascontiguousarray(to_unit_length(vectors)))
+
+    def vectors(self, first: int, count: int) -> Vectors:
+        """Return the embeddings of `count` rows, of length 1."""
+        rows: Vectors = self._index.reconstruct_n(first, count)
+        return rows
+
+    def search(self, vector: Vectors, count: int) -> tuple[NDArray[np.int64], Vectors]:
+        """Return the rows of the nearest embeddings and their similarities, the nearest first.
+
+        Several threads may search at once.
+
+        Args:
+            vector: (D,), of any length.
+            count: the number of rows; fewer are returned if there are no more.
+        """
+        faiss = require_faiss()
+        effort = max(_SEARCH_EFFORT, _EFFORT_PER_RESULT * count)
+        similarities, rows = self._index.search(
+            to_unit_length(vector)[np.newaxis],
+            min(count, len(self)),
+            params=faiss.SearchParametersHNSW(efSearch=effort),
+        )
+        found = rows[0] >= 0
+        return rows[0][found], np.clip(similarities[0][found], -1, 1)
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a file."""
+        require_faiss().write_index(self._index, str(path))

@@ -1,0 +1,77 @@
+"""`hubel index`: a folder of photos to an index, and what can't be one."""
+
+import shutil
+
+import pytest
+
+from app.errors import BadParameter
+from app.runtime.loaded_model import load_model
+from app.runtime.registry import Registry
+from app.runtime.served_indexes import ServedIndexes
+from app.vector_index import open_index, read_manifest
+
+
+@pytest.fixture
+def models(make_bundle, embedding_graph):
+    return make_bundle(graph=embedding_graph()).folder.parent
+
+
+def test_an_index_of_a_folder_and_what_is_added_to_it(hubel, models, photos, tmp_path, photo):
+    output = tmp_path / "index"
+    (photos / "notes.txt").write_text("no photo")
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    result = hubel("index", photos, "--output", output, "--models", models, "--thumbnails")
+    assert result.exit_code == 1
+    assert "1 photos can't be used, and aren't in the index." in result.stderr
+    assert "broken.jpg" in result.stderr
+    assert result.stdout.strip().endswith("3 photos, by colours version 1.")
+    manifest = read_manifest(output)
+    assert (manifest.count, manifest.dimension, manifest.thumbnails) == (3, 3, 160)
+    (found, _), *_ = open_index(output).search(_vector(), 3, thumbnails=True)
+    assert found.path == "more/b.jpg"
+    assert found.thumbnail.startswith(b"\xff\xd8")
+
+    (photos / "broken.jpg").unlink()
+    again = hubel("index", photos, "--output", output, "--models", models, "--add")
+    assert (again.exit_code, again.stdout.strip()) == (0, f"{output} has all of these photos: 3.")
+    (photos / "more/d.jpg").write_bytes(photo((10, 240, 20)))
+    added = hubel("index", photos, "--output", output, "--models", models, "--add")
+    assert "4 photos, 1 of them new" in added.stdout
+    assert open_index(output).search(_vector(), 4, thumbnails=True)[0][0].thumbnail is not None
+
+
+def _vector():
+    import numpy as np
+
+    return (np.array([20, 230, 20], np.float32) - 127) / 128
+
+
+def test_what_can_not_become_an_index(hubel, models, photos, tmp_path, assert_error):
+    run = ["--models", models, "--output"]
+    shutil.copytree(photos, tmp_path / "full")
+    assert_error(hubel("index", photos, *run, tmp_path / "full"), 2, "holds other files")
+    assert_error(hubel("index", photos, *run, tmp_path / "no", "--add"), 2, "is no index")
+    (tmp_path / "empty").mkdir()
+    assert_error(
+        hubel("index", tmp_path / "empty", *run, tmp_path / "new"), 2, "There are no photos"
+    )
+    assert not (tmp_path / "new").exists()
+    assert not list(tmp_path.glob(".new*"))
+
+
+def test_only_the_model_that_made_an_index_adds_to_it(
+    hubel, models, make_bundle, embedding_graph, photos, tmp_path, assert_error
+):
+    output = tmp_path / "index"
+    run = ["index", photos, "--output", output, "--models", models]
+    assert hubel(*run).exit_code == 0
+    make_bundle(name="other", graph=embedding_graph())
+    assert_error(hubel(*run, "--add", "--model", "other"), 2, "was made with model 'colours'")
+    make_bundle(graph=embedding_graph(sharpness=9.0))
+    assert_error(hubel(*run, "--add"), 2, "another bundle")
+
+
+def test_a_service_is_not_started_for_a_folder_without_an_index(tmp_path):
+    (tmp_path / "no-index").mkdir()
+    with pytest.raises(BadParameter, match="holds no index"):
+        ServedIndexes(tmp_path, Registry([], load_model))
