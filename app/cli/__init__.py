@@ -12,6 +12,7 @@ from app.cli.captures import captures
 from app.cli.check import check
 from app.cli.classify import classify
 from app.cli.compare import compare
+from app.cli.duplicates import duplicates
 from app.cli.evaluate import evaluate
 from app.cli.health import health
 from app.cli.import_ import import_
@@ -35,6 +36,7 @@ for command in (
     check,
     classify,
     compare,
+    duplicates,
     evaluate,
     health,
     import_,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from app.bundle import FileRecord
+from app.durable_files import write_file
 from app.errors import BadParameter, IndexInvalid
 from app.vector_index.manifest import IndexManifest
 from app.vector_index.neighbours import Neighbours
@@ -169,12 +170,5 @@ def sha256_of(path: Path) -> str:
 def write_manifest(manifest: IndexManifest, folder: Path) -> None:
     """Write index.json with its seal, beside its place, then rename it."""
     document = manifest.model_dump(mode="json")
-    part = folder / f".{MANIFEST}.{os.getpid()}.part"
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({**document, _SEAL: seal_of(document)}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, folder / MANIFEST)
-    finally:
-        part.unlink(missing_ok=True)
+    text = json.dumps({**document, _SEAL: seal_of(document)}, indent=1)
+    write_file(folder / MANIFEST, f"{text}\n".encode())

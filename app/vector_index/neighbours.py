@@ -128,6 +128,20 @@ class Neighbours:
         found = rows[0] >= 0
         return rows[0][found], np.clip(similarities[0][found], -1, 1)
 
+    def search_each(self, vectors: Vectors, count: int) -> tuple[NDArray[np.int64], Vectors]:
+        """Return what `search` returns for each of `vectors` (N, D), on all cores.
+
+        Rows and similarities are (N, count); a row is -1 where there are no more.
+        """
+        faiss = require_faiss()
+        effort = max(_SEARCH_EFFORT, _EFFORT_PER_RESULT * count)
+        similarities, rows = self._index.search(
+            np.ascontiguousarray(to_unit_length(vectors)),
+            count,
+            params=faiss.SearchParametersHNSW(efSearch=effort),
+        )
+        return rows, np.where(rows >= 0, similarities, -1).astype(np.float32)
+
     def save(self, path: Path) -> None:
         """Write the graph to a file."""
         require_faiss().write_index(self._index, str(path))

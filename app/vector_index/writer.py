@@ -18,6 +18,7 @@ import numpy as np
 
 from app import __version__
 from app.bundle import FileRecord
+from app.durable_files import sync
 from app.vector_index import photo_table
 from app.vector_index.folder import (
     MANIFEST,
@@ -34,7 +35,10 @@ from app.vector_index.staging import Staging
 _BLOCK = 1024
 """Photos that are added at a time."""
 _NAME_DIGITS = 16
-_OWN_NAME = re.compile(r"(vectors-[0-9a-f]{16}\.faiss|photos-[0-9a-f]{16}\.sqlite)|\..*\.part")
+_OWN_NAME = re.compile(
+    r"vectors-[0-9a-f]{16}\.faiss|photos-[0-9a-f]{16}\.sqlite"
+    r"|\.(vectors|photos|index\.json)\.[0-9]+\.(part|new)"
+)
 
 ReportProgress = Callable[[int, int], None]
 """Called with the photos that are in the graph, and those that will be."""
@@ -147,7 +151,7 @@ def _write_table(
         photo_table.insert(
             connection, (_at(len(rows) + photo.row, photo) for photo in staging.photos())
         )
-    _sync(path)
+    sync(path)
 
 
 def _at(row: int, photo: IndexedPhoto) -> IndexedPhoto:
@@ -159,17 +163,12 @@ def _rename(output: Path, parts: dict[str, Path]) -> tuple[IndexFiles, dict[str,
     names, files = {}, {}
     for kind, suffix in ((VECTORS, "faiss"), (PHOTOS, "sqlite")):
         part = parts[kind]
-        _sync(part)
+        sync(part)
         sha256 = sha256_of(part)
         names[kind] = f"{kind}-{sha256[:_NAME_DIGITS]}.{suffix}"
         files[names[kind]] = FileRecord(sha256=sha256, bytes=part.stat().st_size)
         os.replace(part, output / names[kind])
     return IndexFiles(vectors=names[VECTORS], photos=names[PHOTOS]), files
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _remove_older(output: Path, manifest: IndexManifest) -> None:

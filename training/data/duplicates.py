@@ -13,7 +13,7 @@ the same, no bound would be right; then exact duplicates alone are named.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import same_photo
+from training.data import candidates, same_photo
 from training.data.photos import Photo
 from training.mapped_pixels import release
 from training.parallel import map_in_order
@@ -50,6 +50,7 @@ _MIN_PHOTOS = 20
 _BLOCK = 512
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 Pairs = list[tuple[int, int]]
 
 
@@ -106,6 +107,8 @@ class _Finder:
             float((count * mean @ mean - 1) / (count - 1)) if count >= _MIN_PHOTOS else 0.0
         )
         self._coarse = _to_unit_length(standardised - mean) if self.likeness else standardised
+        uses_graph = candidates.uses_graph(count)
+        self._graph = candidates.graph_of(self._coarse) if uses_graph else None
 
     def groups(self) -> tuple[NDArray[np.intp], float]:
         """Return for each photo the lowest index of its group, and the bound."""
@@ -113,11 +116,11 @@ class _Finder:
         own = np.arange(len(self._photos))
         if not bound:
             return own, bound
-        candidates = self._candidates()
-        distances = self._distances(candidates, "comparing photos")
+        pairs_to_compare = self._candidates()
+        distances = self._distances(pairs_to_compare, "comparing photos")
         near = sorted(
             (distance, pair)
-            for distance, pair in zip(distances, candidates, strict=True)
+            for distance, pair in zip(distances, pairs_to_compare, strict=True)
             if distance <= bound
         )
         members: dict[int, list[int]] = {}
@@ -139,39 +142,40 @@ class _Finder:
         """
         most = len(self._photos) + _SPARE_CANDIDATES
 
-        def similar(start: int) -> tuple[Pairs, list[float]]:
-            block = self._coarse[start : start + _BLOCK]
-            correlation = block @ self._coarse[start:].T
-            ones, others = np.nonzero(np.triu(correlation >= _CANDIDATE, 1))
-            values = correlation[ones, others]
-            best = np.argsort(-values, kind="stable")[:most]
-            ones, others = ones[best] + start, others[best] + start
-            return list(zip(ones.tolist(), others.tolist(), strict=True)), values[best].tolist()
-
-        starts = range(0, len(self._coarse), _BLOCK)
+        if self._graph is not None:
+            blocks = candidates.similar_pairs_of_graph(self._graph, self._coarse, _CANDIDATE)
+        else:
+            blocks = candidates.similar_pairs(self._coarse, _CANDIDATE, most)
         found: list[tuple[float, tuple[int, int]]] = []
-        for pairs, values in map_in_order(similar, starts, "comparing photos"):
+        for pairs, values in blocks:
             found += [(-value, pair) for pair, value in zip(pairs, values, strict=True)]
             if len(found) > 2 * most:  # or alike photos would fill the memory
-                found = sorted(found)[:most]
-        candidates = {pair for _, pair in sorted(found)[:most]}
+                found = sorted(set(found))[:most]
+        best = {pair for _, pair in sorted(set(found))[:most]}
         if self.likeness >= ALIKE:
-            candidates |= self._nearest_pairs()
-        return sorted(candidates)
+            best |= self._nearest_pairs()
+        return sorted(best)
 
     def _nearest_pairs(self) -> set[tuple[int, int]]:
         """Return each photo with the most similar other one, in coarse pictures."""
         pairs = set()
+        for start, (others, values) in self._nearest_blocks():
+            for index in np.flatnonzero(values >= _CANDIDATE_IF_ALIKE).tolist():
+                one, other = index + start, int(others[index])
+                pairs.add((min(one, other), max(one, other)))
+        return pairs
+
+    def _nearest_blocks(self) -> Iterator[tuple[int, tuple[NDArray[np.int64], Floats]]]:
+        """Yield the nearest photos of some photos, and their correlations, from a first index."""
+        if self._graph is not None:
+            yield 0, candidates.nearest(self._graph, self._coarse)
+            return
         for start in range(0, len(self._coarse), _BLOCK):
             correlation = self._coarse[start : start + _BLOCK] @ self._coarse.T
             places = np.arange(len(correlation))
             correlation[places, places + start] = -1
-            nearest = correlation.argmax(axis=1)
-            is_candidate = correlation[places, nearest] >= _CANDIDATE_IF_ALIKE
-            for index in np.flatnonzero(is_candidate).tolist():
-                one, other = index + start, int(nearest[index])
-                pairs.add((min(one, other), max(one, other)))
-        return pairs
+            others = correlation.argmax(axis=1)
+            yield start, (others, correlation[places, others])
 
     def _bound(self) -> float:
         """Return the largest distance of near duplicates.

@@ -91,7 +91,7 @@ async def read_request(
         return PhotoRequest(model, query, Photos([photo]), crops)
     parse_crops(query.crop, service.limits.max_files)
     check_room(request, service)
-    if query.model is not None:
+    if query.model is not None and select is _named:
         with suppress(ModelNotReady):  # the form may name another version, which is ready
             service.registry.resolve(query.model, query.version)
     form = await read_form(request, service, share)
