@@ -3,6 +3,7 @@
 #   docker build -t hubel:gpu --build-arg DEVICE=gpu .    the same for GPUs
 #   docker build -t hubel:heif --build-arg HEIF=1 .       reads HEIC too, by libraries under the GPL
 #   docker build -t hubel:s3 --build-arg S3=1 .           reads bundles from S3, too
+#   docker build -t hubel:index --build-arg INDEX=1 .     finds similar photos, too
 #   docker build -t hubel:ray --build-arg RAY=1 .         replicas under Ray Serve, for deploy/ray
 #   docker build -t hubel:train --target train .          all commands: train, import, evaluate, …; for CPUs
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -19,6 +20,9 @@ RUN [ -z "$HEIF" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-d
 ARG S3=
 COPY requirements/s3.txt /tmp/s3.txt
 RUN [ -z "$S3" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-deps -r /tmp/s3.txt
+ARG INDEX=
+COPY requirements/index.txt /tmp/index.txt
+RUN [ -z "$INDEX" ] || /opt/hubel/bin/pip install --quiet --require-hashes --no-deps -r /tmp/index.txt
 ARG RAY=
 COPY requirements/ray.txt /tmp/ray.txt
 RUN [ -z "$RAY" ] || /opt/hubel/bin/pip install --quiet --require-hashes -r /tmp/ray.txt

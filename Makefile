@@ -78,6 +78,7 @@ lock: ## resolve the locked requirements anew
 	$(COMPILE) --extra cpu --extra otel --extra train --extra parquet --extra heif --extra s3 --extra index --extra dev -c $(LOCKS)/serve-cpu.txt -c $(LOCKS)/train.txt -o $(LOCKS)/dev.txt
 	echo 'pillow-heif>=1.8' | $(COMPILE_ONE) - -o $(LOCKS)/heif.txt
 	printf 'fsspec>=2026.9\nobstore>=0.12\n' | $(COMPILE_ONE) - -o $(LOCKS)/s3.txt
+	echo 'faiss-cpu>=1.15' | $(COMPILE_ONE) - -o $(LOCKS)/index.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group moto -o $(LOCKS)/moto.txt
 	$(COMPILE) --extra cpu --extra ray -c $(LOCKS)/dev.txt -o $(LOCKS)/ray.txt
 	$(filter-out --no-deps,$(COMPILE_ONE)) --group release -o $(LOCKS)/release.txt

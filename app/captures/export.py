@@ -20,11 +20,11 @@ from app.captures import database
 from app.captures.capture import Capture, Filter
 from app.captures.rows import Position, page_of
 from app.captures.store import Store
+from app.dataset.label_folder import PHOTOS, is_folder
 from app.errors import BadParameter
 
 _PAGE = 500
-_PHOTOS, _LABELS_CSV = "photos", "labels.csv"
-_NO_FOLDER_NAMES = ("", ".", "..")
+_LABELS_CSV = "labels.csv"
 
 
 @dataclass
@@ -100,7 +100,7 @@ def _write(store: Store, captures: Sequence[Capture], folder: Path, exported: Ex
     rows = []
     for capture in captures:
         labels = capture.labels or ()
-        part = folder / (labels[0] if as_folders else _PHOTOS)
+        part = folder / (labels[0] if as_folders else PHOTOS)
         part.mkdir(exist_ok=True)
         file = part / f"{capture.sha256[:16]}.{capture.format}"
         try:
@@ -109,7 +109,7 @@ def _write(store: Store, captures: Sequence[Capture], folder: Path, exported: Ex
             exported.missing += 1
             continue
         exported.photos.update(labels or ("",))
-        rows.append((f"{_PHOTOS}/{file.name}", ";".join(labels)))
+        rows.append((f"{PHOTOS}/{file.name}", ";".join(labels)))
     if not as_folders:
         with (folder / _LABELS_CSV).open("w", encoding="utf-8", newline="") as table:
             writer = csv.writer(table)
@@ -121,9 +121,7 @@ def _is_one_folder(labels: Sequence[str]) -> bool:
     """Return whether these labels are one, whose name a folder can have."""
     if len(labels) != 1:
         return False
-    (label,) = labels
-    fits = len(os.fsencode(label)) <= os.pathconf("/", "PC_NAME_MAX")
-    return fits and "/" not in label and not label.startswith(".") and label not in _NO_FOLDER_NAMES
+    return is_folder(labels[0])
 
 
 def _umask() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.dataset_store.names import is_folder
+from app.dataset.label_folder import is_folder
 
 FEW = 10
 """With fewer photos of a label, a model learns little about it."""

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.dataset.label_folder import PHOTOS, is_folder
 from app.dataset_store import dataset_folder
 from app.dataset_store.content import Content, Entry
 from app.dataset_store.incoming import AddedPhoto, ReadyPhoto, Status
-from app.dataset_store.names import PHOTOS, check_label, hashed_folder, is_folder
+from app.dataset_store.names import check_label, hashed_folder
 from app.durable_files import sync
 from app.errors import BadParameter, StoreFull
 

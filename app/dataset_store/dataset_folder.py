@@ -21,9 +21,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from app.dataset.label_folder import PHOTOS
 from app.dataset.label_rows import of_labels_csv
 from app.dataset_store.content import Content, Entry, rows_of
-from app.dataset_store.names import PHOTOS, check_label, id_of, photo_of
+from app.dataset_store.names import check_label, id_of, photo_of
 from app.durable_files import sync, write_file
 from app.errors import BadParameter, StoreFailed
 

@@ -4,11 +4,9 @@ import hashlib
 import re
 import unicodedata
 
-from app.dataset.split_names import part_named
+from app.dataset.label_folder import PHOTOS
 from app.errors import BadParameter
 
-PHOTOS = "photos"
-"""The folder of photos whose labels only labels.csv has."""
 EXTENSIONS = {
     "jpeg": "jpg",
     "png": "png",
@@ -28,7 +26,6 @@ MAX_LABELS = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NOT_IN_LABELS = re.compile(r"[\x00-\x1f\x7f;]")
 _FILE = re.compile(rf"([0-9a-f]{{32}})\.({'|'.join(FORMATS)})")
-_MAX_FOLDER_BYTES = 255
 
 
 def is_name(name: str) -> bool:
@@ -63,13 +60,6 @@ def check_label(text: str) -> str:
             "';' and no control characters."
         )
     return label
-
-
-def is_folder(label: str) -> bool:
-    """Return whether a folder of this name says the label, also to training."""
-    if set(label) & {"/", "\\"} or label.startswith(".") or len(label.encode()) > _MAX_FOLDER_BYTES:
-        return False
-    return label.casefold() != PHOTOS and part_named(label) is None
 
 
 def hashed_folder(label: str, number: int = 0) -> str:

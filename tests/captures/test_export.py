@@ -26,7 +26,9 @@ def test_one_label_each_makes_a_folder_for_each_label(store, roomy, capture, tmp
     }
 
 
-@pytest.mark.parametrize("labels", [[], ["cat", "dog"], ["either/or"], [".hidden"], ["x" * 300]])
+@pytest.mark.parametrize(
+    "labels", [[], ["cat", "dog"], ["either/or"], [".hidden"], ["x" * 300], ["train"], ["Test_set"]]
+)
 def test_other_labels_make_a_table(store, roomy, capture, tmp_path, labels):
     ids = store.add([capture(1), capture(2)], roomy)
     store.label(ids[:1], ["cat"])

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,27 @@ def test_the_file_for_gpus_changes_the_service(tmp_path):
     assert service["read_only"] is True
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+
+
+def test_docker_gets_all_files_that_the_dockerfile_copies():
+    allowed = [
+        line.removeprefix("!")
+        for line in (REPOSITORY / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    copied = [
+        source.replace("${DEVICE}", "cpu")
+        for line in (REPOSITORY / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    ]
+    assert "requirements/ray.txt" in copied
+    missing = [
+        source
+        for source in copied
+        if not any(
+            fnmatch(source, pattern) or source.startswith(f"{pattern}/") for pattern in allowed
+        )
+    ]
+    assert missing == []
+    assert [source for source in copied if not (REPOSITORY / source).exists()] == []
