@@ -1,5 +1,6 @@
 """Labels that a folder of photos can say by its name."""
 
+from app.dataset.label_table import TABLES
 from app.dataset.split_names import part_named
 
 PHOTOS = "photos"
@@ -11,4 +12,5 @@ def is_folder(label: str) -> bool:
     """Return whether a folder of this name says the label, also to training."""
     if set(label) & {"/", "\\"} or label.startswith(".") or len(label.encode()) > _MAX_FOLDER_BYTES:
         return False
-    return bool(label) and label.casefold() != PHOTOS and part_named(label) is None
+    is_other = label.casefold() in (PHOTOS, *TABLES) or part_named(label) is not None
+    return bool(label) and not is_other

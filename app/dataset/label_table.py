@@ -28,6 +28,8 @@ FORMS: tuple[Form, ...] = ("labels.csv", "roboflow", "columns", "filename")
 LABELS_CSV = "labels.csv"
 _ANNOTATIONS = "_annotations.csv"
 _CLASSES = "_classes.csv"
+TABLES = (LABELS_CSV, _ANNOTATIONS, _CLASSES)
+"""The names of tables of labels."""
 _NUMBERED = re.compile(r"^(.+?)(?:[_.\- ]+\d+|[_.\- ]*\(\d+\))$")
 
 

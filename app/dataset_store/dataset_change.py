@@ -16,7 +16,7 @@ from app.dataset_store.content import Content, Entry
 from app.dataset_store.incoming import AddedPhoto, ReadyPhoto, Status
 from app.dataset_store.names import check_label, hashed_folder
 from app.durable_files import sync
-from app.errors import BadParameter, StoreFull
+from app.errors import BadParameter, StoreFailed, StoreFull
 
 _SHOWN = 10
 
@@ -158,8 +158,10 @@ class DatasetChange:
         for folder in self._synced:
             if folder.is_dir():
                 sync(folder)
+        held = {entry.file for entry in self._content} if self._removed else set()
         for file in self._removed:
-            dataset_folder.remove(self._folder, file)
+            if file not in held:  # a photo may have come back to its first place
+                dataset_folder.remove(self._folder, file)
         self._content.modified = dataset_folder.last_change(self._folder)
 
     def _merge(self) -> None:
@@ -205,6 +207,11 @@ class DatasetChange:
         if label and is_folder(label) and self._is_free(label, name):
             return f"{label}/{name}"
         self._needs_table = True
+        if not _is_usable(self._folder / PHOTOS):
+            raise StoreFailed(
+                f"The dataset needs a folder {PHOTOS}, and a file or a link has this name in "
+                f"{self._folder}. Rename it."
+            )
         if not label and self._is_free(PHOTOS, name):
             return f"{PHOTOS}/{name}"
         for number in itertools.count():
@@ -215,8 +222,7 @@ class DatasetChange:
 
     def _is_free(self, folder: str, name: str) -> bool:
         path = self._folder / folder
-        is_link = any(p.is_symlink() for p in (path, path.parent) if p != self._folder)
-        return not is_link and not os.path.lexists(path / name)
+        return _is_usable(path) and not os.path.lexists(path / name)
 
     def _rename(self, path: Path, file: str) -> None:
         target = self._folder / file
@@ -233,6 +239,11 @@ class DatasetChange:
         return tuple(
             dict.fromkeys(self._spelling.setdefault(label.casefold(), label) for label in labels)
         )
+
+
+def _is_usable(folder: Path) -> bool:
+    """Return whether a folder is there and no link, or can be made."""
+    return not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink())
 
 
 def _full() -> StoreFull:

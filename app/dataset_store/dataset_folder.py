@@ -67,7 +67,7 @@ def read(folder: Path) -> Content:
     for name in (MARK, TABLE):
         _beside(folder / name).unlink(missing_ok=True)
     files = dict(_own_files(folder))
-    content = Content(has_table=(folder / TABLE).exists())
+    content = Content(has_table=(folder / TABLE).is_file())
     labelled = dict(_by_table(folder, content) if content.has_table else _by_folder(files))
     for file, (labels, group) in labelled.items():
         found = photo_of(file.rpartition("/")[2])

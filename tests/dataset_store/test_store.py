@@ -7,7 +7,14 @@ import pytest
 from app.dataset import label_table
 from app.dataset.files import list_below
 from app.dataset_store import SentPhoto, dataset_folder, names
-from app.errors import BadParameter, NotAnImage, StoreFull, UnknownDataset, UnknownPhoto
+from app.errors import (
+    BadParameter,
+    NotAnImage,
+    StoreFailed,
+    StoreFull,
+    UnknownDataset,
+    UnknownPhoto,
+)
 from tests.dataset_store.conftest import png, sent
 
 
@@ -64,7 +71,21 @@ def test_a_photo_under_two_labels_is_a_warning_or_moved(store, open_store):
     assert sorted(os.listdir(store.folder("pets"))) == [".hubel.json", "bird"]
 
 
-@pytest.mark.parametrize("label", ["a/b", "a\\b", ".x", "Train", "photos", "é" * 200, "test_set"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "a/b",
+        "a\\b",
+        ".x",
+        "Train",
+        "photos",
+        "é" * 200,
+        "test_set",
+        "Labels.csv",
+        "_annotations.csv",
+        "_classes.csv",
+    ],
+)
 def test_a_label_that_is_no_folder_is_in_the_table(store, open_store, label):
     one, two = ids(store.add("odd", [sent(1, "cat"), sent(2, label)]))
     assert labels_read_by_training(store.folder("odd")) == sorted([(one, ["cat"]), (two, [label])])
@@ -133,6 +154,26 @@ def test_limits_hold(open_store):
     size = len(png(0))
     store = open_store(max_bytes=3 * size - 1)
     assert isinstance(store.add("a", [sent(5, "cat")]).results[0].problem, StoreFull)
+
+
+def test_a_photo_that_is_moved_away_and_back_by_one_request_stays(store, open_store):
+    (one,) = ids(store.add("pets", [sent(1, "cat")]))
+    store.add("pets", [sent(1, "dog"), sent(1, "cat")], move=True)
+    assert labels_read_by_training(store.folder("pets")) == [(one, ["cat"])]
+    assert open_store().show("pets") == store.show("pets")
+
+
+def test_a_file_with_the_name_of_a_folder_is_avoided(store):
+    (one,) = ids(store.add("pets", [sent(1, "cat")]))
+    (store.folder("pets") / "dog").write_text("mine")
+    (two,) = ids(store.add("pets", [sent(2, "dog")]))
+    shown = [(each.label, each.photos) for each in store.show("pets").labels]
+    assert shown == [("cat", 1), ("dog", 1)]
+    assert all(store.photo("pets", id)[0].is_file() for id in (one, two))
+    store.add("odd", [sent(1, "cat")])
+    (store.folder("odd") / "photos").write_text("mine")
+    with pytest.raises(StoreFailed, match=r"Rename it\.$"):
+        store.add("odd", [sent(2, "a/b")])
 
 
 def test_only_what_hubel_made_is_deleted(store, tmp_path):
