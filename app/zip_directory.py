@@ -7,6 +7,7 @@ Python's zipfile reads the whole directory into objects when it opens a zip, so 
 before that. A zip whose entries share data, as some bombs do, holds more packed bytes than it has.
 """
 
+import errno
 import stat
 import struct
 import zipfile
@@ -101,49 +102,59 @@ def read_directory(path: Path, limits: ZipLimits) -> tuple[zipfile.ZipFile, ZipC
 
 def _check_directory(file: IO[bytes], size: int, limits: ZipLimits) -> None:
     """Check the length of the directory and the number of its entries."""
-    length = _directory_bytes(file, size)
+    begin, length = _directory_place(file, size)
     most = max(_MIN_DIRECTORY, limits.entries * (_ENTRY_BYTES + _MEAN_NAME_BYTES))
     if length > min(size, most):
         raise TooManyBytes(
             f"The zip has a directory of {length} bytes; {min(size, most)} are allowed. Send "
             "fewer files at once, with shorter names."
         )
-    tail = min(size, length + _END_BYTES + _MAX_COMMENT + _LOCATOR_64_BYTES + _END_64_BYTES)
-    file.seek(size - tail)
-    if (entries := file.read(tail).count(_ENTRY)) > limits.entries:
+    if begin < 0:
+        raise _broken()
+    file.seek(begin)
+    if (entries := file.read(length).count(_ENTRY)) > limits.entries:
         raise TooManyBytes(
             f"The zip has {entries} files or more; {limits.entries} are allowed. Send fewer at "
             "once."
         )
 
 
-def _directory_bytes(file: IO[bytes], size: int) -> int:
-    """Return the length of the directory that the end record announces.
+def _directory_place(file: IO[bytes], size: int) -> tuple[int, int]:
+    """Return where the directory begins, negative in a broken zip, and its length.
+
+    It is the one that zipfile reads. Python 3.11 reads the end record of zip64 directly before its
+    locator and ignores the offset in it, which other programs use, so both must be the same place.
 
     Raises:
-        BadArchive: there is no end record.
+        BadArchive: there is no end record, or the one of zip64 is elsewhere.
     """
-    tail_bytes = min(size, _END_BYTES + _MAX_COMMENT + _LOCATOR_64_BYTES)
+    tail_bytes = min(size, _END_BYTES + _MAX_COMMENT + 1)
     file.seek(size - tail_bytes)
     tail = file.read(tail_bytes)
     at = tail.rfind(_END)
     if at < 0 or at + _END_BYTES > len(tail):
         raise _broken()
     (length,) = struct.unpack_from("<I", tail, at + 12)
-    locator = at - _LOCATOR_64_BYTES
-    if locator >= 0 and tail[locator : locator + 4] == _LOCATOR_64:
-        (place,) = struct.unpack_from("<Q", tail, locator + 8)
-        if place + _END_64_BYTES > size:
+    end = size - tail_bytes + at
+    file.seek(max(0, end - _LOCATOR_64_BYTES))
+    locator = file.read(_LOCATOR_64_BYTES)
+    if end >= _LOCATOR_64_BYTES and locator[:4] == _LOCATOR_64:
+        (place,) = struct.unpack_from("<Q", locator, 8)
+        end -= _LOCATOR_64_BYTES + _END_64_BYTES
+        if place != end:
             raise _broken()
         file.seek(place)
         record = file.read(_END_64_BYTES)
         if record[:4] != _END_64:
             raise _broken()
         (length,) = struct.unpack_from("<Q", record, 40)
-    return int(length)
+    return end - length, length
 
 
 def _check_sizes(infos: Sequence[zipfile.ZipInfo], size: int, limits: ZipLimits) -> None:
+    for info in infos:
+        if not 0 <= info.header_offset < size or min(info.file_size, info.compress_size) < 0:
+            raise _broken()
     unpacked = sum(info.file_size for info in infos)
     packed = sum(info.compress_size for info in infos)
     if packed > size:
@@ -210,6 +221,7 @@ def read_file(archive: zipfile.ZipFile, file: ZipFile, max_bytes: int) -> bytes:
     Raises:
         TooManyBytes: it is longer.
         BadArchive: it is broken.
+        OSError: the zip can't be read.
     """
     if file.info.file_size > max_bytes:
         raise TooManyBytes(
@@ -219,4 +231,12 @@ def read_file(archive: zipfile.ZipFile, file: ZipFile, max_bytes: int) -> bytes:
         with archive.open(file.info) as opened:
             return opened.read(max_bytes)
     except ZIP_ERRORS as err:
-        raise BadArchive("The file is broken in the zip. Make the zip again.") from err
+        raise _broken_file() from err
+    except OSError as err:
+        if err.errno != errno.EINVAL:
+            raise
+        raise _broken_file() from err  # its place in the zip is none
+
+
+def _broken_file() -> BadArchive:
+    return BadArchive("The file is broken in the zip. Make the zip again.")

@@ -80,11 +80,26 @@ def batches(
         folder: where the files are written.
 
     Raises:
-        OSError: a file can't be written.
+        OSError: a file can't be written. As after any error, the files of the batch are removed.
     """
     photos = iter(sent)
-    while batch := list(itertools.islice((_ready(p, check, folder) for p in photos), BATCH)):
+    while True:
+        batch: list[ReadyPhoto | AddedPhoto] = []
+        try:
+            batch.extend(_ready(photo, check, folder) for photo in itertools.islice(photos, BATCH))
+        except BaseException:
+            remove_files(batch)
+            raise
+        if not batch:
+            return
         yield batch
+
+
+def remove_files(batch: Iterable[ReadyPhoto | AddedPhoto]) -> None:
+    """Remove the files of photos that were not moved into a dataset."""
+    for photo in batch:
+        if isinstance(photo, ReadyPhoto):
+            photo.path.unlink(missing_ok=True)
 
 
 def _ready(photo: SentPhoto, check: PhotoCheck, folder: Path) -> ReadyPhoto | AddedPhoto:

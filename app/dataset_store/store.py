@@ -21,7 +21,14 @@ from typing import Self
 from app.dataset_store import dataset_folder
 from app.dataset_store.content import Content, Dataset, StoredPhoto
 from app.dataset_store.dataset_change import DatasetChange, DatasetLimits
-from app.dataset_store.incoming import Added, AddedPhoto, ReadyPhoto, SentPhoto, batches
+from app.dataset_store.incoming import (
+    Added,
+    AddedPhoto,
+    ReadyPhoto,
+    SentPhoto,
+    batches,
+    remove_files,
+)
 from app.dataset_store.names import check_name, is_name
 from app.dataset_store.photo_check import PhotoCheck, displayed_size
 from app.durable_files import sync
@@ -178,9 +185,7 @@ class DatasetStore:
                 with self._lock:
                     added.results += self._add(name, batch, move=move)
             finally:
-                for photo in batch:
-                    if isinstance(photo, ReadyPhoto):
-                        photo.path.unlink(missing_ok=True)
+                remove_files(batch)
         return added
 
     def _add(

@@ -144,6 +144,16 @@ def test_a_bad_file_fails_alone_and_makes_no_dataset(store):
     assert store.names() == ["pets"]
 
 
+def test_nothing_is_left_of_a_request_that_fails(store, tmp_path):
+    def broken():
+        yield sent(1, "cat")
+        raise OSError("a disk")
+
+    with pytest.raises(OSError, match="a disk"):
+        store.add("pets", broken())
+    assert list((tmp_path / "datasets/.incoming").iterdir()) == []
+
+
 def test_limits_hold(open_store):
     store = open_store(max_photos=2)
     added = store.add("a", [sent(number, "cat") for number in range(3)])

@@ -146,6 +146,45 @@ def lying_directory():
     return bytes(data)
 
 
+def with_zip64(data, place=None):
+    """Return a zip with an end record of zip64, whose locator names `place`; None: the record's."""
+    at = data.index(b"PK\5\6")
+    count, length, begin = struct.unpack_from("<HII", data, at + 10)
+    fields = (b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, begin)
+    record = struct.pack("<4sQ2H2L4Q", *fields)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, at if place is None else place, 1)
+    return data[:at] + record + locator + data[at:]
+
+
+def decoy_of_zip64():
+    """Return a zip whose locator names a record of a small directory, and zipfile reads another."""
+    decoy = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 50, 0)
+    many = zipped({f"cat/{n}.png": b"" for n in range(51)})
+    return decoy + with_zip64(many, 0)
+
+
+def hidden_by_a_comment():
+    """Return a zip of too many entries, with a long comment."""
+    data = bytearray(zipped({f"cat/{n}.png": b"" for n in range(51)}))
+    struct.pack_into("<H", data, len(data) - 2, 65_000)
+    return bytes(data) + bytes(65_000)
+
+
+def header_beyond_the_end():
+    """Return a zip with an entry whose data begin beyond its end."""
+    data = bytearray(zipped({"cat/1.png": png(1)}))
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 42, len(data))
+    return bytes(data)
+
+
+def test_zips_of_zip64_and_with_comments_are_read(read):
+    data = bytearray(with_zip64(zipped({"cat/1.png": png(1)})))
+    assert list(read(bytes(data))[0]) == ["cat/1.png"]
+    for length in (1000, 65_535):
+        struct.pack_into("<H", data, data.index(b"PK\5\6") + 20, length)
+        assert list(read(bytes(data) + bytes(length))[0]) == ["cat/1.png"]
+
+
 @pytest.mark.parametrize(
     ("make", "error"),
     [
@@ -156,6 +195,9 @@ def lying_directory():
         (lambda: zipped({"1.png": png(1)}), BadArchive),
         (bomb_of_shared_data, BadArchive),
         (lying_directory, TooManyBytes),
+        (decoy_of_zip64, BadArchive),
+        (hidden_by_a_comment, TooManyBytes),
+        (header_beyond_the_end, BadArchive),
         (lambda: zipped({f"cat/{n}.png": b"" for n in range(51)}), TooManyBytes),
         (lambda: zipped({f"cat/{n}.bmp": bytes(10**6) for n in range(9)}), TooManyBytes),
         (lambda: zipped({f"cat/{n}.bmp": bytes(10**6) for n in range(11)}), TooManyBytes),
