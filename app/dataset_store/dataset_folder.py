@@ -1,6 +1,6 @@
 """The folder of a dataset: how its content is read, and how its files change.
 
-    NAME/.hubel.json                    says that Hubel made the folder
+    NAME/.hubel.json                    says that Hubel made the folder, and whether it has a table
     NAME/cat/<id>.jpg                   a photo with the label of its folder
     NAME/photos/<id>.jpg                a photo with several labels or none
     NAME/photos/<hash>/<id>.jpg         one whose label can't be the name of a folder
@@ -9,22 +9,24 @@
 An id is half of the file's SHA-256. A file is complete once it has its name. With labels.csv a
 photo belongs to the dataset once it has a row, so files are added before the table is replaced, and
 removed after it. What a killed process left is removed when the folder is read for the first time.
-Files that aren't named so are not Hubel's: they are neither listed nor changed.
+Files that aren't named so are not Hubel's: they are neither listed nor changed. A file is removed
+only if its name is that of its content, since others name files by other hashes of that length.
 """
 
 import csv
+import hashlib
 import io
 import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from app.dataset.label_folder import PHOTOS
 from app.dataset.label_rows import of_labels_csv
 from app.dataset_store.content import Content, Entry, rows_of
-from app.dataset_store.names import check_label, id_of, photo_of
+from app.dataset_store.names import check_label, photo_of
 from app.durable_files import sync, write_file
 from app.errors import BadParameter, StoreFailed
 
@@ -54,7 +56,7 @@ def make(folder: Path) -> None:
         raise BadParameter(
             f"There is a folder {folder} that isn't a dataset of Hubel's. Choose another name."
         )
-    write_beside(folder / MARK, json.dumps({"schema_version": 1}).encode())
+    _write_mark(folder, has_table=False)
     sync(folder.parent)
 
 
@@ -62,17 +64,18 @@ def read(folder: Path) -> Content:
     """Return what a dataset holds, and remove what an interrupted change left in it.
 
     Raises:
-        StoreFailed: its labels.csv can't be read.
+        StoreFailed: its labels.csv is lost or can't be read.
     """
     for name in (MARK, TABLE):
         _beside(folder / name).unlink(missing_ok=True)
     files = dict(_own_files(folder))
     content = Content(has_table=(folder / TABLE).is_file())
+    _check_mark(folder, has_table=content.has_table)
     labelled = dict(_by_table(folder, content) if content.has_table else _by_folder(files))
     for file, (labels, group) in labelled.items():
         found = photo_of(file.rpartition("/")[2])
         if found is None or file not in files:
-            if found is None:
+            if found is None or os.path.isfile(folder / file):  # somebody else's file
                 content.other_rows.append((file, labels, group))
             continue
         status = files[file]
@@ -98,7 +101,8 @@ def _by_folder(files: Iterable[str]) -> Iterator[tuple[str, tuple[tuple[str, ...
 def _by_table(folder: Path, content: Content) -> Iterator[tuple[str, tuple[tuple[str, ...], str]]]:
     try:
         for row in of_labels_csv(folder / TABLE):
-            yield row.name, (tuple(sorted(map(check_label, row.labels))), row.group)
+            name = PurePosixPath(row.name).as_posix()
+            yield name, (tuple(sorted(map(check_label, row.labels))), row.group)
     except BadParameter as err:
         raise StoreFailed(f"The dataset can't be read. {err}") from err
 
@@ -129,7 +133,7 @@ def _photos_in(folder: Path, name: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _remove_left(folder: Path, files: list[str]) -> None:
-    """Remove photos that belong to no row; each only if its name is that of its content."""
+    """Remove photos that belong to no row."""
     if len(files) > MAX_LEFT:
         log.warning(
             "dataset %s: %d photos have no row in labels.csv, and stay. Restore its labels.csv.",
@@ -138,10 +142,8 @@ def _remove_left(folder: Path, files: list[str]) -> None:
         )
         return
     for file in files:
-        path = folder / file
-        if id_of(path.read_bytes()) == path.stem:
+        if remove(folder, file):
             log.warning("dataset %s: %s of an interrupted change is removed", folder.name, file)
-            remove(folder, file)
 
 
 def write_table(folder: Path, content: Content) -> None:
@@ -152,6 +154,7 @@ def write_table(folder: Path, content: Content) -> None:
     """
     rows = list(rows_of(content))
     if not rows:
+        _write_mark(folder, has_table=False)
         (folder / TABLE).unlink(missing_ok=True)
         content.has_table = False
         return
@@ -162,7 +165,38 @@ def write_table(folder: Path, content: Content) -> None:
     for file, labels, group in rows:
         writer.writerow((file, ";".join(labels), group)[: 2 + has_groups])
     write_beside(folder / TABLE, text.getvalue().encode())
+    if not content.has_table:
+        _write_mark(folder, has_table=True)
     content.has_table = True
+
+
+def _write_mark(folder: Path, *, has_table: bool) -> None:
+    """Write the mark: after a new table, and before a table is removed."""
+    mark = {"schema_version": 1, "has_table": has_table}
+    write_beside(folder / MARK, json.dumps(mark).encode())
+
+
+def _check_mark(folder: Path, *, has_table: bool) -> None:
+    """Compare the mark with the table that is there.
+
+    A mark that doesn't know of it, of an interrupted change or an earlier version, is corrected.
+
+    Raises:
+        StoreFailed: the table is lost; without it, photos would be taken for what is left over.
+    """
+    try:
+        mark = json.loads((folder / MARK).read_bytes())
+    except ValueError:
+        mark = None
+    has_marked = isinstance(mark, dict) and mark.get("has_table") is True
+    if has_marked and not has_table:
+        raise StoreFailed(
+            f"The dataset's labels.csv, which has the labels of its photos, is missing. Restore "
+            f"{folder / TABLE}."
+        )
+    if has_table and not has_marked:
+        with suppress(OSError):  # the next start tries it again
+            _write_mark(folder, has_table=True)
 
 
 def write_beside(path: Path, data: bytes) -> None:
@@ -178,10 +212,16 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name.lstrip('.')}{_BESIDE}")
 
 
-def remove(folder: Path, file: str) -> None:
-    """Remove a file of a dataset, and its folder if that is empty then."""
+def remove(folder: Path, file: str) -> bool:
+    """Remove a photo of a dataset, and its folder if that is empty then.
+
+    Returns:
+        Whether it was removed: it was there, and its name is that of its content.
+    """
     path = folder / file
-    path.unlink(missing_ok=True)
+    is_own = _is_own(path)
+    if is_own:
+        path.unlink(missing_ok=True)
     for above in (path.parent, path.parent.parent):
         if above == folder:
             break
@@ -189,6 +229,16 @@ def remove(folder: Path, file: str) -> None:
             above.rmdir()
         except OSError:  # it holds other files
             break
+    return is_own
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is there and its name is that of its content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest().startswith(path.stem)
+    except FileNotFoundError:
+        return False
 
 
 def remove_all(folder: Path) -> None:
@@ -196,16 +246,20 @@ def remove_all(folder: Path) -> None:
     for file in [file for file, _ in _own_files(folder)]:
         remove(folder, file)
     (folder / MARK).unlink(missing_ok=True)
-    if not _has_other_rows(folder / TABLE):
+    if not _has_other_rows(folder):
         (folder / TABLE).unlink(missing_ok=True)
     with suppress(OSError):  # it holds other files
         folder.rmdir()
 
 
-def _has_other_rows(table: Path) -> bool:
-    """Return whether a labels.csv names files that Hubel didn't make, or can't be read."""
+def _has_other_rows(folder: Path) -> bool:
+    """Return whether labels.csv names files that Hubel didn't make or remove, or can't be read."""
+    table = folder / TABLE
     try:
         rows = of_labels_csv(table) if table.exists() else []
     except BadParameter:
         return True
-    return any(photo_of(row.name.rpartition("/")[2]) is None for row in rows)
+    return any(
+        photo_of(row.name.rpartition("/")[2]) is None or os.path.isfile(folder / row.name)
+        for row in rows
+    )

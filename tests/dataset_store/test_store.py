@@ -230,6 +230,60 @@ def test_rows_of_somebody_else_stay_in_the_table(store, open_store):
     assert one
 
 
+def test_a_lost_table_is_an_error_and_removes_nothing(store, open_store):
+    _, two = ids(store.add("scenes", [sent(1, "cat", "dog"), sent(2, "a/b")]))
+    folder = store.folder("scenes")
+    (folder / "labels.csv").rename(folder.parent / "kept.csv")
+    photos = sorted(folder.rglob("*.png"))
+    with pytest.raises(StoreFailed, match=r"Restore .*labels\.csv\.$"):
+        open_store().show("scenes")
+    assert sorted(folder.rglob("*.png")) == photos
+    (folder.parent / "kept.csv").rename(folder / "labels.csv")
+    store = open_store()
+    assert store.photo("scenes", two)[0].exists()
+    store.delete_photos("scenes", [path.stem for path in photos])
+    assert not (folder / "labels.csv").exists()
+    assert open_store().show("scenes").photos == 0
+
+
+def test_a_mark_of_an_earlier_version_learns_of_the_table(store, open_store):
+    store.add("scenes", [sent(1, "cat", "dog")])
+    folder = store.folder("scenes")
+    (folder / ".hubel.json").write_text('{"schema_version": 1}')
+    assert open_store().show("scenes").photos == 1
+    (folder / "labels.csv").unlink()
+    with pytest.raises(StoreFailed):
+        open_store().show("scenes")
+    (folder / ".hubel.json").write_text('{"schema_version": 1}')
+    assert open_store().show("scenes").photos == 0
+
+
+def test_files_of_somebody_else_that_are_named_like_photos_stay(store, open_store):
+    other = f"{'a' * 32}.jpg"
+    store.add("scenes", [sent(1, "cat", "dog")])
+    folder = store.folder("scenes")
+    table = folder / "labels.csv"
+    for name in ("mine/deep", "md5"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / other).write_bytes(png(5))
+    table.write_text(f"{table.read_text()}mine/deep/{other},cat\nmd5/{other},old\n")
+    store = open_store()
+    store.add("scenes", [sent(2, "cat")])
+    assert f"mine/deep/{other},cat" in table.read_text()
+    store.relabel("scenes", {}, ["old"])
+    assert (folder / "md5" / other).exists()
+    store.add("pets", [sent(1, "cat")])
+    pets = store.folder("pets")
+    (pets / "cat" / other).write_bytes(png(5))
+    store = open_store()
+    assert store.delete_photos("pets", ["a" * 32]) == 1
+    store.delete("pets")
+    store.delete("scenes")
+    assert [path.name for path in pets.rglob("*.*")] == [other]
+    assert sorted(path.parent.name for path in folder.rglob("*.*g")) == ["deep", "md5"]
+    assert f"mine/deep/{other},cat" in table.read_text()
+
+
 def test_pages(store):
     store.add("pets", [sent(number, "cat") for number in range(5)])
     seen, after = [], None
