@@ -141,7 +141,7 @@ def create_service(
         settings.max_buffered_bytes,
         registry,
         threads,
-        index_bytes=lambda: indexes.mapped_bytes if indexes else 0,
+        index_bytes=lambda: indexes.memory_bytes if indexes else 0,
     )
     uploads = UploadFiles(settings.data_dir, settings.upload_keep_s) if settings.data_dir else None
     jobs = _job_runner(settings, registry, model_memory, uploads)

@@ -140,18 +140,19 @@ def _write(
         "thumbnails": side,
         "base": base.manifest.files[base.manifest.names.photos].sha256 if base else None,
     }
+    before = base.manifest if base else None
+    del base  # its vectors are in memory
     with Staging(output, dimension_of(model), description) as staging:
         if len(staging):
             click.echo(f"Going on after {len(staging)} photos of the last run.", err=True)
         failed = _stage(sources, output, model, settings, staging, known, side, skipped)
         if not len(staging):
-            if base is not None:
+            if before is not None:
                 staging.remove()
-                return failed, f"{output} has all of these photos: {base.manifest.count}."
+                return failed, f"{output} has all of these photos: {before.count}."
             staging.remove()
             raise WrongUsage(f"There are no photos in {', '.join(sources)}. Name their folders.")
         new = len(staging)
-        del base
         manifest = write_index(
             output, staging, identity, sources, side, add=add, report_progress=_report
         )

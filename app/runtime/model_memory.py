@@ -50,7 +50,7 @@ class ModelMemory:
         registry: the models.
         threads: the engine's threads.
         limits: returns the limits on the process.
-        index_bytes: returns the bytes of indexes that searches read.
+        index_bytes: returns the memory that indexes take.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ModelMemory:
         """
         limits = self._limits()
         left_bytes = memory_for_requests(limits, self._threads)
-        self._without_models_bytes = left_bytes + self._loaded_bytes() - self._index_bytes()
+        self._without_models_bytes = left_bytes + self._loaded_bytes()
         self.follow()
         self._registry.on_change = self.follow
         self._registry.while_loading = self._loading

@@ -1,8 +1,9 @@
 """The indexes that a service searches: loaded at start, and again when one was replaced.
 
-    --index: an index, or a folder of indexes -> checked -> mapped into memory
+    --index: an index, or a folder of indexes -> checked -> read into memory
     index.json was replaced -> the new one is checked, then replaces the old one in one step
-                            -> it can't be used: the old one stays, and the log says why
+                            -> it can't be used: the old one stays, and the log says why; it is
+                               tried again when any file of its folder has changed
     a request: index and model by name -> the index, and the model that made it
 
 A request keeps its index until it is done.
@@ -32,7 +33,9 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 2.0
 
 Stamp = tuple[int, int, int] | None
-"""Time, size and inode of index.json; None: it is missing."""
+"""Time, size and inode of a file; None: it is missing."""
+FolderStamp = dict[str, Stamp]
+"""The stamps of the files of a folder, by name."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,15 @@ class ServedIndexes(Periodic):
         self._folder = folder
         self._registry = registry
         self._served: dict[str, ServedIndex] = {}
-        self._tried: dict[str, Stamp] = {}
+        self._loaded: dict[str, Stamp] = {}
+        """index.json of each index that was loaded last."""
+        self._failed: dict[str, FolderStamp] = {}
+        """The files of each index as they were before it could not be loaded."""
+        self._logged: dict[str, tuple[Stamp, str]] = {}
+        """The last error of each index, and its index.json."""
+        self._loading_bytes = 0
         self.on_change: Callable[[], None] = lambda: None
-        """Called after an index was loaded or replaced."""
+        """Called when `memory_bytes` has changed: before and after an index is loaded."""
         if not self._folders():
             raise BadParameter(
                 f"{folder} holds no index. Make one with `hubel index PHOTOS --output {folder}`, "
@@ -95,9 +104,9 @@ class ServedIndexes(Periodic):
         return tuple(self._served.values())
 
     @property
-    def mapped_bytes(self) -> int:
-        """The bytes that searches read."""
-        return sum(each.index.mapped_bytes for each in self.served)
+    def memory_bytes(self) -> int:
+        """The memory that indexes take: those that serve, and the one that is being loaded."""
+        return self._loading_bytes + sum(each.index.memory_bytes for each in self.served)
 
     def _folders(self) -> dict[str, Path]:
         """Return the folders of the indexes by the names that requests use."""
@@ -116,8 +125,11 @@ class ServedIndexes(Periodic):
         }
 
     def poll(self) -> None:
-        """Load every index whose index.json is new or was replaced."""
-        changed = False
+        """Load every index whose index.json is new or was replaced.
+
+        One that could not be loaded is tried again once any file of its folder has changed, since
+        its files may be copied in any order.
+        """
         try:
             folders = self._folders()
         except BadParameter as err:
@@ -128,20 +140,42 @@ class ServedIndexes(Periodic):
         self._is_missing = False
         for name, folder in folders.items():
             stamp = _stamp_of(folder / MANIFEST)
-            if stamp is None or self._tried.get(name) == stamp or self.is_ending:
+            if stamp is None or self._loaded.get(name) == stamp or self.is_ending:
                 continue
-            self._tried[name] = stamp
-            changed = self._load(name, folder) or changed
-        if changed:
+            files = _stamps_in(folder)
+            if self._failed.get(name) == files:
+                continue
+            self._failed[name] = files  # before the load: files that change meanwhile count
+            try:
+                self._load(name, folder)
+            except HubelError as err:
+                self._log_error(name, stamp, str(err))
+            else:
+                self._loaded[name] = stamp
+                del self._failed[name]
+
+    def _log_error(self, name: str, stamp: Stamp, text: str) -> None:
+        """Log why an index is not used; only once while its files are being copied."""
+        if self._logged.get(name) != (stamp, text):
+            stays = "; the one before serves on" if name in self._served else ""
+            log.error("index %s is not used%s: %s", name, stays, text)
+        self._logged[name] = stamp, text
+
+    def _load(self, name: str, folder: Path) -> None:
+        """Load an index; its memory is counted before it is taken.
+
+        Raises:
+            IndexInvalid: it can't be used.
+        """
+        self._loading_bytes = read_manifest(folder).vector_bytes
+        try:
+            self.on_change()
+            self._serve(name, _open(folder))
+        finally:
+            self._loading_bytes = 0
             self.on_change()
 
-    def _load(self, name: str, folder: Path) -> bool:
-        try:
-            index = _open(folder)
-        except HubelError as err:
-            stays = "; the one before serves on" if name in self._served else ""
-            log.error("index %s is not used%s: %s", name, stays, err)
-            return False
+    def _serve(self, name: str, index: VectorIndex) -> None:
         maker = index.manifest.model
         log.info(
             "index %s: %d photos, by model %s version %d",
@@ -156,7 +190,6 @@ class ServedIndexes(Periodic):
             log.warning("index %s can't be searched yet: %s", name, err)
         served = {**self._served, name: ServedIndex(name, index)}
         self._served = dict(sorted(served.items()))
-        return True
 
     def find(
         self, name: str | None, model: str | None, version: int | None
@@ -210,6 +243,15 @@ def _stamp_of(file: Path) -> Stamp:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _stamps_in(folder: Path) -> FolderStamp:
+    """Return the stamps of all files but hidden ones, which are no part of an index yet."""
+    try:
+        files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    except OSError:
+        return {}
+    return {file.name: _stamp_of(file) for file in files}
 
 
 def _open(folder: Path) -> VectorIndex:

@@ -1,7 +1,7 @@
 """A vector index on disk: the embeddings of photos, so that similar ones are found.
 
     INDEX/index.json              the `IndexManifest`; sealed, and replaced last, in one step
-    INDEX/vectors-<hash>.faiss    the graph with the embeddings, mapped into memory
+    INDEX/vectors-<hash>.faiss    the graph with the embeddings, read into memory
     INDEX/photos-<hash>.sqlite    path, hash and perhaps a thumbnail of each photo
 
 writing: embeddings of photos -> `Staging`, which resumes -> `write_index` -> the folder

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,10 @@ _AGAIN = "Make the index again with `hubel index`."
 
 @dataclass(frozen=True, eq=False)
 class VectorIndex:
-    """An index that was checked; any thread may search it, also after its files were replaced."""
+    """An index that was checked; any thread may search it, also after its files were replaced.
+
+    The vectors are in memory; the photos are read from their file.
+    """
 
     folder: Path
     manifest: IndexManifest
@@ -37,9 +41,9 @@ class VectorIndex:
     table: PhotoTable
 
     @property
-    def mapped_bytes(self) -> int:
-        """The bytes of the vectors and their graph, which searches read."""
-        return self.manifest.files[self.manifest.names.vectors].bytes
+    def memory_bytes(self) -> int:
+        """The memory that the vectors and their graph take."""
+        return self.manifest.vector_bytes
 
     def search(
         self, vector: NDArray[np.float32], count: int, *, thumbnails: bool = False
@@ -124,22 +128,21 @@ def seal_of(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_index(folder: Path, *, mapped: bool = True) -> VectorIndex:
-    """Check an index and open it.
-
-    Args:
-        folder: the index.
-        mapped: whether the vectors are mapped into memory, not read; then nothing can be added.
+def open_index(folder: Path) -> VectorIndex:
+    """Check an index, and read its vectors into memory.
 
     Raises:
         IndexInvalid: index.json, or a file that it names, is missing, damaged or changed.
         BadParameter: the extra `index` is not installed.
     """
     manifest = read_manifest(folder)
+    before = [_check_size(folder / name, record) for name, record in manifest.files.items()]
     for name, record in manifest.files.items():
-        _check_file(folder / name, record)
-    neighbours = Neighbours.open(folder / manifest.names.vectors, mapped=mapped)
+        _check_hash(folder / name, record)
+    neighbours = Neighbours.open(folder / manifest.names.vectors)
     table = PhotoTable(folder / manifest.names.photos)
+    if before != [_check_size(folder / name, record) for name, record in manifest.files.items()]:
+        raise IndexInvalid(f"{folder} was changed while it was read. Copy the index again.")
     found = len(neighbours), table.count, neighbours.dimension
     if found != (manifest.count, manifest.count, manifest.dimension):
         raise IndexInvalid(
@@ -149,16 +152,38 @@ def open_index(folder: Path, *, mapped: bool = True) -> VectorIndex:
     return VectorIndex(folder, manifest, neighbours, table)
 
 
-def _check_file(path: Path, record: FileRecord) -> None:
+def _check_size(path: Path, record: FileRecord) -> tuple[int, int]:
+    """Check the size of a file, which costs nothing; return its inode and time."""
     try:
-        size, sha256 = path.stat().st_size, sha256_of(path) if path.is_file() else ""
+        found = path.stat()
     except OSError as err:
-        raise IndexInvalid(f"{path} can't be read ({err.strerror}). {_AGAIN}") from err
-    if (size, sha256) != (record.bytes, record.sha256):
-        raise IndexInvalid(
-            f"{path} isn't the file that {MANIFEST} describes: it is incomplete, or was changed. "
-            "Copy the index again."
-        )
+        raise _unreadable(path, err) from err
+    if not S_ISREG(found.st_mode) or found.st_size != record.bytes:
+        raise _other_file(path)
+    return found.st_ino, found.st_mtime_ns
+
+
+def _check_hash(path: Path, record: FileRecord) -> None:
+    try:
+        sha256 = sha256_of(path)
+    except OSError as err:
+        raise _unreadable(path, err) from err
+    if sha256 != record.sha256:
+        raise _other_file(path)
+
+
+def _unreadable(path: Path, err: OSError) -> IndexInvalid:
+    return IndexInvalid(
+        f"{path} can't be read ({err.strerror}). Copy the index again, or make it again with "
+        "`hubel index`."
+    )
+
+
+def _other_file(path: Path) -> IndexInvalid:
+    return IndexInvalid(
+        f"{path} isn't the file that {MANIFEST} describes: it is incomplete, or was changed. "
+        "Copy the index again."
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -55,3 +55,8 @@ class IndexManifest(_Part):
     names: IndexFiles
     files: dict[str, FileRecord]
     """The size and sha256 of both files."""
+
+    @property
+    def vector_bytes(self) -> int:
+        """The size of the vectors and their graph: on disk, and about the same in memory."""
+        return self.files[self.names.vectors].bytes

@@ -1,7 +1,10 @@
 """The graph that finds the nearest embeddings: an HNSW index of FAISS, by cosine similarity.
 
     embeddings (N, D) -> length 1 -> fp16 -> added to the graph -> a file
-    a file, mapped into memory -> checked by FAISS -> `search`: rows and similarities
+    a file -> read into memory -> checked by FAISS -> `search`: rows and similarities
+
+The file is never mapped: FAISS checks it once, and a mapped file that is overwritten or cut off
+afterwards would end the process.
 
 FAISS is imported on first use, since only services and commands with an index need it.
 """
@@ -66,21 +69,21 @@ class Neighbours:
         return cls(index)
 
     @classmethod
-    def open(cls, path: Path, *, mapped: bool) -> "Neighbours":
-        """Return the graph in a file.
-
-        Args:
-            path: the file.
-            mapped: whether it is mapped into memory, and can't be changed; otherwise it is read.
+    def open(cls, path: Path) -> "Neighbours":
+        """Read the graph in a file into memory; later changes of the file don't matter.
 
         Raises:
             IndexInvalid: it isn't such a file.
         """
         faiss = require_faiss()
-        flags = faiss.IO_FLAG_MMAP_IFC if mapped else 0
         try:
-            index = faiss.read_index(str(path), flags)
-        except (RuntimeError, MemoryError) as err:
+            index = faiss.read_index(str(path))
+        except MemoryError as err:
+            raise IndexInvalid(
+                f"There is too little memory for {path}. Give the process more, or make a smaller "
+                "index."
+            ) from err
+        except RuntimeError as err:
             raise IndexInvalid(
                 f"{path} can't be read by FAISS ({first_line_of(err)}). Make the index again."
             ) from err

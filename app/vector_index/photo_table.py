@@ -82,6 +82,8 @@ class PhotoTable:
             self._connection = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
+            # A mapped file that is cut off later would end the process.
+            self._connection.execute("PRAGMA mmap_size=0")
             (self.count,) = self._connection.execute("SELECT count(*) FROM photos").fetchone()
         except sqlite3.Error as err:
             raise IndexInvalid(

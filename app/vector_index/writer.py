@@ -73,7 +73,7 @@ def write_index(
     output.mkdir(exist_ok=True)
     parts = {kind: output / f".{kind}.{os.getpid()}.part" for kind in (VECTORS, PHOTOS)}
     try:
-        base = open_index(output, mapped=False) if add else None
+        base = open_index(output) if add else None
         kept = None if base is None else _kept_rows(base, staging)
         graph = _graph(base, kept, staging, report_progress)
         graph.save(parts[VECTORS])

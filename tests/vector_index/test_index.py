@@ -66,6 +66,25 @@ def test_a_photo_is_most_similar_to_itself_and_fewer_are_returned_than_asked_for
     assert index.search(vectors(3)[1], 1)[0][0].thumbnail is None
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff"], ids=["cut off", "changed"])
+def test_files_that_are_overwritten_in_place_do_not_end_the_process(tmp_path, content):
+    rows = vectors(2000)
+    write(tmp_path / "index", rows)
+    index = open_index(tmp_path / "index")
+    before = [index.neighbours.search(row, 10) for row in rows[:20]]
+    for file in [*(tmp_path / "index").glob("vectors*"), *(tmp_path / "index").glob("photos*")]:
+        size = file.stat().st_size
+        with file.open("r+b") as opened:  # the same inode: what is mapped would change too
+            opened.truncate(0)
+            opened.write(content * size)
+    for row, (found, similarities) in zip(rows, before, strict=False):
+        again = index.neighbours.search(row, 10)
+        assert again[0].tolist() == found.tolist()
+        assert again[1].tolist() == similarities.tolist()
+    with pytest.raises(IndexInvalid, match="lacks a photo"):  # the photos stay in their file
+        index.table.photos(range(2000), thumbnails=False)
+
+
 def test_photos_are_added_and_replaced_in_one_step(tmp_path):
     output = tmp_path / "index"
     first = write(output, vectors(5))
