@@ -18,12 +18,23 @@ from app.dataset.label_rows import of_labels_csv
 from app.dataset.split_names import part_named
 from app.dataset_store.incoming import SentPhoto
 from app.dataset_store.names import MAX_LABELS, check_label
-from app.errors import BadArchive, BadParameter, HubelError, NotAnImage, UnsupportedFormat
+from app.errors import (
+    BadArchive,
+    BadParameter,
+    HubelError,
+    NotAnImage,
+    TooManyBytes,
+    UnsupportedFormat,
+)
 from app.vision.sniff import sniff
 from app.zip_directory import ZipFile, ZipLimits, read_directory, read_file
 
 _TABLE = "labels.csv"
 _MAX_TABLE_BYTES = 32 * 1024 * 1024
+_TABLE_BYTES_OF_A_FILE = 1024
+_MIN_TABLE_BYTES = 1024 * 1024
+"""A labels.csv of this size is read from any zip: that of a large set, sent with each part of it.
+Once read, a table takes about 78 times its size in memory."""
 _ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".xz", ".bz2", ".jar"))
 _IN_FOLDER = 2
 """The parts of the path of a photo in the folder of its label."""
@@ -100,7 +111,9 @@ class ZipPhotos:
         tables = [file for file in files if file.path[-1].lower() == _TABLE]
         if tables:
             table = min(tables, key=lambda file: len(file.path))
-            rows = _rows(self._archive, table, path.with_suffix(".table"))
+            most = max(_MIN_TABLE_BYTES, len(files) * _TABLE_BYTES_OF_A_FILE)
+            max_bytes = min(_MAX_TABLE_BYTES, most)
+            rows = _rows(self._archive, table, path.with_suffix(".table"), max_bytes)
             return self._by_table([file for file in files if file not in tables], table, rows)
         return self._by_folder(files)
 
@@ -153,19 +166,28 @@ def _above(paths: Sequence[tuple[str, ...]]) -> int:
     return above
 
 
-def _rows(archive: zipfile.ZipFile, table: ZipFile, beside: Path) -> dict[str, tuple[str, ...]]:
+def _rows(
+    archive: zipfile.ZipFile, table: ZipFile, beside: Path, max_bytes: int
+) -> dict[str, tuple[str, ...]]:
     """Return the labels of each file that labels.csv names.
 
     Args:
         archive: the zip.
         table: its labels.csv.
         beside: where it may be unpacked.
+        max_bytes: its largest size.
 
     Raises:
         BadArchive: it is broken.
         BadParameter: it is no table of labels.
+        TooManyBytes: it is too long.
     """
-    beside.write_bytes(read_file(archive, table, _MAX_TABLE_BYTES))
+    if table.info.file_size > max_bytes:
+        raise TooManyBytes(
+            f"The zip's labels.csv has {table.info.file_size:,} bytes; {max_bytes:,} are allowed "
+            "with this number of files. Leave out rows of files that the zip doesn't have."
+        )
+    beside.write_bytes(read_file(archive, table, max_bytes))
     try:
         rows: dict[str, tuple[str, ...]] = {}
         for row in of_labels_csv(beside):

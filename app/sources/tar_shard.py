@@ -61,6 +61,8 @@ def photos_of(address: str, file: BinaryIO, options: ReadOptions) -> Iterator[En
 def _entries(
     path: str, member: tarfile.TarInfo, reader: "_Forward", options: ReadOptions
 ) -> Iterator[Entry]:
+    if member.size < 0:
+        raise tarfile.ReadError("a header has a negative size")
     is_named = names_photo(member.name)
     if member.isdir():
         return

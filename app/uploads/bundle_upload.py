@@ -5,6 +5,7 @@ directory of the zip -> bundle.json: where, which files -> each file, of the siz
 Whoever calls this verifies the folder as every bundle is, and puts it into the models folder.
 """
 
+import errno
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ _MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _MAX_CARD_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _SHOWN = 100
+_PATH_ERRORS = (
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
+)  # fmt: skip
+"""What the disk says about a path that can't be one, or that clashes with another."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ def _extract(archive: zipfile.ZipFile, file: ZipFile, target: Path, max_bytes: i
 
     Raises:
         BadArchive: it is broken, or too long.
+        BundleMismatch: its path is too long, or clashes with that of another file.
+        OSError: the disk can't be written.
     """
     if file.info.file_size > max_bytes:
         raise BadArchive(f"{file.name[:200]} is too long. Zip the whole bundle again.")
@@ -100,3 +107,10 @@ def _extract(archive: zipfile.ZipFile, file: ZipFile, target: Path, max_bytes: i
                 written.write(piece)
     except ZIP_ERRORS as err:
         raise BadArchive(f"{file.name[:200]} is broken in the zip. Zip the bundle again.") from err
+    except OSError as err:
+        if err.errno not in _PATH_ERRORS:
+            raise
+        raise BundleMismatch(
+            f"{file.name[:200]} can't be unpacked: its path is too long, or another file has the "
+            "same one or that of its folder. Write the bundle again with the training program."
+        ) from err

@@ -68,6 +68,16 @@ def test_labels_of_a_table(read):
         read(zipped({"labels.csv": "a,b\n1,2\n", "1.png": png(1)}))
 
 
+def test_a_table_that_is_long_for_its_files_is_refused(read):
+    rows = "".join(f"{number:0>60}.png,cat\n" for number in range(16_000))
+    files = {"labels.csv": f"file,labels\n1.png,cat\n{rows}", "1.png": png(1)}
+    limits = ZipLimits(entries=2000, bytes=10**7, ratio=1000)
+    with pytest.raises(TooManyBytes, match=r"^The zip's labels.csv has 1,"):
+        read(zipped(files), limits)
+    files |= {f"other/{number}.txt": b"" for number in range(1500)}
+    assert list(read(zipped(files), limits)[0]) == ["1.png"]
+
+
 def test_what_is_not_used_is_named(read):
     link = zipfile.ZipInfo("cat/link.png")
     link.create_system, link.external_attr = 3, 0o120777 << 16

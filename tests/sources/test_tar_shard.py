@@ -123,6 +123,14 @@ def test_a_huge_member_is_refused_by_its_size_and_the_next_is_read(read, make_ta
     assert contents == ["too_many_bytes", "it is no photo", JPEG]
 
 
+def test_a_negative_size_reads_nothing(read, tmp_path):
+    header = bytearray(huge("a.jpg", 1))
+    header[124:136] = b"\xff" * 11 + b"\xf0"  # -16
+    header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    (tmp_path / "s.tar").write_bytes(bytes(header) + bytes(5000))
+    assert [content for _, content in read(tmp_path / "s.tar")] == ["broken_shard"]
+
+
 def test_a_size_beyond_the_end_reads_nothing(read, tmp_path):
     (tmp_path / "s.tar").write_bytes(huge("a.jpg", 1 << 60) + bytes(5000))
     contents = [content for _, content in read(tmp_path / "s.tar")]

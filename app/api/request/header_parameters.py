@@ -11,6 +11,9 @@ isn't ASCII, and mail libraries that write forms send the third.
 import re
 from urllib.parse import unquote_to_bytes
 
+CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-16", "utf-16le", "utf-16be")
+"""The charsets that are read; text in any other is read as UTF-8. Some of Python's are no charsets:
+unicode_escape makes lone surrogates, which no response can hold."""
 _PARAMETER = re.compile(
     # Possessive quantifiers: an unterminated quote ends at the end, in linear time.
     r';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)\\?"?|([^;]*+))',
@@ -55,7 +58,4 @@ def _join(numbered: dict[int, tuple[str, bool]]) -> str:
             content += unquote_to_bytes(text)
         else:
             content += text.encode()
-    try:
-        return content.decode(charset or "utf-8", "replace")
-    except (LookupError, ValueError):  # a codec that doesn't exist, or isn't one of text
-        return content.decode("utf-8", "replace")
+    return content.decode(charset if charset.lower() in CHARSETS else "utf-8", "replace")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from app.api.request.header_parameters import split_parameters
+from app.api.request.header_parameters import CHARSETS, split_parameters
 from app.errors import BadParameter, TooManyFiles
 
 _MAX_FIELDS = 32
@@ -30,8 +30,6 @@ _MAX_BOUNDARY_BYTES = 256
 _CROP = "crop"
 """The name of the field that may be repeated."""
 _IDENTITY_ENCODINGS = ("", "7bit", "8bit", "binary")
-_CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-16", "utf-16le", "utf-16be")
-"""The charsets of fields that are read; the field of any other is read as UTF-8."""
 _LINE_AFTER_MARK = re.compile(rb"--|[ \t]*+(\r?\n)")
 """The rest of a delimiter's line: the sign of the last one, or padding and the line's end."""
 _CONTROL_CHARACTERS = re.compile(r"[\0-\x08\x0e-\x1f]")
@@ -115,7 +113,7 @@ class Part:
     def text(self) -> str | None:
         """The content as text, at most the first 64 KiB; None if it isn't text."""
         charset = self.content_type[1].get("charset", "").lower()
-        decoder = codecs.getincrementaldecoder(charset if charset in _CHARSETS else "utf-8")()
+        decoder = codecs.getincrementaldecoder(charset if charset in CHARSETS else "utf-8")()
         is_whole = len(self.content) <= _MAX_FIELD_BYTES
         try:
             text = decoder.decode(self.content[:_MAX_FIELD_BYTES], is_whole)

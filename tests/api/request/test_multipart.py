@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.request.multipart import Form, is_multipart, split_files, split_form
+from app.api.request.header_parameters import split_parameters
+from app.api.request.multipart import Form, Part, is_multipart, split_files, split_form
 from app.errors import BadParameter, HubelError, TooManyFiles
 
 TYPE = "multipart/form-data; boundary=XX"
@@ -88,6 +89,25 @@ def test_a_file_is_returned_unchanged(content):
 )
 def test_a_part_is_a_file_by_its_filename_or_type(headers):
     assert split_files(part(b"data", headers) + END, TYPE, 9) == [b"data"]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (b"UTF-8''%C3%A9.jpg", "é.jpg"),
+        (b"iso-8859-1'en'%E9.jpg", "é.jpg"),
+        (b"''%C3%A9.jpg", "é.jpg"),
+        (b"unicode_escape''%5Cud800.jpg", "ud800.jpg"),
+        (b"utf-7''%2B2AA-.jpg", "+2AA-.jpg"),
+        (b"utf-16le''%00%D8", "\ufffd"),
+        (b"no-such''a.jpg", "a.jpg"),
+    ],
+)
+def test_a_file_name_is_text_in_a_charset_that_is_listed(value, name):
+    _, parameters = split_parameters(f"form-data; filename*={value.decode()}")
+    sent = Part(1, {"content-disposition": f"form-data; filename*={value.decode()}"}, b"x")
+    assert sent.file_name == name
+    assert parameters["filename"].encode()
 
 
 CLIENTS = {

@@ -1,9 +1,16 @@
 """POST /api/v1/uploads: models that are sent; what is refused, and leaves nothing."""
 
+import hashlib
 import io
+import json
 import zipfile
 
 import pytest
+
+from app.bundle import MODEL_CARD, write_manifest
+from app.errors import BundleMismatch
+from app.uploads.bundle_upload import unpack_bundle
+from app.zip_directory import ZipLimits
 
 UPLOADS = "/api/v1/uploads"
 
@@ -83,6 +90,29 @@ def test_bundles_that_are_not_whole_are_refused_and_leave_nothing(
         assert client.post(UPLOADS, content=b"x").status_code == 401
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["colours"]
     assert list((tmp_path / "data/uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["golden/red.jpg/x", "model.onnx/x", "bundle.json/x", "bundle.json", "x" * 300, "README.md/x"],
+)
+def test_file_names_that_clash_or_are_too_long_are_a_mismatch(make_bundle, tmp_path, name):
+    folder = make_bundle(tmp_path / "other", "pets", 3).folder
+    document = json.loads((folder / "bundle.json").read_bytes())
+    document.pop("sha256")
+    size = 100_000 if name == "bundle.json" else 0
+    document["files"][name] = {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": size}
+    write_manifest(document, folder)
+    text = (folder / "bundle.json").read_text()
+    (folder / "bundle.json").write_text(text.ljust(100_000))
+    data = io.BytesIO(zipped(folder, **{MODEL_CARD: None}))
+    with zipfile.ZipFile(data, "a") as archive:
+        archive.writestr(MODEL_CARD, b"")
+        if name != "bundle.json":
+            archive.writestr(name, b"")
+    (tmp_path / "x.zip").write_bytes(data.getvalue())
+    with pytest.raises(BundleMismatch, match="can't be unpacked"):
+        unpack_bundle(tmp_path / "x.zip", tmp_path / "new", ZipLimits(100, 10**8, 100))
 
 
 def test_an_onnx_file_waits_for_an_import(receiving, graph):
