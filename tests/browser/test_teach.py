@@ -97,6 +97,9 @@ def test_photos_come_by_files_and_webcam_and_are_named_and_deleted(open_teach, t
     page.keyboard.down(" ")
     expect(card(page, 1).locator(".count")).to_contain_text(re.compile("[2-9] photos|adding [2-9]"))
     page.keyboard.up(" ")
+    page.evaluate(
+        "track = document.querySelector('.webcam:not([hidden]) video').srcObject.getTracks()[0]"
+    )
     expect(card(page, 1).locator(".count")).to_have_text(re.compile(r"^\d+ photos$"))
     taken = labels_of(teach_client)["Class 2"]
     assert taken >= 2
@@ -113,6 +116,72 @@ def test_photos_come_by_files_and_webcam_and_are_named_and_deleted(open_teach, t
     expect(page.locator(".class-card")).to_have_count(1)
     expect(page.locator("#train-now")).to_be_disabled()
     assert labels_of(teach_client) == {"red": 2}
+    assert page.evaluate("track.readyState") == "ended"
+
+
+def test_photos_wait_after_an_error_and_a_training_waits_for_them(open_teach, teach_client):
+    page = open_teach(may_log_errors=True)
+    failure = {"code": "store_failed", "detail": "The disk is full."}
+    page.route("**/photos", lambda route: route.fulfill(status=503, json=failure))
+    for at, hue in enumerate(("red", "green")):
+        card(page, at).locator("input[type=file]").set_input_files(photos(hue, 5))
+    page.locator("#train-now").click()
+    expect(page.locator("#problem")).to_contain_text("can't be kept")
+    expect(card(page, 1).locator(".count")).to_have_text("No photos yet · adding 5")
+    expect(page.locator("#train-now")).to_be_enabled()
+    assert page.jobs.requests == []
+    page.unroute("**/photos")
+    page.evaluate("for (const _ of '12') document.getElementById('train-form').requestSubmit()")
+    expect(page.locator("#job-step")).to_have_text("Waiting for its turn")
+    assert labels_of(teach_client) == {"Class 1": 5, "Class 2": 5}
+    assert len(page.jobs.requests) == 1
+
+    page.locator("#name").fill("Other Name")
+    page.locator("#name").press("Enter")
+    expect(page.locator("#model-name")).to_have_value("other-name")
+    expect(page.locator("#name")).to_have_value("other-name")
+
+
+def test_refused_photos_are_dropped_and_the_others_are_sent(open_teach, teach_client):
+    page = open_teach(may_log_errors=True)
+    refusal = {"code": "too_many_bytes", "detail": "Too large."}
+    page.route("**/photos", lambda route: route.fulfill(status=413, json=refusal), times=1)
+    card(page, 0).locator("input[type=file]").set_input_files(photos("red", 14))
+    expect(card(page, 0).locator(".count")).to_have_text("2 photos")
+    expect(card(page, 0).locator(".card-told")).to_contain_text("12 photos weren't added.")
+    assert labels_of(teach_client) == {"Class 1": 2}
+
+
+def test_photos_that_were_just_sent_are_renamed_and_removed_too(open_teach, teach_client):
+    page = open_teach()
+    for at, (label, hue) in enumerate((("Red", "red"), ("green", "green"))):
+        card(page, at).locator("input[type=file]").set_input_files(photos(hue, 3))
+        name = card(page, at).locator(".class-name")
+        name.fill(label)
+        name.press("Enter")
+        expect(card(page, at).get_by_role("button", name=f"Remove {label}")).to_be_visible()
+    assert labels_of(teach_client) == {"Red": 3, "green": 3}
+    name.fill("RED")
+    name.press("Enter")
+    expect(card(page, 1).locator(".card-told")).to_have_text("There is a class Red already.")
+    card(page, 1).locator("input[type=file]").set_input_files(photos("green", 2, start=3))
+    card(page, 1).get_by_role("button", name="Remove green").click()
+    card(page, 1).locator(".danger").click()
+    expect(page.locator(".class-card")).to_have_count(1)
+    assert labels_of(teach_client) == {"Red": 3}
+
+
+def test_photos_stay_selected_after_a_failed_deletion(open_teach):
+    page = open_teach(fill=5, may_log_errors=True)
+    failure = {"code": "store_failed", "detail": "The disk is full."}
+    page.route("**/photos?id=*", lambda route: route.fulfill(status=503, json=failure), times=1)
+    card(page, 0).locator(".thumb").first.click()
+    delete = card(page, 0).get_by_role("button", name="Delete 1 photo")
+    delete.click()
+    expect(page.locator("#problem")).to_be_visible()
+    delete.click()
+    expect(card(page, 0).locator(".thumb")).to_have_count(4)
+    expect(delete).to_have_count(0)
 
 
 def test_what_may_be_wrong_with_photos_is_said(open_teach, teach_client):
@@ -302,6 +371,19 @@ def test_a_service_without_store_or_key_says_what_to_set(textbook_client, teach_
     expect(page.locator("#workshop")).to_be_visible()
 
 
+def test_a_key_in_the_address_is_taken_by_a_page_that_is_open(teach_client, open_page):
+    page = open_page(teach_client, "about:blank", may_log_errors=True)
+    JobsStandIn(page)
+    refusal = {"code": "forbidden", "detail": "The key lacks the scope admin."}
+    page.route("**/datasets", lambda route: route.fulfill(status=403, json=refusal), times=1)
+    page.goto(f"{teach_client.base_url}/teach#key=100%")
+    expect(page.locator("#key-told")).to_contain_text("doesn't allow teaching")
+    page.evaluate(f"location.hash = 'key={KEY}'")
+    expect(page.locator("#workshop")).to_be_visible()
+    expect(page.locator("#key-form")).to_be_hidden()
+    assert "#" not in page.url
+
+
 @pytest.mark.parametrize(("theme", "size"), [("light", "phone"), ("dark", "desktop")])
 def test_axe_reports_nothing(open_teach, theme, size):
     page = open_teach(
@@ -317,6 +399,7 @@ def test_axe_reports_nothing(open_teach, theme, size):
         summary.click()
     found = Axe().run(page)
     assert found.response["violations"] == [], found.generate_report()
+    assert page.locator(".bar").bounding_box()["height"] < 80  # one line
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= SIZES[size]["width"]
 

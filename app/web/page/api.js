@@ -45,7 +45,7 @@ export async function ask(path, { query, method = "GET", body, accept, type, sig
     answer = await fetch(urlOf(path, query), { method, body, headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ code: body instanceof Blob && !(await isReadable(body)) ? "unreadable" : "gone" });
+    throw new Problem({ code: (await areReadable(body)) ? "gone" : "unreadable" });
   }
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
@@ -59,9 +59,11 @@ export async function ask(path, { query, method = "GET", body, accept, type, sig
   });
 }
 
-async function isReadable(file) {
+// The files of a body: one by itself, or those of a form.
+async function areReadable(body) {
+  const parts = body instanceof FormData ? [...body.values()] : [body];
   try {
-    await file.slice(0, 1).arrayBuffer();
+    for (const file of parts) if (file instanceof Blob) await file.slice(0, 1).arrayBuffer();
     return true;
   } catch {
     return false;

@@ -46,7 +46,6 @@ export const TEXTS = {
   index_error: ["The collection can't be searched", "Tell whoever runs this service."],
   store_error: ["The photo can't be kept", "Tell whoever runs this service."],
   // about training jobs
-  unknown_dataset: ["This dataset is no longer here", "Reload the page to see those that are."],
   training_unavailable: ["This service can't train", "Whoever runs it can install what training needs."],
   models_read_only: ["The new version has no place", "Whoever runs this service can let it write to the models folder."],
   unknown_job: ["This job is no longer here", "Its record was removed."],

@@ -16,6 +16,7 @@ const photosText = (count) => !count ? "No photos yet" : `${count.toLocaleString
 export function classCard(label, index, on) {
   let name = label; // the label, as the service knows it once there are photos
   let total = 0; // photos on the service
+  let coming = 0; // photos that aren't counted there yet
   let listed = []; // ids that are shown
   let listedOf = null; // how many there were when they were listed
   let next = null;
@@ -51,11 +52,14 @@ export function classCard(label, index, on) {
       told.textContent = text;
       told.classList.toggle("bad", isBad);
     },
-    show, refresh, select, focusName: () => field.select(),
+    // The service spells a label as it came first.
+    spell: (label) => label !== name && (field.value = name = label),
+    show, refresh, focusName: () => field.select(),
   };
 
   function show(photos, pending) {
     total = photos;
+    coming = pending;
     count.textContent = pending ? `${photosText(total)} · adding ${pending.toLocaleString("en")}` : photosText(total);
     node.classList.toggle("busy", pending > 0);
     node.classList.toggle("empty", total + pending === 0);
@@ -107,19 +111,16 @@ export function classCard(label, index, on) {
     showChosen();
   }
 
-  function select(ids) {
-    for (const id of ids) if (listed.includes(id)) selected.add(id);
-    showChosen();
-    return selected.size;
-  }
-
   function showChosen() {
     for (const item of thumbs.children) item.firstChild.setAttribute("aria-pressed", String(selected.has(item.dataset.id)));
     chosen.hidden = !selected.size;
     if (chosen.hidden) return chosen.replaceChildren();
     const go = el("button", { type: "button", className: "danger small", textContent: `Delete ${photosText(selected.size)}` });
     const keep = el("button", { type: "button", className: "small", textContent: "Keep" });
-    go.addEventListener("click", () => deleteSelected(0));
+    go.addEventListener("click", () => {
+      go.disabled = true;
+      deleteSelected(0);
+    });
     keep.addEventListener("click", () => {
       selected.clear();
       showChosen();
@@ -129,8 +130,10 @@ export function classCard(label, index, on) {
 
   async function deleteSelected(at) {
     const gone = [...selected];
-    selected.clear();
-    if (!(await on.deletePhotos(card, gone))) return;
+    const isDone = await on.deletePhotos(card, gone);
+    if (isDone) selected.clear();
+    showChosen();
+    if (!isDone) return;
     (thumbs.children[Math.min(at, thumbs.children.length - 1)]?.firstChild ?? choose).focus();
   }
 
@@ -140,15 +143,15 @@ export function classCard(label, index, on) {
     else if (wanted.includes(";")) {
       card.say("A name may not contain a semicolon.", true);
       field.value = name;
-    } else if (await on.rename(card, wanted)) name = wanted;
+    } else if (await on.rename(card, wanted)) field.value = name = wanted;
     else field.value = name;
-    show(total, 0);
+    show(total, coming);
   });
   field.addEventListener("keydown", (event) => event.key === "Enter" && field.blur());
 
   remove.addEventListener("click", () => {
-    if (!total) return on.remove(card);
-    const yes = el("button", { type: "button", className: "danger small", textContent: `Remove ${photosText(total)}` });
+    if (!total && !coming) return on.remove(card);
+    const yes = el("button", { type: "button", className: "danger small", textContent: `Remove ${photosText(total + coming)}` });
     const no = el("button", { type: "button", className: "small", textContent: "Keep" });
     yes.addEventListener("click", () => on.remove(card));
     no.addEventListener("click", () => {

@@ -7,6 +7,7 @@ import { problemOf } from "./problem_of.js";
 import * as service from "./service.js";
 import { uploads } from "./uploads.js";
 import { showWarnings } from "./warnings.js";
+import { closeWebcamIn } from "./webcam.js";
 
 const WAIT_MS = 400; // after a change, before the service is asked for its counts and warnings
 
@@ -25,6 +26,8 @@ export function classes(about) {
     nameOf: () => name,
     changed: (card) => refreshCard(card),
     failed: about.fail,
+    refused: (card, files, error) =>
+      card.say(`${plural(files.length, "photo wasn't", "photos weren't")} added. ${problemOf(error)}`, true),
     told: (card, files, answer) => {
       exists = true;
       const bad = answer.results.filter((result) => result.problem);
@@ -32,7 +35,8 @@ export function classes(about) {
       const added = answer.results.filter((result) => result.status === "added" || result.status === "moved").length;
       unconfirmed.set(card, (unconfirmed.get(card) ?? 0) + added);
       refreshCard(card);
-      card.say(summary(answer, bad), bad.length > 0);
+      const text = summary(answer, bad);
+      if (text) card.say(text, bad.length > 0);
       soon();
     },
   });
@@ -61,20 +65,29 @@ export function classes(about) {
       for (const photo of listed.photos) labelsOf.set(photo.id, photo.labels);
       return listed;
     },
-    add: (card, photos) => sender.add(card, photos),
+    add: (card, photos) => {
+      card.say("");
+      return sender.add(card, photos);
+    },
     async rename(card, wanted) {
-      const isTaken = cards.some((other) => other !== card && other.label() === wanted);
-      if (isTaken) {
-        card.say(`There is a class ${wanted} already.`, true);
+      const other = cardOf(wanted);
+      if (other && other !== card) {
+        card.say(`There is a class ${other.label()} already.`, true);
         return false;
       }
-      await sender.settled();
-      return change(async () => card.total() && service.renameLabels(name, { [card.label()]: wanted }));
+      return changeClass(card, async () => {
+        await service.renameLabels(name, { [card.label()]: wanted });
+        relabel(card.label(), [wanted]);
+      });
     },
     async remove(card) {
-      await sender.settled();
-      const isDone = await change(async () => card.total() && service.removeLabels(name, [card.label()]));
+      closeWebcamIn(card.node);
+      const isDone = await changeClass(card, async () => {
+        await service.removeLabels(name, [card.label()]);
+        relabel(card.label(), []);
+      });
       if (!isDone) return;
+      sender.drop(card);
       cards = cards.filter((other) => other !== card);
       card.node.remove();
       if (!cards.length) addCard();
@@ -95,7 +108,6 @@ export function classes(about) {
   const warned = {
     name: () => name,
     labelsOf: (id) => labelsOf.get(id) ?? cards.map((card) => card.label()),
-    select: (ids) => cards.filter((card) => card.select(ids)).at(0)?.node.scrollIntoView({ block: "nearest" }),
     keep: (id, label) => change(async () => {
       const photo = new File([await service.photo(name, id)], id);
       await service.addPhotos(name, label, [photo], { move: true });
@@ -105,7 +117,7 @@ export function classes(about) {
 
   async function change(ask) {
     try {
-      await ask();
+      await inTurn(ask);
       soon();
       return true;
     } catch (error) {
@@ -114,11 +126,26 @@ export function classes(about) {
     }
   }
 
+  // A change of all photos of a class, also of those that were just sent.
+  async function changeClass(card, ask) {
+    await sender.settled();
+    return change(async () => {
+      await refreshNow();
+      if (card.total()) await ask();
+    });
+  }
+
+  // Labels of the photos that were listed before a label was renamed or removed.
+  function relabel(label, now) {
+    for (const [id, labels] of labelsOf) labelsOf.set(id, labels.flatMap((each) => (each === label ? now : each)));
+  }
+
   // A new card, at the end or in the place of another.
   function addCard(label = freeName(), place = null) {
     made += 1;
     const card = classCard(label, made, on);
     if (place) {
+      closeWebcamIn(place.node);
       cards[cards.indexOf(place)] = card;
       place.node.replaceWith(card.node);
     } else {
@@ -136,10 +163,11 @@ export function classes(about) {
   }
 
   function freeName() {
-    for (let at = 1; ; at++) if (!cards.some((card) => card.label() === `Class ${at}`)) return `Class ${at}`;
+    for (let at = 1; ; at++) if (!cardOf(`Class ${at}`)) return `Class ${at}`;
   }
 
-  const cardOf = (label) => cards.find((card) => card.label() === label);
+  // The service takes labels that differ only in case for one.
+  const cardOf = (label) => cards.find((card) => card.label().toLowerCase() === label.toLowerCase());
 
   // Also while photos go on coming.
   function soon() {
@@ -150,7 +178,8 @@ export function classes(about) {
   }
 
   // Brings the cards to what the service has, one time after another; cards without photos stay.
-  const refresh = () => (refreshed = refreshed.catch(() => {}).then(refreshNow));
+  const refresh = () => inTurn(refreshNow);
+  const inTurn = (act) => (refreshed = refreshed.catch(() => {}).then(act));
 
   async function refreshNow() {
     if (!exists) return;
@@ -162,7 +191,7 @@ export function classes(about) {
     });
     if (mine !== name) return;
     const photos = new Map(told.labels.map((each) => [each.label, each.photos]));
-    for (const label of photos.keys()) cardFor(label, photos);
+    for (const label of photos.keys()) cardFor(label, photos).spell(label);
     for (const [card, counted] of before) unconfirmed.set(card, unconfirmed.get(card) - counted);
     for (const card of cards) card.show(photos.get(card.label()) ?? 0, pending(card));
     await Promise.all(cards.map((card) => card.refresh()));
@@ -177,13 +206,23 @@ export function classes(about) {
     name: () => name,
     exists: () => exists,
     settled: sender.settled,
+    isBusy: sender.isBusy,
+    // Before all photos are deleted: no more are sent.
+    stop: async () => {
+      closeWebcamIn(byId("classes"));
+      sender.drop();
+      await sender.settled();
+      sender.drop(); // what failed meanwhile
+    },
     counts: () => cards.map((card) => ({ label: card.label(), photos: card.total() + pending(card) })).filter(({ photos }) => photos),
     labels: () => cards.filter((card) => card.total()).map((card) => card.label()),
     teach: (label, files) => cardFor(label).add(files),
     cardAt: (node) => cards.find((card) => card.node === node),
     // Begins with another set, or with an empty one that gets its name with its first photo.
     open: async (wanted, isThere) => {
+      closeWebcamIn(byId("classes"));
       await sender.settled();
+      sender.drop();
       name = wanted;
       exists = isThere;
       made = 0;

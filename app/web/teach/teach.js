@@ -36,15 +36,17 @@ let shownModel = null; // {model, version} of the version that is tried and used
 function fail(error, again) {
   if (error.name === "AbortError") return;
   if (!(error instanceof api.Problem)) console.error(error);
-  if (error.code === "store_off") close("store_off");
-  else if (error.code === "forbidden" && /HUBEL_ADMIN_KEY/.test(error.detail)) close("no_admin_key");
+  if (error.code === "store_off") showState("store_off");
+  else if (error.code === "forbidden" && /HUBEL_ADMIN_KEY/.test(error.detail)) showState("no_admin_key");
+  else if (error.code === "forbidden" && api.hasKey())
+    askForKey(again ?? begin, "This key doesn't allow teaching. Ask whoever runs the service for one with the scope admin.");
   else if (error.code === "unauthenticated" || error.code === "forbidden") askForKey(again ?? begin);
   else showProblem(error, again ?? begin);
 }
 
-// The page can't do anything here: says what it needs.
-function close(state) {
-  byId("workshop").hidden = true;
+// Where the page can't do anything, it says what it needs.
+function showState(state) {
+  byId("workshop").hidden = state !== null;
   for (const notice of document.querySelectorAll("[data-state]")) notice.hidden = notice.dataset.state !== state;
 }
 
@@ -57,7 +59,7 @@ async function begin() {
     const open = sets.find(({ name }) => name === wanted) ?? sets.toSorted((one, other) => (one.modified < other.modified ? 1 : -1))[0];
     offerSets(sets, open?.name ?? NEW);
     await openSet(open?.name ?? freeName(sets), Boolean(open), jobs);
-    byId("workshop").hidden = false;
+    showState(null);
     byId("captures-label").hidden = !(await service.hasLabelledCaptures().catch(() => false));
   } catch (error) {
     fail(error, begin);
@@ -136,10 +138,19 @@ byId("dataset").addEventListener("change", async ({ target }) => {
 });
 byId("name").addEventListener("change", ({ target }) => {
   const wanted = target.value.trim().toLowerCase().replaceAll(/[^a-z0-9._-]+/g, "-").replace(/^[._-]+/, "");
+  if (set.exists() || set.isBusy()) { // the photos keep their name
+    const model = byId("model-name");
+    if (NAME.test(wanted)) {
+      model.value = wanted;
+      model.dataset.own = "yes";
+    }
+    target.value = model.value;
+    return;
+  }
   const isTaken = [...byId("dataset").options].some(({ value }) => value === wanted);
   byId("name-told").textContent = isTaken ? "There are photos of this name already." : "";
   target.value = NAME.test(wanted) && !isTaken ? wanted : set.name();
-  if (!set.exists()) set.rename(target.value);
+  set.rename(target.value);
   trainer.refresh();
 });
 byId("add-class").addEventListener("click", () => set.addCard().focusName());
@@ -152,6 +163,7 @@ async function takeFolders(found) {
 async function takeZip(file) {
   say("Reading the zip…");
   document.body.classList.add("busy");
+  byId("name").disabled = true;
   try {
     const answer = await service.addZip(set.name(), file);
     await set.came();
@@ -162,6 +174,7 @@ async function takeZip(file) {
     fail(error, () => takeZip(file));
   } finally {
     document.body.classList.remove("busy");
+    byId("name").disabled = false;
   }
 }
 
@@ -188,6 +201,7 @@ for (const id of ["folder", "zip"]) {
 }
 byId("forget-now").addEventListener("click", async () => {
   try {
+    await set.stop();
     await service.deleteDataset(set.name());
     byId("forget").open = false;
     await begin();
@@ -206,5 +220,6 @@ document.addEventListener("visibilitychange", async () => {
   } catch {} // the next action says what is wrong
 });
 
+addEventListener("hashchange", () => takeKey() && begin());
 takeKey();
 begin();

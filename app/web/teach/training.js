@@ -14,10 +14,11 @@ const ENDS = {
   interrupted: "The training was interrupted",
 };
 
-// `about` has dataset(), counts() as [{label, photos}], settled(), finished(job) and fail(error, again).
+// `about` has dataset(), counts() as [{label, photos}], settled(), which returns whether all photos were sent, finished(job) and fail(error, again).
 export function training(about) {
   let job = null; // the one that is shown
   let following = new AbortController();
+  let starting = false; // while photos are sent before a training
 
   byId("train-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -45,7 +46,7 @@ export function training(about) {
     byId("train-told").textContent = isBusy ? "" : text;
     byId("train-told").hidden = isBusy;
     byId("train-form").hidden = isBusy;
-    byId("train-now").disabled = !isReady;
+    byId("train-now").disabled = !isReady || starting;
     byId("train-now").textContent = job?.state === "done" && job.request.train?.dataset === about.dataset() ? "Train again" : "Train";
     if (!byId("model-name").dataset.own) byId("model-name").value = about.dataset();
   }
@@ -67,13 +68,19 @@ export function training(about) {
   }
 
   async function start() {
-    byId("train-now").disabled = true;
+    if (starting) return;
+    starting = true;
+    refresh();
     try {
-      await about.settled();
-      const wanted = request();
-      show(await service.start(wanted));
-      attach();
+      if (await about.settled()) {
+        const wanted = request();
+        show(await service.start(wanted));
+        attach();
+      }
+      starting = false;
+      refresh();
     } catch (error) {
+      starting = false;
       refresh();
       if (error.isName) byId("train-told").textContent = "The model's name has small letters, digits, and . _ - between them.";
       else about.fail(error, start);

@@ -1,4 +1,6 @@
 // Photos on their way to the service: a few at a time, in the order in which they came.
+//
+// After an error they wait for the next start; photos that the service refuses for themselves are dropped.
 
 import { addPhotos } from "./service.js";
 
@@ -6,10 +8,12 @@ const MAX_FILES = 12; // of a request: small ones, so that the counts move
 const MAX_BYTES = 12 << 20;
 const WORTH_WAITING = new Set(["queue_full", "out_of_memory", "too_much_memory", "no_capacity", "key_limit_exceeded"]);
 const LONGEST_WAIT_S = 10;
+const isOfTheseFiles = ({ code, status }) => code === "unreadable" || ([400, 413, 415].includes(status) && code !== "store_full");
 
-// `nameOf` gives the name of the set; `told` is called with the response to each request.
-export function uploads({ nameOf, told, changed, failed }) {
-  const waiting = []; // {card, file}
+// `nameOf` gives the name of the set; `told` is called with the response to each request, `refused` with the error
+// of photos that aren't sent again.
+export function uploads({ nameOf, told, refused, changed, failed }) {
+  let waiting = []; // {card, file}
   const sending = new Map(); // card -> how many of its photos are on their way
   let running = null;
 
@@ -18,8 +22,18 @@ export function uploads({ nameOf, told, changed, failed }) {
   function add(card, files) {
     waiting.push(...files.map((file) => ({ card, file })));
     changed(card);
+    return start();
+  }
+
+  // Sends what waits; returns whether all of it was sent.
+  function start() {
     running ??= run().finally(() => (running = null));
     return running;
+  }
+
+  // Forgets the photos of a card that wait, or all of them.
+  function drop(card = null) {
+    waiting = waiting.filter((item) => card && item.card !== card);
   }
 
   // The next photos of one card that go into one request.
@@ -34,12 +48,14 @@ export function uploads({ nameOf, told, changed, failed }) {
       bytes += item.file.size;
     }
     waiting.splice(0, batch.length);
-    return [card, batch.map((item) => item.file)];
+    return [card, batch];
   }
 
   async function run() {
+    let isComplete = true;
     while (waiting.length) {
-      const [card, files] = nextBatch();
+      const [card, batch] = nextBatch();
+      const files = batch.map((item) => item.file);
       sending.set(card, files.length);
       try {
         const answer = await sent(card, files);
@@ -47,15 +63,18 @@ export function uploads({ nameOf, told, changed, failed }) {
         told(card, files, answer);
       } catch (error) {
         sending.delete(card);
-        const left = [...files.map((file) => ({ card, file })), ...waiting.splice(0)];
-        for (const other of new Set(left.map((item) => item.card))) changed(other);
-        failed(error, () => {
-          for (const item of left) add(item.card, [item.file]);
-        });
-        return;
+        if (!isOfTheseFiles(error)) {
+          waiting.unshift(...batch);
+          changed(card);
+          failed(error, start);
+          return false;
+        }
+        isComplete = false;
+        refused(card, files, error);
       }
       changed(card);
     }
+    return isComplete;
   }
 
   async function sent(card, files) {
@@ -69,5 +88,5 @@ export function uploads({ nameOf, told, changed, failed }) {
     }
   }
 
-  return { add, countOf, isBusy: () => running !== null, settled: () => running ?? Promise.resolve() };
+  return { add, countOf, drop, isBusy: () => running !== null, settled: start };
 }

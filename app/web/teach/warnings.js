@@ -8,17 +8,13 @@ const SHOWN = 8; // small pictures of a warning
 const number = (photos) => photos.length.toLocaleString("en");
 
 const TEXTS = {
-  duplicate: (photos) =>
-    photos.length === 1
-      ? "A photo shows the same picture as another one. Copies teach nothing."
-      : `${number(photos)} photos show the same picture as others. Copies teach nothing.`,
   two_labels: (photos) =>
     photos.length === 1 ? "The same photo is in two classes. Where does it belong?" : `${number(photos)} photos are in two classes each. Where do they belong?`,
 };
 // What the cards and the Train button say already.
 const SAID_ELSEWHERE = new Set(["too_few", "one_label"]);
 
-// `on` has name(), labelsOf(id), select(ids), which marks photos in the cards, and keep(id, label).
+// `on` has name(), labelsOf(id) and keep(id, label).
 export function showWarnings(warnings, on) {
   const shown = warnings.filter(({ code }) => !SAID_ELSEWHERE.has(code));
   byId("warnings").replaceChildren(...shown.map((warning) => {
@@ -26,16 +22,8 @@ export function showWarnings(warnings, on) {
     const text = photos.length && TEXTS[warning.code] ? TEXTS[warning.code](photos) : warning.detail;
     return el("li", {},
       el("p", {}, ...(warning.label ? [el("b", { textContent: `${warning.label}: ` })] : []), text),
-      ...(photos.length ? [warning.code === "two_labels" ? choices(photos, on) : selection(photos, on)] : []));
+      ...(warning.code === "two_labels" ? [choices(photos, on)] : []));
   }));
-}
-
-// Photos that can be marked in their cards, and deleted there.
-function selection(photos, on) {
-  const find = el("button", { type: "button", className: "small", textContent: photos.length === 1 ? "Select it" : "Select them" });
-  find.addEventListener("click", () => on.select(photos));
-  return el("div", { className: "row" },
-    el("ul", { className: "warned" }, ...photos.slice(0, SHOWN).map((id) => el("li", {}, picture(id, on)))), find);
 }
 
 // A button for each class that a photo is in.

@@ -50,6 +50,9 @@ export function closeWebcam(text = "") {
   before.closed(text);
 }
 
+// For a part of the page that goes.
+export const closeWebcamIn = (node) => owner && node.contains(owner.video) && closeWebcam();
+
 export const shows = (video) => owner?.video === video && stream !== null && video.videoWidth > 0;
 
 // What the webcam sees now, as a JPEG file; `shorter` limits the shorter side, in pixels.
