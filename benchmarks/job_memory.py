@@ -38,7 +38,7 @@ def run(data_dir: Path, folder: Path, recipe: str, limit_mb: int) -> str:
     plan = Plan(train=train, data_dir=data_dir, version=1, memory_bytes=limit)
     (folder / "work" / "plan.json").write_text(plan.model_dump_json())
     began = time.monotonic()
-    process = JobProcess(folder, folder / "log.txt", 1)
+    process = JobProcess(folder, folder / "log.txt", folder, 1)
     data = resident = 0.0
     last = b"{}"
     for line in process.lines():

@@ -104,11 +104,12 @@ def _seal(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_manifest(document: Mapping[str, Any], folder: Path) -> None:
-    """Write bundle.json with its seal into `folder`."""
-    sealed = {**document, _SEAL: _seal(document)}
-    text = json.dumps(sealed, indent=1)
+def write_manifest(document: Mapping[str, Any], folder: Path) -> str:
+    """Write bundle.json with its seal into `folder`, and return the seal."""
+    seal = _seal(document)
+    text = json.dumps({**document, _SEAL: seal}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return seal
 
 
 def verify_files(bundle: Bundle) -> None:

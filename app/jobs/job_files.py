@@ -29,7 +29,7 @@ FOLDER = "jobs"
 MAX_ENDED = 200
 """Records of ended jobs that are kept; the oldest are removed."""
 LOG, RESULT, PLAN, BUNDLE, PHOTOS = "log.txt", "result.json", "plan.json", "bundle", "photos"
-UPLOAD, LABELS = "upload.onnx", "labels.json"
+UPLOAD, LABELS, TEMPORARY = "upload.onnx", "labels.json", "tmp"
 _RECORD, _WORK, _LOCK = "job.json", "work", "service.lock"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 
@@ -109,6 +109,16 @@ class JobFiles:
             except (OSError, ValidationError) as err:
                 log.warning("%s is skipped: its record can't be read (%s)", folder, err)
         return sorted(jobs, key=lambda job: job.created)
+
+    def remove_photos(self, id: str) -> None:
+        """Remove the photos that a job worked with, unless a checkpoint belongs to them.
+
+        They are links: a photo that is deleted would stay on the disk for as long as they do.
+        """
+        work = self.work(id)
+        shutil.rmtree(work / TEMPORARY, ignore_errors=True)
+        if not any(work.glob(f".{BUNDLE}.checkpoint")):
+            shutil.rmtree(work / PHOTOS, ignore_errors=True)
 
     def remove_work(self, id: str) -> None:
         """Remove what a job worked with."""

@@ -49,14 +49,17 @@ class LabelledPhoto:
     digits: str
     """The first digits of its sha256."""
     labels: tuple[str, ...]
+    group: str | None = None
+    """The group of photos that it belongs to, such as a burst; they stay in one part."""
 
 
 def photos_of_dataset(folder: Path) -> Iterator[LabelledPhoto]:
     """Yield the photos of a dataset, with the labels that labels.csv or their folders say."""
     if has_labels_csv(folder):
-        listed = label_sets(folder, list_below(folder).files, "labels.csv").labels
-        for path, labels in listed.items():
-            yield LabelledPhoto(path, _digits_of(path), tuple(sorted(labels)))
+        listed = label_sets(folder, list_below(folder).files, "labels.csv")
+        for path, labels in listed.labels.items():
+            group = listed.groups.get(path)
+            yield LabelledPhoto(path, _digits_of(path), tuple(sorted(labels)), group)
         return
     for entry in visible(folder):
         if entry.is_dir() and entry.name != _UNLABELLED:
@@ -110,7 +113,8 @@ def collect(
     if not photos:
         raise BadParameter("There are no labelled photos. Add some first.")
     labels = {photo.digits: photo.labels for photo in photos}
-    test = choose_test(labels, recorded, min_photos or _MIN_PHOTOS)
+    groups = {photo.digits: photo.group for photo in photos if photo.group}
+    test = choose_test(labels, recorded, min_photos or _MIN_PHOTOS, groups)
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     for part, chosen in _parts(photos, test):
@@ -140,11 +144,12 @@ def _write(photos: Sequence[LabelledPhoto], folder: Path) -> None:
         seen[photo.digits] += 1
         name = f"{photo.digits}{copy}{photo.path.suffix}"
         if _link(photo.path, files / name):
-            rows.append((f"photos/{name}", ";".join(photo.labels)))
+            rows.append((f"photos/{name}", ";".join(photo.labels), photo.group or ""))
+    columns = 2 + any(group for _, _, group in rows)
     with (folder / LABELS_CSV).open("w", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
-        writer.writerow(("file", "labels"))
-        writer.writerows(sorted(rows))
+        writer.writerow(("file", "labels", "group")[:columns])
+        writer.writerows(row[:columns] for row in sorted(rows))
 
 
 def _link(source: Path, target: Path) -> bool:

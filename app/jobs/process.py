@@ -18,8 +18,8 @@ import app
 
 log = logging.getLogger("hubel")
 
-_SECRETS = "HUBEL_"
-"""Variables that begin so are the service's own; a job doesn't need its keys."""
+_SECRETS = ("HUBEL_", "AWS_", "GOOGLE_", "AZURE_", "OTEL_")
+"""Variables that begin so are the service's own, or its keys for others; a job needs none."""
 _END_S = 10.0
 
 
@@ -29,10 +29,11 @@ class JobProcess:
     Args:
         folder: the folder of the job.
         log_file: what receives its standard error.
+        temporary: a folder for its temporary files, such as the pixels of all photos.
         threads: the threads that libraries for numbers may start.
     """
 
-    def __init__(self, folder: Path, log_file: Path, threads: int) -> None:
+    def __init__(self, folder: Path, log_file: Path, temporary: Path, threads: int) -> None:
         with log_file.open("ab") as errors:
             # A process group, so that all of it ends at once. No session: the kernel's autogroups
             # would give the session as much of the processors as the service has, whatever its
@@ -43,7 +44,7 @@ class JobProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=folder,
-                env=_environment(os.environ, threads),
+                env=_environment(os.environ, temporary, threads),
                 process_group=0,
             )
 
@@ -72,12 +73,18 @@ class JobProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def _environment(own: Mapping[str, str], threads: int) -> dict[str, str]:
+def _environment(own: Mapping[str, str], temporary: Path, threads: int) -> dict[str, str]:
     """Return the variables of the process: the service's, without its settings and keys."""
     kept = {name: value for name, value in own.items() if not name.startswith(_SECRETS)}
     path = [str(_package_folder()), *filter(None, [own.get("PYTHONPATH")])]
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return {**kept, **limits, "PYTHONPATH": os.pathsep.join(path), "MPLBACKEND": "agg"}
+    return {
+        **kept,
+        **limits,
+        "PYTHONPATH": os.pathsep.join(path),
+        "MPLBACKEND": "agg",
+        "TMPDIR": str(temporary),
+    }
 
 
 def _package_folder() -> Path:

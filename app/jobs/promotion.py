@@ -32,6 +32,8 @@ from app.runtime.registry import Registry
 log = logging.getLogger("hubel")
 
 _BESIDE = ".installing"
+_SHOWN = 5
+"""Labels that a reason names."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,19 @@ def decide(comparison: Comparison | None, promote: Promote, *, is_first: bool = 
     Args:
         comparison: with the version that serves; None: they weren't compared.
         promote: what the request says.
-        is_first: whether no version serves.
+        is_first: whether the model has no other version.
     """
     if comparison is None and not is_first:
-        return Decision("offered", "It wasn't compared with the version that serves.")
+        return Decision("offered", "It wasn't compared with an earlier version.")
     if comparison is None:
         reason = "It is the first version of the model."
     elif comparison.verdict not in PASSES:
         return Decision("held", comparison.reason)
+    elif comparison.removed_labels:
+        shown = ", ".join(comparison.removed_labels[:_SHOWN])
+        more = len(comparison.removed_labels) - _SHOWN
+        shown += f" and {more} more" if more > 0 else ""
+        return Decision("offered", f"It lacks labels of the version that serves: {shown}.")
     else:
         reason = comparison.reason
     return Decision("offered" if promote == "offer" else "promoted", reason)
@@ -97,6 +104,10 @@ class Models:
         if self._folder is not None:
             for leftover in self._folder.glob(f"*/.*{_BESIDE}"):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+    def is_first(self, name: str, version: int) -> bool:
+        """Return whether a model has no other version than this one, held back ones included."""
+        return not {*self._versions(name)} - {0, version}
 
     def next_version(self, name: str) -> int:
         """Return the version that a new bundle of a model gets."""
@@ -154,14 +165,23 @@ class Models:
         if not entry.ready or entry.version != version:
             raise BundleMismatch(f"The new version {version} is refused: {entry.reason}")
 
-    def promote(self, name: str, version: int) -> None:
-        """Let an installed version serve.
+    def promote(self, name: str, version: int, instead_of: Path | None) -> bool:
+        """Let an installed version serve; return False if another one serves meanwhile.
+
+        Args:
+            name: the model.
+            version: its installed version.
+            instead_of: the bundle that it was compared with; None: none served.
 
         Raises:
             PinFileInvalid: the pin file can't be used.
         """
-        self._registry.change(partial(_release, name=name, version=version))
+        with self._registry.changing:
+            if self.serving_folder(name) not in (instead_of, self.place(name, version)):
+                return False
+            self._registry.change(partial(_release, name=name, version=version))
         log.info("version %d of model %s serves", version, name)
+        return True
 
     def hold(self, name: str, version: int, reason: str) -> None:
         """Leave an installed version held back, and say why in the pin file.

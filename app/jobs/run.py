@@ -17,14 +17,14 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app import bundle as bundles
-from app.errors import HubelError, first_line_of
+from app.errors import HubelError, ModelsReadOnly, PinFileInvalid, TooMuchMemory, first_line_of
 from app.jobs import job_files
 from app.jobs.job import Job, JobProblem, JobResult, Progress, Promote
 from app.jobs.job_files import JobFiles
 from app.jobs.own_limits import threads_for_job
 from app.jobs.plan import Ended, Plan, Result, StepLine, TextLine
 from app.jobs.process import JobProcess
-from app.jobs.promotion import Models, decide
+from app.jobs.promotion import Decision, Models, decide
 
 log = logging.getLogger("hubel")
 
@@ -40,9 +40,11 @@ _LOG_CHARACTERS = 20_000
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The run was stopped."""
+    """The run was stopped, or what it made has no place yet."""
 
     state: Stop
+    problem: JobProblem | None = None
+    """Why, unless the service ended or somebody cancelled it."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,24 @@ class Run:
                 if self._stopped is not None:
                     return Interrupted(self._stopped)
                 self._is_promoting = True
+        except Exception as err:
+            return self._problem_of(err)
+        try:
             return self._promote(work)
-        except HubelError as err:
+        except (ModelsReadOnly, TooMuchMemory, PinFileInvalid, OSError) as err:
+            # what was made is kept, so that the job can be resumed once there is room
+            return Interrupted("interrupted", self._problem_of(err))
+        except Exception as err:
+            return self._problem_of(err)
+
+    def _problem_of(self, err: Exception) -> JobProblem:
+        if isinstance(err, HubelError):
             return JobProblem(code=err.code, detail=str(err))
-        except (OSError, ValidationError) as err:
-            log.exception("job %s failed", self._job.id)
-            detail = f"A file of the job can't be written or read ({first_line_of(err)})."
-            return JobProblem(code="job_failed", detail=detail)
+        log.exception("job %s failed", self._job.id)
+        detail = f"A file of the job can't be written or read ({first_line_of(err)})."
+        if not isinstance(err, OSError | ValidationError):
+            detail = f"The job failed unexpectedly ({type(err).__name__}). The log has more."
+        return JobProblem(code="job_failed", detail=detail)
 
     def _drop_outdated(self, work: Path) -> None:
         """Remove what an interrupted run made, if other versions came or serve meanwhile."""
@@ -152,12 +165,15 @@ class Run:
             memory_bytes=memory_bytes,
         )
         plan.write_text(new.model_dump_json(), encoding="utf-8")
+        temporary = work / job_files.TEMPORARY
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
         with self._settings.reserved(memory_bytes):
             with self._lock:
                 if self._stopped is not None:
                     return Interrupted(self._stopped)
                 folder = self._files.job_folder(self._job.id)
-                process = JobProcess(folder, folder / job_files.LOG, threads_for_job())
+                process = JobProcess(folder, folder / job_files.LOG, temporary, threads_for_job())
                 self._process = process
             self._tell(self._progress)
             for line in process.lines():
@@ -233,13 +249,16 @@ class Run:
         decision = decide(
             result.comparison,
             self._job.request.promote or self._settings.promote,
-            is_first=self._models.serving_folder(manifest.name)
-            in (None, self._models.place(manifest.name, manifest.version)),
+            is_first=self._models.is_first(manifest.name, manifest.version),
         )
+        plan = Plan.model_validate_json((work / job_files.PLAN).read_bytes())
         self._models.install(folder)
-        if decision.outcome == "promoted":
-            self._models.promote(manifest.name, manifest.version)
-        else:
+        if decision.outcome == "promoted" and not self._models.promote(
+            manifest.name, manifest.version, plan.serving
+        ):
+            reason = "Another version serves since the comparison. Promote it, or train again."
+            decision = Decision("offered", reason)
+        if decision.outcome != "promoted":
             self._models.hold(manifest.name, manifest.version, decision.reason)
         has_report = (folder / "report" / "index.html").is_file()
         report = f"/api/v1/models/{manifest.name}/report/?version={manifest.version}"

@@ -225,8 +225,6 @@ class JobRunner:
 
     def _end(self, job: Job, state: State, problem: JobProblem | None) -> None:
         can_resume = state == "interrupted"
-        if not can_resume:
-            self._files.remove_work(job.id)
         job = job.model_copy(
             update={
                 "state": state,
@@ -245,8 +243,16 @@ class JobRunner:
                 self._files.save(job)
             except OSError as err:  # after a restart the job is interrupted
                 log.error("the record of job %s can't be written (%s)", job.id, err)
+            else:  # afterwards, so that a kill in between leaves nothing that seems to be work
+                self._clean(job)
         level = logging.INFO if state in ("done", "cancelled") else logging.WARNING
         log.log(level, "job %s is %s%s", job.id, state, f": {problem.detail}" if problem else "")
+
+    def _clean(self, job: Job) -> None:
+        if job.can_resume:
+            self._files.remove_photos(job.id)
+        else:
+            self._files.remove_work(job.id)
 
     def _next(self) -> Job | None:
         """Wait for a queued job and return it as running; None: the end."""
@@ -290,7 +296,7 @@ class JobRunner:
         job = self._jobs[job.id]
         if isinstance(outcome, Interrupted):
             detail = "The service ended while the job ran. Resume it."
-            problem = JobProblem(code="interrupted", detail=detail)
+            problem = outcome.problem or JobProblem(code="interrupted", detail=detail)
             self._end(job, outcome.state, problem if outcome.state == "interrupted" else None)
         elif isinstance(outcome, JobProblem):
             self._end(job, "failed", outcome)

@@ -120,7 +120,9 @@ class Registry:
         log.info("requests that name no model get %s: %s", served, self.default.reason)
 
     def _own_names(self) -> set[str]:
-        return {entry.name for entry in self.entries if _is_below(entry.folder, self.roots[0])}
+        """Return the models of the user's folder; not those whose every version is held back."""
+        own = [entry for entry in self.entries if _is_below(entry.folder, self.roots[0])]
+        return {entry.name for entry in own if entry.version not in self.pins.of(entry.name).held}
 
     def resolve(self, name: str | None = None, version: int | None = None) -> Model:
         """Return the model for a request; see `find`."""

@@ -18,7 +18,7 @@ def begin(tmp_path, **plan):
     train = TrainRequest(dataset="none", model="pets")
     text = Plan(train=train, data_dir=tmp_path, version=1, **plan).model_dump_json()
     (tmp_path / "work" / "plan.json").write_text(text)
-    return JobProcess(tmp_path, tmp_path / "log.txt", 1)
+    return JobProcess(tmp_path, tmp_path / "log.txt", tmp_path, 1)
 
 
 def test_an_expected_error_is_a_line(tmp_path):

@@ -49,7 +49,7 @@ def test_a_version_is_installed_and_serves_only_once_it_is_promoted(built, model
     assert registry.resolve("colours", 2).version == 2
     assert jobs.next_version("colours") == 3
     assert start(models)[0].resolve("colours").version == 1
-    jobs.promote("colours", 2)
+    assert jobs.promote("colours", 2, models / "colours" / "1")
     assert start(models)[0].resolve("colours").version == 2
     jobs.install(built)  # resumed after it was promoted: nothing changes
     assert registry.resolve("colours").version == 2
@@ -59,7 +59,7 @@ def test_a_pinned_version_is_replaced_as_the_pinned_one(built, models):
     registry, jobs = start(models)
     registry.reload("colours", 1)
     jobs.install(built)
-    jobs.promote("colours", 2)
+    assert jobs.promote("colours", 2, models / "colours" / "1")
     assert registry.pins.of("colours").serving == 2
 
 
@@ -90,8 +90,19 @@ def test_a_kill_at_any_moment_leaves_the_old_version_serving(
     assert registry.resolve("colours").version == 1
     assert [folder.name for folder in (models / "colours").iterdir()] == ["1"]
     jobs.install(built)
-    jobs.promote("colours", 2)
+    assert jobs.promote("colours", 2, models / "colours" / "1")
     assert registry.resolve("colours").version == 2
+
+
+def test_another_version_that_serves_meanwhile_stays(built, models, make_bundle):
+    registry, jobs = start(models)
+    assert not jobs.is_first("colours", 2)
+    assert jobs.is_first("shapes", 1)
+    jobs.install(built)
+    other = make_bundle(folder=models / "colours" / "3", version=3, sharpness=4)
+    registry.promote(other.folder)
+    assert not jobs.promote("colours", 2, models / "colours" / "1")
+    assert registry.resolve("colours").version == 3
 
 
 def test_a_version_without_a_place_is_refused(built, models, make_bundle):
@@ -122,3 +133,17 @@ def test_what_becomes_of_a_version_follows_from_the_comparison():
     assert outcomes["worse", "offer"] == outcomes["not_comparable", "offer"] == "held"
     assert decide(None, "if_not_worse").outcome == "promoted"
     assert decide(None, "offer").outcome == "offered"
+    unready = decide(None, "if_not_worse", is_first=False)
+    assert unready.outcome == "offered"
+    assert unready.reason == "It wasn't compared with an earlier version."
+    fewer = of(verdict="better", removed_labels=list("abcdefg"))
+    decision = decide(fewer, "if_not_worse")
+    assert decision.outcome == "offered"
+    assert decision.reason.endswith("serves: a, b, c, d, e and 2 more.")
+
+
+def test_a_model_whose_every_version_is_held_back_is_not_the_default(built, models):
+    registry, _ = start(models)
+    assert registry.default.name == "colours"
+    registry.hold("colours", 1, "It is worse.")
+    assert start(models)[0].default.name == "imagenet"

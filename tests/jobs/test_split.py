@@ -34,3 +34,13 @@ def test_every_label_keeps_enough_outside_and_has_one_inside_if_it_can():
         assert bool(test) == (count > 5)
     both = dict.fromkeys(photos(40, "cat"), ("cat", "rare"))
     assert len(choose_test({**both, **photos(10, "rare")}, {}, 45)) <= 5
+
+
+def test_a_group_stays_in_one_part():
+    labels = {**photos(60, "cat"), **photos(60, "dog")}
+    groups = {photo: f"burst {number // 3}" for number, photo in enumerate(labels)}
+    test = choose_test(labels, {}, 5, groups)
+    assert 10 <= len(test) <= 40
+    for name in set(groups.values()):
+        burst = {photo for photo in labels if groups[photo] == name}
+        assert burst <= test or not burst & test

@@ -11,7 +11,7 @@ from training.recipes import registry
 
 SET_BY_THE_SERVICE = {
     *("data", "output", "force", "labels_from", "split", "recipe", "device", "resume", "fixes"),
-    *("name", "version", "progress", "processes"),
+    *("name", "version", "progress", "processes", "split_of"),
 }
 """They name files, devices or the bundle's place."""
 OPTIONS = {parameter.name: parameter for parameter in train.params}

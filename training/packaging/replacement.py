@@ -46,12 +46,12 @@ def save(
         BundleMismatch: `build_folder` does not hold what the manifest lists.
     """
     bundles.verify_files(Bundle(build_folder, manifest))
-    bundles.write_manifest(manifest.model_dump(mode="json", exclude_none=True), build_folder)
+    seal = bundles.write_manifest(manifest.model_dump(mode="json", exclude_none=True), build_folder)
     with locked(output.parent):
         _recover(output)
         if not output.exists():
             os.replace(build_folder, output)
-            return Bundle(output, manifest)
+            return Bundle(output, manifest, seal)
         aside = Path(tempfile.mkdtemp(_SUFFIX, f".{output.name}.", output.parent))
         try:
             os.replace(output, aside)
@@ -60,7 +60,7 @@ def save(
         except BaseException:
             _recover(output)
             raise
-    return Bundle(output, manifest)
+    return Bundle(output, manifest, seal)
 
 
 def recover(output: Path) -> None:

@@ -22,7 +22,7 @@ class Process:
     made = comparison = None
     lines_before: tuple = ()
 
-    def __init__(self, folder, log_file, threads):
+    def __init__(self, folder, log_file, temporary, threads):
         self.work = folder / "work"
         self.plan = Plan.model_validate_json((self.work / "plan.json").read_bytes())
         self.killed = threading.Event()
@@ -174,7 +174,7 @@ def test_an_upload_is_imported(start, process, graph, tmp_path):
         assert selected(client, "fresh") == [1]
         job = ended(client, submit(client, {"import": {**body, "model": "colours"}}))
         assert job["result"]["outcome"] == "offered"
-        assert job["result"]["reason"] == "It wasn't compared with the version that serves."
+        assert job["result"]["reason"] == "It wasn't compared with an earlier version."
         assert selected(client) == [1]
         for wrong in (
             {},
