@@ -7,6 +7,9 @@ import tarfile
 
 import pytest
 
+from app.sources.entry import ReadOptions
+from app.sources.tar_shard import photos_of
+
 JPEG = b"\xff\xd8\xff\xe0" + bytes(700)
 OTHER = b"\xff\xd8\xff\xe1" + bytes(2000)
 
@@ -123,12 +126,12 @@ def test_a_huge_member_is_refused_by_its_size_and_the_next_is_read(read, make_ta
     assert contents == ["too_many_bytes", "it is no photo", JPEG]
 
 
-def test_a_negative_size_reads_nothing(read, tmp_path):
+def test_a_negative_size_reads_nothing():
     header = bytearray(huge("a.jpg", 1))
     header[124:136] = b"\xff" * 11 + b"\xf0"  # -16
     header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
-    (tmp_path / "s.tar").write_bytes(bytes(header) + bytes(5000))
-    assert [content for _, content in read(tmp_path / "s.tar")] == ["broken_shard"]
+    file = io.BytesIO(bytes(header) + bytes(5000))  # such a file reads all for a negative number
+    assert [entry.path for entry in photos_of("s.tar", file, ReadOptions(10**6, None))] == ["s.tar"]
 
 
 def test_a_size_beyond_the_end_reads_nothing(read, tmp_path):
