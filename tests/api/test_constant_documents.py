@@ -122,7 +122,14 @@ def test_pictures_and_short_texts_are_not_compressed():
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/", "/static/page", "/static/../main.py", "/static/%2e%2e/main.py", "/static//etc/a"],
+    [
+        "/static/",
+        "/static/page",
+        "/static/../main.py",
+        "/static/%2e%2e/main.py",
+        "/static//etc/a",
+        "/static/teach.html",
+    ],
 )
 def test_only_files_of_the_pages_are_static(client, path):
     assert client.get(path).status_code == 404

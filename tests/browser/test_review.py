@@ -1,6 +1,7 @@
 """The review page in headless Chromium: by keys, by mouse and by touch; who may see it, and how."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def labels_in_store(service):
     return {capture["id"]: capture["labels"] for capture in page["captures"]}
 
 
+def stored(page, service, expected):
+    """Wait until just these labels are stored: requests go one after the other."""
+    until = time.monotonic() + 10
+    while (found := labels_in_store(service)) != expected and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert found == expected
+
+
 def told(page, text):
     expect(page.locator("#status")).to_contain_text(text)
 
@@ -89,14 +98,14 @@ def test_photos_are_labelled_and_changed_back_by_keys_alone(service, open_review
         ids[4]: [],
         ids[5]: ["zebra"],
     }
-    assert labels_in_store(service) == expected
+    stored(page, service, expected)
     expect(page.locator(TILES).nth(4).locator(".given")).to_have_text("none of these")
 
     for _ in range(4):
         page.locator(".tile[tabindex='0']").press("Control+z")
     settle(page)
     told(page, "Taken back for 1 photo")
-    assert labels_in_store(service) == {}
+    stored(page, service, {})
     expect(page.locator(TILES).nth(0)).to_be_focused()
 
 
@@ -111,16 +120,16 @@ def test_many_are_selected_by_mouse_and_confirmed(service, open_review):
     page.get_by_role("button", name="Predictions are right").click()
     told(page, "4 photos: labelled as predicted")
     settle(page)
-    stored = service.get(CAPTURES, params={"labelled": True}, headers=ADMIN).json()["captures"]
-    assert len(stored) == 4
-    assert all(each["labels"] == [each["predictions"][0]["label"]] for each in stored)
+    kept = service.get(CAPTURES, params={"labelled": True}, headers=ADMIN).json()["captures"]
+    assert len(kept) == 4
+    assert all(each["labels"] == [each["predictions"][0]["label"]] for each in kept)
     expect(page.locator("#progress-told")).to_have_text(f"4 of {PHOTOS} have a label")
     page.get_by_role("button", name="Refresh").click()  # they leave
     expect(page.locator(".tile.done")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()  # and come back
     expect(page.locator(TILES).nth(0)).to_be_visible()
     settle(page)
-    assert labels_in_store(service) == {}
+    stored(page, service, {})
     page.get_by_role("button", name="Select the screen").click()
     expect(page.locator(".tile[aria-selected='true']").nth(6)).to_be_visible()
 
@@ -173,6 +182,20 @@ def test_photos_are_deleted_once_that_is_confirmed(service, open_review):
     expect(page.locator(TILES).nth(0)).to_be_focused()
 
 
+def test_the_photos_are_deleted_that_the_dialog_was_opened_for(service, open_review):
+    page = open_review()
+    ids = order_of(service)
+    page.locator(TILES).nth(0).click()
+    page.keyboard.press("Delete")
+    service.patch(CAPTURES, json={"ids": ids[:1], "labels": ["x"]}, headers=ADMIN)
+    page.evaluate("document.getElementById('refresh').click()")  # the first photo leaves the list
+    told(page, "Refreshed.")
+    page.locator("#confirm-delete-go").click()
+    told(page, "1 photo deleted")
+    assert sorted(order_of(service)) == sorted(ids[1:])
+    stored(page, service, {})
+
+
 def test_a_photo_is_shown_large(service, open_review):
     page = open_review("/review?order=unsure")
     page.locator(".tile[tabindex='0']").focus()
@@ -189,7 +212,7 @@ def test_a_photo_is_shown_large(service, open_review):
     page.keyboard.press("z")
     told(page, "Taken back")
     settle(page)
-    assert labels_in_store(service) == {}
+    stored(page, service, {})
 
 
 def test_a_phone_selects_by_touch(service, open_review):
@@ -206,7 +229,7 @@ def test_a_phone_selects_by_touch(service, open_review):
     page.get_by_role("button", name="Undo").tap()
     told(page, "Taken back for 2 photos")
     settle(page)
-    assert labels_in_store(service) == {}
+    stored(page, service, {})
 
 
 def test_a_change_that_is_not_saved_is_taken_back(service, open_review):
@@ -216,7 +239,71 @@ def test_a_change_that_is_not_saved_is_taken_back(service, open_review):
     page.keyboard.press("1")
     expect(page.locator("#problem h2")).to_have_text("The service doesn't answer")
     expect(page.locator(".tile.done")).to_have_count(0)
-    assert labels_in_store(service) == {}
+    stored(page, service, {})
+
+
+def test_what_was_never_saved_is_neither_shown_nor_brought_back(service, open_review):
+    (first, *_) = order_of(service)
+    page = open_review(may_log_errors=True)
+    second = page.locator("#labels .label-key").nth(1).locator("span").inner_text()
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/v1/captures", hold, times=1)
+    page.locator(".tile[tabindex='0']").focus()
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("2")
+    told(page, f"1 photo: {second}")
+    held[0].abort("connectionrefused")
+    expect(page.locator("#problem h2")).to_have_text("The service doesn't answer")
+    settle(page)
+    expect(page.locator(TILES).nth(0).locator(".given")).to_have_text(second)
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    stored(page, service, {first: [second]})
+    service.patch(CAPTURES, json={"ids": [first], "labels": None}, headers=ADMIN)
+
+
+def test_of_a_large_change_the_part_that_was_saved_is_shown_and_can_be_taken_back(
+    service, open_review
+):
+    source = (WEB / "review/service.js").read_text().replace("MOST_IDS = 500", "MOST_IDS = 2")
+    page = open_review(may_log_errors=True)
+    page.route(
+        "**/review/service.js",
+        lambda route: route.fulfill(body=source, content_type="text/javascript"),
+    )
+    page.reload()
+    expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile("predicted"))
+    tiles = page.locator(TILES)
+    tiles.nth(0).click()
+    tiles.nth(3).click(modifiers=["Shift"])
+    sent = []
+
+    def refuse(route):
+        sent.append(route)
+        if len(sent) % 2:
+            route.continue_()
+        else:
+            route.abort("connectionrefused")
+
+    page.route("**/api/v1/captures", refuse)
+    page.keyboard.press("1")
+    expect(page.locator("#problem h2")).to_have_text("The service doesn't answer")
+    expect(page.locator(".tile.done")).to_have_count(2)
+    assert len(labels_in_store(service)) == 2
+    sent.append(None)  # so that the next one is refused
+    page.locator(".tile[tabindex='0']").press("z")
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    expect(page.locator(".tile.done")).to_have_count(2)
+    page.unroute("**/api/v1/captures")
+    page.locator(".tile[tabindex='0']").press("z")
+    told(page, "Taken back for 2 photos")
+    settle(page)
+    expect(page.locator(".tile.done")).to_have_count(0)
+    stored(page, service, {})
 
 
 def test_nobody_sees_a_photo_without_the_scope(service, open_page):

@@ -55,7 +55,9 @@ def install(app: FastAPI, turns: Turns) -> None:
     review = _file("review.html", turns, _PAGE_HEADERS)
     teach = _file("teach.html", turns, _TEACH_HEADERS)
     docs = _file("docs.html", turns, _DOCS_HEADERS)
-    names = [path.relative_to(_WEB).as_posix() for path in _WEB.rglob("*") if path.is_file()]
+    # Pages have their own paths, with their own policy.
+    paths = (path for path in _WEB.rglob("*") if path.is_file() and path.suffix != ".html")
+    names = [path.relative_to(_WEB).as_posix() for path in paths]
     static = {name: _file(name, turns, _FILE_HEADERS) for name in names}
 
     def write_openapi() -> bytes:

@@ -9,9 +9,10 @@ const wireOf = ({ labels, wrong }) => (wrong && labels === null ? { wrong: true 
 
 // `list` has the photos, `changed` is called when what is shown differs, `failed` when something wasn't saved.
 export function changes(list, changed, failed) {
-  const steps = [];
+  const steps = []; // what the photos of each change had before
+  const pending = []; // changes that aren't saved yet, and their steps
+  const stale = new Set(); // photos that the service may know otherwise than they are shown
   let saving = Promise.resolve();
-  let pending = 0;
 
   // Gives each photo what `say` returns for it, and returns how many differ from before.
   async function apply(ids, say) {
@@ -22,29 +23,48 @@ export function changes(list, changed, failed) {
       if (JSON.stringify(saidOf(capture)) !== JSON.stringify(said)) next.set(capture.id, said);
     }
     if (!next.size) return 0;
-    const before = new Map([...next.keys()].map((id) => [id, saidOf(list.of(id))]));
+    const before = new Map(captures.filter(({ id }) => next.has(id)).map((capture) => [capture.id, saidOf(capture)]));
     save(next, before);
     steps.push(before);
     if (steps.length > STEPS) steps.shift();
     return next.size;
   }
 
-  function save(next, before) {
+  // `step` is what takes this back; what is taken back itself has none.
+  function save(next, step = null) {
     show(next);
-    pending += 1;
+    for (const id of next.keys()) if (!list.of(id)) stale.add(id); // it may be described as it was before
+    pending.push({ next, step });
     saving = saving.then(async () => {
+      const left = new Set(next.keys());
       try {
-        for (const [key, ids] of groups(next)) await service.label(ids, JSON.parse(key));
+        for (const [key, ids] of groups(next)) await service.label(ids, JSON.parse(key), (some) => some.forEach((id) => left.delete(id)));
       } catch (error) {
-        const at = steps.indexOf(before);
-        if (at >= 0) steps.splice(at, 1);
-        show(before);
+        giveUp(left);
         failed(error);
       } finally {
-        pending -= 1;
+        pending.shift();
+        if (!pending.length && stale.size) lookAgain();
       }
     });
     return saving;
+  }
+
+  // The first pending change wasn't saved for these photos: neither it nor what was said of them since can be taken back.
+  function giveUp(ids) {
+    const [{ next, step: own }, ...later] = pending;
+    for (const id of ids) {
+      stale.add(id);
+      for (const { step } of pending) step?.delete(id);
+    }
+    if (!own) steps.push(new Map([...next].filter(([id]) => ids.has(id) && !later.some((each) => each.next.has(id)))));
+    steps.splice(0, steps.length, ...steps.filter((step) => step.size));
+  }
+
+  function lookAgain() {
+    list.forget(stale);
+    stale.clear();
+    changed();
   }
 
   function show(said) {
@@ -58,15 +78,14 @@ export function changes(list, changed, failed) {
       return steps.length > 0;
     },
     get isSaving() {
-      return pending > 0;
+      return pending.length > 0;
     },
     saved: () => saving,
     // Takes the last step back; returns its photos.
     undo() {
       const before = steps.pop();
       if (!before) return [];
-      const now = new Map([...before.keys()].filter((id) => list.of(id)).map((id) => [id, saidOf(list.of(id))]));
-      save(before, now);
+      save(new Map(before));
       return [...before.keys()];
     },
     forget: () => steps.splice(0),

@@ -28,7 +28,6 @@ export function dialogs({ label, remove, help }) {
 
   return {
     forLabel(number) {
-      if (!number) return;
       byId("new-label-name").value = "";
       byId("new-label-told").textContent = `What do ${counted(number)} show? It need not be a label of the model.`.replace("do this photo", "does this photo");
       naming.showModal();

@@ -47,8 +47,9 @@ export function photos(described, failed) {
     }
   }
 
+  // What is known already has what was said meanwhile.
   function learn(captures) {
-    for (const capture of captures) if (places.has(capture.id)) known.set(capture.id, capture);
+    for (const capture of captures) if (places.has(capture.id) && !known.has(capture.id)) known.set(capture.id, capture);
   }
 
   return {
@@ -61,11 +62,21 @@ export function photos(described, failed) {
     placeOf: (id) => places.get(id),
     of: (id) => known.get(id),
     at: (place) => known.get(ids[place]),
-    // Describes these photos now; those that are gone are left out.
+    // Describes these photos now, even if another list is shown meanwhile; those that are gone are left out.
     async all(wanted) {
+      const found = new Map(wanted.map((id) => [id, known.get(id)]));
       const missing = wanted.filter((id) => !known.has(id));
-      if (missing.length) learn(await service.describe(missing, round.signal));
-      return wanted.map((id) => known.get(id)).filter(Boolean);
+      if (missing.length) for (const capture of await service.describe(missing)) found.set(capture.id, capture);
+      learn([...found.values()].filter(Boolean));
+      return wanted.map((id) => known.get(id) ?? found.get(id)).filter(Boolean);
+    },
+    // Describes these photos again: soon if they are on the screen, else once they are looked at.
+    forget(wanted) {
+      for (const id of wanted) {
+        known.delete(id);
+        asked.delete(Math.floor(places.get(id) / CHUNK));
+      }
+      want(...span);
     },
     set(id, said) {
       const capture = known.get(id);

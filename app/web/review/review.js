@@ -33,14 +33,15 @@ const chosen = selection(list, () => {
 });
 const said = changes(list, () => redraw(), fail);
 const tiles = grid(byId("photos"), draw, rest);
-const labels = palette({ give, none, more: () => ask.forLabel(targets().length) });
+const labels = palette({ give, none, more: () => askForLabel() });
 const which = filters((name) => load({ anew: name === "model" }));
+let meant = []; // the photos that a dialog was opened for
 const ask = dialogs({
   label: (name) => {
     labels.learn(name);
-    return give(name);
+    return give(name, meant);
   },
-  remove: () => remove(targets()),
+  remove: () => remove(meant),
   help: labels.drawFields,
 });
 const large = closeup(list, {
@@ -108,9 +109,9 @@ async function load({ anew = false, keep = false } = {}) {
   asking = new AbortController();
   const { signal } = asking;
   try {
+    clearProblem(); // before it may be told that something wasn't saved
     await said.saved();
     const [found] = await Promise.all([service.ids(which.query(), signal), (anew || !counts) && count(true)]);
-    clearProblem();
     const at = tiles.focused;
     list.show(found.ids);
     chosen.clear();
@@ -199,8 +200,7 @@ function goOn(ids) {
   if (large.isOpen) large.look(next);
 }
 
-function give(label) {
-  const ids = targets();
+function give(label, ids = targets()) {
   if (!several) return change(ids, () => ({ labels: [label] }), label);
   const hasAll = ids.every((id) => list.of(id)?.labels?.includes(label));
   return change(
@@ -259,11 +259,16 @@ async function remove(ids) {
 const selectScreen = () => list.count && chosen.add(...tiles.screen());
 const refresh = () => load({ keep: true }).then(() => say("Refreshed."));
 const open = () => list.count && large.open(tiles.focused);
-const askToDelete = () => targets().length && ask.toDelete(targets().length);
+const askFor = (open) => {
+  meant = targets();
+  if (meant.length) open(meant.length);
+};
+const askToDelete = () => askFor(ask.toDelete);
+const askForLabel = () => askFor(ask.forLabel);
 
 const press = shortcuts({
   digit: (digit) => (digit === 0 ? none() : labels.labelOf(digit) !== undefined && give(labels.labelOf(digit))),
-  n: () => ask.forLabel(targets().length),
+  n: askForLabel,
   p: confirm,
   x: takeBack,
   z: undo,

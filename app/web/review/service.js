@@ -21,11 +21,12 @@ export async function describe(wanted, signal) {
   return found;
 }
 
-// Gives photos the same labels: {labels}, or {wrong: true}.
-export async function label(wanted, change) {
+// Gives photos the same labels: {labels}, or {wrong: true}. `saved` is called with the ids of each request that succeeded.
+export async function label(wanted, change, saved) {
   for (const some of parts(wanted, MOST_IDS)) {
     const body = JSON.stringify({ ids: some, ...change });
     await ask("captures", { method: "PATCH", body, type: "application/json" });
+    saved(some);
   }
 }
 
