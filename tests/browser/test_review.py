@@ -252,11 +252,15 @@ def test_what_was_never_saved_is_neither_shown_nor_brought_back(service, open_re
         held.append(route)
 
     page.route("**/api/v1/captures", hold, times=1)
+    tiles = page.locator(TILES)
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("1")
+    expect(tiles.nth(1)).to_be_focused()
     page.keyboard.press("ArrowLeft")
+    expect(tiles.nth(0)).to_be_focused()
     page.keyboard.press("2")
     told(page, f"1 photo: {second}")
+    page.wait_for_function("() => true")  # lets the held request arrive here
     held[0].abort("connectionrefused")
     expect(page.locator("#problem h2")).to_have_text("The service doesn't answer")
     settle(page)
