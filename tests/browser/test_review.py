@@ -242,16 +242,22 @@ def test_a_change_that_is_not_saved_is_taken_back(service, open_review):
     stored(page, service, {})
 
 
+HOLD_FIRST_PATCH = """() => {
+  const real = window.fetch;
+  let held = false;
+  window.fetch = (request, options) => {
+    if (held || (options?.method ?? request.method) !== "PATCH") return real(request, options);
+    held = true;
+    return new Promise((_, reject) => (window.refuse = () => reject(new TypeError("refused"))));
+  };
+}"""
+
+
 def test_what_was_never_saved_is_neither_shown_nor_brought_back(service, open_review):
     (first, *_) = order_of(service)
     page = open_review(may_log_errors=True)
     second = page.locator("#labels .label-key").nth(1).locator("span").inner_text()
-    held = []
-
-    def hold(route):
-        held.append(route)
-
-    page.route("**/api/v1/captures", hold, times=1)
+    page.evaluate(HOLD_FIRST_PATCH)
     tiles = page.locator(TILES)
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("1")
@@ -260,8 +266,7 @@ def test_what_was_never_saved_is_neither_shown_nor_brought_back(service, open_re
     expect(tiles.nth(0)).to_be_focused()
     page.keyboard.press("2")
     told(page, f"1 photo: {second}")
-    page.wait_for_function("() => true")  # lets the held request arrive here
-    held[0].abort("connectionrefused")
+    page.evaluate("refuse()")
     expect(page.locator("#problem h2")).to_have_text("The service doesn't answer")
     settle(page)
     expect(page.locator(TILES).nth(0).locator(".given")).to_have_text(second)
