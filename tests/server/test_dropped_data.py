@@ -35,6 +35,9 @@ def test_the_next_request_on_a_paused_connection_is_served(run_with, monkeypatch
     pauses = []
 
     class Recording(DropRate):
+        def __init__(self):
+            super().__init__(Clock())  # it stands still: a slow machine refills nothing
+
         def pause_s(self, size):
             pauses.append(super().pause_s(size))
             return pauses[-1]
