@@ -57,6 +57,13 @@ def threads_s(pid: int) -> tuple[float, float]:
     return engine, event_loop
 
 
+def images(url: str) -> float:
+    """Return the number of images that the service has classified, by its own count."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:
+        text = response.read().decode()
+    return sum(map(float, re.findall(r"^hubel_images_total{.*} (\S+)$", text, re.M)))
+
+
 def photo_times_s(url: str, photos: list[bytes], count: int = 200) -> list[float]:
     """Return the seconds of the stages of each of `count` photos, sent one after another."""
     times = []
@@ -83,10 +90,10 @@ def measure(
     route = f"{url}/api/v1/classify"
     photos = [file.read_bytes() for file in sorted(folder.iterdir())]
     times = photo_times_s(url, photos)
-    engine, event_loop = threads_s(server.pid)
-    loaded = _run("benchmarks.serving.load", route, folder, 32, seconds, 0)
+    before, (engine, event_loop) = images(url), threads_s(server.pid)
+    _run("benchmarks.serving.load", route, folder, 32, seconds, 0)
     engine_end, event_loop_end = threads_s(server.pid)
-    done = len(loaded["latencies_ms"]) + loaded["before"]
+    done = images(url) - before
     photo_s, request_s = (engine_end - engine) / done, (event_loop_end - event_loop) / done
     first = sorted(folder.iterdir())[0]
     rate = CALIBRATION_FACTOR * capacity
