@@ -42,7 +42,7 @@ ZIP_ERRORS = (
     EOFError,
     ValueError,
 )
-"""What zipfile raises about broken zips."""
+"""Exceptions of zipfile about broken zips."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from app.sources.shard import Shard, entries_of
 
 @dataclass(frozen=True)
 class Classification:
-    """What is the same for all photos of a run."""
+    """The settings that all photos of a run share."""
 
     top_k: int
     """Number of predictions of a row."""

@@ -36,7 +36,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Indexing:
-    """What is the same for all photos of a run."""
+    """The settings that all photos of a run share."""
 
     limits: vision.Limits
     thumbnails: int = 0

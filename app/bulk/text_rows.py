@@ -26,7 +26,7 @@ _DECIMALS = 6
 
 @dataclass(frozen=True)
 class Columns:
-    """What rows hold besides the columns that all have."""
+    """The columns of rows besides those that all have."""
 
     top_k: int
     """Number of predictions."""

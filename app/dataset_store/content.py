@@ -1,4 +1,4 @@
-"""What a dataset holds: its photos with their labels, and what is unusual about them."""
+"""The content of a dataset: its photos with their labels, and warnings about them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ class Entry:
     bytes: int
     time_ns: int
     group: str = ""
-    """What a photo of somebody's own labels.csv has in common with others."""
+    """The group that somebody's own labels.csv gives the photo; empty for none."""
 
 
 @dataclass(frozen=True)

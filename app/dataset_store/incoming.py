@@ -32,7 +32,7 @@ class SentPhoto:
 
 @dataclass(frozen=True)
 class AddedPhoto:
-    """What became of a photo."""
+    """The result for a photo."""
 
     file: str
     id: str | None = None
@@ -43,7 +43,7 @@ class AddedPhoto:
 
 @dataclass
 class Added:
-    """What became of all photos of a request."""
+    """The results for all photos of a request."""
 
     results: list[AddedPhoto] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What a job that imports a model is told: the upload, its labels, the options of `hubel import`.
+"""The request of a job that imports a model: the upload, its labels, options of `hubel import`.
 
 The names and limits are those of `hubel import`. Options that name files are left out.
 """
@@ -34,7 +34,7 @@ _NO_OPTIONS = frozenset({"upload", "model", "labels", "size", "mean", "std"})
 
 
 class ImportRequest(BaseModel):
-    """What is imported; null: what the file says, or the default of `hubel import`."""
+    """An upload to import; null: as the file says, or the default of `hubel import`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

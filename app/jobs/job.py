@@ -26,7 +26,7 @@ class _Request(BaseModel):
 
 
 class TrainRequest(_Request):
-    """What is trained, and on which photos."""
+    """A training: the photos, the model and the options."""
 
     dataset: Annotated[DatasetName | None, Field(description="Dataset to train on.")] = None
     captures: Annotated[

@@ -1,4 +1,4 @@
-"""What the process of a job does to itself before it begins: priority, memory, its end.
+"""Limits that the process of a job gives itself before it begins: priority, memory, its end.
 
 priority   nice and idle input and output, and one core less than the service has
 memory     RLIMIT_DATA: what numpy, ONNX Runtime and torch allocate; files that are mapped don't

@@ -1,4 +1,4 @@
-"""What the service tells the process of a job: work/plan.json; and what that tells: result.json."""
+"""The files between the service and the process of a job: work/plan.json and result.json."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ class _Part(BaseModel):
 
 
 class Plan(_Part):
-    """What a process does."""
+    """The training or import that a process carries out, and its limits."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True
@@ -59,7 +59,7 @@ class TextLine(_Part):
 
 
 class Result(_Part):
-    """What a process leaves; the bundle lies beside it."""
+    """The result that a process leaves beside the bundle."""
 
     accuracy: float | None
     photos: int

@@ -38,7 +38,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a new version, and why."""
+    """The outcome for a new version, and its reason."""
 
     outcome: Outcome
     reason: str

@@ -49,7 +49,7 @@ class Interrupted:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What is the same for all runs of a service."""
+    """The settings that all runs of a service share."""
 
     data_dir: Path
     promote: Promote

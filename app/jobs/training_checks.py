@@ -1,4 +1,4 @@
-"""What is checked before a job is queued, since it costs nothing: else the job fails later."""
+"""Checks before a job is queued, which cost nothing: without them the job fails later."""
 
 from collections.abc import Callable
 from importlib.util import find_spec

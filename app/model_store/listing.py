@@ -1,4 +1,4 @@
-"""What the model store has: the files below its address, and which of them are bundles.
+"""The content of the model store: the files below its address, and which of them are bundles.
 
 A key that is no path, such as `pets//model.onnx`, makes a list of all keys impossible. Then the
 folders are listed one by one, so that such a key hides its own folder alone.
@@ -23,7 +23,7 @@ class Listing:
     """The files below an address, by their names relative to it."""
 
     tags: dict[str, str] = field(default_factory=dict)
-    """What changes with each file's content."""
+    """A tag of each file that changes with its content."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Folders that can't be listed, with the reason."""
 

@@ -24,7 +24,7 @@ VARIABLES: Mapping[str, str] = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",  # 0.1 takes a twentieth of a core more
     "RAY_SERVE_LOG_TO_STDERR": "0",  # a line for each change of the proxy's configuration
 }
-"""What every node of a cluster needs; deploy/ray sets the same."""
+"""Variables that every node of a cluster needs; deploy/ray sets the same."""
 _OF_THIS_MACHINE = {
     # The replicas' logs are shown here: whole, and as they are.
     "RAY_DEDUP_LOGS": "0",

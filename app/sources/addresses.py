@@ -1,4 +1,4 @@
-"""What a source is: braces and patterns in its name, and the kind of file that a name means.
+"""The kind of a source: braces and patterns in its name, and the kind of file that a name means.
 
 {000..011} {a,b}    WebDataset's lists of shards
 * ? [a-z] **        patterns, of paths and of addresses in object stores

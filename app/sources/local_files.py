@@ -28,7 +28,7 @@ class Found:
     size: int | None = None
     """Bytes; None: not known."""
     tag: str = ""
-    """What changes when the file does."""
+    """A stamp that changes when the file does."""
     identity: Identity | None = None
     """Of a file on disk: device and inode."""
 

@@ -26,7 +26,7 @@ FILES_PER_SHARD = 500
 
 @dataclass
 class Plan:
-    """What a run reads."""
+    """The numbers of shards, photos and archives that a run reads."""
 
     shards: int = 0
     photos: int = 0

@@ -22,7 +22,7 @@ _SHOWN = 100
 _PATH_ERRORS = (
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
 )  # fmt: skip
-"""What the disk says about a path that can't be one, or that clashes with another."""
+"""Errors of the disk about a path that can't be one, or that clashes with another."""
 
 
 @dataclass(frozen=True)

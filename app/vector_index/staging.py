@@ -1,4 +1,4 @@
-"""What a run has embedded so far, in a hidden folder beside the index: a killed run goes on there.
+"""The embeddings of a run so far, in a hidden folder beside the index: a killed run goes on there.
 
 photos, with their embeddings -> vectors.f16, appended -> photos.sqlite, committed
 a new run with the same model and options -> what the table has is done; the rest is cut off

@@ -56,7 +56,7 @@ class OfLabel:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the rule decides on."""
+    """The figures that the rule decides on."""
 
     photos: int
     accuracy: tuple[float, float]

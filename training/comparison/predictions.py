@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What a version learnt from, among N photos."""
+    """The photos that a version learnt from, among N."""
 
     photos: Mask
     """(N,) of its train and val."""

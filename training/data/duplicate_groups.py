@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found."""
+    """The groups of duplicates, and the files that can't be compared."""
 
     groups: tuple[Group, ...]
     photos: int

@@ -20,9 +20,9 @@ from app.errors import BodyTooSlow, ClientGone, StoreFailed, TooManyBytes
 from app.memory_budget import MemoryBudget
 
 _PIECE_BYTES = 1024 * 1024
-"""What is collected before it is written."""
+"""Bytes that are collected before they are written."""
 _SPARE_BYTES = 256 * 1024 * 1024
-"""What stays free on the disk, for databases and logs."""
+"""Bytes of the disk that stay free, for databases and logs."""
 
 
 @asynccontextmanager

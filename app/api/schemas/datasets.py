@@ -102,7 +102,7 @@ class DatasetPhotoList(BaseModel):
 
 
 class SentPhotoResult(BaseModel):
-    """What became of a photo: it is in the dataset, or there is a problem."""
+    """The result for a photo: it is in the dataset, or there is a problem."""
 
     file: Annotated[str, Field(description="The name that was sent.")]
     id: str | None = None
@@ -125,7 +125,7 @@ class SkippedFile(BaseModel):
 
 
 class PhotosAdded(BaseModel):
-    """What became of the photos of a request."""
+    """The results for the photos of a request."""
 
     model_config = ConfigDict(
         json_schema_extra={
