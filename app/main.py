@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI
@@ -14,7 +13,6 @@ from fastapi import FastAPI
 from app import __version__, vision
 from app.api import problems, routing
 from app.api.auth import Keys
-from app.api.captured_photos import CapturedPhotos
 from app.api.dialects import huggingface, inference_v2, tensorflow, torchserve
 from app.api.early_refusal import EarlyRefusal
 from app.api.metrics import Metrics
@@ -49,16 +47,15 @@ from app.api.security_headers import security_headers
 from app.api.service import BodyLimits, Lifecycle, Service
 from app.api.tracing import Tracing
 from app.api.turns import Turns
-from app.api.upload_limits import UploadLimits, UploadTimes
-from app.captures import CaptureRule, Recorder, Store, StoreLimits
-from app.dataset_store import DatasetLimits, DatasetStore, PhotoCheck
+from app.data_folder import (
+    captured_photos,
+    dataset_store,
+    job_runner,
+    local_models,
+    upload_limits,
+)
 from app.errors import ModelError
-from app.jobs.job import Job, Progress
-from app.jobs.job_files import JobFiles
 from app.jobs.promotion import Models, install_verified
-from app.jobs.run import Run, RunSettings
-from app.jobs.runner import JobRunner
-from app.jobs.training_checks import Checks
 from app.keys_file import KeysFile
 from app.memory_budget import MemoryBudget
 from app.model_store import StoreWatch
@@ -70,21 +67,15 @@ from app.runtime.host import available_cores, is_capped
 from app.runtime.inspection import Inspector
 from app.runtime.model_memory import ModelMemory
 from app.runtime.process_memory import memory_for_requests, memory_limits
-from app.runtime.registry import Registry
 from app.runtime.registry_and_device import RegistryAndDevice, create_registry
 from app.runtime.served_indexes import ServedIndexes
 from app.runtime.trials import Trials
 from app.runtime.watch import Watch
 from app.settings import Settings
 from app.uploads import UploadFiles
-from app.vision.metadata import without_metadata
-from app.vision.saved_png import cut_out
-from app.zip_directory import ZipLimits
 
 log = logging.getLogger("hubel")
 
-_RECENT_SHARE = 8
-"""The last photos, which feedback may name, hold one of so many parts of the memory."""
 _DESCRIPTION = (
     "Hubel classifies images: POST an image to `/api/v1/classify` and get calibrated "
     "probabilities. Errors are `application/problem+json` with a stable `code`."
@@ -131,7 +122,7 @@ def create_service(
     )
     drift = DriftMonitor()
     indexes = ServedIndexes(settings.index, registry) if settings.index else None
-    captured = _captured_photos(settings, memory_budget)
+    captured = captured_photos(settings, memory_budget)
     named_keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
     trials = Trials(registry, engine, memory_budget, photo_limits)
@@ -144,7 +135,7 @@ def create_service(
         index_bytes=lambda: indexes.memory_bytes if indexes else 0,
     )
     uploads = UploadFiles(settings.data_dir, settings.upload_keep_s) if settings.data_dir else None
-    jobs = _job_runner(settings, registry, model_memory, uploads)
+    jobs = job_runner(settings, registry, model_memory, uploads)
     return Service(
         registry=registry,
         store=store,
@@ -179,100 +170,17 @@ def create_service(
         trials=trials,
         indexes=indexes,
         captures=captured,
-        datasets=_datasets(settings, memory_budget),
+        datasets=dataset_store(settings, memory_budget),
         jobs=jobs,
         uploads=uploads,
         install_bundle=partial(
-            install_verified, Models(registry, _local_models(settings)), registry
+            install_verified, Models(registry, local_models(settings)), registry
         ),
-        upload_limits=UploadLimits(
-            UploadTimes(settings.upload_timeout_s, settings.body_timeout_s),
-            settings.upload_max_bytes,
-            ZipLimits(settings.zip_max_files, settings.zip_max_bytes, settings.zip_max_ratio),
-        ),
+        upload_limits=upload_limits(settings),
         log_predictions=settings.log_predictions,
         lifecycle=Lifecycle(),
         model_changes=ThreadPoolExecutor(1, "models"),
     )
-
-
-def _captured_photos(settings: Settings, memory_budget: MemoryBudget) -> CapturedPhotos | None:
-    """Return what keeps photos, or None without a folder for them.
-
-    Raises:
-        BadParameter: the folder can't be used.
-    """
-    if settings.data_dir is None:
-        return None
-    limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
-    recent_bytes = min(settings.feedback_bytes, memory_budget.total_bytes // _RECENT_SHARE)
-    recorder = Recorder(
-        Store(settings.data_dir),
-        StoreLimits(
-            settings.capture_max_bytes, settings.capture_max_photos, settings.capture_max_days
-        ),
-        memory_budget,
-        recent_bytes,
-        None
-        if settings.capture_metadata
-        else partial(without_metadata, limits=limits, memory=memory_budget),
-        partial(cut_out, limits=limits, memory=memory_budget),
-    )
-    return CapturedPhotos(recorder, CaptureRule.parse(settings.capture), recent_bytes > 0)
-
-
-def _datasets(settings: Settings, memory_budget: MemoryBudget) -> DatasetStore | None:
-    """Return what keeps datasets, or None without a folder for them.
-
-    Raises:
-        BadParameter: the folder can't be used.
-    """
-    if settings.data_dir is None:
-        return None
-    photo_limits = vision.Limits(settings.max_image_bytes, settings.max_pixels, settings.max_side)
-    return DatasetStore(
-        settings.data_dir,
-        DatasetLimits(settings.dataset_max_bytes, settings.dataset_max_photos),
-        PhotoCheck(photo_limits, memory_budget, settings.capture_metadata),
-    )
-
-
-def _job_runner(
-    settings: Settings,
-    registry: Registry,
-    model_memory: ModelMemory,
-    uploads: UploadFiles | None,
-) -> JobRunner | None:
-    """Return what runs training jobs, or None without a folder for them.
-
-    Raises:
-        BadParameter: the folder can't be used.
-    """
-    data_dir = settings.data_dir
-    if data_dir is None or uploads is None:
-        return None
-    data_dir = data_dir.resolve()
-    files = JobFiles(data_dir)
-    models = Models(registry, _local_models(settings))
-    run_settings = RunSettings(
-        data_dir,
-        settings.job_promote,
-        partial(model_memory.job_bytes, settings.job_memory_bytes),
-        model_memory.reserved,
-        uploads.path,
-    )
-
-    def make_run(job: Job, report: Callable[[Progress], None]) -> Run:
-        return Run(job, files, models, run_settings, report)
-
-    return JobRunner(
-        files, Checks(data_dir, models, uploads.path, run_settings.memory_bytes), make_run, models
-    )
-
-
-def _local_models(settings: Settings) -> Path | None:
-    """Return the models folder; None if the models are on S3, or if there is none."""
-    return settings.models if isinstance(settings.models, Path) else None
 
 
 def create_app(
