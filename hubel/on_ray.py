@@ -1,8 +1,11 @@
-"""The application for Ray Serve: `import_path: hubel.on_ray:build` in a Serve config.
+"""What Ray's processes import first: it finds the code of the wheel or the checkout.
 
-arguments: settings in lower case, as in docs/settings.md; HUBEL_* of the replicas' environment
+build            the application for Ray Serve: `import_path: hubel.on_ray:build` in a Serve config
+PickledWorker    a worker of Ray Data
 """
 
+import pickle
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import hubel
@@ -47,6 +50,8 @@ class Replica:
 def build(arguments: dict[str, Any]) -> "Application":
     """Return the application for a Serve config, whose own fields set the deployment's options.
 
+    The environment variables HUBEL_* of the replicas apply, too.
+
     Args:
         arguments: settings in lower case, such as {"models": "/models"}.
 
@@ -77,3 +82,23 @@ def build_with(options: dict[str, Any], arguments: dict[str, Any]) -> "Applicati
         logging_config={"enable_access_log": False},  # Hubel's log has a line for each request
     )
     return deployment.options(**options).bind(arguments)
+
+
+class PickledWorker:
+    """A worker of Ray Data, made from bytes once its process has found the code.
+
+    Args:
+        make: the pickled `app.on_ray.data_map.MakeWorker`.
+    """
+
+    def __init__(self, make: bytes) -> None:
+        import ray
+
+        assigned = ray.get_runtime_context().get_assigned_resources()
+        self._worker = pickle.loads(make)(assigned)
+
+    def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
+        """Yield the pickled results of a batch of items, some at a time."""
+        for item in batch["item"]:
+            for results in self._worker.results_of(str(item)):
+                yield {"results": [pickle.dumps(results)]}

@@ -1,6 +1,8 @@
 """`hubel classify`: classify photos of any source without a server, and write one row for each."""
 
 import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +18,16 @@ from app.cli.options import (
     skipped_option,
 )
 from app.cli.progress import photo_progress
+from app.cli.ray_options import workers_on_ray, workers_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from app.bulk.classification import Classification
+    from app.bulk.classification import Classification, Result
+    from app.on_ray.data_map import Workers
     from app.runtime.loaded_model import Model
     from app.settings import Settings
     from app.sources.local_files import Found
     from app.sources.plan import Plan
+    from app.sources.shard import Shard
 
 _TOP_K = 3
 
@@ -65,6 +68,7 @@ _TOP_K = 3
     "of parts, and the same command goes on where it ended. Unset: standard output.",
 )
 @skipped_option
+@workers_options("classifies")
 def classify(
     sources: tuple[str, ...],
     models: "Path | str | None",
@@ -77,6 +81,9 @@ def classify(
     row_format: str | None,
     output: Path | None,
     skipped_file: Path | None,
+    engine: str,
+    workers: tuple[int, int] | None,
+    worker_cores: int | None,
 ) -> None:
     """Classify photos on this machine, without a server, and write a row for each.
 
@@ -86,12 +93,12 @@ def classify(
 
     The row of a photo without a result holds its error; the exit code is then 1.
     """
-    from app.bulk.classification import results_of
     from app.bulk.text_rows import Columns
     from app.cli.bulk_output import BulkOutput
     from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
+    on_ray = workers_on_ray(engine, workers, worker_cores, settings)
     with (
         expected_errors(),
         BulkOutput(output, row_format) as rows,
@@ -106,11 +113,10 @@ def classify(
         columns = Columns(work.top_k, model.manifest.task, embedding)
         length = None if plan.archives else plan.photos
         with (
-            bulk_engine(model) as engine,
+            _classifier(settings, model, work, on_ray) as results_of,
             photo_progress(length, done.rows, rows_on_stdout=output is None) as on_row,
         ):
-            results = results_of(rows.shards(), model, work, engine)
-            done += rows.write(results, columns, on_skipped, on_row)
+            done += rows.write(results_of(rows.shards()), columns, on_skipped, on_row)
         skipped.write()
     if not done.rows:
         raise _no_photos(sources, skipped.count)
@@ -118,6 +124,23 @@ def classify(
         raise CheckFailed(
             f"{done.failed} of {done.rows} photos have no result. Their rows hold the errors."
         )
+
+
+@contextmanager
+def _classifier(
+    settings: "Settings", model: "Model", work: "Classification", on_ray: "Workers | None"
+) -> "Generator[Callable[[Iterable[Shard]], Iterator[Result]], None, None]":
+    """Yield the function that classifies shards: in this process, or by workers on Ray."""
+    if on_ray is None:
+        from app.bulk.classification import results_of
+
+        with bulk_engine(model) as engine:
+            yield lambda shards: results_of(shards, model, work, engine)
+        return
+    from app.on_ray.bulk import workers_on_ray as on_cluster
+
+    with on_cluster(settings, model, work, on_ray) as classify_shards:
+        yield classify_shards
 
 
 def _refuse_outputs(output: Path | None, skipped_file: Path | None) -> "Callable[[Found], None]":

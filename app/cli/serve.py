@@ -3,32 +3,14 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from app.cli.exit_codes import WrongUsage, expected_errors
 from app.cli.options import DEVICE, FOLDER, MODELS, read_settings
+from app.cli.ray_options import BoundsType
 
 log = logging.getLogger("hubel")
-
-
-class ReplicasType(click.ParamType[Any]):
-    """A number of replicas, or its bounds: 2, 1:8."""
-
-    name = "least[:most]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the bounds."""
-        if not isinstance(value, str):
-            return value
-        least, _, most = value.partition(":")
-        bounds = (least, most or least)
-        if not all(each.isascii() and each.isdigit() for each in bounds):
-            self.fail(f"{value!r} is not like 2, nor like 1:8.", param, ctx)
-        if not 1 <= int(bounds[0]) <= int(bounds[1]):
-            self.fail(f"{value!r} needs at least one, and no more than the most.", param, ctx)
-        return int(bounds[0]), int(bounds[1])
 
 
 @click.command()
@@ -56,7 +38,7 @@ class ReplicasType(click.ParamType[Any]):
 )
 @click.option(
     "--replicas",
-    type=ReplicasType(),
+    type=BoundsType(),
     help="Number of replicas of --engine ray, such as 2, or 1:8 for as many as their queues need.  "
     "[default: 1]",
 )

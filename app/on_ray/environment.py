@@ -73,3 +73,9 @@ def require_ray() -> None:
         raise BadParameter(
             "--engine ray needs Ray. Install the extra `ray`: pip install 'hubel[ray]'."
         )
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a traceback, as a sentence."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{(lines or ['no reason is known'])[-1].removesuffix('.')}."

@@ -84,7 +84,7 @@ def serve(settings: Settings, replicas: Replicas) -> None:
             ray_serve.run(application, name="hubel", route_prefix="/")
         except (RuntimeError, ray.exceptions.RayError) as err:
             raise BadParameter(
-                f"The replicas can't start: {last_line(str(err))} Ray's logs are below "
+                f"The replicas can't start: {environment.last_line(str(err))} Ray's logs are below "
                 "/tmp/ray/session_latest/logs/serve."
             ) from err
         log.info("Hubel answers at http://%s:%d", settings.host, settings.port)
@@ -102,9 +102,3 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(
         include=settings.model_fields_set.difference(of_the_server), mode="python"
     )
-
-
-def last_line(text: str) -> str:
-    """Return the last line of a traceback, as a sentence."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{(lines or ['no reason is known'])[-1].removesuffix('.')}."

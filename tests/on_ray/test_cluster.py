@@ -1,12 +1,16 @@
-"""`hubel serve --engine ray` for real: the service's own responses, a promotion, and the end.
+"""`--engine ray` for real: the service's own responses, a promotion, and the end; the same rows.
 
 Ray is in an environment of its own, beside that of the tests: its packages are many.
 """
 
+import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -73,3 +77,43 @@ def test_replicas_answer_as_the_service_does_and_follow_a_promotion(make_bundle,
             server.send_signal(signal.SIGTERM)
             status = server.wait(60)
     assert status == 0, log.read_text()
+
+
+def test_workers_write_the_rows_that_this_process_writes_and_go_on_where_a_run_ended(
+    make_bundle, tmp_path
+):
+    if not PYTHON.exists():
+        pytest.skip("make .venv/.ray installs Ray")
+    make_bundle(version=1, sharpness=8.0)
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for number in range(300):  # more results than a worker hands over at once
+            data = jpeg(COLOURS["red" if number % 2 else "green"])
+            info = tarfile.TarInfo(f"{number:03}.jpg")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "red.jpg").write_bytes(jpeg(COLOURS["red"]))
+    (photos / "broken.jpg").write_bytes(jpeg(COLOURS["red"])[:200])
+    (photos / "readme.txt").write_text("no photo")
+
+    def rows(python: Path | str, output: str, *options: str) -> list[str]:
+        command = [str(python), "-m", "hubel", "classify", "photos", "shard.tar", *options]
+        command += ["--models", "models", "--model", "colours", "--output", output]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        run = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 1, run.stderr  # a photo is broken
+        assert "1 of 302 photos have no result" in run.stderr
+        assert "photos/readme.txt" in run.stderr
+        parts = sorted((tmp_path / output).glob("part-*"))
+        return [line for part in parts for line in part.read_text().splitlines()]
+
+    expected = rows(sys.executable, "threads")
+    assert len(expected) == 302
+    shutil.copytree(tmp_path / "threads", tmp_path / "ray")
+    (tmp_path / "ray" / "part-000001.jsonl").unlink()
+    assert (
+        rows(PYTHON, "ray", "--engine", "ray", "--workers", "1", "--worker-cores", "1") == expected
+    )

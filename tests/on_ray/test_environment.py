@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import BadParameter
 from app.on_ray import environment
-from app.on_ray.start import last_line
+from app.on_ray.environment import last_line
 
 
 @pytest.fixture
