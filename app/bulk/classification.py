@@ -8,10 +8,8 @@ are as fast as one.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from app import vision
-from app.bulk.rows import row_fields
 from app.runtime.bulk import PhotoResult, classify_photos
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
@@ -64,12 +62,3 @@ def results_of(
             yield ShardEnd(shard)
 
     return classify_photos(entries(), model, classification.query, classification.limits, engine)
-
-
-def rows_of(
-    shard: Shard, model: Model, classification: Classification, engine: Engine
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one shard in order: one for each photo, also one that can't be read."""
-    for result in results_of([shard], model, classification, engine):
-        if isinstance(result, PhotoResult):
-            yield row_fields(result)

@@ -1,7 +1,6 @@
 """`hubel classify`: classify photos of any source without a server, and write one row for each."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,8 @@ from app.cli.progress import photo_progress
 from app.cli.ray_options import workers_on_ray, workers_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
     from app.bulk.classification import Classification, Result
     from app.on_ray.data_map import Workers
     from app.runtime.loaded_model import Model
@@ -98,7 +99,7 @@ def classify(
     from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
-    on_ray = workers_on_ray(engine, workers, worker_cores, settings)
+    on_ray = workers_on_ray(engine, workers, worker_cores, gpus=int(settings.device == "cuda"))
     with (
         expected_errors(),
         BulkOutput(output, row_format) as rows,

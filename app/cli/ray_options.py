@@ -9,7 +9,6 @@ from app.cli.exit_codes import WrongUsage
 
 if TYPE_CHECKING:
     from app.on_ray.data_map import Workers
-    from app.settings import Settings
 
 
 class BoundsType(click.ParamType[Any]):
@@ -67,7 +66,7 @@ def workers_options(what: str) -> Callable[[Any], Any]:
 
 
 def workers_on_ray(
-    engine: str, workers: tuple[int, int] | None, cores: int | None, settings: "Settings"
+    engine: str, workers: tuple[int, int] | None, cores: int | None, gpus: int = 0
 ) -> "Workers | None":
     """Return the workers that the options mean; None: this process does the work.
 
@@ -81,4 +80,4 @@ def workers_on_ray(
     from app.on_ray.data_map import Workers
 
     least, most = workers or (None, None)
-    return Workers(least, most, cores, gpus=int(settings.device == "cuda"))
+    return Workers(least, most, cores, gpus)

@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,15 +26,18 @@ from app.cli.options import (
     output_option,
     version_option,
 )
+from app.cli.ray_options import workers_on_ray, workers_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from typing import Literal
 
     from app.bundle import Fit, Task
     from app.dataset.label_table import Form
     from app.dataset.split_names import Part
     from app.errors import HubelError
+    from app.on_ray.data_map import Workers
+    from training.recipes.embedding import Embed
     from training.recipes.registry import RecipeName
 
 
@@ -163,6 +166,7 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     help="Processes that train together on this machine, for finetune and scratch: one for each "
     "GPU. For several machines, start the command with torchrun instead.",
 )
+@workers_options("computes the embeddings of head")
 @click.option(
     "--resume",
     is_flag=True,
@@ -213,6 +217,9 @@ def train(
     accept_precision: float | None,
     accept_per_class: bool | None,
     processes: int,
+    engine: str,
+    workers: tuple[int, int] | None,
+    worker_cores: int | None,
     progress: "Literal['text', 'json']",
     **options: Any,
 ) -> None:
@@ -236,14 +243,17 @@ def train(
     own = several.of_environment()
     if recipe == "head" and max(processes, own.count) > 1:
         raise WrongUsage("The recipe head trains in one process. Leave --processes out.")
+    on_ray = workers_on_ray(engine, workers, worker_cores)
+    if on_ray is not None and recipe != "head":
+        raise WrongUsage("--engine ray is for the recipe head. Leave it out.")
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # like Ctrl-C: partial files are removed
     report = _report_json_text if progress == "json" else click.echo
     following = steps.reporting_steps(_report_json_step) if progress == "json" else nullcontext()
-    with expected_errors(), following:
+    with expected_errors(), following, _embedding(on_ray) as embed:
         try:
-            selected = registry.make_recipe(recipe, **options)
+            selected = registry.make_recipe(recipe, embed=embed, **options)
             arguments = training.Arguments(
                 data=data,
                 output=output.resolve(),
@@ -278,6 +288,19 @@ def train(
     for precision, figures in result.bundle.manifest.metrics.items():
         report(f"{precision}: {figures_text(figures)} test photos")
     report(f"written to {output} in {result.bundle.manifest.training.seconds:.0f} s")
+
+
+@contextmanager
+def _embedding(workers: "Workers | None") -> "Generator[Embed | None, None, None]":
+    """Yield what computes the embeddings; None: this process."""
+    if workers is None:
+        yield None
+        return
+    from app.on_ray.data_map import started_ray
+    from training.recipes.embedding_on_ray import EmbedOnRay
+
+    with started_ray():
+        yield EmbedOnRay(workers)
 
 
 def _command() -> list[str]:

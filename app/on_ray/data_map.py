@@ -7,6 +7,7 @@ a worker or its node dies   -> Ray Data starts another one, which does its items
 import logging
 import os
 import pickle
+import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def started_ray() -> Generator[None, None, None]:
     import ray.data
 
     address = os.environ.get("RAY_ADDRESS", "local")
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, include_dashboard=False, logging_level="WARNING")
     except (ConnectionError, RuntimeError, ValueError) as err:
@@ -80,6 +82,7 @@ def started_ray() -> Generator[None, None, None]:
             f"Ray can't be reached at {address} ({environment.last_line(str(err))}) Correct "
             "RAY_ADDRESS, or leave it out."
         ) from err
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has set its own
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # not its file
             handler.setLevel(logging.ERROR)

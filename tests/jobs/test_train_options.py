@@ -11,9 +11,9 @@ from training.recipes import registry
 
 SET_BY_THE_SERVICE = {
     *("data", "output", "force", "labels_from", "split", "recipe", "device", "resume", "fixes"),
-    *("name", "version", "progress", "processes", "split_of"),
+    *("name", "version", "progress", "processes", "split_of", "engine", "workers", "worker_cores"),
 }
-"""They name files, devices or the bundle's place."""
+"""They name files, machines or the bundle's place."""
 OPTIONS = {parameter.name: parameter for parameter in train.params}
 
 

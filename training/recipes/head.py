@@ -23,6 +23,7 @@ from training.errors import DataUnusable
 from training.onnx_graph.head import replace_head
 from training.recipes import label_head
 from training.recipes.backbone import Backbone
+from training.recipes.embedding import Embed, embed_here
 from training.recipes.head_training import Quality, TrainedHead, train_head
 from training.report import Curve, Line
 
@@ -35,6 +36,8 @@ class HeadRecipe:
     """The network that is used up to its embedding."""
     quality: Quality = "fast"
     """fast; or best, which takes longer and tries mirrored photos."""
+    embed: Embed = embed_here
+    """Computes the embeddings."""
     name: str = "head"
     libraries: tuple[str, ...] = ("scikit-learn",)
     augmentation_input: None = None
@@ -59,7 +62,9 @@ class HeadRecipe:
         """Fit the head, and put it onto the backbone."""
         del checkpoint  # a head takes seconds
         graphs = self.backbone.graphs(temporary)
-        trained = train_head(training_data, graphs["fp32"], self.quality, report_progress)
+        trained = train_head(
+            training_data, graphs["fp32"], self.quality, self.embed, report_progress
+        )
         test = training_data.examples.indices_of("test")
         return TrainingResult(
             graph=_with_new_head(graphs["fp32"], trained),
@@ -103,7 +108,7 @@ class HeadRecipe:
             )
         graphs, description = self.backbone.graphs(temporary), self.backbone.description
         return label_head.train(
-            training_data, graphs, description, accept_precision, report_progress
+            training_data, graphs, description, accept_precision, self.embed, report_progress
         )
 
     def follow(self, training_data: TrainingData | None, temporary: Path, checkpoint: Path) -> None:

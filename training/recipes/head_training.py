@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.bundle import UnknownRule
-from app.runtime.session import Session
 from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
 from training.data.split import folds_of_classes
 from training.last_layer import CrossValidation, Head, cross_validate, fit_head
-from training.parallel import run_graph
+from training.recipes.embedding import Embed, Embeddings
 from training.recipes.out_of_fold import OutOfFoldPredictor
 
 Quality = Literal["fast", "best"]
@@ -31,7 +30,6 @@ PLAIN, MIRRORED = "out of fold", "with mirrored photos"
 _MAX_TEMPERATURE_LOGITS = 10_000_000
 """Logits that the temperature is fitted on; it is one number, so that is plenty."""
 Integers = NDArray[np.intp]
-Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +56,23 @@ class TrainedHead:
 
 
 def train_head(
-    training_data: TrainingData, backbone: Path, quality: Quality, report_progress: ReportProgress
+    training_data: TrainingData,
+    backbone: Path,
+    quality: Quality,
+    embed: Embed,
+    report_progress: ReportProgress,
 ) -> TrainedHead:
     """Train on train and val together, on the embeddings of the graph `backbone`."""
     examples = training_data.examples
     train_val = examples.indices_of("train", "val")
     truth = examples.truth[train_val]
     folds = folds_of_classes(truth, examples.groups[train_val], training_data.seed)
-    session = Session(backbone, "cpu", "fp32")
-    embeddings = _embed(session, training_data, np.arange(len(examples.truth)))
+    embeddings = embed(backbone, training_data, np.arange(len(examples.truth)))
     inputs = embeddings[train_val]
     validated = cross_validate(inputs, truth, folds)
     losses, changed = {PLAIN: validated.losses}, None
     if quality == "best":
-        mirrored = _embed(session, training_data, train_val, mirrored=True)
+        mirrored = embed(backbone, training_data, train_val, mirrored=True)
         other = cross_validate(inputs, truth, folds, mirrored)
         losses[MIRRORED] = other.losses
         report_progress(_comparison(validated, other))
@@ -101,16 +102,6 @@ def train_head(
         familiarity=scores,
         predictor=_predictor(training_data, embeddings, validated, folds, head, temperature),
     )
-
-
-def _embed(
-    session: Session, training_data: TrainingData, photos: Integers, *, mirrored: bool = False
-) -> Embeddings:
-    rows = training_data.examples.rows[photos].tolist()
-    label = "embedding mirrored" if mirrored else "embedding photos"
-    pixels = training_data.pixels
-    (embeddings,) = run_graph(session, ["embedding"], pixels, rows, label, mirrored=mirrored)
-    return embeddings
 
 
 def _temperature_rows(logits: NDArray[np.floating], seed: int) -> Integers:

@@ -15,6 +15,7 @@ from app.bundle import Precision
 from training.contracts import LabelTrainingResult, ReportProgress, TrainingData
 from training.data.split import FOLDS
 from training.onnx_graph.head import replace_head
+from training.recipes.embedding import Embed
 from training.recipes.label_head_training import TrainedLabels, train_labels
 from training.recipes.label_thresholds import aim
 from training.report import Curve, Line
@@ -25,6 +26,7 @@ def train(
     graphs: Mapping[Precision, Path],
     description: str,
     accept_precision: float | None,
+    embed: Embed,
     report_progress: ReportProgress,
 ) -> LabelTrainingResult:
     """Fit the head, and put it onto the backbone.
@@ -34,9 +36,10 @@ def train(
         graphs: the backbone's graph of each precision that it has.
         description: a sentence about the backbone, for the model card.
         accept_precision: the promised precision of each accepted label; None: none is promised.
+        embed: computes the embeddings.
         report_progress: called with each line of progress.
     """
-    trained = train_labels(training_data, graphs["fp32"], accept_precision, report_progress)
+    trained = train_labels(training_data, graphs["fp32"], accept_precision, embed, report_progress)
     test = training_data.examples.indices_of("test")
     return LabelTrainingResult(
         graph=_with_new_head(graphs["fp32"], trained),

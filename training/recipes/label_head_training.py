@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 
 from app.bundle import UnknownRule
 from app.runtime.evaluation import label_figures
-from app.runtime.session import Session
 from training import familiarity, label_calibration, label_layer
 from training.contracts import ReportProgress, TrainingData
 from training.data import split
 from training.label_calibration import LabelCalibration
 from training.last_layer import Head
-from training.parallel import run_graph
 from training.recipes import label_thresholds
+from training.recipes.embedding import Embed, Embeddings
 from training.recipes.out_of_fold import OutOfFoldLabelPredictor
 
 Mask = NDArray[np.bool_]
-Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +54,7 @@ def train_labels(
     training_data: TrainingData,
     backbone: Path,
     accept_precision: float | None,
+    embed: Embed,
     report_progress: ReportProgress,
 ) -> TrainedLabels:
     """Train on train and val together, on the embeddings of the graph `backbone`.
@@ -65,7 +64,7 @@ def train_labels(
     """
     examples = training_data.examples
     assert examples.label_matrix is not None
-    embeddings = _embed(training_data, backbone)
+    embeddings = embed(backbone, training_data, np.arange(len(examples.truth)))
     train_val, test = examples.indices_of("train", "val"), examples.indices_of("test")
     inputs, truth = embeddings[train_val], examples.label_matrix[train_val]
     strata = examples.truth[train_val]
@@ -115,12 +114,6 @@ def train_labels(
             calibration,
         ),
     )
-
-
-def _embed(training_data: TrainingData, backbone: Path) -> Embeddings:
-    session = Session(backbone, "cpu", "fp32")
-    rows = training_data.examples.rows.tolist()
-    return run_graph(session, ["embedding"], training_data.pixels, rows, "embedding photos")[0]
 
 
 def _cross_validated(

@@ -11,7 +11,7 @@ from training.recipes.head import HeadRecipe
 
 RecipeName = Literal["head", "finetune", "scratch"]
 _OPTIONS: dict[RecipeName, frozenset[str]] = {
-    "head": frozenset({"backbone", "quality"}),
+    "head": frozenset({"backbone", "quality", "embed"}),
     "finetune": frozenset({"backbone", "epochs", "device", "resume"}),
     "scratch": frozenset({"network", "size", "epochs", "device", "resume"}),
 }
