@@ -119,6 +119,7 @@ def create_service(
         deadline_s=settings.deadline_s,
         wait_s=settings.queue_wait_s,
         memory=memory_budget,
+        behind_event_loop=True,
     )
     drift = DriftMonitor()
     indexes = ServedIndexes(settings.index, registry) if settings.index else None

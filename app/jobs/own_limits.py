@@ -15,10 +15,11 @@ import threading
 from contextlib import suppress
 
 from app.runtime.host import available_cores
+from app.thread_priority import BEHIND_EVENT_LOOP
 
-NICE = 5
-"""A third of the processor time that a thread of the service gets, where both compete for a core. A
-job at 15 gets a thirtieth: under load it would never end."""
+NICE = BEHIND_EVENT_LOOP + 5
+"""A third of the processor time that a thread of the engine gets, where both compete for a core. At
+10 less it would get a thirtieth: under load it would never end."""
 _PR_SET_PDEATHSIG = 1
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13

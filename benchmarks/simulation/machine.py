@@ -65,10 +65,12 @@ class Thread:
 
     Args:
         cores: the cores.
+        weight: its share beside a thread of weight 1.
     """
 
-    def __init__(self, cores: Cores) -> None:
+    def __init__(self, cores: Cores, weight: float = 1.0) -> None:
         self._cores = cores
+        self._weight = weight
         self._turn: Any = None
         self._left_s = 0.0
         self._virtual_s = 0.0
@@ -80,7 +82,7 @@ class Thread:
                 yield from self._wait_for_core()
             step = min(seconds, self._left_s)
             yield self._cores.environment.timeout(step)
-            self._virtual_s += step
+            self._virtual_s += step / self._weight
             self._cores.busy_s += step
             seconds -= step
             self._left_s -= step

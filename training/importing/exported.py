@@ -42,6 +42,8 @@ class ImportedGraphs:
     measured: LabelledPhotos | None
     probabilities: Mapping[Precision, NDArray[np.float32]]
     """By precision, the probabilities (N, K) of the measured photos."""
+    embeddings: Mapping[Precision, NDArray[np.float32]]
+    """By precision, their embeddings (N, D); empty if the graph has none."""
     temperatures: Temperatures | None
     calibration: Calibration | None
     decisions: LabelDecisions | None

@@ -16,6 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.bundle import Bundle, Precision
 from app.runtime.session import Session
 from training import thresholds
@@ -92,6 +95,7 @@ def run(arguments: Arguments, report_progress: ReportProgress) -> Bundle:
                 baseline=measure.baseline(
                     exported.probabilities["fp32"],
                     thresholds=exported.decisions.thresholds if exported.decisions else None,
+                    embeddings=exported.embeddings,
                 )
                 if measured
                 else None,
@@ -162,15 +166,19 @@ def _export(work: ImportRun) -> ImportedGraphs:
         if int8 is not None:
             sessions["int8"] = int8
     measured = measured or int8_set
+    has_embedding = verified.wrapped.has_embedding
+    names = ["probabilities", "embedding"] if has_embedding else ["probabilities"]
+    outputs: dict[Precision, tuple[NDArray[np.float32], ...]] = {}
+    if measured is not None:
+        outputs = {which: measured.outputs_of(each, names) for which, each in sessions.items()}
     return ImportedGraphs(
         has_head=verified.wrapped.has_head,
-        has_embedding=verified.wrapped.has_embedding,
+        has_embedding=has_embedding,
         sessions=sessions,
         int8_line=message,
         measured=measured,
-        probabilities={which: measured.run(session) for which, session in sessions.items()}
-        if measured
-        else {},
+        probabilities={which: rows[0] for which, rows in outputs.items()},
+        embeddings={which: rows[1] for which, rows in outputs.items()} if has_embedding else {},
         temperatures=temperatures,
         calibration=calibrated,
         decisions=decisions,

@@ -44,10 +44,12 @@ class LabelledPhotos:
 
     def run(self, session: Session) -> NDArray[np.float32]:
         """Return probabilities (N, K)."""
+        return self.outputs_of(session, ["probabilities"])[0]
+
+    def outputs_of(self, session: Session, names: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
+        """Return the graph's outputs `names`, each (N, ...)."""
         rows = self.examples.rows.tolist()
-        return run_graph(
-            session, ["probabilities"], self.pixels, rows, f"running {session.precision}"
-        )[0]
+        return run_graph(session, names, self.pixels, rows, f"running {session.precision}")
 
 
 def read(

@@ -22,6 +22,7 @@ from app.runtime.engine.job import (
     check_wanted,
 )
 from app.runtime.engine.work_queue import WorkQueue
+from app.thread_priority import go_behind_event_loop
 from app.vision import Work
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Engine:
         wait_s: seconds that a request may be expected to wait; None: as the deadline allows.
         service_s: expected seconds of one job on one core.
         memory: the memory for decoding; None: unlimited.
+        behind_event_loop: whether the threads have a lower priority than the process's event loop.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Engine:
         wait_s: float | None = None,
         service_s: float = 0.02,
         memory: MemoryBudget | None = None,
+        behind_event_loop: bool = False,
     ) -> None:
         self.threads = threads
+        self._behind_event_loop = behind_event_loop
         self.deadline_s = deadline_s
         self._queue = WorkQueue(
             threads=threads,
@@ -222,6 +226,8 @@ class Engine:
             self._idle.pop().notify()
 
     def _run_jobs(self) -> None:
+        if self._behind_event_loop:
+            go_behind_event_loop()
         has_work = threading.Condition(self._lock)
         while True:
             with self._lock:

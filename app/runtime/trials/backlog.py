@@ -14,6 +14,7 @@ from typing import Self
 from app.memory_budget import MemoryBudget
 from app.runtime.engine import Engine
 from app.runtime.trials.shadow_run import ShadowRun
+from app.thread_priority import go_behind_event_loop
 
 MAX_RUNS = 64
 """The most runs that wait."""
@@ -102,6 +103,7 @@ class Backlog:
             self._drop(run)
 
     def _run(self) -> None:
+        go_behind_event_loop()  # as the engine's threads, so that it gets no more than they do
         while (run := self._next()) is not None:
             try:
                 self._execute(run, self._engine.is_idle)

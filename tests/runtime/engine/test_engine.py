@@ -2,6 +2,8 @@
 
 import gc
 import math
+import os
+import sys
 import threading
 import time
 import weakref
@@ -427,3 +429,13 @@ def test_no_job_is_lost_and_all_memory_is_given_back(groups, threads, cancelled)
         list(callers.map(partial(call, engine), range(len(groups))))
         assert engine.depth == 0
     assert memory.held_bytes == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux")
+@pytest.mark.parametrize(("behind", "more"), [(True, 5), (False, 0)])
+def test_the_threads_of_the_service_go_behind_the_event_loop(behind, more):
+    def nice(_turn=None) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with Engine(threads=1, deadline_s=5, behind_event_loop=behind) as engine:
+        assert engine.submit(nice)[0].result(5) == nice() + more

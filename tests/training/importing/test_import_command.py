@@ -423,7 +423,18 @@ def test_photos_calibrate_and_measure_the_bundle(saved, run_import, labelled, tm
     assert manifest.calibration.temperature != pytest.approx(1, abs=0.01)
     assert all("photos/" in photo.source for photo in manifest.golden.photos)
     assert "Without the temperature" in (bundle.folder / "report" / "index.html").read_text("utf-8")
-    load_model(bundle.folder, "cpu")
+    model = load_model(bundle.folder, "cpu")
+    rows = np.stack(
+        [
+            vision.resize(vision.decode(file.read_bytes(), LIMITS), manifest.input)
+            for file in sorted(labelled.rglob("[0-9].jpg"))
+        ]
+    )
+    (embeddings,) = model.session.outputs_of(["embedding"], rows)
+    baseline = manifest.embedding_baseline("fp32")
+    assert baseline is not None
+    assert baseline.mean == pytest.approx(embeddings.mean(axis=0), rel=1e-4)
+    assert baseline.variance == pytest.approx(embeddings.var(axis=0, ddof=1).sum(), rel=1e-3)
 
 
 def test_too_few_photos_for_a_temperature_are_refused(saved, run_import, labelled):
