@@ -1,19 +1,21 @@
 """Simulate one machine and measure it, at several times its capacity.
 
     python -m benchmarks.simulation.calibration --photos DIR [--factors 1 2 5 10] [--seconds 8]
-                                                [--write FILE]
+                                                [--rounds 3] [--write FILE]
 
 The costs are measured first (`costs`); the one for a refusal comes from a run at five times the
 capacity, everything else from runs without refusals. Then each factor is measured as in
-benchmarks/hardening/overload.py, and simulated with the cores that the load generator left. A row
-has both. `--write` keeps the costs for `cluster` and `plan`. Run it on a quiet machine. Linux only.
+benchmarks/hardening/overload.py, and simulated with the cores that the load generator left; in each
+round with other times of arrival. A row has the medians over the rounds. `--write` keeps the costs for `cluster` and `plan`. Run it on a quiet machine. Linux only.
 """
 
 import argparse
 import json
 import os
 import random
+import statistics
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,11 +46,11 @@ def capacity(costs: Costs, cores: int, seconds: float) -> float:
 
 
 def simulated(
-    costs: Costs, cores: int, left: float, rate: float, seconds: float
+    costs: Costs, cores: int, left: float, rate: float, seconds: float, seed: int = _SEED
 ) -> dict[str, float]:
     """Return the figures of a row, from the end of a warm-up on."""
     environment = simpy.Environment()
-    numbers = random.Random(_SEED)
+    numbers = random.Random(seed)
     others = max(0.0, cores - left)
     machine = Machine(
         environment, costs, cores=cores, threads=cores + 1, others=others, random_numbers=numbers
@@ -76,12 +78,17 @@ def _measured(row: dict[str, float]) -> dict[str, float]:
     }
 
 
+def _medians(rows: Sequence[dict[str, float]]) -> list[float]:
+    return [statistics.median(row[column] for row in rows) for column in _COLUMNS]
+
+
 def main() -> None:
     """Print the costs and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
     parser.add_argument("--factors", type=float, nargs="+", default=[1, 2, 5, 10])
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", type=Path, help="file for the costs")
     options = parser.parse_args()
     cores = available_cores()
@@ -98,6 +105,7 @@ def main() -> None:
             costs = measure(process, url, one, full, options.seconds)
             rows = [
                 (factor, overload.overload(process, url, file, factor, full, options.seconds))
+                for _ in range(options.rounds)
                 for factor in options.factors
             ]
         finally:
@@ -111,11 +119,14 @@ def main() -> None:
     )
     print(f"capacity: measured {full:.1f}/s, simulated {capacity(costs, cores, 30):.1f}/s\n")
     print("| factor | | " + " | ".join(_COLUMNS) + " |\n|" + "---|" * (len(_COLUMNS) + 2))
-    for factor, row in rows:
-        rate = factor * full
-        model = simulated(costs, cores, row["cores left"], rate, 4 * options.seconds)
-        for name, values in (("measured", _measured(row)), ("simulated", model)):
-            cells = " | ".join(f"{values[column]:.3g}" for column in _COLUMNS)
+    for factor in options.factors:
+        measured = [row for each, row in rows if each == factor]
+        models = [
+            simulated(costs, cores, row["cores left"], factor * full, options.seconds, seed)
+            for seed, row in enumerate(measured)
+        ]
+        for name, results in (("measured", map(_measured, measured)), ("simulated", models)):
+            cells = " | ".join(f"{value:.3g}" for value in _medians(list(results)))
             print(f"| {factor:g} | {name} | {cells} |")
 
 

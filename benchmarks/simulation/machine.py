@@ -5,7 +5,7 @@
 
 The queue is not a model of the engine's but its own class, `WorkQueue`, with the simulated clock.
 Cores are shared in slices of a millisecond by virtual time, as Linux shares them: the next slice is
-for the thread that has had the least (`Cores`). What other processes take of the cores is one more
+for the thread that has had the least for its weight (`Cores`). What other processes take of the cores is one more
 thread.
 """
 
@@ -21,12 +21,15 @@ from app.errors import QueueFull
 from app.memory_budget import MemoryBudget
 from app.runtime.engine.job import Batch, Job, JobFuture
 from app.runtime.engine.work_queue import WorkQueue
+from app.thread_priority import BEHIND_EVENT_LOOP
 from benchmarks.simulation.costs import Costs
 
 SLICE_S = 0.001
 _NOTHING_S = 1e-9
 _DEADLINE_S = 10.0
 _MEMORY_BYTES = 1 << 40
+_ENGINE_WEIGHT = 1.25**-BEHIND_EVENT_LOOP
+"""Linux' weight of a thread with that nice value, beside 1 of the event loop."""
 
 Process = Generator[simpy.Event, Any, None]
 
@@ -213,7 +216,7 @@ class Machine:
         done.succeed(status)
 
     def _thread(self) -> Process:
-        thread = Thread(self._cores)
+        thread = Thread(self._cores, _ENGINE_WEIGHT)
         while True:
             job = self.queue.take()
             if job is None:
