@@ -6,7 +6,8 @@
 The costs are measured first (`costs`); the one for a refusal comes from a run at five times the
 capacity, everything else from runs without refusals. Then each factor is measured as in
 benchmarks/hardening/overload.py, and simulated with the cores that the load generator left; in each
-round with other times of arrival. A row has the medians over the rounds. `--write` keeps the costs for `cluster` and `plan`. Run it on a quiet machine. Linux only.
+round with other times of arrival. A row has the medians over the rounds. `--write` keeps the costs
+for `cluster` and `plan`. Run it on a quiet machine. Linux only.
 """
 
 import argparse

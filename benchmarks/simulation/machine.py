@@ -5,8 +5,8 @@
 
 The queue is not a model of the engine's but its own class, `WorkQueue`, with the simulated clock.
 Cores are shared in slices of a millisecond by virtual time, as Linux shares them: the next slice is
-for the thread that has had the least for its weight (`Cores`). What other processes take of the cores is one more
-thread.
+for the thread that has had the least for its weight (`Cores`). What other processes take of the
+cores is one more thread.
 """
 
 import random
