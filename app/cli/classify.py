@@ -99,7 +99,7 @@ def classify(
     from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
-    on_ray = workers_on_ray(engine, workers, worker_cores, gpus=int(settings.device == "cuda"))
+    on_ray = workers_on_ray(engine, workers, worker_cores)
     with (
         expected_errors(),
         BulkOutput(output, row_format) as rows,

@@ -66,7 +66,7 @@ def workers_options(what: str) -> Callable[[Any], Any]:
 
 
 def workers_on_ray(
-    engine: str, workers: tuple[int, int] | None, cores: int | None, gpus: int = 0
+    engine: str, workers: tuple[int, int] | None, cores: int | None
 ) -> "Workers | None":
     """Return the workers that the options mean; None: this process does the work.
 
@@ -80,4 +80,4 @@ def workers_on_ray(
     from app.on_ray.data_map import Workers
 
     least, most = workers or (None, None)
-    return Workers(least, most, cores, gpus)
+    return Workers(least, most, cores)

@@ -7,7 +7,7 @@ shards -> workers: each has the model, and an engine on its cores -> results, in
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.bulk.classification import Classification, Result, results_of
@@ -142,6 +142,7 @@ def workers_on_ray(
     Raises:
         BadParameter: Ray isn't installed or can't be reached; later: a worker can't go on.
     """
+    workers = replace(workers, gpus=int(model.session.device == "cuda"))
     make = MakeBulkWorker(BulkModel.of(settings, model), classification, os.getcwd())
     with data_map.started_ray():
         yield lambda shards: data_map.map_in_order(make, (s.line() for s in shards), workers)
