@@ -1,4 +1,4 @@
-"""A service under a step of load, and what the autoscaler of deploy/kubernetes makes of its metrics.
+"""A service under a step of load, and what the autoscaler for Kubernetes makes of its metrics.
 
     python -m benchmarks.autoscaler --photos DIR [--load 0.6] [--step 2.0] [--start-s 20]
                                     [--windows 14]
