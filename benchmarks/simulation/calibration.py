@@ -5,9 +5,10 @@
 
 The costs are measured first (`costs`); the one for a refusal comes from a run at five times the
 capacity, everything else from runs without refusals. Then each factor is measured as in
-benchmarks/hardening/overload.py, and simulated with the cores that the load generator left; in each
-round with other times of arrival. A row has the medians over the rounds. `--write` keeps the costs
-for `cluster` and `plan`. Run it on a quiet machine. Linux only.
+benchmarks/hardening/overload.py, and simulated with the cores that the load generator left, and
+with the processor's time that a photo took in that run, since the speed of a processor changes from
+minute to minute. Each round has other times of arrival. A row has the medians over the rounds.
+`--write` keeps the costs for `cluster` and `plan`. Run it on a quiet machine. Linux only.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from benchmarks.hardening import overload
 from benchmarks.hardening.open_loop import WARM_UP_S
 from benchmarks.processor import describe
 from benchmarks.serving import bodies
-from benchmarks.simulation.costs import Costs, measure
+from benchmarks.serving.process import ServerProcess
+from benchmarks.simulation.costs import Costs, images, measure, threads_s
 from benchmarks.simulation.machine import Machine, closed_loop, open_loop, percentile
 
 _SEED = 1
@@ -69,6 +71,16 @@ def simulated(
     }
 
 
+def _measure(
+    process: ServerProcess, url: str, file: Path, factor: float, full: float, seconds: float
+) -> dict[str, float]:
+    """Overload the service; return the row with the seconds of a core that a photo took in it."""
+    before, (engine, _) = images(url), threads_s(process.pid)
+    row = overload.overload(process, url, file, factor, full, seconds)
+    engine_end, _ = threads_s(process.pid)
+    return {**row, "photo s": (engine_end - engine) / (images(url) - before)}
+
+
 def _measured(row: dict[str, float]) -> dict[str, float]:
     refused = row["offered/s"] - row["goodput/s"]
     return {
@@ -105,7 +117,7 @@ def main() -> None:
             full = overload.capacity(process, url, one, options.seconds)
             costs = measure(process, url, one, full, options.seconds)
             rows = [
-                (factor, overload.overload(process, url, file, factor, full, options.seconds))
+                _measure(process, url, file, factor, full, options.seconds)
                 for _ in range(options.rounds)
                 for factor in options.factors
             ]
@@ -121,9 +133,16 @@ def main() -> None:
     print(f"capacity: measured {full:.1f}/s, simulated {capacity(costs, cores, 30):.1f}/s\n")
     print("| factor | | " + " | ".join(_COLUMNS) + " |\n|" + "---|" * (len(_COLUMNS) + 2))
     for factor in options.factors:
-        measured = [row for each, row in rows if each == factor]
+        measured = [row for row in rows if row["factor"] == factor]
         models = [
-            simulated(costs, cores, row["cores left"], factor * full, options.seconds, seed)
+            simulated(
+                costs.with_photos_of(row["photo s"]),
+                cores,
+                row["cores left"],
+                factor * full,
+                options.seconds,
+                seed,
+            )
             for seed, row in enumerate(measured)
         ]
         for name, results in (("measured", map(_measured, measured)), ("simulated", models)):

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Costs:
     """Of a request besides its photo: HTTP and Python, mostly on the event loop."""
     refusal_s: float
     """Of a response 429."""
+
+    def with_photos_of(self, mean_s: float) -> "Costs":
+        """Return the same with photos of another mean, whose distribution has the same shape."""
+        scale = mean_s / statistics.mean(self.photo_s)
+        return replace(self, photo_s=tuple(each * scale for each in self.photo_s))
 
 
 def threads_s(pid: int) -> tuple[float, float]:
