@@ -87,6 +87,8 @@ def build_with(options: dict[str, Any], arguments: dict[str, Any]) -> "Applicati
 class PickledWorker:
     """A worker of Ray Data, made from bytes once its process has found the code.
 
+    An expected error is a result: raised, it would come back without its class, in Ray's words.
+
     Args:
         make: the pickled `app.on_ray.data_map.MakeWorker`.
     """
@@ -94,11 +96,25 @@ class PickledWorker:
     def __init__(self, make: bytes) -> None:
         import ray
 
+        from app.errors import HubelError
+
         assigned = ray.get_runtime_context().get_assigned_resources()
-        self._worker = pickle.loads(make)(assigned)
+        self._worker: Any = None
+        self._error: HubelError | None = None
+        try:
+            self._worker = pickle.loads(make)(assigned)
+        except HubelError as err:
+            self._error = err
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[bytes]]]:
-        """Yield the pickled results of a batch of items, some at a time."""
-        for item in batch["item"]:
-            for results in self._worker.results_of(str(item)):
-                yield {"results": [pickle.dumps(results)]}
+        """Yield the pickled results of a batch of items, some at a time, or an expected error."""
+        from app.errors import HubelError
+
+        try:
+            if self._error is not None:
+                raise self._error
+            for item in batch["item"]:
+                for results in self._worker.results_of(str(item)):
+                    yield {"results": [pickle.dumps(results)]}
+        except HubelError as err:
+            yield {"results": [pickle.dumps(err.with_traceback(None))]}

@@ -103,7 +103,8 @@ def map_in_order(make: MakeWorker, items: Iterable[str], workers: Workers) -> It
         workers: how many there are.
 
     Raises:
-        BadParameter: what a worker has raised, or that none can be started.
+        HubelError: an expected error of a worker.
+        BadParameter: no worker can be started, or one has failed in another way.
     """
     import ray
     import ray.data
@@ -125,20 +126,12 @@ def map_in_order(make: MakeWorker, items: Iterable[str], workers: Workers) -> It
     )
     try:
         for row in results.iter_rows():
-            yield from pickle.loads(row["results"])
+            done = pickle.loads(row["results"])
+            if isinstance(done, HubelError):
+                raise done
+            yield from done
     except ray.exceptions.RayError as err:
-        raise own_error(err) from err
-
-
-def own_error(err: BaseException) -> HubelError:
-    """Return the error of a worker; Ray's own ones as one sentence."""
-    cause: BaseException | None = err
-    while cause is not None:
-        inner = getattr(cause, "cause", None) or cause.__cause__
-        if isinstance(inner, HubelError):
-            return inner
-        cause = inner
-    return BadParameter(
-        f"A worker can't go on: {environment.last_line(str(err))} Ray's logs are below "
-        "/tmp/ray/session_latest/logs."
-    )
+        raise BadParameter(
+            f"A worker can't go on: {environment.last_line(str(err))} Ray's logs are below "
+            "/tmp/ray/session_latest/logs."
+        ) from err

@@ -8,7 +8,6 @@ import pytest
 from app import vision
 from app.bulk.classification import Classification, ShardEnd
 from app.errors import BadParameter, BundleMismatch
-from app.on_ray import data_map
 from app.on_ray.bulk import RESULTS_AT_ONCE, BulkModel, MakeBulkWorker, require_files
 from app.on_ray.data_map import Workers
 from app.runtime.bulk import PhotoResult
@@ -78,14 +77,3 @@ def test_there_is_a_worker_for_each_node_with_the_cores_of_the_smallest_unless_t
     assert Workers().on_nodes([8.0, 0, 4.0]) == Workers(2, 2, 4)
     assert Workers(1, 8, 2, gpus=1).on_nodes([8.0]) == Workers(1, 8, 2, 1)
     assert Workers().on_nodes([0.5]) == Workers(1, 1, 1)
-
-
-def test_the_error_of_a_worker_is_that_of_the_command():
-    own = BadParameter("A node has no a.jpg.")
-    wrapped = RuntimeError("Ray: the actor has died")
-    wrapped.cause = own
-    assert data_map.own_error(wrapped) is own
-    outer = RuntimeError("the map failed")
-    outer.__cause__ = wrapped
-    assert data_map.own_error(outer) is own
-    assert "the actor has died" in str(data_map.own_error(RuntimeError("Ray: the actor has died")))

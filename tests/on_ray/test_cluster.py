@@ -117,3 +117,32 @@ def test_workers_write_the_rows_that_this_process_writes_and_go_on_where_a_run_e
     assert (
         rows(PYTHON, "ray", "--engine", "ray", "--workers", "1", "--worker-cores", "1") == expected
     )
+
+
+def test_the_error_of_a_worker_is_that_of_the_command(tmp_path):
+    if not PYTHON.exists():
+        pytest.skip("make .venv/.ray installs Ray")
+    script = """
+from app.errors import BadParameter
+from app.on_ray.data_map import Workers, map_in_order, started_ray
+from tests.on_ray.workers import FailingWorker, RefusingNode
+
+with started_ray():
+    for make in (RefusingNode(), FailingWorker()):
+        try:
+            print(list(map_in_order(make, ["first", "second"], Workers(1, 1, 1))))
+        except BadParameter as err:
+            print(f"BadParameter: {err}")
+"""
+    run = subprocess.run(
+        [str(PYTHON), "-c", script],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.splitlines() == [
+        "BadParameter: This node has no model.",
+        "BadParameter: This node has no second.",
+    ], run.stderr
