@@ -68,6 +68,7 @@ def started_ray() -> Generator[None, None, None]:
         BadParameter: Ray isn't installed, or the cluster can't be reached.
     """
     environment.require_ray()
+    environment.give_home()
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
     import ray

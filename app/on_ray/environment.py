@@ -7,6 +7,7 @@ docs/decisions/ray.md has the figures.
 
 import os
 import socket
+import tempfile
 from collections.abc import Mapping, MutableMapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +44,7 @@ def set_variables(environment: MutableMapping[str, str] | None = None) -> None:
     """
     environment = os.environ if environment is None else environment
     require_ray()
+    give_home(environment)
     for name, value in {**VARIABLES, **_OF_THIS_MACHINE}.items():
         environment.setdefault(name, value)
     wants_haproxy = environment["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
@@ -61,6 +63,16 @@ def choose_ports(environment: MutableMapping[str, str] | None = None) -> None:
     for name in _PORTS:
         with socket.create_server(("", 0)) as listener:
             environment.setdefault(name, str(listener.getsockname()[1]))
+
+
+def give_home(environment: MutableMapping[str, str] | None = None) -> None:
+    """Name a home folder in which Ray can keep the token of its cluster, where there is none.
+
+    The user of a container has none.
+    """
+    environment = os.environ if environment is None else environment
+    if not os.access(Path.home(), os.W_OK):
+        environment["HOME"] = tempfile.gettempdir()
 
 
 def require_ray() -> None:

@@ -1,5 +1,7 @@
 """The variables that Ray's processes get, and what is said where Ray or HAProxy is missing."""
 
+import tempfile
+
 import pytest
 
 from app.errors import BadParameter
@@ -36,6 +38,18 @@ def test_without_haproxy_the_error_says_how_to_name_another_unless_it_is_off(ins
     program.touch()
     environment.set_variables({"RAY_SERVE_HAPROXY_BINARY_PATH": str(program)})
     environment.set_variables({"RAY_SERVE_ENABLE_HA_PROXY": "0"})
+
+
+def test_without_a_home_that_can_be_written_ray_gets_the_folder_of_temporary_files(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    variables: dict[str, str] = {}
+    environment.give_home(variables)
+    assert variables == {}
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    environment.give_home(variables)
+    assert variables == {"HOME": tempfile.gettempdir()}
 
 
 def test_two_services_on_a_machine_have_other_ports_for_metrics():
