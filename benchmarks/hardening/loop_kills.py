@@ -131,6 +131,7 @@ class Teacher:
                     path = f"/api/v1/captures/{capture['id']}"
                     self._service.request("PATCH", path, {"label": label})
                     self._acknowledged[capture["id"]] = label
+                time.sleep(_PAUSE_S)
 
     def _photo(self) -> bytes:
         file = BytesIO()
