@@ -40,6 +40,8 @@ from app.errors import BundleError
 from benchmarks.serving.process import free_port
 from benchmarks.training_job import write_dataset
 
+_PAUSE_S = 0.5
+"""Between two photos: a job trains on all that are labelled, and is to take seconds."""
 _KEY = {"X-API-Key": "loop"}
 _MODEL = "taught"
 _START_S, _ORPHAN_S, _JOB_S = 120, 5, 600
