@@ -179,6 +179,28 @@ def test_no_square_is_outlined_where_all_of_the_photo_is_read(colours_page, save
     expect(colours_page.locator("#square")).to_be_hidden()
 
 
+def test_the_switch_counts_before_the_answer_is_there(colours_page, save_photo):
+    page, held, is_free = colours_page, [], False
+
+    def hold(route):
+        if is_free:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/v1/classify**", hold)
+    with page.expect_request("**/api/v1/classify**"):
+        _choose(page, save_photo("red"))
+    switch = page.get_by_role("switch", name="Show why")
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    is_free = True
+    for route in held:
+        route.continue_()
+    expect(page.locator("#why b")).to_have_text("red")
+    expect(switch).to_have_attribute("aria-checked", "true")
+
+
 def test_the_switch_shows_why_for_this_photo_and_the_next(colours_page, save_photo):
     page = colours_page
     _choose(page, save_photo("red"))

@@ -157,6 +157,10 @@ async function classifyRest(which, signal) {
 function toggleWhy() {
   if (byId("show-why").getAttribute("aria-checked") === "true") hideWhy();
   else if (answered?.predictions.length) explain(answered.predictions[0].label);
+  else if (!answered) {
+    showsWhy = true; // when the answer comes
+    byId("show-why").setAttribute("aria-checked", "true");
+  }
 }
 
 function toggleLabel(label) {
