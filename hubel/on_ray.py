@@ -4,8 +4,10 @@ build            the application for Ray Serve: `import_path: hubel.on_ray:build
 PickledWorker    a worker of Ray Data
 """
 
+import os
 import pickle
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import hubel
@@ -91,13 +93,16 @@ class PickledWorker:
 
     Args:
         make: the pickled `app.on_ray.data_map.MakeWorker`.
+        folder: the folder that relative paths begin at: the command's.
     """
 
-    def __init__(self, make: bytes) -> None:
+    def __init__(self, make: bytes, folder: str) -> None:
         import ray
 
         from app.errors import HubelError
 
+        with suppress(FileNotFoundError):  # a path in it is missed later, by its name
+            os.chdir(folder)
         assigned = ray.get_runtime_context().get_assigned_resources()
         self._worker: Any = None
         self._error: HubelError | None = None

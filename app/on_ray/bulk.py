@@ -6,7 +6,7 @@ shards -> workers: each has the model, and an engine on its cores -> results, in
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,13 +77,9 @@ class MakeBulkWorker:
 
     model: BulkModel
     classification: Classification
-    folder: str
-    """The folder that relative paths begin at: the command's."""
 
     def __call__(self, assigned: dict[str, float]) -> "BulkWorker":
         """Return a worker with these resources."""
-        with suppress(FileNotFoundError):  # a path in it is missed later, by its name
-            os.chdir(self.folder)
         return BulkWorker(self.model.load(), self.classification, cores_of(assigned))
 
 
@@ -143,6 +139,6 @@ def workers_on_ray(
         BadParameter: Ray isn't installed or can't be reached; later: a worker can't go on.
     """
     workers = replace(workers, gpus=int(model.session.device == "cuda"))
-    make = MakeBulkWorker(BulkModel.of(settings, model), classification, os.getcwd())
+    make = MakeBulkWorker(BulkModel.of(settings, model), classification)
     with data_map.started_ray():
         yield lambda shards: data_map.map_in_order(make, (s.line() for s in shards), workers)

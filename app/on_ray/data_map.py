@@ -119,7 +119,7 @@ def map_in_order(make: MakeWorker, items: Iterable[str], workers: Workers) -> It
     pool = workers.on_nodes(cores)
     results = ray.data.from_items(rows, override_num_blocks=min(len(rows), _BLOCKS)).map_batches(
         PickledWorker,
-        fn_constructor_args=(pickle.dumps(make),),
+        fn_constructor_args=(pickle.dumps(make), os.getcwd()),
         batch_size=1,
         num_cpus=pool.cores,
         num_gpus=pool.gpus,

@@ -39,7 +39,7 @@ def test_a_pickled_worker_hands_over_the_results_of_a_shard_in_order_some_at_a_t
     described, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    make = MakeBulkWorker(described, Classification(2, LIMITS), str(tmp_path / "elsewhere"))
+    make = MakeBulkWorker(described, Classification(2, LIMITS))
     worker = pickle.loads(pickle.dumps(make))({"CPU": 1.0})
     shard = shard_of(tmp_path, RESULTS_AT_ONCE + 1)
     handed_over = [pickle.loads(pickle.dumps(each)) for each in worker.results_of(shard.line())]

@@ -8,11 +8,9 @@ Every node sees the folder of photos at the same path. A photo that differs ther
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +54,7 @@ class EmbedOnRay:
             )
             for i in range(0, len(selected), _PHOTOS)
         ]
-        make = MakeEmbeddingWorker(graph.read_bytes(), training_data.input, mirrored, os.getcwd())
+        make = MakeEmbeddingWorker(graph.read_bytes(), training_data.input, mirrored)
         results = map_in_order(make, items, self.workers)
         label = progress_label(mirrored=mirrored)
         return np.stack(list(with_progress(results, len(selected), label)))
@@ -70,13 +68,9 @@ class MakeEmbeddingWorker:
     """The ONNX file."""
     input: InputSpec
     mirrored: bool
-    folder: str
-    """The folder that relative paths begin at: the command's."""
 
     def __call__(self, assigned: dict[str, float]) -> "EmbeddingWorker":
         """Return a worker with these resources."""
-        with suppress(FileNotFoundError):  # a path in it is missed later, by its name
-            os.chdir(self.folder)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "backbone.onnx"
             path.write_bytes(self.graph)

@@ -36,7 +36,7 @@ def item_of(photos):
 def test_a_worker_has_the_embeddings_that_this_machine_has(read, tmp_path, mirrored):
     backbone, photos, pixels = read
     graph = backbone.graphs(tmp_path)["fp32"]
-    make = MakeEmbeddingWorker(graph.read_bytes(), backbone.input, mirrored, str(tmp_path))
+    make = MakeEmbeddingWorker(graph.read_bytes(), backbone.input, mirrored)
     worker = pickle.loads(pickle.dumps(make))({"CPU": 2.0})
     (embeddings,) = worker.results_of(item_of(photos))
     session = Session(graph, "cpu", "fp32")
@@ -49,7 +49,7 @@ def test_a_worker_has_the_embeddings_that_this_machine_has(read, tmp_path, mirro
 def test_a_node_with_other_files_is_refused(read, tmp_path):
     backbone, photos, _ = read
     graph = backbone.graphs(tmp_path)["fp32"].read_bytes()
-    worker = MakeEmbeddingWorker(graph, backbone.input, False, str(tmp_path))({"CPU": 1.0})
+    worker = MakeEmbeddingWorker(graph, backbone.input, False)({"CPU": 1.0})
     item = item_of(photos)
     photos[1].file.path.write_bytes(jpeg(COLOURS["red"], (80, 60)))
     with pytest.raises(DataUnusable, match=r"A node has another .*1\.jpg"):
