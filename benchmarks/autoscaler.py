@@ -16,7 +16,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from app.runtime.host import available_cores
 from benchmarks.hardening import overload
 from benchmarks.hardening.open_loop import WARM_UP_S
 from benchmarks.processor import describe
-from benchmarks.serving import bodies
 from benchmarks.serving.process import ServerProcess
 from benchmarks.simulation.autoscaler import SYNC_S, Autoscaler
 
@@ -118,19 +116,9 @@ def main() -> None:
     parser.add_argument("--start-s", type=float, default=20.0)
     parser.add_argument("--windows", type=int, default=14)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        bodies.make(options.photos, folder, ["480"])
-        one = folder / "one"
-        one.mkdir()
-        file = one / "photo.jpg"
-        sorted((folder / "480").iterdir())[0].rename(file)
-        process, url = overload.start(overload.ROOT, None, file.read_bytes())
-        try:
-            full = overload.capacity(process, url, one, 5)
-            rows = [window.row() for window in watch(process, url, file, full, options)]
-        finally:
-            process.stop()
+    with overload.serving_one_photo(options.photos, overload.ROOT) as (process, url, file):
+        full = overload.capacity(process, url, file.parent, 5)
+        rows = [window.row() for window in watch(process, url, file, full, options)]
     print(f"{describe()}; {available_cores()} cores; a pod can do {full:.0f} photos/s\n")
     print("| s | pods | offered/s | 200/s | share of 429 | queue | processor | wanted |")
     print("|---|---|---|---|---|---|---|---|\n" + "\n".join(rows))

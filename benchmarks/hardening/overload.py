@@ -20,6 +20,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,25 @@ def start(tree: Path, models: Path | None, photo: bytes) -> tuple[ServerProcess,
     }
     route = f"{url}/api/v1/classify"
     return ServerProcess(command, environment, lambda: responds(route, photo, form=False)), url
+
+
+@contextmanager
+def serving_one_photo(
+    photos: Path, tree: Path, models: Path | None = None
+) -> Generator[tuple[ServerProcess, str, Path], None, None]:
+    """Start a tree's server; yield it, its URL, and a photo of `photos` alone in its folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        bodies.make(photos, folder, ["480"])
+        one = folder / "one"
+        one.mkdir()
+        file = one / "photo.jpg"
+        sorted((folder / "480").iterdir())[0].rename(file)
+        process, url = start(tree, models, file.read_bytes())
+        try:
+            yield process, url, file
+        finally:
+            process.stop()
 
 
 def _spawn(module: str, *arguments: object) -> "subprocess.Popen[bytes]":
@@ -169,28 +190,19 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT)
     parser.add_argument("--models", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        bodies.make(options.photos, folder, ["480"])
-        one = folder / "one"
-        one.mkdir()
-        file = one / "photo.jpg"
-        sorted((folder / "480").iterdir())[0].rename(file)
-        process, url = start(options.tree.resolve(), options.models, file.read_bytes())
-        try:
-            idle = _result(_spawn("benchmarks.hardening.probes", url, 4, "/livez"))
-            livez_ms = percentile(idle["latencies_ms"]["/livez"], 99)
-            rows = []
-            for factor in options.factors:
-                full = capacity(process, url, one, 3)
-                row = {
-                    "capacity/s": full,
-                    **overload(process, url, file, factor, full, options.seconds),
-                }
-                print(json.dumps({k: round(v, 2) for k, v in row.items()}), file=sys.stderr)
-                rows.append(row)
-        finally:
-            process.stop()
+    tree: Path = options.tree.resolve()
+    with serving_one_photo(options.photos, tree, options.models) as (process, url, file):
+        idle = _result(_spawn("benchmarks.hardening.probes", url, 4, "/livez"))
+        livez_ms = percentile(idle["latencies_ms"]["/livez"], 99)
+        rows = []
+        for factor in options.factors:
+            full = capacity(process, url, file.parent, 3)
+            row = {
+                "capacity/s": full,
+                **overload(process, url, file, factor, full, options.seconds),
+            }
+            print(json.dumps({k: round(v, 2) for k, v in row.items()}), file=sys.stderr)
+            rows.append(row)
     print(f"{describe()}; {available_cores()} cores\n")
     print(f"/livez on the idle service: p99 {livez_ms:.2f} ms\n")
     names = list(rows[0])

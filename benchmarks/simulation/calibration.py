@@ -16,7 +16,6 @@ import json
 import os
 import random
 import statistics
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,6 @@ from app.runtime.host import available_cores
 from benchmarks.hardening import overload
 from benchmarks.hardening.open_loop import WARM_UP_S
 from benchmarks.processor import describe
-from benchmarks.serving import bodies
 from benchmarks.serving.process import ServerProcess
 from benchmarks.simulation.costs import Costs, images, measure, threads_s
 from benchmarks.simulation.machine import Machine, closed_loop, open_loop, percentile
@@ -105,24 +103,14 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="file for the costs")
     options = parser.parse_args()
     cores = available_cores()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        bodies.make(options.photos, folder, ["480"])
-        one = folder / "one"
-        one.mkdir()
-        file = one / "photo.jpg"
-        sorted((folder / "480").iterdir())[0].rename(file)
-        process, url = overload.start(overload.ROOT, None, file.read_bytes())
-        try:
-            full = overload.capacity(process, url, one, options.seconds)
-            costs = measure(process, url, one, full, options.seconds)
-            rows = [
-                _measure(process, url, file, factor, full, options.seconds)
-                for _ in range(options.rounds)
-                for factor in options.factors
-            ]
-        finally:
-            process.stop()
+    with overload.serving_one_photo(options.photos, overload.ROOT) as (process, url, file):
+        full = overload.capacity(process, url, file.parent, options.seconds)
+        costs = measure(process, url, file.parent, full, options.seconds)
+        rows = [
+            _measure(process, url, file, factor, full, options.seconds)
+            for _ in range(options.rounds)
+            for factor in options.factors
+        ]
     if options.write:
         options.write.write_text(json.dumps({"cores": cores, **asdict(costs)}), encoding="utf-8")
     print(f"{describe()}; {cores} cores\n")
