@@ -86,7 +86,7 @@ def classify(
     workers: tuple[int, int] | None,
     worker_cores: int | None,
 ) -> None:
-    """Classify photos on this machine, without a server, and write a row for each.
+    """Classify photos without a server, and write a row for each.
 
     A SOURCE is a photo, a folder, a tar file (such as a shard of WebDataset), a Parquet file with
     photos or their paths, a pattern ('photos/**/*.jpg', 'shard-{000..127}.tar'), or an address that
