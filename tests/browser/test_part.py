@@ -4,6 +4,7 @@ import io
 import re
 
 import numpy as np
+import pillow_heif
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -143,16 +144,19 @@ def test_the_overlay_lies_on_the_whole_photo(served, open_page, wide, model, abo
     assert heat["height"] == pytest.approx((1 + 2 * above) * frame["height"], abs=2)
 
 
+@pytest.mark.parametrize("format_name", ["TIFF", "HEIC"])
 @pytest.mark.parametrize("model", ["cover", "stretch"])
 def test_a_photo_that_the_browser_cannot_draw_is_shown_from_the_canvas(
-    served, open_page, wide, model
+    served, open_page, wide, model, format_name
 ):
-    """A TIFF is put together from crops of the shape of the network's input: three, or two."""
-    Image.open(wide).save(wide.with_suffix(".tiff"))
+    """It is put together from crops of the shape of the network's input: three, or two."""
+    file = wide.with_suffix(f".{format_name.lower()}")
+    image = Image.open(wide)
+    (pillow_heif.from_pillow(image) if format_name == "HEIC" else image).save(file)
     page = open_page(served)
     page.locator("#model").select_option(model)
-    page.locator("#files").set_input_files([wide.with_suffix(".tiff"), wide])
-    expect(page.locator("#caption")).to_contain_text("TIFF, 300")
+    page.locator("#files").set_input_files([file, wide])
+    expect(page.locator("#caption")).to_contain_text(f"{format_name}, 300")
     expect(page.locator("#photo")).to_have_js_property("height", 320)
     colours = page.evaluate(
         """() => [0.1, 0.3, 0.5, 0.7, 0.9].map((x) => {
