@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.bundle import Precision
+
 COUNT = 10
 LINKS, BUILD_EFFORT = 16, 128
 _DAMAGED = 12
@@ -136,18 +138,25 @@ CANDIDATES = [
 ]
 
 
-def embed(photos: Path) -> Vectors:
-    """Return the embeddings of the photos in a zip file, in the order of their names."""
-    from app import vision
-    from app.runtime.registry_and_device import create_registry
+def embed(photos: Path, precision: Precision | None = None, most: int | None = None) -> Vectors:
+    """Return the embeddings of photos in a zip file.
 
-    registry = create_registry(None, "cpu", None, cache=Path(tempfile.gettempdir())).registry
-    registry.load_all()
-    model = registry.resolve("imagenet")
+    Args:
+        photos: the zip file.
+        precision: the precision of the built-in model; None: that which serves.
+        most: so many photos, chosen at random; None: all, in the order of the names.
+    """
+    from app import vision
+    from app.runtime.discovery import BUILT_IN_MODELS
+    from app.runtime.loaded_model import load_model
+
+    model = load_model(BUILT_IN_MODELS / "imagenet", "cpu", precision)
     spec = model.manifest.input
     view, limits = vision.view_of(spec, None), vision.Limits(20 << 20, 50_000_000, 65_535)
     with zipfile.ZipFile(photos) as file, ThreadPoolExecutor(2) as threads:
         names = sorted(name for name in file.namelist() if name.endswith(".jpg"))
+        if most is not None:
+            names = [names[i] for i in np.random.default_rng(0).permutation(len(names))[:most]]
 
         def one(name: str) -> Vectors:
             pixels = vision.resize(vision.decode(file.read(name), limits, view), spec)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks import duplicate_candidates, vector_index
+from benchmarks import duplicate_candidates, index_precision, vector_index
 from training.data import candidates
 
 
@@ -26,3 +26,11 @@ def test_coarse_pictures_have_the_length_1(tmp_path, photo):
     coarse = duplicate_candidates.coarse_pictures(tmp_path / "photos.zip", 3)
     assert coarse.shape == (3, 256)
     assert candidates.uses_graph(len(coarse)) is False
+
+
+def test_a_search_that_finds_the_same_has_a_recall_of_one():
+    vectors = index_precision.unit(np.random.default_rng(0).random((200, 8), np.float32))
+    true = vector_index.exact(vectors, vectors[:20])
+    assert index_precision.recall(true[:, ::-1], true) == 1
+    assert index_precision.recall(true + 1000, true) == 0
+    assert index_precision.close_to_last(vectors, vectors[:20], true) >= 1 / vector_index.COUNT
