@@ -87,9 +87,11 @@ def train(
     """
     inputs, targets = embeddings[learnt], labels[learnt]
     groups = np.arange(len(labels))
-    validated = cross_validate(inputs, targets, folds(targets, groups[learnt], 0))
+    inner = folds(targets, groups[learnt], 0)
+    validated = cross_validate(inputs, targets, inner)
+    out_of_fold = validated.logits(inputs, inner)
     smoothing = calibration.label_smoothing_for(len(targets))
-    temperature = calibration.fit_temperature(validated.logits, targets, smoothing)
+    temperature = calibration.fit_temperature(out_of_fold, targets, smoothing)
     head = fit_head(inputs, targets, validated.c)
     logits = head.logits(embeddings)
     fold_of, is_learnt = folds(labels, groups, 0), np.isin(groups, learnt)

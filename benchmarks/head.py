@@ -101,9 +101,8 @@ def _print_procedure(embeddings: Floats, truth: Integers, groups: Integers, seed
             inner = split_by_groups(truth[train], groups[train], [1.0] * FOLDS, seed)
             validated = last_layer.cross_validate(embeddings[train], truth[train], inner)
             label_smoothing = calibration.label_smoothing_for(int(train.sum()))
-            temperature = calibration.fit_temperature(
-                validated.logits, truth[train], label_smoothing
-            )
+            out_of_fold = validated.logits(embeddings[train], inner)
+            temperature = calibration.fit_temperature(out_of_fold, truth[train], label_smoothing)
             logits = last_layer.fit_head(embeddings[train], truth[train], validated.c).logits(
                 embeddings[test]
             )

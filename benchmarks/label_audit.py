@@ -42,9 +42,10 @@ def predict(embeddings: Floats, given: Integers, groups: Integers, seed: int) ->
     folds = split_by_groups(given[learnt], groups[learnt], [1.0] * FOLDS, seed)
     validated = cross_validate(embeddings[learnt], given[learnt], folds)
     smoothing = calibration.label_smoothing_for(len(learnt))
-    temperature = calibration.fit_temperature(validated.logits, given[learnt], smoothing)
+    out_of_fold = validated.logits(embeddings[learnt], folds)
+    temperature = calibration.fit_temperature(out_of_fold, given[learnt], smoothing)
     logits = fit_head(embeddings[learnt], given[learnt], validated.c).logits(embeddings)
-    logits[learnt] = validated.logits
+    logits[learnt] = out_of_fold
     return softmax(logits / temperature)
 
 

@@ -33,11 +33,11 @@ def prototypes(
 
     Args:
         embeddings: (N, D) of known photos.
-        truth: (N,) class indices.
+        truth: (N,) class indices; a photo with -1 is left out.
         seed: fixes the start of k-means.
         per_class: the largest number of prototypes of a class.
     """
-    classes = np.unique(truth)
+    classes = np.unique(truth[truth >= 0])
     count = max(1, min(per_class, MAX_PROTOTYPES // len(classes)))
     centres = [
         _centres(_to_unit_length(embeddings[truth == label]), count, seed) for label in classes
@@ -61,9 +61,11 @@ def out_of_fold(
     """Return the familiarity (N,) of known photos by prototypes made without each photo's fold."""
     scores = np.empty(len(truth))
     for fold in range(folds.max() + 1):
-        inside = folds == fold
-        known = prototypes(embeddings[~inside], truth[~inside], seed)
-        scores[inside] = score(embeddings[inside], known)
+        known = prototypes(embeddings, np.where(folds == fold, -1, truth), seed)
+        inside = np.flatnonzero(folds == fold)
+        for first in range(0, len(inside), _BLOCK):
+            rows = inside[first : first + _BLOCK]
+            scores[rows] = score(embeddings[rows], known)
     return scores
 
 

@@ -1,7 +1,7 @@
 """Embeddings and classes -> the last layer: a multinomial logistic regression.
 
     embeddings, folds -> cross_validate: the C with the best out-of-fold likelihood
-                      -> out-of-fold logits, which the temperature is fitted on
+                      -> its out-of-fold logits, which the temperature is fitted on
     embeddings, C     -> fit_head: the head of the bundle, from all photos
 
 Embeddings of changed photos, such as mirrored ones, may be fitted on too. A fold holds out a photo
@@ -12,7 +12,6 @@ one number before the fit, so that C has the same effect for any network. Both s
 folded into weight and bias.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +59,27 @@ class CrossValidation:
     c: float
     losses: dict[float, float]
     """The mean negative log-likelihood out of fold, by C."""
-    logits: NDArray[np.floating]
-    """(N, K), each photo's by the head that was fitted without its fold."""
+    accuracy: float
+    """The share of photos that are predicted right out of fold."""
     heads: list[Head]
     """By fold, the head that was fitted without it."""
+
+    def logits(
+        self, embeddings: Floats, folds: Integers, photos: Integers | None = None
+    ) -> NDArray[np.float64]:
+        """Return logits (M, K), each photo's by the head that was fitted without its fold.
+
+        Args:
+            embeddings: (N, D), those of the cross-validation.
+            folds: (N,) its folds.
+            photos: (M,) indices of some photos; None: all.
+        """
+        photos = np.arange(len(folds)) if photos is None else photos
+        logits = np.empty((len(photos), len(self.heads[0].bias)))
+        for fold, head in enumerate(self.heads):
+            inside = folds[photos] == fold
+            logits[inside] = head.logits(embeddings[photos[inside]])
+        return logits
 
 
 def cross_validate(
@@ -86,13 +102,10 @@ def cross_validate(
     with threadpool_limits(1):  # a fold on each core; BLAS's own threads take ten times as long
         by_fold = list(map_in_order(fit_without, range(folds.max() + 1), "selecting C"))
     heads = dict(zip(C_VALUES, map(list, zip(*by_fold, strict=True)), strict=True))
-    losses = {c: _loss(embeddings, truth, folds, fitted) for c, fitted in heads.items()}
+    figures = {c: _held_out(embeddings, truth, folds, fitted) for c, fitted in heads.items()}
+    losses = {c: loss for c, (loss, _) in figures.items()}
     best = min(losses, key=losses.__getitem__)
-    is_large = truth.size * (truth.max() + 1) > _MAX_LOGITS
-    logits = np.empty((len(truth), truth.max() + 1), np.float32 if is_large else np.float64)
-    for rows, of_rows in _held_out(embeddings, folds, heads[best]):
-        logits[rows] = of_rows
-    return CrossValidation(best, losses, logits, heads[best])
+    return CrossValidation(best, losses, figures[best][1], heads[best])
 
 
 def fit_head(embeddings: Floats, truth: Integers, c: float, changed: Floats | None = None) -> Head:
@@ -187,20 +200,16 @@ def _sample(photos: Integers, truth: Integers, most: int) -> Integers:
 
 
 def _held_out(
-    embeddings: Floats, folds: Integers, heads: list[Head]
-) -> Iterator[tuple[Integers, NDArray[np.float64]]]:
-    """Yield blocks of photos with their logits by the head that was fitted without their fold."""
+    embeddings: Floats, truth: Integers, folds: Integers, heads: list[Head]
+) -> tuple[float, float]:
+    """Return the mean negative log-likelihood and the accuracy out of fold."""
+    losses, right = np.empty(len(truth)), 0
     for fold, head in enumerate(heads):
         inside = np.flatnonzero(folds == fold)
         for first in range(0, len(inside), _BLOCK):
             rows = inside[first : first + _BLOCK]
-            yield rows, head.logits(embeddings[rows])
-
-
-def _loss(embeddings: Floats, truth: Integers, folds: Integers, heads: list[Head]) -> float:
-    """Return the mean negative log-likelihood out of fold."""
-    losses = np.empty(len(truth))
-    for rows, logits in _held_out(embeddings, folds, heads):
-        target = softmax(logits)[np.arange(len(rows)), truth[rows]]
-        losses[rows] = -np.log(np.maximum(target, np.finfo(np.float64).tiny))
-    return float(losses.mean())
+            logits = head.logits(embeddings[rows])
+            target = softmax(logits)[np.arange(len(rows)), truth[rows]]
+            losses[rows] = -np.log(np.maximum(target, np.finfo(np.float64).tiny))
+            right += int((logits.argmax(axis=1) == truth[rows]).sum())
+    return float(losses.mean()), right / len(truth)

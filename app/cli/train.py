@@ -196,7 +196,9 @@ def _ask_for_split(error: "HubelError", suggested: "Mapping[str, Part]") -> "Map
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Seed of the split and of training. The same seed gives the same model.",
+    help="Seed of the split and of training. The same seed gives the same model on the same "
+    "machine. On a processor with bfloat16, finetune and scratch measure which layers are faster "
+    "in it, so that their weights may differ slightly.",
 )
 def train(
     data: Path,

@@ -1,10 +1,12 @@
 """Many photos and classes: fits in blocks, mapped pixels, and progress with the time left."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.lib.format import open_memmap
 
-from training import last_layer
+from training import familiarity, last_layer
 from training.calibration import softmax
 from training.data.split import split_by_groups
 from training.mapped_pixels import release
@@ -31,7 +33,8 @@ def test_a_fit_in_blocks_gives_the_same_probabilities(data, monkeypatch, classes
     monkeypatch.setattr(last_layer.large_logistic_regression, "_BLOCK_NUMBERS", 100)
     actual = last_layer.cross_validate(embeddings, truth, folds)
     assert actual.c == expected.c
-    assert softmax(actual.logits) == pytest.approx(softmax(expected.logits), abs=5e-3)
+    logits, expected_logits = (each.logits(embeddings, folds) for each in (actual, expected))
+    assert softmax(logits) == pytest.approx(softmax(expected_logits), abs=5e-3)
     head = last_layer.fit_head(embeddings, truth, 0.1)
     assert softmax(head.logits(embeddings)) == pytest.approx(
         softmax(expected_head.logits(embeddings)), abs=5e-3
@@ -47,7 +50,34 @@ def test_with_very_many_logits_a_fold_is_fitted_on_a_sample_of_each_class(data, 
     assert np.bincount(truth[sample]).tolist() == [13, 13, 13, 13]
     assert not (folds[sample] == 0).any()
     validated = last_layer.cross_validate(embeddings, truth, folds)
-    assert (validated.logits.argmax(axis=1) == truth).mean() > 0.9
+    assert validated.accuracy > 0.9
+    right = validated.logits(embeddings, folds).argmax(axis=1) == truth
+    assert validated.accuracy == pytest.approx(right.mean())
+
+
+def test_a_fit_needs_no_memory_for_each_photo_beside_its_embedding(monkeypatch):
+    """Neither a copy of the embeddings, nor a row of logits for each photo."""
+    monkeypatch.setattr(last_layer, "_LARGE", 10)
+    monkeypatch.setattr(last_layer, "_BLOCK", 100)
+    monkeypatch.setattr(familiarity, "_BLOCK", 100)
+    monkeypatch.setattr(last_layer.large_logistic_regression, "_BLOCK_NUMBERS", 20_000)
+    monkeypatch.setattr(last_layer.large_logistic_regression, "_MAX_STEPS", 3)
+    rng, classes, width = np.random.default_rng(0), 50, 200
+
+    def peak(photos):
+        truth = np.arange(photos) % classes
+        folds = np.arange(photos) // classes % 5
+        embeddings = rng.normal(size=(photos, width)).astype(np.float32)
+        tracemalloc.start()
+        last_layer.cross_validate(embeddings, truth, folds)
+        familiarity.out_of_fold(embeddings, truth, folds, 0)
+        last_layer.fit_head(embeddings, truth, 0.1)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    added, of_embeddings = peak(9000) - peak(3000), 6000 * width * 4
+    assert added < of_embeddings / 3
 
 
 def test_pages_that_are_given_back_keep_their_content(tmp_path):

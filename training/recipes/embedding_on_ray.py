@@ -56,8 +56,13 @@ class EmbedOnRay:
         ]
         make = MakeEmbeddingWorker(graph.read_bytes(), training_data.input, mirrored)
         results = map_in_order(make, items, self.workers)
+        embeddings: Embeddings = np.empty((0, 0), np.float32)
         label = progress_label(mirrored=mirrored)
-        return np.stack(list(with_progress(results, len(selected), label)))
+        for number, embedding in enumerate(with_progress(results, len(selected), label)):
+            if not number:
+                embeddings = np.empty((len(selected), len(embedding)), np.float32)
+            embeddings[number] = embedding
+        return embeddings
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _out_of_fold(
         losses: NDArray[np.float64] = np.logaddexp(0, np.where(has, -logits, logits))
         return losses.mean(axis=1), float(((logits > 0) == has).mean())
     truth = examples.truth[train_val]
-    scores = last_layer.cross_validate(embeddings, truth, folds).logits
+    scores = last_layer.cross_validate(embeddings, truth, folds).logits(embeddings, folds)
     probabilities = softmax(scores)[np.arange(len(truth)), truth]
     return -np.log(np.maximum(probabilities, _TINY)), top_k_accuracy(scores, truth, 1)
 

@@ -65,13 +65,13 @@ class HeadRecipe:
         trained = train_head(
             training_data, graphs["fp32"], self.quality, self.embed, report_progress
         )
-        test = training_data.examples.indices_of("test")
+        test, of_test = training_data.examples.indices_of("test"), trained.test_embeddings
         return TrainingResult(
             graph=_with_new_head(graphs["fp32"], trained),
             int8=_with_new_head(graphs["int8"], trained) if "int8" in graphs else None,
             reference="scikit-learn",
-            expected=trained.predictor.probabilities(trained.embeddings[test], test),
-            logits=trained.head.logits(trained.embeddings[test]),
+            expected=trained.predictor.probabilities(of_test, test),
+            logits=trained.head.logits(of_test),
             temperature=trained.temperature,
             temperature_photos="the temperature was fitted on out-of-fold predictions of "
             "train and val",

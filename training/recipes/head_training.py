@@ -21,7 +21,7 @@ from training import calibration, familiarity
 from training.contracts import ReportProgress, TrainingData
 from training.data.split import folds_of_classes
 from training.last_layer import CrossValidation, Head, cross_validate, fit_head
-from training.recipes.embedding import Embed, Embeddings
+from training.recipes.embedding import Embed, Embeddings, train_val_first
 from training.recipes.out_of_fold import OutOfFoldPredictor
 
 Quality = Literal["fast", "best"]
@@ -36,8 +36,8 @@ Integers = NDArray[np.intp]
 class TrainedHead:
     """The last layer, and the results of its cross-validation."""
 
-    embeddings: Embeddings
-    """(N, D) of all photos."""
+    test_embeddings: Embeddings
+    """(T, D) of the test photos."""
     c: float
     """The inverse regularisation strength."""
     losses: Mapping[str, Mapping[float, float]]
@@ -67,8 +67,9 @@ def train_head(
     train_val = examples.indices_of("train", "val")
     truth = examples.truth[train_val]
     folds = folds_of_classes(truth, examples.groups[train_val], training_data.seed)
-    embeddings = embed(backbone, training_data, np.arange(len(examples.truth)))
-    inputs = embeddings[train_val]
+    order = train_val_first(examples)
+    embeddings = embed(backbone, training_data, order)
+    inputs, of_test = embeddings[: len(train_val)], embeddings[len(train_val) :]
     validated = cross_validate(inputs, truth, folds)
     losses, changed = {PLAIN: validated.losses}, None
     if quality == "best":
@@ -78,20 +79,23 @@ def train_head(
         report_progress(_comparison(validated, other))
         if _loss(other) < _loss(validated):
             validated, changed = other, mirrored
-    top1 = float((validated.logits.argmax(axis=1) == truth).mean())
-    report_progress(f"selected C = {validated.c:g} (cross-validated accuracy {100 * top1:.1f} %)")
+    report_progress(
+        f"selected C = {validated.c:g} (cross-validated accuracy {100 * validated.accuracy:.1f} %)"
+    )
 
     label_smoothing = calibration.label_smoothing_for(len(truth))
-    rows = _temperature_rows(validated.logits, training_data.seed)
-    temperature = calibration.fit_temperature(validated.logits[rows], truth[rows], label_smoothing)
-    prototypes, unknown, scores = _fit_prototypes(training_data, embeddings, folds)
+    rows = _temperature_rows(len(truth), len(examples.labels), training_data.seed)
+    logits = validated.logits(inputs, folds, rows)
+    temperature = calibration.fit_temperature(logits, truth[rows], label_smoothing)
+    del logits
+    prototypes, unknown, scores = _fit_prototypes(inputs, truth, folds, of_test, training_data.seed)
     report_progress(
         f"temperature {temperature:.3f}; {len(prototypes)} prototypes, familiarity threshold "
         f"{unknown.threshold:.3f}, reached by {100 * unknown.accepts:.1f} % of the test photos"
     )
     head = fit_head(inputs, truth, validated.c, changed)
     return TrainedHead(
-        embeddings=embeddings,
+        test_embeddings=of_test,
         c=validated.c,
         losses=losses,
         uses_mirrored=changed is not None,
@@ -100,13 +104,20 @@ def train_head(
         prototypes=prototypes,
         unknown=unknown,
         familiarity=scores,
-        predictor=_predictor(training_data, embeddings, validated, folds, head, temperature),
+        predictor=OutOfFoldPredictor(
+            training_data.pixels,
+            examples.rows,
+            embeddings,
+            order,
+            [*validated.heads, head],
+            folds,
+            temperature,
+        ),
     )
 
 
-def _temperature_rows(logits: NDArray[np.floating], seed: int) -> Integers:
+def _temperature_rows(count: int, classes: int, seed: int) -> Integers:
     """Return the photos that the temperature is fitted on: all, unless there are very many."""
-    count, classes = logits.shape
     most = max(1, _MAX_TEMPERATURE_LOGITS // classes)
     if count <= most:
         return np.arange(count)
@@ -126,39 +137,12 @@ def _comparison(plain: CrossValidation, mirrored: CrossValidation) -> str:
 
 
 def _fit_prototypes(
-    training_data: TrainingData, embeddings: Embeddings, folds: Integers
+    embeddings: Embeddings, truth: Integers, folds: Integers, of_test: Embeddings, seed: int
 ) -> tuple[NDArray[np.float32], UnknownRule, NDArray[np.float64]]:
     """Return the prototypes, the threshold that accepts 95 % of photos out of fold, and scores."""
-    train_val, test = (
-        training_data.examples.indices_of("train", "val"),
-        training_data.examples.indices_of("test"),
-    )
-    inputs, truth = embeddings[train_val], training_data.examples.truth[train_val]
-    scores = familiarity.out_of_fold(inputs, truth, folds, training_data.seed)
+    scores = familiarity.out_of_fold(embeddings, truth, folds, seed)
     threshold = familiarity.threshold(scores)
-    prototypes = familiarity.prototypes(inputs, truth, training_data.seed)
-    accepted = familiarity.score(embeddings[test], prototypes) >= threshold
+    prototypes = familiarity.prototypes(embeddings, truth, seed)
+    accepted = familiarity.score(of_test, prototypes) >= threshold
     rule = UnknownRule(score="familiarity", threshold=threshold, accepts=float(accepted.mean()))
     return prototypes, rule, scores
-
-
-def _predictor(
-    training_data: TrainingData,
-    embeddings: Embeddings,
-    validated: CrossValidation,
-    folds: Integers,
-    head: Head,
-    temperature: float,
-) -> OutOfFoldPredictor:
-    """Assign each photo the head fitted without its fold, and each test photo the final `head`."""
-    examples = training_data.examples
-    head_of = np.full(len(embeddings), len(validated.heads), np.intp)
-    head_of[examples.indices_of("train", "val")] = folds
-    return OutOfFoldPredictor(
-        training_data.pixels,
-        examples.rows,
-        embeddings,
-        [*validated.heads, head],
-        head_of,
-        temperature,
-    )

@@ -40,13 +40,13 @@ def train(
         report_progress: called with each line of progress.
     """
     trained = train_labels(training_data, graphs["fp32"], accept_precision, embed, report_progress)
-    test = training_data.examples.indices_of("test")
+    test, of_test = training_data.examples.indices_of("test"), trained.test_embeddings
     return LabelTrainingResult(
         graph=_with_new_head(graphs["fp32"], trained),
         int8=_with_new_head(graphs["int8"], trained) if "int8" in graphs else None,
         reference="NumPy",
-        expected=trained.predictor.probabilities(trained.embeddings[test], test),
-        logits=trained.head.logits(trained.embeddings[test]),
+        expected=trained.predictor.probabilities(of_test, test),
+        logits=trained.head.logits(of_test),
         calibration=trained.calibration,
         calibration_photos="calibrated on out-of-fold predictions of train and val",
         thresholds=trained.thresholds,

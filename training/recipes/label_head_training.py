@@ -23,7 +23,7 @@ from training.data import split
 from training.label_calibration import LabelCalibration
 from training.last_layer import Head
 from training.recipes import label_thresholds
-from training.recipes.embedding import Embed, Embeddings
+from training.recipes.embedding import Embed, Embeddings, train_val_first
 from training.recipes.out_of_fold import OutOfFoldLabelPredictor
 
 Mask = NDArray[np.bool_]
@@ -33,8 +33,8 @@ Mask = NDArray[np.bool_]
 class TrainedLabels:
     """The last layer of a multi-label model, and the results of its cross-validation."""
 
-    embeddings: Embeddings
-    """(N, D) of all photos."""
+    test_embeddings: Embeddings
+    """(T, D) of the test photos."""
     c: float
     """The inverse regularisation strength."""
     losses: Mapping[float, float]
@@ -64,9 +64,10 @@ def train_labels(
     """
     examples = training_data.examples
     assert examples.label_matrix is not None
-    embeddings = embed(backbone, training_data, np.arange(len(examples.truth)))
-    train_val, test = examples.indices_of("train", "val"), examples.indices_of("test")
-    inputs, truth = embeddings[train_val], examples.label_matrix[train_val]
+    train_val, order = examples.indices_of("train", "val"), train_val_first(examples)
+    embeddings = embed(backbone, training_data, order)
+    inputs, of_test = embeddings[: len(train_val)], embeddings[len(train_val) :]
+    truth = examples.label_matrix[train_val]
     strata = examples.truth[train_val]
     folds = split.folds(strata, examples.groups[train_val], training_data.seed)
     validated = label_layer.cross_validate(inputs, truth, folds)
@@ -87,16 +88,14 @@ def train_labels(
     prototypes = familiarity.prototypes(inputs, strata, training_data.seed)
     scores = familiarity.out_of_fold(inputs, strata, folds, training_data.seed)
     threshold = familiarity.threshold(scores)
-    accepts = float((familiarity.score(embeddings[test], prototypes) >= threshold).mean())
+    accepts = float((familiarity.score(of_test, prototypes) >= threshold).mean())
     report_progress(
         f"{len(prototypes)} prototypes, familiarity threshold {threshold:.3f}, reached by "
         f"{100 * accepts:.1f} % of the test photos"
     )
     head = label_layer.fit(inputs, truth, validated.c)
-    head_of = np.full(len(embeddings), len(validated.heads), np.intp)
-    head_of[train_val] = folds
     return TrainedLabels(
-        embeddings=embeddings,
+        test_embeddings=of_test,
         c=validated.c,
         losses=validated.losses,
         head=head,
@@ -108,8 +107,9 @@ def train_labels(
             training_data.pixels,
             examples.rows,
             embeddings,
+            order,
             [*validated.heads, head],
-            head_of,
+            folds,
             1.0,
             calibration,
         ),
