@@ -123,8 +123,11 @@ def split(
         groups: (N,) numbers; photos with the same number stay together.
         given: the part that the data give each photo; None: any.
         seed: fixes the order.
-        earlier: the part of each photo in an earlier split, which is kept unless that leaves a part
-            empty; a group that was in several goes to the first, train or val; None: it is new.
+        earlier: the part of each photo in an earlier split, which is kept; a group that was in
+            several goes to the first, train or val; None: it is new.
+
+    Raises:
+        DataUnusable: the photos that keep their part leave none for another part.
     """
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
     open_ = np.array([part in (None, "train") for part in given])
@@ -137,8 +140,13 @@ def split(
         every = np.array([-1 if part is None else place.get(part, -1) for part in earlier], np.intp)
         kept = every[open_]
     dealt = split_by_groups(truth[open_], groups[open_], shares, seed, kept)
-    if kept is not None and len(np.unique(dealt)) < len(choices):
-        dealt = split_by_groups(truth[open_], groups[open_], shares, seed)
+    keeping = 0 if kept is None else int((kept >= 0).sum())
+    if keeping and (empty := set(range(len(choices))) - set(dealt.tolist())):
+        raise DataUnusable(
+            f"No photo is left for {choices[max(empty)]}: {keeping} of {len(dealt)} photos keep "
+            "the part that they had in the bundle of --split-of. Add photos that it wasn't trained "
+            "on, or leave --split-of out."
+        )
     for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
         parts[index] = choices[part]
     return parts
