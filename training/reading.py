@@ -148,6 +148,17 @@ def _list_files(arguments: Arguments, report_progress: ReportProgress) -> Datase
         )
     fixed = fixes.apply(data, arguments.fixes)
     report_progress(fixed.line)
+    left = fixed.dataset.labels
+    if not left:
+        raise DataUnusable(
+            f"The fixes of {arguments.fixes} leave out all photos of {data.name}. Correct the "
+            "table."
+        )
+    if len(left) == 1 < len(data.labels):
+        raise DataUnusable(
+            f"The fixes of {arguments.fixes} leave no class of {data.name} but {left[0]!r}, and a "
+            "classifier needs two classes at least. Correct the table, or add photos."
+        )
     return fixed.dataset
 
 
@@ -170,6 +181,11 @@ def _without_small(
     if not photos:
         raise DataUnusable(
             f"Every class has fewer than {min_photos} photos. Add photos, or lower --min-photos."
+        )
+    if data.task == "single_label" and len(data.labels) == 1:
+        raise DataUnusable(
+            f"Every class but {data.labels[0]!r} has fewer than {min_photos} photos, and a "
+            "classifier needs two classes at least. Add photos, or lower --min-photos."
         )
     return data, photos, duplicates.find(photos, pixels)
 
