@@ -452,6 +452,8 @@ def test_an_unclear_split_is_an_error_where_no_terminal_can_be_asked(data, tmp_p
     _check_rejected(train_small(*arguments), "Add --split train=a,test=b", "--split none")
     _check_rejected(train_small(*arguments, "--split", "a,b"), "is not like train=A,val=B,test=C")
     _check_rejected(train_small(*arguments, "--split", "test=b"), "has no folder for train")
+    twice = train_small(*arguments, "--split", "train=a,test=a")
+    _check_rejected(twice, "names the folder a twice")
     result = train_small(*arguments, "--split", "train=a,test=b")
     assert "split: train 14, val 2, test 8 (as given)" in result.output
 

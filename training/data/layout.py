@@ -142,9 +142,7 @@ def _roots(
 ) -> list[tuple[Part | None, Path]]:
     """Return the folders to read, each with its part."""
     if split is not None:
-        for name in split:
-            if not (data / name).is_dir():
-                raise DataUnusable(f"{data / name} of --split is not a folder. Name another.")
+        _require_separate_folders(data, list(split))
         return [(part, data / name) for name, part in split.items()] or [(None, data)]
     if parts := find_parts(data):
         return [(part, root) for part, root in parts.items()]
@@ -161,6 +159,31 @@ def _roots(
             suggested,
         )
     return [(None, data)]
+
+
+def _require_separate_folders(data: Path, names: Sequence[str]) -> None:
+    """Reject names of --split that are no folders inside DATA, or whose photos would count twice.
+
+    Raises:
+        DataUnusable: there is such a name.
+    """
+    resolved: dict[str, Path] = {}
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataUnusable(
+                f"{name} of --split lies outside {data}. Name folders inside it, by their paths "
+                "within it."
+            )
+        if not (data / name).is_dir():
+            raise DataUnusable(f"{data / name} of --split is not a folder. Name another.")
+        folder = (data / name).resolve()
+        for other, earlier in resolved.items():
+            if folder.is_relative_to(earlier) or earlier.is_relative_to(folder):
+                raise DataUnusable(
+                    f"{other} and {name} of --split are the same folder, or one holds the other, "
+                    "so photos would be in both parts. Name separate folders."
+                )
+        resolved[name] = folder
 
 
 def _scan_classes(scan: _Scan, root: Path, part: Part | None) -> None:
