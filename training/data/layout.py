@@ -55,6 +55,8 @@ class _Scan:
     nested: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    without_label: int = 0
+    """Those of `unlabelled` that a table lists."""
     missing: list[str] = field(default_factory=list)
     spelling: list[str] = field(default_factory=list)
 
@@ -113,6 +115,7 @@ def scan_folder(
         nested=tuple(scan.nested),
         stray=tuple(sorted(scan.stray)),
         unlabelled=tuple(scan.unlabelled),
+        without_label=scan.without_label,
         missing=tuple(scan.missing),
         spelling=tuple(scan.spelling),
         task=task,
@@ -234,7 +237,9 @@ def _settle_task(scan: _Scan, task: Task) -> None:
     for folder, sets in scan.tables:
         sets.require_single(folder)
         without = [path for path, labels in sets.labels.items() if not labels]
-        scan.unlabelled += [scan.name(path) for path in without if is_photo(path)]
+        photos = [scan.name(path) for path in without if is_photo(path)]
+        scan.unlabelled += photos
+        scan.without_label += len(photos)
         scan.stray += [scan.name(path) for path in without if not is_photo(path)]
     scan.files = [replace(file, labels=()) for file in scan.files if file.label]
 

@@ -177,7 +177,7 @@ def require_enough(
         raise DataUnusable(
             "A classifier needs two classes at least"
             f"{f', and there is only {labels[0]!r}' if labels else ''}. "
-            "Make a folder of photos for each class."
+            "Make a folder of photos for each class, or name two in the table of labels."
         )
     folded = Counter(label.casefold() for label in labels)
     if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:
