@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from app import bundle as bundles
 from app.bundle import Fit, InputSpec
-from app.bundle.photo_record import RecordedPart, photo_record
+from app.bundle.photo_record import DIGITS, RecordedPart, photo_record
 from training.arguments import Arguments
 from training.contracts import Recipe, ReportProgress, TrainingData
 from training.data import duplicates, examine, fixes, layout
@@ -71,6 +71,8 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
     examples = select_and_split(
         data, photos, duplicates_found, arguments.seed, arguments.min_photos, earlier
     )
+    if earlier is not None:
+        report_progress(_kept_parts(arguments, examples, earlier))
     sizes = ", ".join(f"{part} {count}" for part, count in split_sizes(examples).items())
     report_progress(f"split: {sizes}{' (as given)' if data.given else ''}")
     selected = None
@@ -101,6 +103,30 @@ def _parts_in(folder: Path) -> Mapping[str, RecordedPart]:
     return record
 
 
+def _kept_parts(
+    arguments: Arguments, examples: Examples, earlier: Mapping[str, RecordedPart]
+) -> str:
+    """Return a line about the photos that are in the same part as in the earlier version.
+
+    Raises:
+        DataUnusable: there are none.
+    """
+    kept = sum(
+        earlier.get(photo.sha256[:DIGITS]) == part
+        for photo, part in zip(examples.photos, examples.parts.tolist(), strict=True)
+    )
+    if not kept:
+        raise DataUnusable(
+            f"None of the {len(examples.photos)} photos of {arguments.data} has the part of the "
+            f"split that {arguments.split_of} recorded, so its split can't be kept. Name the "
+            "bundle of a version that was trained on some of them, or leave --split-of out."
+        )
+    return (
+        f"{kept} of {len(examples.photos)} photos are in the part of the split that they had in "
+        f"{arguments.split_of}"
+    )
+
+
 def split_sizes(examples: Examples) -> dict[str, int]:
     """Return the number of photos in each part of the split."""
     return {part: len(examples.indices_of(part)) for part in layout.PARTS}
@@ -122,6 +148,17 @@ def _list_files(arguments: Arguments, report_progress: ReportProgress) -> Datase
         )
     fixed = fixes.apply(data, arguments.fixes)
     report_progress(fixed.line)
+    left = fixed.dataset.labels
+    if not left:
+        raise DataUnusable(
+            f"The fixes of {arguments.fixes} leave out all photos of {data.name}. Correct the "
+            "table."
+        )
+    if len(left) == 1 < len(data.labels):
+        raise DataUnusable(
+            f"The fixes of {arguments.fixes} leave no class of {data.name} but {left[0]!r}, and a "
+            "classifier needs two classes at least. Correct the table, or add photos."
+        )
     return fixed.dataset
 
 
@@ -144,6 +181,11 @@ def _without_small(
     if not photos:
         raise DataUnusable(
             f"Every class has fewer than {min_photos} photos. Add photos, or lower --min-photos."
+        )
+    if data.task == "single_label" and len(data.labels) == 1:
+        raise DataUnusable(
+            f"Every class but {data.labels[0]!r} has fewer than {min_photos} photos, and a "
+            "classifier needs two classes at least. Add photos, or lower --min-photos."
         )
     return data, photos, duplicates.find(photos, pixels)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.exit_codes import WrongUsage, expected_errors
-from app.cli.options import FOLDER, read_settings
+from app.cli.options import FOLDER, FiniteRange, read_settings
 
 if TYPE_CHECKING:
     from app.captures import Store
 
 LIMIT = click.IntRange(0, 2**62)
-DAYS = click.FloatRange(0, 36_500)
+DAYS = FiniteRange(0, 36_500)
 
 data_dir_option = click.option(
     "--data-dir", type=FOLDER, help="Folder of the photos.  [default: HUBEL_DATA_DIR]"
@@ -112,9 +112,7 @@ def delete(ids: tuple[int, ...], data_dir: Path | None) -> None:
 @click.option(
     "--max-photos", type=click.IntRange(0, 2**62), help="[default: HUBEL_CAPTURE_MAX_PHOTOS]"
 )
-@click.option(
-    "--max-days", type=click.FloatRange(0, 36_500), help="[default: HUBEL_CAPTURE_MAX_DAYS]"
-)
+@click.option("--max-days", type=DAYS, help="[default: HUBEL_CAPTURE_MAX_DAYS]")
 @data_dir_option
 def prune(
     max_bytes: int | None, max_photos: int | None, max_days: float | None, data_dir: Path | None

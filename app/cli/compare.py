@@ -7,7 +7,7 @@ import click
 
 from app.cli.exit_codes import CheckFailed, expected_errors
 from app.cli.installation import train_extra
-from app.cli.options import FOLDER, labels_from_option
+from app.cli.options import FOLDER, FiniteRange, labels_from_option
 
 if TYPE_CHECKING:
     from app.dataset.label_table import Form
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=FiniteRange(0, 0.5, min_open=True),
     help="Loss of accuracy that counts as not worse.  [default: 0.05]",
 )
 def compare(

@@ -10,6 +10,7 @@ from app.cli.installation import train_extra
 from app.cli.options import (
     FILE,
     FOLDER,
+    FiniteRange,
     checked_name,
     checked_version,
     force_option,
@@ -130,7 +131,7 @@ class _Size(click.ParamType[Any]):
 )
 @click.option(
     "--crop",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     help="Side of the centre square that is kept, as a share of the whole square.  [default: 1.0]",
 )
 @click.option(
@@ -153,7 +154,7 @@ class _Size(click.ParamType[Any]):
 )
 @click.option(
     "--reference-tolerance",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.25,
     show_default=True,
     help="Largest allowed difference of a probability from --reference.",

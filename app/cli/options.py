@@ -3,6 +3,7 @@
 Heavy imports are inside the functions, so that `hubel --help` loads none of them.
 """
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,19 @@ class _FolderOrS3(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the address as it is, or the folder."""
         return value if str(value).startswith("s3:") else super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds. nan is none: no comparison with a bound would reject it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 MODELS = _FolderOrS3(exists=True, file_okay=False, path_type=Path)
@@ -54,7 +68,7 @@ labels_from_option = click.option(
 )
 accept_precision_option = click.option(
     "--accept-precision",
-    type=click.FloatRange(0.5, 1, max_open=True),
+    type=FiniteRange(0.5, 1, max_open=True),
     help="Share of the accepted predictions that must be right, such as 0.99, at 95 % confidence. "
     "It sets the probability from which a prediction is accepted.  [default: nothing is promised; "
     "accepted from two thirds]",

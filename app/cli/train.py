@@ -57,6 +57,9 @@ class SplitType(click.ParamType[Any]):
             self.fail(f"{value!r} is not like train=A,val=B,test=C, nor none.", param, ctx)
         if not any(part == "train" for part, _, _ in pairs):
             self.fail(f"{value!r} has no folder for train.", param, ctx)
+        folders = [folder for _, _, folder in pairs]
+        if twice := [folder for folder in folders if folders.count(folder) > 1]:
+            self.fail(f"{value!r} names the folder {twice[0]} twice.", param, ctx)
         return {folder: part for part, _, folder in pairs}
 
 

@@ -65,9 +65,9 @@ class Crop:
         return cls(x, y, width, height, text)
 
     def pixels(self, width: int, height: int) -> Pixels:
-        """Return the edges in a photo of `width` x `height`; each is rounded to a whole pixel.
+        """Return the edges in a photo of `width` x `height`; shares are rounded to whole pixels.
 
-        A rectangle has one pixel at least: a share of a small photo may be less.
+        A width in pixels is exact. A share has one pixel at least: in a small photo it may be less.
 
         Raises:
             BadParameter: the rectangle reaches beyond the photo.
@@ -84,7 +84,9 @@ class Crop:
 
 def _edges(start: Length, length: Length, side: int) -> tuple[int, int]:
     low = start.pixels(side)
-    first, end = round(low), round(low + length.pixels(side))
+    first = round(low)
     if start.is_share and first == side:
         first -= 1  # the last pixel, of which the share is a part
-    return first, max(end, first + 1)
+    if not length.is_share:
+        return first, first + round(length.value)
+    return first, max(round(low + length.pixels(side)), first + 1)

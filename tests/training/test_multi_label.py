@@ -45,6 +45,29 @@ def test_the_table_decides_that_photos_have_several_labels(trained):
     assert "exactly right" in result.stdout
 
 
+def test_one_label_beside_photos_without_a_label_leads_to_the_option_that_learns_from_them(
+    blob, small_backbone, tmp_path
+):
+    data = tmp_path / "one"
+    data.mkdir()
+    rows = ["file,labels"]
+    for index in range(40):
+        hue = ("red", "green")[index % 2]
+        (data / f"{index:02}.jpg").write_bytes(blob(hue, index))
+        rows.append(f"{index:02}.jpg,{'red' if hue == 'red' else ''}")
+    (data / "labels.csv").write_text("\n".join(rows))
+    arguments = (data, "--output", tmp_path / "out", "--backbone", small_backbone)
+    refused = _train(*arguments)
+    assert refused.exit_code == 2
+    assert (
+        "There is only the label 'red', and the table gives 20 photos no label." in refused.stderr
+    )
+    assert "add --task multi_label" in refused.stderr
+    result = _train(*arguments, "--task", "multi_label")
+    assert result.exit_code == 0, result.output
+    assert "1 labels: red 20" in result.stdout
+
+
 def test_the_bundle_states_thresholds_and_calibration_of_each_label(trained):
     manifest = load(trained[1]).manifest
     assert manifest.task == "multi_label"

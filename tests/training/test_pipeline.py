@@ -106,6 +106,24 @@ def test_fixes_rename_a_label_and_drop_a_photo_of_the_next_run(data, tmp_path, t
     assert sorted((path.name, path.stat().st_mtime_ns) for path in data.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("fix_of", "words"),
+    [
+        ({"red": "drop", "green": "drop"}, "leave out all photos of data. Correct the table."),
+        ({"red": "drop"}, "leave no class of data but 'green', and a classifier needs two"),
+        ({"red": "green"}, "leave no class of data but 'green', and a classifier needs two"),
+    ],
+    ids=["all dropped", "a class dropped", "a class relabelled"],
+)
+def test_fixes_that_leave_too_few_classes_are_named(data, tmp_path, fix_of, words):
+    rows = [f"{hue}/{index:02}.jpg,{fix}" for hue, fix in fix_of.items() for index in range(12)]
+    table = tmp_path / "fixes.csv"
+    table.write_text("\n".join(["file,fix", *rows]))
+    result = _train(data, "--output", tmp_path / "out", "--fixes", table)
+    assert result.exit_code == 2
+    assert f"Error: The fixes of {table} {words}" in result.output
+
+
 def test_a_promise_that_too_few_photos_were_given_for_ends_before_training(unusual_data, tmp_path):
     result = _train(unusual_data, "--output", tmp_path / "x", "--accept-precision", "0.99")
     assert result.exit_code == 1
@@ -390,6 +408,9 @@ def test_small_classes_are_left_out_where_asked(data, tmp_path, train_small, blo
     assert result.exit_code == 0, result.output
     assert "Classes with too few photos, left out (--skip-small) (1): tiny 2" in result.output
     assert [label.name for label in load(output).manifest.labels] == ["green", "red", "small"]
+    (data / "green" / "00.jpg").unlink()
+    result = train_small(data, "--output", output, "--skip-small", "--min-photos", 12)
+    _check_rejected(result, "Every class but 'red' has fewer than 12 photos")
 
 
 def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(
@@ -431,6 +452,8 @@ def test_an_unclear_split_is_an_error_where_no_terminal_can_be_asked(data, tmp_p
     _check_rejected(train_small(*arguments), "Add --split train=a,test=b", "--split none")
     _check_rejected(train_small(*arguments, "--split", "a,b"), "is not like train=A,val=B,test=C")
     _check_rejected(train_small(*arguments, "--split", "test=b"), "has no folder for train")
+    twice = train_small(*arguments, "--split", "train=a,test=a")
+    _check_rejected(twice, "names the folder a twice")
     result = train_small(*arguments, "--split", "train=a,test=b")
     assert "split: train 14, val 2, test 8 (as given)" in result.output
 

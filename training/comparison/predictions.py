@@ -15,6 +15,7 @@ from app.runtime.session import Session
 from training.comparison import cross_fit
 from training.comparison.photos import ComparedPhotos
 from training.contracts import Integers
+from training.data.groups import whole_groups
 from training.parallel import run_graph
 
 Mask = NDArray[np.bool_]
@@ -58,8 +59,8 @@ def learnt(bundle: Bundle, photos: ComparedPhotos) -> Learnt:
     total = sum(part in ("train", "val") for part in record.values())
     return Learnt(
         photos=own,
-        touched=_with_group(own | backbone, photos.groups),
-        by_backbone=_with_group(backbone, photos.groups),
+        touched=whole_groups(own | backbone, photos.groups),
+        by_backbone=whole_groups(backbone, photos.groups),
         missing=total - int(own.sum()),
     )
 
@@ -68,10 +69,6 @@ def nothing_learnt(photos: ComparedPhotos) -> Learnt:
     """Return what a version learnt from that learnt from none of the photos."""
     none = np.zeros(len(photos.photos), bool)
     return Learnt(none, none, none, 0)
-
-
-def _with_group(mask: Mask, groups: Integers) -> Mask:
-    return np.isin(groups, groups[mask])
 
 
 def predict(bundle: Bundle, photos: ComparedPhotos, of: Learnt, rows: Integers) -> Predictions:

@@ -52,6 +52,8 @@ class Dataset:
     """Files and folders that belong to no class, and links that lead back."""
     unlabelled: tuple[str, ...] = ()
     """Photos without a label in the table, or by their names."""
+    without_label: int = 0
+    """Of single-label data: photos that a table lists, and gives no label."""
     missing: tuple[str, ...] = ()
     """Files that the table lists and the folder doesn't have."""
     spelling: tuple[str, ...] = ()

@@ -114,8 +114,14 @@ def _earlier(
 
 
 def _require_other_classes(dataset: Dataset) -> None:
-    """Reject a single class with folders, which may be the classes."""
+    """Reject a single class with folders, which may be the classes, or with photos of none."""
     labels = dataset.labels
+    if len(labels) == 1 and dataset.without_label:
+        raise DataUnusable(
+            f"There is only the label {labels[0]!r}, and the table gives {dataset.without_label} "
+            f"photos no label. If {labels[0]!r} is on none of these, add --task multi_label, which "
+            "also learns from them; else give them a label."
+        )
     if len(labels) == 1 and len(dataset.nested) > 1:
         raise DataUnusable(
             f"There is only the class {labels[0]!r}, and it has folders: "

@@ -47,6 +47,16 @@ def joined(look_the_same: Integers, names: Sequence[str]) -> Integers:
     return np.array([first_of(number) for number in look_the_same.tolist()], np.intp)
 
 
+def whole_groups(mask: NDArray[np.bool_], groups: Integers) -> NDArray[np.bool_]:
+    """Return which photos, (N,), are in `mask` or in one group with a photo of it.
+
+    Args:
+        mask: (N,).
+        groups: (N,) a number for each photo, the same within a group.
+    """
+    return np.isin(groups, groups[mask])
+
+
 def require_spread(
     truth: NDArray[np.bool_], is_train: NDArray[np.bool_], groups: Integers, labels: Sequence[str]
 ) -> None:

@@ -55,6 +55,8 @@ class _Scan:
     nested: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    without_label: int = 0
+    """Those of `unlabelled` that a table lists."""
     missing: list[str] = field(default_factory=list)
     spelling: list[str] = field(default_factory=list)
 
@@ -113,6 +115,7 @@ def scan_folder(
         nested=tuple(scan.nested),
         stray=tuple(sorted(scan.stray)),
         unlabelled=tuple(scan.unlabelled),
+        without_label=scan.without_label,
         missing=tuple(scan.missing),
         spelling=tuple(scan.spelling),
         task=task,
@@ -142,9 +145,7 @@ def _roots(
 ) -> list[tuple[Part | None, Path]]:
     """Return the folders to read, each with its part."""
     if split is not None:
-        for name in split:
-            if not (data / name).is_dir():
-                raise DataUnusable(f"{data / name} of --split is not a folder. Name another.")
+        _require_separate_folders(data, list(split))
         return [(part, data / name) for name, part in split.items()] or [(None, data)]
     if parts := find_parts(data):
         return [(part, root) for part, root in parts.items()]
@@ -161,6 +162,31 @@ def _roots(
             suggested,
         )
     return [(None, data)]
+
+
+def _require_separate_folders(data: Path, names: Sequence[str]) -> None:
+    """Reject names of --split that are no folders inside DATA, or whose photos would count twice.
+
+    Raises:
+        DataUnusable: there is such a name.
+    """
+    resolved: dict[str, Path] = {}
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataUnusable(
+                f"{name} of --split lies outside {data}. Name folders inside it, by their paths "
+                "within it."
+            )
+        if not (data / name).is_dir():
+            raise DataUnusable(f"{data / name} of --split is not a folder. Name another.")
+        folder = (data / name).resolve()
+        for other, earlier in resolved.items():
+            if folder.is_relative_to(earlier) or earlier.is_relative_to(folder):
+                raise DataUnusable(
+                    f"{other} and {name} of --split are the same folder, or one holds the other, "
+                    "so photos would be in both parts. Name separate folders."
+                )
+        resolved[name] = folder
 
 
 def _scan_classes(scan: _Scan, root: Path, part: Part | None) -> None:
@@ -211,7 +237,9 @@ def _settle_task(scan: _Scan, task: Task) -> None:
     for folder, sets in scan.tables:
         sets.require_single(folder)
         without = [path for path, labels in sets.labels.items() if not labels]
-        scan.unlabelled += [scan.name(path) for path in without if is_photo(path)]
+        photos = [scan.name(path) for path in without if is_photo(path)]
+        scan.unlabelled += photos
+        scan.without_label += len(photos)
         scan.stray += [scan.name(path) for path in without if not is_photo(path)]
     scan.files = [replace(file, labels=()) for file in scan.files if file.label]
 

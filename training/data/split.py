@@ -123,8 +123,11 @@ def split(
         groups: (N,) numbers; photos with the same number stay together.
         given: the part that the data give each photo; None: any.
         seed: fixes the order.
-        earlier: the part of each photo in an earlier split, which is kept unless that leaves a part
-            empty; a group that was in several goes to the first, train or val; None: it is new.
+        earlier: the part of each photo in an earlier split, which is kept; a group that was in
+            several goes to the first, train or val; None: it is new.
+
+    Raises:
+        DataUnusable: the photos that keep their part leave none for another part.
     """
     missing: tuple[Part, ...] = tuple(part for part in PARTS if part not in given)
     open_ = np.array([part in (None, "train") for part in given])
@@ -137,8 +140,13 @@ def split(
         every = np.array([-1 if part is None else place.get(part, -1) for part in earlier], np.intp)
         kept = every[open_]
     dealt = split_by_groups(truth[open_], groups[open_], shares, seed, kept)
-    if kept is not None and len(np.unique(dealt)) < len(choices):
-        dealt = split_by_groups(truth[open_], groups[open_], shares, seed)
+    keeping = 0 if kept is None else int((kept >= 0).sum())
+    if keeping and (empty := set(range(len(choices))) - set(dealt.tolist())):
+        raise DataUnusable(
+            f"No photo is left for {choices[max(empty)]}: {keeping} of {len(dealt)} photos keep "
+            "the part that they had in the bundle of --split-of. Add photos that it wasn't trained "
+            "on, or leave --split-of out."
+        )
     for index, part in zip(np.flatnonzero(open_).tolist(), dealt.tolist(), strict=True):
         parts[index] = choices[part]
     return parts
@@ -169,7 +177,7 @@ def require_enough(
         raise DataUnusable(
             "A classifier needs two classes at least"
             f"{f', and there is only {labels[0]!r}' if labels else ''}. "
-            "Make a folder of photos for each class."
+            "Make a folder of photos for each class, or name two in the table of labels."
         )
     folded = Counter(label.casefold() for label in labels)
     if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:

@@ -1,7 +1,8 @@
 """Run `hubel calibrate`, from a bundle and labelled photos to the bundle with its thresholds.
 
     bundle -> verified -> its files, copied beside the output
-    photos -> probabilities of each graph
+    photos -> without those that the model learnt from, by the record in its bundle
+           -> probabilities of each graph
            -> the rule for `unknown`, where the bundle has none        unknown
            -> the acceptance threshold, where a precision is promised  packaging.promise
     -> report, model card, bundle.json -> golden photos once more -> its place
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 
 from app import bundle as bundles
 from app.bundle import MODEL_CARD, Bundle, DecisionRule, Manifest, Precision, UnknownRule
+from app.bundle.photo_record import DIGITS, photo_record
 from app.dataset.label_table import Form
 from app.runtime.session import Session
 from app.runtime.verify import check_signature, require_golden, run_golden
 from training import calibration, report
 from training.contracts import ReportProgress
 from training.data import duplicates
-from training.data.groups import joined
+from training.data.groups import joined, whole_groups
 from training.data.photos import fingerprint
 from training.errors import DataUnusable
 from training.existing_bundle import card, unknown
@@ -142,19 +144,13 @@ def _measure(
         report_progress,
         labels_from=arguments.labels_from,
     )
-    examples = photos.examples
-    if len(examples.truth) < _MIN_PHOTOS:
+    if len(photos.truth) < _MIN_PHOTOS:
         raise DataUnusable(
-            f"{arguments.data} has {len(examples.truth)} photos that can be used, and thresholds "
+            f"{arguments.data} has {len(photos.truth)} photos that can be used, and thresholds "
             f"need {_MIN_PHOTOS} at least. Add some."
         )
-    if fingerprint(examples.photos) == manifest.training.data:
-        raise DataUnusable(
-            f"The model was trained on the photos of {arguments.data}, so they can't show how "
-            "often it is right. Name others, or train again with --accept-precision."
-        )
-    look_the_same = duplicates.find(examples.photos, photos.pixels).group_of
-    groups = joined(look_the_same, [photo.file.group for photo in examples.photos])
+    photos, groups = _new_to_the_model(arguments, source, photos, report_progress)
+    examples = photos.examples
     sessions: dict[Precision, Session] = {
         which: Session(source.model_path(which), "cpu", which) for which in manifest.precisions
     }
@@ -173,6 +169,44 @@ def _measure(
         rows = examples.rows.tolist()
         (scores,) = run_graph(sessions["fp32"], ["familiarity"], photos.pixels, rows, "familiarity")
     return _Measured(photos, groups, probabilities, scores, manifest.unknown, False)
+
+
+def _new_to_the_model(
+    arguments: Arguments,
+    source: Bundle,
+    photos: LabelledPhotos,
+    report_progress: ReportProgress,
+) -> tuple[LabelledPhotos, NDArray[np.intp]]:
+    """Return the photos that the model didn't learn from, and the group of each, (N,).
+
+    A bundle without a record of its photos recognises only the whole set of them.
+
+    Raises:
+        DataUnusable: too few are left.
+    """
+    examples = photos.examples
+    look_the_same = duplicates.find(examples.photos, photos.pixels).group_of
+    groups = joined(look_the_same, [photo.file.group for photo in examples.photos])
+    record = photo_record(source)
+    if record is None:
+        is_own_set = fingerprint(examples.photos) == source.manifest.training.data
+        learnt = np.full(len(examples.photos), is_own_set)
+    else:
+        parts = [record.get(photo.sha256[:DIGITS]) for photo in examples.photos]
+        learnt = whole_groups(np.array([part not in (None, "test") for part in parts]), groups)
+    count, left = int(learnt.sum()), int((~learnt).sum())
+    if left < _MIN_PHOTOS:
+        raise DataUnusable(
+            f"The model was trained on {count} of the {len(learnt)} photos of {arguments.data}, so "
+            f"they can't show how often it is right. Thresholds need {_MIN_PHOTOS} others at "
+            "least. Add some, or train again with --accept-precision."
+        )
+    if count:
+        report_progress(
+            f"{count} of {len(learnt)} photos are left out: the model learnt from them, or from "
+            "photos that look the same or are in their group"
+        )
+    return photos.only(~learnt), groups[~learnt]
 
 
 def _decide(

@@ -1,7 +1,7 @@
 """Read a folder of labelled photos: the photos, their true classes and their pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,20 @@ class LabelledPhotos:
         """Whether each photo has each label, (N, K), of a multi-label model."""
         assert self.examples.label_matrix is not None
         return self.examples.label_matrix
+
+    def only(self, selected: NDArray[np.bool_]) -> "LabelledPhotos":
+        """Return the photos that are selected, (N,) of all; the pixels stay."""
+        examples = self.examples
+        matrix = examples.label_matrix
+        fewer = replace(
+            examples,
+            photos=tuple(examples.photos[index] for index in np.flatnonzero(selected).tolist()),
+            truth=examples.truth[selected],
+            groups=examples.groups[selected],
+            parts=examples.parts[selected],
+            label_matrix=None if matrix is None else matrix[selected],
+        )
+        return replace(self, examples=fewer)
 
     def run(self, session: Session) -> NDArray[np.float32]:
         """Return probabilities (N, K)."""

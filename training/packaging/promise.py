@@ -34,6 +34,8 @@ Integers = NDArray[np.intp]
 _ENOUGH = 3
 """With --accept-per-class a label has its own threshold from this multiple of the photos that the
 promise needs at least, so that a few mistakes among them don't rule it out."""
+_LEAST_PRECISION = 0.5
+"""The lowest precision that --accept-precision takes."""
 _NAMED = 6
 """The most classes that the line names."""
 _PLENTY = 20
@@ -90,16 +92,26 @@ class HeldOut:
 def require_possible(promise: Promise, photos: int) -> None:
     """Reject a promise that could not be kept by this many photos if all were right.
 
+    Args:
+        promise: the precision that is asked for.
+        photos: the number of independent ones: those of one group count as one.
+
     Raises:
         PromiseUnattainable: there are too few photos.
     """
     needed = acceptance.photos_needed(promise.precision)
     if photos < needed:
         best = (1 - CONFIDENCE) ** (1 / max(1, photos))
+        advice = (
+            "Add photos."
+            if best < _LEAST_PRECISION
+            else f"Add photos, or lower --accept-precision; at most {_down(best)} is possible with "
+            "these."
+        )
         raise PromiseUnattainable(
-            f"A precision of {promise.precision:g} can't be promised with {photos} photos: "
-            f"{needed} are needed at least, at {100 * CONFIDENCE:.0f} % confidence. Add photos, or "
-            f"lower --accept-precision; at most {_down(best)} is possible with these."
+            f"A precision of {promise.precision:g} can't be promised with {photos} photos, of "
+            "which those that look the same or are in one group count as one: "
+            f"{needed} are needed at least, at {100 * CONFIDENCE:.0f} % confidence. {advice}"
         )
 
 

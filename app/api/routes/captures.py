@@ -6,6 +6,7 @@ Every access to the store is on a thread, since it waits for the disk.
 import base64
 import binascii
 import json
+import math
 from functools import partial
 from typing import Annotated
 
@@ -203,7 +204,7 @@ def _position(token: str) -> Position:
     try:
         value, id = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         position = Position(float(value), int(id))
-        if not 0 <= position.id < 1 << 63:
+        if not (math.isfinite(position.value) and 0 <= position.id < 1 << 63):
             raise ValueError
         return position
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as err:

@@ -111,7 +111,7 @@ def test_lists_are_paged(keeping, photo):
             if after is None:
                 break
         assert pages == [2, 1]
-        for wrong in ("x", "W10", "WzEsIDJd" * 3, "WzEsIC0xXQ"):
+        for wrong in ("x", "W10", "WzEsIDJd" * 3, "WzEsIC0xXQ", "W05hTiwgMV0"):
             response = client.get(CAPTURES, params={"after": wrong}, headers=ADMIN)
             assert (response.status_code, response.json()["code"]) == (400, "bad_parameter"), wrong
 

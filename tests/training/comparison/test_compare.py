@@ -25,7 +25,7 @@ def add(folder, blob, hue, seeds):
 
 @pytest.fixture(scope="module")
 def train(small_backbone):
-    def run(data, output, **options):
+    def run(data, output, report_progress=lambda _: None, **options):
         arguments = pipeline.Arguments(
             data=data,
             output=output,
@@ -35,7 +35,7 @@ def train(small_backbone):
             seed=int(output.name),
             **options,
         )
-        return pipeline.train(arguments, lambda _: None).bundle
+        return pipeline.train(arguments, report_progress).bundle
 
     return run
 
@@ -160,6 +160,26 @@ def test_the_command_prints_the_verdict_or_json(world):
 def test_a_split_of_a_bundle_without_a_record_is_rejected(train, world, small_backbone, tmp_path):
     with pytest.raises(DataUnusable, match="doesn't record which photos it was trained on"):
         train(world / "1", tmp_path / "3", split_of=small_backbone)
+
+
+def test_a_split_is_kept_or_refused_and_the_number_of_photos_is_reported(
+    train, world, blob, tmp_path
+):
+    lines = []
+    first = world / "colours/1"
+    train(world / "2", tmp_path / "3", report_progress=lines.append, split_of=first)
+    assert f"56 of 84 photos are in the part of the split that they had in {first}" in lines
+    shutil.copytree(world / "1", tmp_path / "learnt")
+    parts = dict(photo_record(bundles.load(first)))
+    for file in (tmp_path / "learnt").glob("*/*.jpg"):
+        if parts[hashlib.sha256(file.read_bytes()).hexdigest()[:16]] == "test":
+            file.unlink()
+    with pytest.raises(DataUnusable, match="No photo is left for test: 48 of 48 photos keep"):
+        train(tmp_path / "learnt", tmp_path / "4", split_of=first)
+    for hue in ("red", "green"):
+        add(tmp_path / "other", blob, hue, range(50, 62))
+    with pytest.raises(DataUnusable, match=r"None of the 24 photos of .* has the part"):
+        train(tmp_path / "other", tmp_path / "5", split_of=first)
 
 
 def test_the_photos_of_a_head_are_not_those_that_its_network_learnt_from(world):

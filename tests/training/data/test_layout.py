@@ -128,6 +128,25 @@ def test_folders_with_the_same_classes_are_not_taken_for_classes_in_silence(tree
         layout.scan_folder(data, split={"c": "train"})
 
 
+@pytest.mark.parametrize("name", ["../other", "cat/../../other", "/absolute"])
+def test_a_split_has_folders_inside_the_data_alone(tree, tmp_path, name):
+    tree(*CLASSES)
+    (tmp_path / "other").mkdir()
+    if name == "/absolute":
+        name = str(tmp_path / "other")
+    with pytest.raises(DataUnusable, match="of --split lies outside"):
+        layout.scan_folder(tmp_path / "data", split={name: "train"})
+
+
+@pytest.mark.parametrize("other", ["a/", "./a", "a/cat", ".", "link"])
+def test_folders_of_a_split_that_share_photos_are_rejected(tree, tmp_path, other):
+    tree("a/cat/1.jpg", "a/dog/2.jpg")
+    data = tmp_path / "data"
+    (data / "link").symlink_to(data / "a")
+    with pytest.raises(DataUnusable, match="photos would be in both parts"):
+        layout.scan_folder(data, split={"a": "train", other: "test"})
+
+
 def test_names_that_differ_in_normalisation_or_case_are_one_class_and_told(tree):
     nfd = unicodedata.normalize("NFD", "café")
     data = tree("train/café/1.jpg", f"test/{nfd}/2.jpg", "train/Dog/3.jpg", "test/dog/4.jpg")

@@ -119,7 +119,15 @@ def test_a_group_that_was_in_two_parts_was_learnt_from():
     assert split(truth, groups, [None] * 60, 0, earlier)[:4] == ["train"] * 4
 
 
-def test_an_earlier_split_that_would_leave_a_part_empty_is_not_kept():
+@pytest.mark.parametrize(
+    ("earlier", "empty"),
+    [(["train"] * 20, "test"), (["train", "val"] * 10, "test"), (["train", "test"] * 10, "val")],
+)
+def test_an_earlier_split_that_leaves_a_part_empty_is_refused(earlier, empty):
     truth, groups = np.arange(20) % 2, np.arange(20)
-    parts = split(truth, groups, [None] * 20, 0, ["train"] * 20)
+    with pytest.raises(DataUnusable, match=f"No photo is left for {empty}: 20 of 20 photos keep"):
+        split(truth, groups, [None] * 20, 0, earlier)
+    new = [*earlier, *[None] * 4]
+    parts = split(np.arange(24) % 2, np.arange(24), [None] * 24, 0, new)
+    assert parts[:20] == earlier
     assert set(parts) == {"train", "val", "test"}

@@ -1,5 +1,6 @@
 """`hubel calibrate`: a bundle gets thresholds, and stays sealed and otherwise the same."""
 
+import hashlib
 import io
 import re
 import shutil
@@ -10,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from app.bundle import MODEL_CARD, load, verify_files
+from app.bundle import MODEL_CARD, load, record_files, verify_files
+from app.bundle.photo_record import PHOTO_RECORD, write_photo_record
 from app.cli import main
 from app.runtime.classifier import Query, classify
 from app.runtime.loaded_model import load_model
@@ -89,7 +91,7 @@ def test_a_bundle_with_an_embedding_gets_familiarity_and_a_promised_threshold(
     rewrite(colours, {"training/data": made_by["fingerprint"]})
     refused = _calibrate(colours, photos)
     assert refused.exit_code == 2
-    assert "The model was trained on the photos of" in refused.output
+    assert "The model was trained on 90 of the 90 photos of" in refused.output
 
 
 def _check_documents(folder, data):
@@ -168,8 +170,49 @@ def test_an_older_card_no_longer_says_that_there_is_no_threshold(make_bundle):
     assert "## Accepted predictions" in text
 
 
-def test_photos_of_one_group_count_once_for_a_promise(colours, photos, tmp_path):
-    data = tmp_path / "grouped"
+@pytest.fixture
+def trained_on(rewrite):
+    """Record in a bundle which photos it was trained on: the part of each by its file."""
+
+    def record(folder, parts):
+        hashes = {hashlib.sha256(file.read_bytes()).hexdigest(): parts[file] for file in parts}
+        write_photo_record(hashes, folder)
+        (found,) = record_files(folder, [PHOTO_RECORD]).values()
+        rewrite(folder, {f"files/{PHOTO_RECORD}": found.model_dump()})
+
+    return record
+
+
+def test_photos_that_the_model_learnt_from_choose_no_threshold(
+    colours, photos, trained_on, tmp_path
+):
+    files = sorted(photos.glob("*/*.png"))
+    parts = ["train"] * 20 + ["val"] * 5 + ["backbone"] * 5 + ["test"] * 10
+    trained_on(colours, dict(zip(files, parts, strict=False)))
+    output = tmp_path / "out"
+    result = _calibrate(colours, photos, "--accept-precision", "0.9", "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "30 of 90 photos are left out: the model learnt from them" in result.output
+    manifest = load(output).manifest
+    assert manifest.decision.photos == 60
+    assert manifest.training.arguments["thresholds"]["photos"] == 60
+    trained_on(colours, dict.fromkeys(files[:71], "train"))
+    result = _calibrate(colours, photos, "--accept-precision", "0.9")
+    assert result.exit_code == 2
+    assert "The model was trained on 71 of the 90 photos of" in result.output
+
+
+def test_a_photo_of_one_group_with_a_learnt_one_chooses_no_threshold(
+    colours, photos, trained_on, tmp_path
+):
+    data = _in_scenes(photos, tmp_path / "grouped")
+    trained_on(colours, {data / "blue/0.png": "train"})
+    result = _calibrate(colours, data, "--output", tmp_path / "out")
+    assert "6 of 90 photos are left out" in result.output
+
+
+def _in_scenes(photos, data):
+    """Copy the photos, in groups of six."""
     shutil.copytree(photos, data)
     files = sorted(data.glob("*/*.png"))
     rows = [
@@ -177,6 +220,11 @@ def test_photos_of_one_group_count_once_for_a_promise(colours, photos, tmp_path)
         for index, file in enumerate(files)
     ]
     (data / "labels.csv").write_text("\n".join(["file,labels,group", *rows]))
+    return data
+
+
+def test_photos_of_one_group_count_once_for_a_promise(colours, photos, tmp_path):
+    data = _in_scenes(photos, tmp_path / "grouped")
     result = _calibrate(colours, data, "--output", tmp_path / "out", "--accept-precision", "0.9")
     assert result.exit_code == 1
-    assert re.search(r"with 1[0-5] photos: 29 are needed", result.stderr)
+    assert re.search(r"with 1[0-5] photos, .* count as one: 29 are needed", result.stderr)

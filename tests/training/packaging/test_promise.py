@@ -76,12 +76,21 @@ def test_unknown_photos_are_not_accepted_and_choose_no_threshold():
 
 
 def test_an_unattainable_promise_says_what_is_possible():
-    words = r"0.999 can't be promised with 900 photos: 2995 are needed .* at most 0.996 is possible"
+    words = r"0.999 can't be promised with 900 photos, .* 2995 are needed .* at most 0.996 is"
     with pytest.raises(PromiseUnattainable, match=words):
         decision_rule(held_out(), Promise(0.999), None, LABELS)
     with pytest.raises(PromiseUnattainable, match=r"too often wrong .* At most 0\.\d+ can be"):
         decision_rule(held_out(), Promise(0.99), None, LABELS)
     require_possible(Promise(0.99), 299)
+
+
+def test_a_promise_for_very_few_photos_names_none_that_the_option_refuses():
+    with pytest.raises(PromiseUnattainable, match=r"lower --accept-precision; at most 0\.549 is"):
+        require_possible(Promise(0.6), 5)
+    words = r"0.5 can't be promised with 3 photos, .* one group count as one: 5 are needed at least"
+    with pytest.raises(PromiseUnattainable, match=words) as refused:
+        require_possible(Promise(0.5), 3)
+    assert str(refused.value).endswith("confidence. Add photos.")
 
 
 def test_the_line_says_what_was_promised_and_what_the_test_photos_gave():
