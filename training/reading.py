@@ -72,7 +72,7 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
         data, photos, duplicates_found, arguments.seed, arguments.min_photos, earlier
     )
     sizes = ", ".join(f"{part} {count}" for part, count in split_sizes(examples).items())
-    report_progress(f"split: {sizes}{' (as given)' if data.given else ''}")
+    report_progress(f"split: {sizes}{_as_given(data, examples)}")
     selected = None
     if arguments.fit == "auto":
         backbone = recipe.backbone if isinstance(recipe, HeadRecipe) else find_backbone("lite0")
@@ -104,6 +104,15 @@ def _parts_in(folder: Path) -> Mapping[str, RecordedPart]:
 def split_sizes(examples: Examples) -> dict[str, int]:
     """Return the number of photos in each part of the split."""
     return {part: len(examples.indices_of(part)) for part in layout.PARTS}
+
+
+def _as_given(data: Dataset, examples: Examples) -> str:
+    """Return in brackets which parts of the split are those of the data, if any."""
+    with_photos = {photo.file.part for photo in examples.photos}
+    parts = [part for part in data.given if part in with_photos]
+    if not parts:
+        return ""
+    return " (as given)" if len(parts) == len(data.given) else f" ({', '.join(parts)} as given)"
 
 
 def _list_files(arguments: Arguments, report_progress: ReportProgress) -> Dataset:

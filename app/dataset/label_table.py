@@ -10,7 +10,7 @@ Tables may list several labels for a photo, or none. `label_sets` returns them a
 `label_files` the one label of each photo.
 """
 
-import csv
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from app.dataset import label_rows
-from app.dataset.label_rows import HEADERS, ListedFile
+from app.dataset.label_rows import ListedFile
 from app.dataset.split_names import normalised
 from app.errors import BadParameter
 
@@ -84,12 +84,12 @@ class LabelSets:
 
 
 def has_labels_csv(folder: Path) -> bool:
-    """Return whether `folder` has a labels.csv with Hubel's header."""
-    try:
-        with (folder / LABELS_CSV).open(encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader(file), [])] in HEADERS
-    except (OSError, ValueError, csv.Error):
-        return False
+    """Return whether `folder` has a labels.csv, which is its table of labels even if it is faulty.
+
+    Labels by the folders' names instead would be other labels, so a fault must be an error.
+    """
+    table = folder / LABELS_CSV
+    return os.path.lexists(table) and not table.is_dir()
 
 
 def label_files(folder: Path, files: Sequence[Path], form: Form) -> LabelledFiles:

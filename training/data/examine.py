@@ -51,6 +51,7 @@ def collect(
         *_about_files(unusable, photos),
         *_about_duplicates(photos, duplicates),
         *_about_groups(kept),
+        _about_parts(dataset, kept),
         *_about_folders(dataset),
         *_about_balance(by_class),
     ]
@@ -161,6 +162,15 @@ def _about_likeness(duplicates: Duplicates) -> tuple[str, tuple[str, ...]]:
             (likeness,),
         )
     return "", ()
+
+
+def _about_parts(dataset: Dataset, photos: Sequence[Photo]) -> Finding:
+    with_photos = {photo.file.part for photo in photos}
+    return Finding(
+        "empty part",
+        "Parts of the given split without any photo that is used; they are split off train instead",
+        tuple(part for part in dataset.given if part not in with_photos),
+    )
 
 
 def _about_folders(dataset: Dataset) -> list[Finding]:

@@ -23,6 +23,7 @@ Kind = Literal[
     "alike",
     "tiny",
     "imbalance",
+    "empty part",
     "empty class",
     "nested",
     "stray",

@@ -92,6 +92,23 @@ def test_a_path_that_is_no_folder_is_rejected(tmp_path):
         layout.scan_folder(tmp_path / "none")
 
 
+@pytest.mark.parametrize("folder", ["", "test"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,label\n1.jpg,cat\n", "is file,label, not file,labels"),
+        ("file,labels\ncaf\xe9.jpg,cat\n", "is not UTF-8"),
+    ],
+)
+def test_a_faulty_labels_csv_is_no_reason_to_take_folders_for_classes(
+    tree, tmp_path, folder, text, words
+):
+    tree("train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
+    (tmp_path / "data" / folder / "labels.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(BadParameter, match=words):
+        layout.scan_folder(tmp_path / "data")
+
+
 CLASSES = ("cat/1.jpg", "dog/2.jpg")
 
 
