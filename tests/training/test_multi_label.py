@@ -147,6 +147,16 @@ def test_a_label_needs_photos_with_it_and_without_it(present, absent):
         label_sets.require_enough(small, ["cat"], 5)
 
 
+def test_labels_that_differ_in_case_alone_are_rejected_before_training(data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "data")
+    lines = (folder / "labels.csv").read_text().replace("red\n", "Red\n")
+    (folder / "labels.csv").write_text(lines)
+    result = _train(folder, "--output", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert "The labels 'Red', 'red' differ in case alone" in result.stderr
+    assert "split:" not in result.stdout
+
+
 def test_small_labels_are_dropped_and_groups_of_the_table_stay_together(data, tmp_path):
     for file in sorted(data.glob("*.jpg")):
         shutil.copy(file, tmp_path / file.name)
