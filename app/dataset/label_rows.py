@@ -69,7 +69,10 @@ def of_annotations(table: Path) -> list[ListedFile]:
         raise BadParameter(
             f"{table} has no column {sorted(missing)[0]!r}. Export it with filename and class."
         )
-    return [ListedFile(row["filename"], {row["class"]} - {""}) for row in rows]
+    labels: dict[str, set[str]] = {}
+    for row in rows:
+        labels.setdefault(row["filename"], set()).update({row["class"]} - {""})
+    return [ListedFile(name, of_file) for name, of_file in labels.items()]
 
 
 def of_columns(table: Path) -> list[ListedFile]:

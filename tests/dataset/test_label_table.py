@@ -86,7 +86,7 @@ def test_names_are_compared_after_normalisation_and_differences_are_told(read):
         ("file,labels\na.jpg,cat;dog\n", r"several labels, the first is a.jpg \(cat; dog\)"),
         (
             "file,labels\na.jpg,cat\na.jpg,dog\n",
-            "Only a multi-label model can have several: give each photo one",
+            r"a.jpg \(cat; dog, in different rows\)\. Only a multi-label model can have several",
         ),
         ("file\na.jpg\n", "is no header .* give it another name: folders then name the classes"),
         ("id,breed\na,cat\n", "is id,breed, not file,labels .* give it another name: folders"),
@@ -175,8 +175,20 @@ def test_label_sets_keep_several_labels_and_none(tmp_path):
         "b.jpg": set(),
         "c.jpg": {"dog"},
     }
-    assert sets.has_several
+    assert sets.several == [tmp_path / "a.jpg"]
     assert sets.unlisted == [tmp_path / "d.jpg"]
+
+
+def test_rows_of_one_file_with_different_labels_contradict_each_other(tmp_path):
+    files = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
+    rows = "a.jpg,cat\na.jpg,dog\nb.jpg,cat\nb.jpg,cat\nc.jpg,cat;dog\nd.jpg,cat\nd.jpg,\n"
+    (tmp_path / "labels.csv").write_text(f"file,labels\n{rows}")
+    sets = label_sets(tmp_path, files, "labels.csv")
+    assert sets.contradictory == [files[0], files[3]]
+    assert sets.labels[files[0]] == {"cat", "dog"}
+    boxes = "filename,class\na.jpg,cat\na.jpg,dog\n"
+    (tmp_path / "_annotations.csv").write_text(boxes)
+    assert label_sets(tmp_path, files, "roboflow").contradictory == []
 
 
 def test_a_third_column_names_groups(tmp_path):

@@ -425,6 +425,10 @@ def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(
     for form in ("labels.csv", "filename"):
         measured = CliRunner().invoke(main, [*map(str, arguments), form])
         assert "24 photos" in measured.output, measured.output
+    (flat / "labels.csv").write_text("\n".join([*rows, "red_11.jpg,green"]))
+    result = train_small(flat, "--output", tmp_path / "out", "--task", "single_label")
+    assert "with different labels, left out (1): red_11.jpg (green; red)" in result.output
+    assert "2 classes: green 12, red 11" in result.output
     (flat / "labels.csv").write_text("\n".join([*rows[:-1], rows[-1] + ";blurred"]))
     _check_rejected(
         train_small(flat, "--output", tmp_path / "new"),

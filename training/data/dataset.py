@@ -54,6 +54,8 @@ class Dataset:
     """Photos without a label in the table, or by their names."""
     missing: tuple[str, ...] = ()
     """Files that the table lists and the folder doesn't have."""
+    contradictory: tuple[str, ...] = ()
+    """Files that rows of a table give different labels, with these."""
     spelling: tuple[str, ...] = ()
     """Names that differ in case or Unicode normalisation alone and count as one."""
     small: tuple[str, ...] = ()

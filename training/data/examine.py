@@ -189,6 +189,12 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
         Finding("none", "Photos without any label, used as such", without_labels),
         Finding("missing", "Listed in the table of labels, but not there", dataset.missing),
         Finding(
+            "rows differ",
+            "Listed in several rows with different labels, "
+            + ("all of which are used" if dataset.task == "multi_label" else "left out"),
+            dataset.contradictory,
+        ),
+        Finding(
             "spelling",
             "Names that differ in case or Unicode normalisation alone, taken as one",
             dataset.spelling,

@@ -30,6 +30,7 @@ Kind = Literal[
     "unlabelled",
     "none",
     "missing",
+    "rows differ",
     "spelling",
     "small",
     "odd name",
