@@ -169,16 +169,22 @@ def _train_labels(work: _Work, began: float) -> _Packaged:
     """Train a multi-label model and export it."""
     training_data, findings = work.data.training_data, work.data.findings
     promise = work.arguments.promise
+    accept_precision = None if promise is None else promise.precision
     with _telling_of_the_checkpoint(work):
         trained = work.arguments.recipe.train_labels(
             training_data,
             work.temporary,
             work.arguments.checkpoint,
-            None if promise is None else promise.precision,
+            accept_precision,
             work.report_progress,
         )
     exported = label_result.export(
-        training_data, trained, work.folder, work.temporary, work.report_progress
+        training_data,
+        trained,
+        work.folder,
+        work.temporary,
+        accept_precision,
+        work.report_progress,
     )
     fields = ManifestFields(
         name=work.arguments.name,

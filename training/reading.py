@@ -52,6 +52,8 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
     recipe = arguments.recipe
     earlier = None if arguments.split_of is None else _parts_in(arguments.split_of)
     data = _list_files(arguments, report_progress)
+    if arguments.task is None and data.task == "multi_label":
+        report_progress(_why_multi_label(data))
     specs = _specs(recipe, None if arguments.fit == "auto" else arguments.fit)
     read_files, unusable, pixels = read_photos(data.files, specs, temporary)
     photos: Sequence[Photo] = read_files
@@ -74,7 +76,7 @@ def read(arguments: Arguments, temporary: Path, report_progress: ReportProgress)
     if earlier is not None:
         report_progress(_kept_parts(arguments, examples, earlier))
     sizes = ", ".join(f"{part} {count}" for part, count in split_sizes(examples).items())
-    report_progress(f"split: {sizes}{' (as given)' if data.given else ''}")
+    report_progress(f"split: {sizes}{_as_given(data, examples)}")
     selected = None
     if arguments.fit == "auto":
         backbone = recipe.backbone if isinstance(recipe, HeadRecipe) else find_backbone("lite0")
@@ -130,6 +132,25 @@ def _kept_parts(
 def split_sizes(examples: Examples) -> dict[str, int]:
     """Return the number of photos in each part of the split."""
     return {part: len(examples.indices_of(part)) for part in layout.PARTS}
+
+
+def _why_multi_label(data: Dataset) -> str:
+    """Return why the labels of the data make the model multi-label, and how it gets one label."""
+    several = [file for file in data.files if len(file.labels) > 1]
+    return (
+        f"multi-label, since {len(several)} of {len(data.files)} files have several labels, first "
+        f"{several[0].name} ({several[0].label}). If each photo has one, correct the table, or add "
+        "--task single_label."
+    )
+
+
+def _as_given(data: Dataset, examples: Examples) -> str:
+    """Return in brackets which parts of the split are those of the data, if any."""
+    with_photos = {photo.file.part for photo in examples.photos}
+    parts = [part for part in data.given if part in with_photos]
+    if not parts:
+        return ""
+    return " (as given)" if len(parts) == len(data.given) else f" ({', '.join(parts)} as given)"
 
 
 def _list_files(arguments: Arguments, report_progress: ReportProgress) -> Dataset:

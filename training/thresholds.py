@@ -4,6 +4,9 @@ probabilities (N, K), truth (N, K) -> for each label the threshold with the best
 a threshold                        -> the band around it in which a photo is `unsure`
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +23,36 @@ _ABSENT_BELOW, _PRESENT_FROM = 1 / 3, 2 / 3
 def band(threshold: float) -> Band:
     """Return the band of a label with this threshold: from one third to two thirds, at least."""
     return min(_ABSENT_BELOW, threshold), max(_PRESENT_FROM, threshold)
+
+
+class AcceptedCounts(NamedTuple):
+    """The accepted labels of photos, counted."""
+
+    photos: int
+    """Photos with an accepted label at least."""
+    accepted: int
+    right: int
+    """Accepted labels that the photo has."""
+
+
+def count_accepted(accepted: Mask, truth: Mask) -> AcceptedCounts:
+    """Count the accepted labels, and the right ones among them; both arguments are (N, K)."""
+    return AcceptedCounts(
+        photos=int(accepted.any(axis=1).sum()),
+        accepted=int(accepted.sum()),
+        right=int((accepted & truth).sum()),
+    )
+
+
+def describe_bands(bands: Sequence[Band]) -> str:
+    """Return the ends of the labels' bands in words: `begins at 33.3 % and ends at 66.7 %`."""
+    low, high = (_percent_range(ends) for ends in zip(*bands, strict=True))
+    return f"begins at {low} and ends at {high}{', by the label' if len(set(bands)) > 1 else ''}"
+
+
+def _percent_range(shares: Sequence[float]) -> str:
+    first, last = (f"{100 * share:.1f}" for share in (min(shares), max(shares)))
+    return f"{first} %" if first == last else f"{first} to {last} %"
 
 
 def best_f1(probabilities: Floats, truth: Mask) -> list[float]:

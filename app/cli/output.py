@@ -15,7 +15,8 @@ def figures_text(figures: Metrics | MultiLabelMetrics) -> str:
         return (
             f"mAP {figures.mean_average_precision:.3f}, F1 {figures.f1_micro:.3f} (micro) and "
             f"{figures.f1_macro:.3f} (macro), exactly right "
-            f"{with_interval(figures.exact, figures.images)}, {figures.ece:.3f} on {figures.images}"
+            f"{with_interval(figures.exact, figures.images)}, ECE {figures.ece:.3f} on "
+            f"{figures.images}"
         )
     return (
         f"top-1 {with_interval(figures.top1, figures.images)}, ECE {figures.ece:.3f} on "

@@ -10,16 +10,16 @@ Tables may list several labels for a photo, or none. `label_sets` returns them a
 `label_files` the one label of each photo.
 """
 
-import csv
+import os
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from app.dataset import label_rows
-from app.dataset.label_rows import HEADERS, ListedFile
+from app.dataset.label_rows import ListedFile
 from app.dataset.split_names import normalised
 from app.errors import BadParameter
 
@@ -56,6 +56,8 @@ class LabelSets:
     """Of every file that is listed; empty where it is listed without a label."""
     groups: dict[Path, str] = field(default_factory=dict)
     """The group of each file that the table gives one."""
+    contradictory: list[Path] = field(default_factory=list)
+    """Files that several rows give different labels; `labels` has all of them."""
     unlisted: list[Path] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     """Files that the table lists and the folder doesn't have."""
@@ -63,9 +65,14 @@ class LabelSets:
     """Files that the table spells in other case or Unicode normalisation."""
 
     @property
-    def has_several(self) -> bool:
-        """Whether a file has several labels."""
-        return any(len(names) > 1 for names in self.labels.values())
+    def several(self) -> list[Path]:
+        """The files with several labels."""
+        return [file for file, names in self.labels.items() if len(names) > 1]
+
+    def without(self, files: Collection[Path]) -> "LabelSets":
+        """Return the labels of the other files."""
+        kept = {file: names for file, names in self.labels.items() if file not in files}
+        return replace(self, labels=kept)
 
     def require_single(self, folder: Path) -> None:
         """Reject files with several labels.
@@ -73,23 +80,23 @@ class LabelSets:
         Raises:
             BadParameter: there are some; the message names the first.
         """
-        several = [file for file, names in self.labels.items() if len(names) > 1]
-        if several:
+        if several := self.several:
             first = several[0]
+            rows = ", in different rows" if first in self.contradictory else ""
             raise BadParameter(
                 f"{self.source} gives {len(several)} photos several labels, the first is "
-                f"{first.relative_to(folder).as_posix()} ({'; '.join(sorted(self.labels[first]))})"
-                ". Only a multi-label model can have several: give each photo one."
+                f"{first.relative_to(folder).as_posix()} ({'; '.join(sorted(self.labels[first]))}"
+                f"{rows}). Only a multi-label model can have several: give each photo one."
             )
 
 
 def has_labels_csv(folder: Path) -> bool:
-    """Return whether `folder` has a labels.csv with Hubel's header."""
-    try:
-        with (folder / LABELS_CSV).open(encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader(file), [])] in HEADERS
-    except (OSError, ValueError, csv.Error):
-        return False
+    """Return whether `folder` has a labels.csv, which is its table of labels even if it is faulty.
+
+    Labels by the folders' names instead would be other labels, so a fault must be an error.
+    """
+    table = folder / LABELS_CSV
+    return os.path.lexists(table) and not table.is_dir()
 
 
 def label_files(folder: Path, files: Sequence[Path], form: Form) -> LabelledFiles:
@@ -168,7 +175,7 @@ def _joined(table: Path, files: Sequence[Path], listed: list[ListedFile]) -> Lab
         similar.setdefault(normalised(name), []).append(path)
         similar.setdefault(normalised(stem), []).append(path)
     result = LabelSets(str(table))
-    labels: dict[Path, set[str]] = {}
+    rows: dict[Path, set[frozenset[str]]] = {}
     for name, names, group in listed:
         listed_path = PurePosixPath(name.replace("\\", "/"))
         if listed_path.is_absolute() or ".." in listed_path.parts:
@@ -185,12 +192,14 @@ def _joined(table: Path, files: Sequence[Path], listed: list[ListedFile]) -> Lab
         if file is None:
             result.missing.append(name)
             continue
-        labels.setdefault(file, set()).update(unicodedata.normalize("NFC", text) for text in names)
+        row = frozenset(unicodedata.normalize("NFC", text) for text in names)
+        rows.setdefault(file, set()).add(row)
         if group and result.groups.setdefault(file, group) != group:
             raise BadParameter(
                 f"{table} gives {name} the groups {result.groups[file]!r} and {group!r}. Give both "
                 "groups the same name, since they have a photo in common."
             )
-    result.labels = {file: frozenset(names) for file, names in labels.items()}
+    result.labels = {file: frozenset().union(*of_file) for file, of_file in rows.items()}
+    result.contradictory = [file for file, of_file in rows.items() if len(of_file) > 1]
     result.unlisted = [file for file in files if file not in result.labels]
     return result

@@ -38,6 +38,39 @@ def test_labels_csv_names_files_relative_to_it(read, tmp_path):
     assert has_labels_csv(tmp_path)
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_cells_may_be_separated_as_spreadsheets_do_it(tmp_path, delimiter):
+    rows = (("file", "labels", "group"), ("a, b.jpg", '"cat;dog"', "1"), ("c.jpg", "cat", ""))
+    text = "\r\n".join(map(delimiter.join, rows))
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8-sig", newline="")
+    files = [tmp_path / "a, b.jpg", tmp_path / "c.jpg"]
+    sets = label_sets(tmp_path, files, "labels.csv")
+    assert list(sets.labels.values()) == [{"cat", "dog"}, {"cat"}]
+    assert sets.groups == {files[0]: "1"}
+
+
+@pytest.mark.parametrize("text", ["", "file,label\n", "id\n", "\xff\xfe", "file,labels,notes\n"])
+def test_a_faulty_labels_csv_is_the_table_too(tmp_path, text):
+    assert not has_labels_csv(tmp_path)
+    (tmp_path / "labels.csv").write_text(text, encoding="latin-1")
+    assert has_labels_csv(tmp_path)
+
+
+def test_a_labels_csv_that_is_a_broken_link_is_the_table_too(tmp_path):
+    (tmp_path / "labels.csv").symlink_to("gone.csv")
+    assert has_labels_csv(tmp_path)
+    with pytest.raises(BadParameter, match=r"no .*labels.csv"):
+        label_sets(tmp_path, [], "labels.csv")
+
+
+def test_a_name_may_hold_line_ends(tmp_path):
+    names = ("a\nb.jpg", "c\u2028d.jpg", "e\x85f.jpg", "g\rh.jpg")
+    table = "file,labels\n" + "".join(f'"{name}",cat\n' for name in names)
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8", newline="")
+    sets = label_sets(tmp_path, [tmp_path / name for name in names], "labels.csv")
+    assert ([file.name for file in sets.labels], sets.missing) == ([*names], [])
+
+
 def test_names_are_compared_after_normalisation_and_differences_are_told(read):
     nfd = unicodedata.normalize("NFD", "café.jpg")
     text = f"file,labels\n{nfd},cat\nIMG.JPG,dog\ngone.jpg,cat\n"
@@ -53,12 +86,14 @@ def test_names_are_compared_after_normalisation_and_differences_are_told(read):
         ("file,labels\na.jpg,cat;dog\n", r"several labels, the first is a.jpg \(cat; dog\)"),
         (
             "file,labels\na.jpg,cat\na.jpg,dog\n",
-            "Only a multi-label model can have several: give each photo one",
+            r"a.jpg \(cat; dog, in different rows\)\. Only a multi-label model can have several",
         ),
-        ("file;labels\na.jpg;cat\n", "is no header"),
-        ("id,breed\na,cat\n", "is id,breed, not file,labels"),
+        ("file\na.jpg\n", "is no header .* give it another name: folders then name the classes"),
+        ("id,breed\na,cat\n", "is id,breed, not file,labels .* give it another name: folders"),
+        ("file,label\na.jpg,cat\n", "is file,label, not file,labels"),
         ("file,labels,split\na.jpg,cat,train\n", "is file,labels,split, not"),
-        ("file,labels\na.jpg,cat,dog\n", "more cells than its header in line 2"),
+        ("file,labels\na.jpg,cat,dog\n", "header in line 2. Put cells that contain commas in"),
+        ("file;labels\na.jpg;cat;dog\n", "header in line 2. Put cells that contain semicolons in"),
         (
             "file,labels,group\na.jpg,cat,1\na.jpg,,2\n",
             "gives a.jpg the groups '1' and '2'. Give both",
@@ -140,8 +175,20 @@ def test_label_sets_keep_several_labels_and_none(tmp_path):
         "b.jpg": set(),
         "c.jpg": {"dog"},
     }
-    assert sets.has_several
+    assert sets.several == [tmp_path / "a.jpg"]
     assert sets.unlisted == [tmp_path / "d.jpg"]
+
+
+def test_rows_of_one_file_with_different_labels_contradict_each_other(tmp_path):
+    files = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
+    rows = "a.jpg,cat\na.jpg,dog\nb.jpg,cat\nb.jpg,cat\nc.jpg,cat;dog\nd.jpg,cat\nd.jpg,\n"
+    (tmp_path / "labels.csv").write_text(f"file,labels\n{rows}")
+    sets = label_sets(tmp_path, files, "labels.csv")
+    assert sets.contradictory == [files[0], files[3]]
+    assert sets.labels[files[0]] == {"cat", "dog"}
+    boxes = "filename,class\na.jpg,cat\na.jpg,dog\n"
+    (tmp_path / "_annotations.csv").write_text(boxes)
+    assert label_sets(tmp_path, files, "roboflow").contradictory == []
 
 
 def test_a_third_column_names_groups(tmp_path):

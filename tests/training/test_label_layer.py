@@ -99,14 +99,14 @@ def test_a_promise_gives_each_label_its_own_threshold():
     truth[:, 2] = rng.random(3000) < 0.5  # no relation
     lines = []
     first, second, third = promised_thresholds(
-        probabilities, truth, ("cat", "dog", "bird"), 0.95, lines.append
+        probabilities, truth, ("cat", "dog", "bird, big"), 0.95, lines.append
     )
     for column, threshold in ((0, first), (1, second)):
         accepted = probabilities[:, column] >= threshold
         assert truth[accepted, column].mean() >= 0.95
         assert accepted.any()
     assert second < first < third == 1
-    assert lines == ["never accepted, since no threshold keeps a precision of 0.95: bird"]
+    assert lines == ["never accepted, since no threshold keeps a precision of 0.95: 'bird, big'"]
 
 
 def test_a_promise_that_no_label_can_keep_is_one_sentence():

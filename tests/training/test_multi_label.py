@@ -1,5 +1,6 @@
 """`hubel train` on photos with several labels or none, from the table to a bundle that serves."""
 
+import re
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ from app.bundle import load, verify_files
 from app.cli import main
 from app.runtime.session import Session
 from app.runtime.verify import check_signature, require_golden, run_golden
-from training import pipeline, reading
+from training import pipeline, reading, thresholds
 from training.data import label_sets, layout
 from training.data.split import split_by_groups
 from training.errors import DataUnusable
@@ -39,10 +40,16 @@ def trained(data):
 def test_the_table_decides_that_photos_have_several_labels(trained):
     result, _ = trained
     assert result.exit_code == 0, result.output
+    assert (
+        "multi-label, since 24 of 48 files have several labels, first 03.jpg (green; red). If"
+        in (result.stdout)
+    )
     assert "3 labels: blue 24, green 24, red 24" in result.stdout
     assert "Photos without any label, used as such (6)" in result.stdout
     assert "cross-validated mean average precision" in result.stdout
     assert "exactly right" in result.stdout
+    assert re.search(r"ECE 0\.\d{3} on \d+ test photos", result.stdout)
+    assert "promised" not in result.stdout
 
 
 def test_one_label_beside_photos_without_a_label_leads_to_the_option_that_learns_from_them(
@@ -115,6 +122,43 @@ def test_report_and_card_tell_of_labels_instead_of_classes(trained):
     assert "one against the" in card
 
 
+def test_the_report_states_the_bands_of_the_bundle(trained):
+    low, high = zip(*load(trained[1]).manifest.undecided, strict=True)
+    page = (trained[1] / "report/index.html").read_text(encoding="utf-8")
+    words = thresholds.describe_bands([*zip(low, high, strict=True)])
+    assert f"the band of its label, which {words}." in page
+    assert all(f"<td>{100 * one:.1f}\u00a0% and" in page for one in low)
+    assert words in (trained[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_bands_are_described_by_their_ends():
+    third = (1 / 3, 2 / 3)
+    assert thresholds.describe_bands([third] * 2) == "begins at 33.3 % and ends at 66.7 %"
+    assert thresholds.describe_bands([third, (0.2, 2 / 3)]) == (
+        "begins at 20.0 to 33.3 % and ends at 66.7 %, by the label"
+    )
+
+
+def test_a_promise_is_said_with_what_the_test_photos_give(data, tmp_path):
+    result = _train(data, "--output", tmp_path / "out", "--accept-precision", 0.7)
+    assert result.exit_code == 0, result.output
+    line = next(line for line in result.stdout.splitlines() if line.startswith("promised"))
+    start = "promised for each label: 70 % of the photos for which it is accepted have it (95 %"
+    assert line.startswith(start)
+    assert re.search(
+        r"test photos \d+\.\d % get a label, and \d+\.\d\d % of their \d+ labels", line
+    )
+    page = (tmp_path / "out/report/index.html").read_text(encoding="utf-8")
+    assert "at least 70.0\u00a0% have it" in page
+    assert re.search(r"\d+ of the \d+ accepted labels are right \(", page)
+
+
+def test_accepted_labels_are_counted():
+    accepted = np.array([[True, True], [False, True], [False, False]])
+    truth = np.array([[True, False], [False, True], [True, True]])
+    assert thresholds.count_accepted(accepted, truth) == (2, 3, 2)
+
+
 def test_it_is_measured_and_reported_on_other_photos(data, trained, tmp_path):
     report = tmp_path / "report"
     result = CliRunner().invoke(
@@ -168,6 +212,16 @@ def test_a_label_needs_photos_with_it_and_without_it(present, absent):
     assert small == {"cat": 4}
     with pytest.raises(DataUnusable, match=r"1 of 1 labels can't be learnt: 5 .* cat \(4\)"):
         label_sets.require_enough(small, ["cat"], 5)
+
+
+def test_labels_that_differ_in_case_alone_are_rejected_before_training(data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "data")
+    lines = (folder / "labels.csv").read_text().replace("red\n", "Red\n")
+    (folder / "labels.csv").write_text(lines)
+    result = _train(folder, "--output", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert "The labels 'Red', 'red' differ in case alone" in result.stderr
+    assert "split:" not in result.stdout
 
 
 def test_small_labels_are_dropped_and_groups_of_the_table_stay_together(data, tmp_path):

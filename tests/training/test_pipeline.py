@@ -326,6 +326,18 @@ def test_a_given_split_is_used(data, tmp_path, train_small):
     assert load(tmp_path / "out").manifest.metrics["fp32"].images == 9
 
 
+def test_a_given_part_without_photos_is_named(data, tmp_path, train_small):
+    given = tmp_path / "given"
+    given.mkdir()
+    shutil.copytree(data, given / "train")
+    shutil.copytree(data / "red", given / "test", ignore=shutil.ignore_patterns("1*"))
+    result = train_small(given, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "Parts of the given split without any photo that is used" in result.output
+    assert "split off train instead (1): test" in result.output
+    assert "split: train 16, val 4, test 4 (train as given)" in result.output
+
+
 def test_pixels_are_those_that_serving_reads(data, tmp_path):
     spec = load(DEFAULT_BUNDLE).manifest.input
     other = spec.model_copy(update={"size": 32})
@@ -434,6 +446,10 @@ def test_a_flat_folder_with_labels_in_a_table_is_trained_on_and_measured(
     for form in ("labels.csv", "filename"):
         measured = CliRunner().invoke(main, [*map(str, arguments), form])
         assert "24 photos" in measured.output, measured.output
+    (flat / "labels.csv").write_text("\n".join([*rows, "red_11.jpg,green"]))
+    result = train_small(flat, "--output", tmp_path / "out", "--task", "single_label")
+    assert "with different labels, left out (1): red_11.jpg (green; red)" in result.output
+    assert "2 classes: green 12, red 11" in result.output
     (flat / "labels.csv").write_text("\n".join([*rows[:-1], rows[-1] + ";blurred"]))
     _check_rejected(
         train_small(flat, "--output", tmp_path / "new"),

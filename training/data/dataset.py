@@ -56,6 +56,8 @@ class Dataset:
     """Of single-label data: photos that a table lists, and gives no label."""
     missing: tuple[str, ...] = ()
     """Files that the table lists and the folder doesn't have."""
+    contradictory: tuple[str, ...] = ()
+    """Files that rows of a table give different labels, with these."""
     spelling: tuple[str, ...] = ()
     """Names that differ in case or Unicode normalisation alone and count as one."""
     small: tuple[str, ...] = ()

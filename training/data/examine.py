@@ -51,6 +51,7 @@ def collect(
         *_about_files(unusable, photos),
         *_about_duplicates(photos, duplicates),
         *_about_groups(kept),
+        _about_parts(dataset, kept),
         *_about_folders(dataset),
         *_about_balance(by_class),
     ]
@@ -163,6 +164,15 @@ def _about_likeness(duplicates: Duplicates) -> tuple[str, tuple[str, ...]]:
     return "", ()
 
 
+def _about_parts(dataset: Dataset, photos: Sequence[Photo]) -> Finding:
+    with_photos = {photo.file.part for photo in photos}
+    return Finding(
+        "empty part",
+        "Parts of the given split without any photo that is used; they are split off train instead",
+        tuple(part for part in dataset.given if part not in with_photos),
+    )
+
+
 def _about_folders(dataset: Dataset) -> list[Finding]:
     odd = [
         label for label in dataset.labels if not label.isascii() or label != "".join(label.split())
@@ -178,6 +188,12 @@ def _about_folders(dataset: Dataset) -> list[Finding]:
         Finding("unlabelled", "Photos without a label, skipped", dataset.unlabelled),
         Finding("none", "Photos without any label, used as such", without_labels),
         Finding("missing", "Listed in the table of labels, but not there", dataset.missing),
+        Finding(
+            "rows differ",
+            "Listed in several rows with different labels, "
+            + ("all of which are used" if dataset.task == "multi_label" else "left out"),
+            dataset.contradictory,
+        ),
         Finding(
             "spelling",
             "Names that differ in case or Unicode normalisation alone, taken as one",

@@ -8,11 +8,13 @@ and `fix` are ignored.
 """
 
 import csv
+import io
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.dataset.label_rows import delimiter_of
 from training.data.layout import Dataset
 from training.errors import DataUnusable
 
@@ -45,7 +47,8 @@ def apply(dataset: Dataset, table: Path) -> Fixed:
     names = {file.name for file in dataset.files}
     label_of: dict[str, str] = {}
     dropped: set[str] = set()
-    for line, name, fix in _rows(table):
+    for line, cell, fix in _rows(table):
+        name = cell if cell in names else cell.strip()
         where = f"{table}, line {line}"
         if name not in names:
             raise DataUnusable(
@@ -77,16 +80,18 @@ def apply(dataset: Dataset, table: Path) -> Fixed:
 def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
     """Yield the number of the line, the file and the fix of each row that has one."""
     try:
-        text = table.read_text("utf-8-sig")
+        text = table.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise DataUnusable(f"{table} is not UTF-8. Save it as UTF-8.") from err
     except OSError as err:
         raise DataUnusable(f"{table} can't be read ({err.strerror}).") from err
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    delimiter = max(",;\t", key=header.count)  # spreadsheets of some countries save with semicolons
     try:
-        reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True, restval="")
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter_of(text),
+            skipinitialspace=True,
+            restval="",
+        )
         if not {"file", "fix"} <= set(reader.fieldnames or []):
             raise DataUnusable(
                 f"{table} has no columns file and fix. Fill in the column fix of a copy of "
@@ -94,6 +99,6 @@ def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
             )
         for row in reader:
             if fix := row["fix"].strip():
-                yield reader.line_num, row["file"].strip(), unicodedata.normalize("NFC", fix)
+                yield reader.line_num, row["file"], unicodedata.normalize("NFC", fix)
     except csv.Error as err:
         raise DataUnusable(f"{table} can't be read ({err}).") from err

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.dataset.split_names import Part
 from training.data.photos import Photo
-from training.data.split import MIN_TRAIN
+from training.data.split import MIN_TRAIN, require_distinct
 from training.errors import DataUnusable
 
 Mask = NDArray[np.bool_]
@@ -75,10 +75,12 @@ def require_enough(small: Mapping[str, int], labels: Sequence[str], min_photos: 
     """Reject labels that can't be learnt; `small` is what `small_labels` found.
 
     Raises:
-        DataUnusable: there is no label, or one with too few photos.
+        DataUnusable: there is no label, two names differ in case alone, or a label has too few
+            photos.
     """
     if not labels:
         raise DataUnusable("No photo has a label. Write labels into the column `labels`.")
+    require_distinct(labels, "labels")
     if small:
         names = ", ".join(f"{label} ({count})" for label, count in list(small.items())[:_SHOWN])
         more = f" and {len(small) - _SHOWN} more" if len(small) > _SHOWN else ""

@@ -59,6 +59,7 @@ class _Scan:
     """Those of `unlabelled` that a table lists."""
     missing: list[str] = field(default_factory=list)
     spelling: list[str] = field(default_factory=list)
+    contradictory: list[str] = field(default_factory=list)
 
     def name(self, path: Path) -> str:
         return name_below(path, self.data)
@@ -103,7 +104,7 @@ def scan_folder(
         if parts:
             scan.stray += _beside(data, [root for _, root in roots])
     if task is None:
-        several = any(sets.has_several for _, sets in scan.tables)
+        several = any(sets.several for _, sets in scan.tables)
         task = "multi_label" if several else "single_label"
     _settle_task(scan, task)
     files = _one_spelling(scan, task)
@@ -117,6 +118,7 @@ def scan_folder(
         unlabelled=tuple(scan.unlabelled),
         without_label=scan.without_label,
         missing=tuple(scan.missing),
+        contradictory=tuple(scan.contradictory),
         spelling=tuple(scan.spelling),
         task=task,
     )
@@ -228,20 +230,36 @@ def _scan_table(
 def _settle_task(scan: _Scan, task: Task) -> None:
     """Bring the files that were listed into the form of the task.
 
+    With single_label, a file whose rows contradict each other is left out: one of them is wrong.
+
     Raises:
-        BadParameter: a file has several labels, and the task is single_label.
+        BadParameter: a row gives a file several labels, and the task is single_label.
     """
     if task == "multi_label":
+        for _, sets in scan.tables:
+            _report_contradictory(scan, sets, sets.contradictory)
         scan.files = [file if file.labels else file.with_labels(_own(file)) for file in scan.files]
         return
+    left_out: set[Path] = set()
     for folder, sets in scan.tables:
-        sets.require_single(folder)
+        contradictory = [path for path in sets.contradictory if len(sets.labels[path]) > 1]
+        _report_contradictory(scan, sets, contradictory)
+        left_out.update(contradictory)
+        sets.without(left_out).require_single(folder)
         without = [path for path, labels in sets.labels.items() if not labels]
         photos = [scan.name(path) for path in without if is_photo(path)]
         scan.unlabelled += photos
         scan.without_label += len(photos)
         scan.stray += [scan.name(path) for path in without if not is_photo(path)]
-    scan.files = [replace(file, labels=()) for file in scan.files if file.label]
+    scan.files = [
+        replace(file, labels=()) for file in scan.files if file.label and file.path not in left_out
+    ]
+
+
+def _report_contradictory(scan: _Scan, sets: LabelSets, paths: Sequence[Path]) -> None:
+    for path in paths:
+        names = "; ".join(sorted(map(printable, sets.labels[path])))
+        scan.contradictory.append(f"{scan.name(path)} ({names})")
 
 
 def _own(file: File) -> set[str]:

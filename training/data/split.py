@@ -179,12 +179,7 @@ def require_enough(
             f"{f', and there is only {labels[0]!r}' if labels else ''}. "
             "Make a folder of photos for each class, or name two in the table of labels."
         )
-    folded = Counter(label.casefold() for label in labels)
-    if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:
-        raise DataUnusable(
-            f"The classes {', '.join(twins)} differ in case alone, and case is ignored in class "
-            "names. Merge their folders, or rename one."
-        )
+    require_distinct(labels, "classes")
     if small := small_classes(truth, groups, given, labels, min_photos):
         names = ", ".join(f"{label} ({count})" for label, count in list(small.items())[:_SHOWN])
         more = f" and {len(small) - _SHOWN} more" if len(small) > _SHOWN else ""
@@ -193,6 +188,24 @@ def require_enough(
             f"which {min_photos} are needed, {min(MIN_TRAIN, min_photos)} of them outside a given "
             f"val/ and test/: {names}{more}. Add photos, lower --min-photos, or leave such classes "
             "out with --skip-small."
+        )
+
+
+def require_distinct(labels: Sequence[str], unit: str) -> None:
+    """Reject names that differ in case alone, which a bundle can't have.
+
+    Args:
+        labels: the names.
+        unit: what they are the names of: "classes" or "labels".
+
+    Raises:
+        DataUnusable: there are some.
+    """
+    folded = Counter(label.casefold() for label in labels)
+    if twins := [repr(label) for label in labels if folded[label.casefold()] > 1]:
+        raise DataUnusable(
+            f"The {unit} {', '.join(twins)} differ in case alone, and case is ignored in their "
+            "names. Merge them, or rename one."
         )
 
 

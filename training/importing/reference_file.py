@@ -11,6 +11,7 @@ Photos are relative to the file that names them.
 """
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,14 +66,14 @@ def _of_value(value: str, labels: Sequence[Label]) -> Iterator[Reference]:
         return
     file = Path(value)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as err:
         raise DataUnusable(
             f"--reference {value} is neither PHOTO=0.1,0.9 nor a file that can be read. {_ADVICE}"
         ) from err
     try:
         rows = list(_json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text))
-    except (ValueError, RecursionError) as err:
+    except (ValueError, csv.Error, RecursionError) as err:
         raise DataUnusable(f"{file} holds no reference probabilities ({err}). {_ADVICE}") from err
     if not rows:
         raise DataUnusable(f"{file} holds no reference probabilities. {_ADVICE}")
@@ -103,7 +104,7 @@ def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
-    header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
     titles = [title.strip() for title in header]
     place = next((i for i, title in enumerate(titles) if title.casefold() in _FILE_KEYS), None)
     if place is None:

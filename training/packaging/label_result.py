@@ -29,6 +29,7 @@ from app.bundle import (
 )
 from app.runtime.session import Session
 from training import calibration, thresholds
+from training.acceptance import CONFIDENCE
 from training.contracts import LabelTrainingResult, ReportProgress, TrainingData
 from training.data.findings import Findings
 from training.data.layout import PARTS
@@ -61,9 +62,18 @@ def export(
     trained: LabelTrainingResult,
     folder: Path,
     temporary: Path,
+    accept_precision: float | None,
     report_progress: ReportProgress,
 ) -> ExportedLabels:
     """Write the graphs and the golden photos into `folder`, and measure the graphs.
+
+    Args:
+        training_data: the photos.
+        trained: the result of the recipe.
+        folder: the folder that becomes the bundle.
+        temporary: a folder for other files.
+        accept_precision: the promised precision of each accepted label; None: none is promised.
+        report_progress: called with a line at each step.
 
     Raises:
         GateMissed: the graph's probabilities differ from the recipe's.
@@ -86,6 +96,9 @@ def export(
         probabilities["int8"], embeddings["int8"] = outputs
     truth, on = _truth_of_test(training_data), recipe_result.description_of_test(training_data)
     bands = np.array([thresholds.band(each) for each in trained.thresholds], np.float32).T
+    if accept_precision is not None:
+        accepted = actual >= np.array(trained.thresholds, np.float32)
+        report_progress(_promise_line(accept_precision, accepted, truth))
     is_unsure = ((bands[0] <= actual) & (actual < bands[1])).any(axis=1)
     return ExportedLabels(
         golden=_golden(training_data, actual, sessions, folder, temporary),
@@ -144,6 +157,20 @@ def report_content(
         familiarity=exported.familiarity,
         data_photo=partial(recipe_result.data_photo, folder, view),
     )
+
+
+def _promise_line(precision: float, accepted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> str:
+    """Return a line about the promise, and what the test photos (T, K) give."""
+    given = thresholds.count_accepted(accepted, truth)
+    line = (
+        f"promised for each label: {100 * precision:g} % of the photos for which it is accepted "
+        f"have it ({100 * CONFIDENCE:.0f} % confidence); of {len(truth)} test photos "
+        f"{100 * given.photos / len(truth):.1f} % get a label"
+    )
+    if not given.accepted:
+        return line
+    share = 100 * given.right / given.accepted
+    return f"{line}, and {share:.2f} % of their {given.accepted} labels are right"
 
 
 def _truth_of_test(training_data: TrainingData) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from app.runtime.evaluation.interval import interval_text
 from training.data.findings import Findings
 from training.gates import INT8_MAX_DROP, Int8Result, upper_limit
 from training.int8.candidate import INVALID, TOO_FEW, Candidate
+from training.thresholds import describe_bands
 
 THRESHOLDS = "## Accepted predictions"
 """The heading of the section that `hubel calibrate` replaces."""
@@ -55,6 +56,7 @@ def trained(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest
 def trained_labels(recipe: str, int8: Candidate, findings: Findings, manifest: Manifest) -> str:
     """Return the card of a trained multi-label model; `recipe` says how it was trained."""
     assert manifest.unknown is not None
+    assert manifest.undecided is not None
     split = manifest.training.arguments["photos"]
     return _render(
         "trained_labels.md",
@@ -64,6 +66,7 @@ def trained_labels(recipe: str, int8: Candidate, findings: Findings, manifest: M
         has_leak=any(finding.kind in ("leak", "group leak") for finding in findings.found),
         split=", ".join(f"{part} {count}" for part, count in split.items()),
         score=SCORES[manifest.unknown.score],
+        bands=describe_bands(manifest.undecided),
         drift=_drift(manifest),
         int8=_int8_of_trained(int8),
     )

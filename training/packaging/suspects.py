@@ -62,7 +62,7 @@ def write(suspects: Sequence[SuspectPhoto], folder: Path) -> None:
     file = folder / FILE
     file.parent.mkdir(exist_ok=True)
     with file.open("w", encoding="utf-8", newline="", errors="backslashreplace") as out:
-        table = csv.writer(out, lineterminator="\n")
+        table = csv.writer(out)  # with its own line ends, it quotes names that hold one
         table.writerow(fixes.HEADER)
         for each in suspects:
             table.writerow(

@@ -94,6 +94,6 @@ def promised_thresholds(
     if never:
         report_progress(
             f"never accepted, since no threshold keeps a precision of {precision:g}: "
-            f"{', '.join(never)}"
+            f"{', '.join(map(repr, never))}"
         )
     return tuple(1.0 if threshold is None else min(threshold, 1.0) for threshold in found)

@@ -16,6 +16,7 @@ from training.report import (
 )
 from training.report.label_content import LabelContent
 from training.report.template import origin, style, template
+from training.thresholds import count_accepted, describe_bands
 
 _MAX_NAMES = 2000
 """The largest number of names shown of one finding; more would make the page too large to open."""
@@ -41,6 +42,8 @@ def render(content: LabelContent) -> str:
         interval=interval.between(exact, figures.images),
         findings=content.findings,
         promised=content.manifest.training.arguments.get("accept_precision"),
+        given=count_accepted(content.accepted, content.truth),
+        bands=describe_bands(content.manifest.undecided or ()),
         sizes=content.part_photos,
         rows=label_tables.labels(content),
         matrix=label_tables.matrix(content),

@@ -25,6 +25,8 @@ class LabelRow:
     sizes: tuple[int, ...]
     """Photos that have it, by part of the split."""
     threshold: float
+    band: tuple[float, float]
+    """The probabilities from and up to which the label is undecided."""
     accepted: int
     """Measured photos for which it is accepted."""
     figures: LabelFigures
@@ -71,6 +73,7 @@ def labels(content: LabelContent) -> list[LabelRow]:
             label=manifest.labels[index].name,
             sizes=tuple(int(part[index]) for part in content.sizes.values()),
             threshold=(manifest.thresholds or ())[index],
+            band=(manifest.undecided or ())[index],
             accepted=int(accepted[index]),
             figures=found[index],
         )

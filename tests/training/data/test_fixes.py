@@ -1,5 +1,6 @@
 """A table of fixes changes labels and leaves photos out; the folder stays as it is."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from training.data import fixes
 from training.data.layout import Dataset, File
 from training.errors import DataUnusable
+from training.packaging import suspects
+from training.report import SuspectPhoto
 
 NAMES = ("cat/1.jpg", "cat/2, old.jpg", "dog/1.jpg", "dog/ä.jpg")
 
@@ -41,6 +44,19 @@ def test_labels_are_changed_and_photos_left_out(dataset, tmp_path, text):
         ("dog/ä.jpg", "dog"),
     ]
     assert fixed.line == "fixes: 1 photos relabelled, 1 left out"
+
+
+def test_what_suspects_csv_says_of_odd_names_is_read_again(tmp_path):
+    names = ["dog/a\nb.jpg", "dog/c\u2028d.jpg", "dog/e\x85f.jpg", "dog/g\rh.jpg", "dog/i.jpg "]
+    files = tuple(File(Path(n), n, n.split("/")[0], None) for n in [*names, "cat/1.jpg"])
+    photos = [SuspectPhoto(name, "dog", "cat", 0.1, 0.9, True, 0) for name in names]
+    suspects.write(photos, tmp_path)
+    table = tmp_path / suspects.FILE
+    with table.open(encoding="utf-8", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == names
+    text = table.read_bytes().decode().replace("0.9000,", "0.9000,cat")
+    fixed = fixes.apply(Dataset("pets", files, ()), _table(tmp_path, text))
+    assert {file.label for file in fixed.dataset.files} == {"cat"}
 
 
 def test_drop_may_be_a_class_too(tmp_path):

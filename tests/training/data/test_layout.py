@@ -92,6 +92,23 @@ def test_a_path_that_is_no_folder_is_rejected(tmp_path):
         layout.scan_folder(tmp_path / "none")
 
 
+@pytest.mark.parametrize("folder", ["", "test"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,label\n1.jpg,cat\n", "is file,label, not file,labels"),
+        ("file,labels\ncaf\xe9.jpg,cat\n", "is not UTF-8"),
+    ],
+)
+def test_a_faulty_labels_csv_is_no_reason_to_take_folders_for_classes(
+    tree, tmp_path, folder, text, words
+):
+    tree("train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
+    (tmp_path / "data" / folder / "labels.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(BadParameter, match=words):
+        layout.scan_folder(tmp_path / "data")
+
+
 CLASSES = ("cat/1.jpg", "dog/2.jpg")
 
 
@@ -215,3 +232,23 @@ def test_a_folder_that_holds_photos_is_never_said_to_hold_none(tmp_path):
     error = str(layout.no_classes(_flat(tmp_path, None, "")))
     assert "holds 3 photos, but none has a label" in error
     assert "--labels-from filename: their names look like cat_12.jpg" in error
+
+
+def test_contradictory_rows_make_data_multi_label_or_are_left_out(tree, tmp_path):
+    tree("1.jpg", "2.jpg", "3.jpg")
+    rows = "1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n1.jpg,dog\n3.jpg,\n"
+    (tmp_path / "data" / "labels.csv").write_text(f"file,labels\n{rows}")
+    several = layout.scan_folder(tmp_path / "data")
+    assert several.task == "multi_label"
+    assert several.contradictory == ("1.jpg (cat; dog)", "3.jpg (cat)")
+    assert several.files[0].labels == ("cat", "dog")
+    single = layout.scan_folder(tmp_path / "data", task="single_label")
+    assert single.contradictory == ("1.jpg (cat; dog)",)
+    assert [(file.name, file.label) for file in single.files] == [
+        ("2.jpg", "dog"),
+        ("3.jpg", "cat"),
+    ]
+    rows = "1.jpg,cat\n2.jpg,cat;dog\n3.jpg,cat\n1.jpg,dog\n"
+    (tmp_path / "data" / "labels.csv").write_text(f"file,labels\n{rows}")
+    with pytest.raises(BadParameter, match=r"1 photos several labels, the first is 2\.jpg"):
+        layout.scan_folder(tmp_path / "data", task="single_label")

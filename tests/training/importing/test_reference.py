@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import load
+from app.bundle import Label, load
+from training.importing import reference_file
 from training.importing.script_parity import DEFAULT_TOLERANCE
 from training.packaging import default_golden
 
@@ -83,6 +84,15 @@ def test_a_file_of_a_scripts_output_is_read(script, run_import, form):
     result = run_import(file, "--reference", _written(photos, rows, form))
     assert result.exit_code == 0, result.output
     assert result.stdout.count("\nreference ") == 3
+
+
+@pytest.mark.parametrize("name", ["a\u2028b.jpg", "a\nb.jpg", "a\rb.jpg"])
+def test_a_name_in_a_csv_file_may_hold_line_ends(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    table = tmp_path / "script.csv"
+    table.write_text(f'file,cat,dog\r\n"{name}",0.9,0.1\r\n', encoding="utf-8", newline="")
+    (reference,) = reference_file.read([str(table)], [Label(name="cat"), Label(name="dog")])
+    assert (reference.photo, reference.probabilities) == (tmp_path / name, {0: 0.9, 1: 0.1})
 
 
 @pytest.mark.parametrize("form", ["lists", "best", "csv"])

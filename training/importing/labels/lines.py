@@ -25,7 +25,7 @@ def read_lines(text: str) -> Entries:
     """
     if _PROTOBUF.search(text):
         raise UnclearLabels("it is a label map in protobuf text. Write a label on each line.")
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     filled = [line for line in lines if line]

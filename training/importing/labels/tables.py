@@ -7,6 +7,7 @@ The columns are found by their usual titles; a column of whole numbers never hol
 """
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -45,7 +46,7 @@ def read_table(text: str) -> Entries:
             "it lists photos with their labels. Name a file that lists the model's classes."
         )
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = list(csv.reader(text.splitlines(), delimiter=delimiter, quoting=quoting))
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting))
     body = [(number, row) for number, row in enumerate(rows[1:], 2) if any(map(str.strip, row))]
     for number, row in body:
         if len(row) != len(titles):

@@ -24,7 +24,7 @@ _ADVICE = "Write `names:` with a label on each line, as `  0: cat`."
 
 def is_yaml(text: str) -> bool:
     """Return whether `text` has a key for names, or nothing but items with dashes."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     is_list = bool(lines) and all(line.startswith("- ") for line in lines)
     return is_list or _KEY.search(text) is not None
 
@@ -37,9 +37,9 @@ def read_yaml(text: str) -> Entries:
     """
     match = _KEY.search(text)
     if match is None:
-        return entries_of(_block(text.splitlines()))
+        return entries_of(_block(text.split("\n")))
     key, rest = match[1], _COMMENT.sub("", match[2]).strip()
-    following = text[match.end() :].splitlines()[1:]
+    following = text[match.end() :].split("\n")[1:]
     document = _flow(rest, following) if rest else _block(following)
     if not document:
         raise UnclearLabels(f"its key {key!r} holds no labels. {_ADVICE}")

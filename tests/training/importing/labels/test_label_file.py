@@ -53,6 +53,9 @@ def _pairs(result):
         (TABLE.replace("dog", "Cat"), (["cat (n01)", "Cat (n02)"], ["n01", "n02"])),
         ('name,code\n"big, cat",a\ndog,b\n', (["big, cat", "dog"], ["a", "b"])),
         ("label\ncat\ndog\n", CAT_DOG),
+        ("big\u2028cat\ndog\n", (["big\u2028cat", "dog"], [None, None])),
+        ("names:\n- big\u2028cat\n- dog\n", (["big\u2028cat", "dog"], [None, None])),
+        ("name,id\nbig\u2028cat,a\ndog,b\n", (["big\u2028cat", "dog"], ["a", "b"])),
     ],
 )
 def test_labels_are_read(read, text, expected):
