@@ -30,6 +30,12 @@ def evaluation_table(figures: Evaluation | MultiLabelEvaluation) -> str:
         lines = _multi_label_lines(figures)
     else:
         lines = _single_label_lines(figures)
+    if figures.learnt:
+        lines += [
+            "",
+            f"The model learnt from {figures.learnt} of these {figures.images} photos, so it is "
+            "less often right on others.",
+        ]
     if figures.failed:
         lines += ["", f"{len(figures.failed)} photos have no result:"]
         lines += [printable(f"{failure['path']}  {failure['error']}") for failure in figures.failed]

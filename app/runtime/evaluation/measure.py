@@ -21,6 +21,7 @@ from app.runtime.evaluation import accuracy, label_figures
 from app.runtime.evaluation.calibration_error import calibration_error
 from app.runtime.evaluation.interval import interval
 from app.runtime.evaluation.labelled_folder import LabelledPhoto
+from app.runtime.evaluation.learnt import learnt_photos
 from app.runtime.loaded_model import Model
 
 
@@ -58,6 +59,8 @@ class Evaluation:
     version: int
     precision: str
     images: int
+    learnt: int | None
+    """Those that training used, other than as test photos; None: the bundle doesn't record them."""
     top1: float
     top1_interval: list[float]
     """Lower and upper limit of the 95 % confidence interval of top-1 (Clopper and Pearson)."""
@@ -84,6 +87,8 @@ class MultiLabelEvaluation:
     version: int
     precision: str
     images: int
+    learnt: int | None
+    """As in `Evaluation`."""
     mean_average_precision: float
     f1_micro: float
     f1_macro: float
@@ -170,6 +175,7 @@ def multi_label_figures(model: Model, outputs: ModelOutputs) -> MultiLabelEvalua
         version=model.version,
         precision=model.session.precision,
         images=len(truth),
+        learnt=learnt_photos(model.bundle, (photo.path for photo in outputs.photos)),
         **asdict(overall),
         exact_interval=list(interval(overall.exact, len(truth))),
         per_label=[{"label": labels[each.index].name, **asdict(each)} for each in by_label],
@@ -188,6 +194,7 @@ def single_label_figures(model: Model, outputs: ModelOutputs) -> Evaluation:
         version=model.version,
         precision=model.session.precision,
         images=len(truth),
+        learnt=learnt_photos(model.bundle, (photo.path for photo in outputs.photos)),
         top1=top1,
         top1_interval=list(interval(top1, len(truth))),
         top5=accuracy.top_k_accuracy(probabilities, truth, 5),

@@ -1,12 +1,14 @@
 """Labelled folders, their classification, and the figures of an evaluation."""
 
+import hashlib
 import math
 
 import numpy as np
 import pytest
 
 from app import vision
-from app.bundle import Label
+from app.bundle import Label, record_files
+from app.bundle.photo_record import PHOTO_RECORD, write_photo_record
 from app.cli.output import evaluation_table
 from app.dataset.files import list_below
 from app.errors import BadParameter, BrokenImage, NotAnImage
@@ -250,3 +252,23 @@ def test_figures_are_plain_numbers(folders, model, engine):
     result = evaluate(model, photos, LIMITS, engine)
     assert json.loads(json.dumps(asdict(result))) == asdict(result)
     assert not isinstance(result.top1, np.generic)
+
+
+def test_photos_that_the_model_learnt_from_are_counted(folders, engine, make_bundle, rewrite):
+    bundle = make_bundle()
+    colours = ["red", "green", (200, 10, 10), (10, 200, 10)]
+    data = folders(
+        {f"{'red' if n % 2 == 0 else 'green'}/{n}.jpg": c for n, c in enumerate(colours)}
+    )
+    listed = labelled_photos(data, bundle.manifest.labels)
+    result = evaluate(load_model(bundle.folder, "cpu"), listed, LIMITS, engine)
+    assert result.learnt is None
+    assert "learnt" not in evaluation_table(result)
+    hashes = [hashlib.sha256(photo.path.read_bytes()).hexdigest() for photo in listed]
+    parts = ["train", "backbone", "test"]
+    write_photo_record(dict(zip(hashes, parts, strict=False)), bundle.folder)
+    (found,) = record_files(bundle.folder, [PHOTO_RECORD]).values()
+    rewrite(bundle.folder, {f"files/{PHOTO_RECORD}": found.model_dump()})
+    result = evaluate(load_model(bundle.folder, "cpu"), listed, LIMITS, engine)
+    assert (result.learnt, result.images) == (2, 4)
+    assert "learnt from 2 of these 4 photos" in evaluation_table(result)
