@@ -138,7 +138,7 @@ def _why_multi_label(data: Dataset) -> str:
     """Return why the labels of the data make the model multi-label, and how it gets one label."""
     several = [file for file in data.files if len(file.labels) > 1]
     return (
-        f"multi-label, since {len(several)} of {len(data.files)} files have several labels, first "
+        f"multi-label: several labels for {len(several)} of {len(data.files)} files, first "
         f"{several[0].name} ({several[0].label}). If each photo has one, correct the table, or add "
         "--task single_label."
     )

@@ -40,9 +40,8 @@ def trained(data):
 def test_the_table_decides_that_photos_have_several_labels(trained):
     result, _ = trained
     assert result.exit_code == 0, result.output
-    assert (
-        "multi-label, since 24 of 48 files have several labels, first 03.jpg (green; red). If"
-        in (result.stdout)
+    assert "multi-label: several labels for 24 of 48 files, first 03.jpg (green; red). If" in (
+        result.stdout
     )
     assert "3 labels: blue 24, green 24, red 24" in result.stdout
     assert "Photos without any label, used as such (6)" in result.stdout
