@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from app.on_ray.data_map import Workers
     from app.runtime.loaded_model import Model
     from app.settings import Settings
-    from app.sources.local_files import Found
     from app.sources.plan import Plan
     from app.sources.shard import Shard
 
@@ -96,6 +95,7 @@ def classify(
     """
     from app.bulk.text_rows import Columns
     from app.cli.bulk_output import BulkOutput
+    from app.cli.output_file import refuse_listed, require_other_file, require_safe_output
     from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
@@ -105,8 +105,10 @@ def classify(
         BulkOutput(output, row_format) as rows,
         SkippedReport(skipped_file) as skipped,
     ):
+        require_other_file(skipped_file, output)
+        require_safe_output(skipped_file, [])
         on_skipped = skipped.add_entry
-        plan = rows.plan(sources, on_skipped, _refuse_outputs(output, skipped_file))
+        plan = rows.plan(sources, on_skipped, refuse_listed(output, skipped_file))
         _require_photos(plan, sources)
         model = _load_model(settings, name, version, embedding=embedding)
         work = _classification(model, settings, top_k, embedding, image_column)
@@ -142,24 +144,6 @@ def _classifier(
 
     with on_cluster(settings, model, work, on_ray) as classify_shards:
         yield classify_shards
-
-
-def _refuse_outputs(output: Path | None, skipped_file: Path | None) -> "Callable[[Found], None]":
-    """Return the check of each listed file: that the command doesn't replace it."""
-    from app.cli.output_file import identity_of, is_input, require_safe_output
-
-    require_safe_output(skipped_file, [])
-    outputs = {
-        identity_of(path): path
-        for path in (output, skipped_file)
-        if path is not None and path.is_file()
-    }
-
-    def check(found: "Found") -> None:
-        if outputs and found.identity in outputs:
-            raise is_input(outputs[found.identity])
-
-    return check
 
 
 def _require_photos(plan: "Plan", sources: tuple[str, ...]) -> None:

@@ -30,11 +30,12 @@ def duplicates(paths: tuple[Path, ...], output: Path | None, skipped_file: Path 
     cropped; the one with the most pixels comes first. Nothing is deleted. Small pictures of all
     photos take 50 kB each in the folder for temporary files meanwhile.
     """
-    from app.cli.output_file import open_output, require_safe_output
+    from app.cli.output_file import open_output, require_other_file, require_safe_output
     from app.cli.skipped import report_skipped
     from training.data.duplicate_groups import find_duplicates
 
     with expected_errors():
+        require_other_file(skipped_file, output)
         found = [_find_photos(path) for path in paths]
         photos = list(dict.fromkeys(photo for some, _ in found for photo in some))
         skipped = [path for _, some in found for path in some]
