@@ -44,11 +44,19 @@ class Walk:
     left_out: frozenset[Identity] = frozenset()
     _seen: set[Identity] = field(default_factory=set)
 
-    def below(self, path: str) -> Iterator[Found | Skipped]:
-        """Yield a file itself, or the photos and shards below a folder, in order."""
+    def below(self, path: str, *, is_match: bool = False) -> Iterator[Found | Skipped]:
+        """Yield a file itself, or the photos and shards below a folder, in order.
+
+        Args:
+            path: the file or folder.
+            is_match: it is known from a pattern; a pipe is read only if a source names it.
+        """
         status = _status(path)
         if status is None or not stat.S_ISDIR(status.st_mode):
-            yield _found(path, status)
+            if is_match and status is not None and not stat.S_ISREG(status.st_mode):
+                yield Skipped(path, "it is no regular file")
+            else:
+                yield _found(path, status)
             return
         identity = (status.st_dev, status.st_ino)
         if identity in self._seen:

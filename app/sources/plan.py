@@ -136,9 +136,9 @@ def _places(source: str, walk: Walk) -> Iterator[tuple[Found | Skipped, bool]]:
         for address in _expanded(source):
             yield from _remote_places(address)
         return
-    for path in _local_paths(source):
+    for path, is_match in _local_paths(source):
         is_folder = False
-        for found in walk.below(path):
+        for found in walk.below(path, is_match=is_match):
             is_folder = is_folder or (isinstance(found, Skipped) or found.address != path)
             if not is_folder and isinstance(found, Found) and walk.was_read(path):
                 yield Skipped(path, "it is named twice"), False
@@ -165,24 +165,24 @@ def _remote_places(address: str) -> Iterator[tuple[Found | Skipped, bool]]:
         raise BadParameter(f"No file matches {address}. Correct the pattern.")
 
 
-def _local_paths(source: str) -> Iterator[str]:
-    """Yield the paths that a source means.
+def _local_paths(source: str) -> Iterator[tuple[str, bool]]:
+    """Yield the paths that a source means, and whether each matches its pattern.
 
     Raises:
         BadParameter: there are none.
     """
     if os.path.exists(source):
-        yield _plain(source)
+        yield _plain(source), False
         return
     is_empty = True
     for name in _expanded(source):
         if os.path.exists(name):
             is_empty = False
-            yield _plain(name)
+            yield _plain(name), False
         elif addresses.has_pattern(name):
             for path in matches(name):
                 is_empty = False
-                yield _plain(path)
+                yield _plain(path), True
         elif addresses.has_braces(source):
             raise BadParameter(f"There is no {name}, which {source} names. Correct the numbers.")
     if is_empty:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -79,6 +80,18 @@ def test_what_cannot_be_read_is_an_error_in_its_place(tree, read):
     assert found["a/loop/c/3.png"] == JPEG
     assert found["a/loop/a"] == "it is a folder that is read already"
     assert dict(read("a/1.jpg", max_bytes=100)) == {"a/1.jpg": "too_many_bytes"}
+
+
+def test_a_pipe_is_read_only_where_a_source_names_it(tree, read):
+    os.mkfifo(tree / "a" / "0.jpg")
+    expected = [("a/0.jpg", "it is no regular file"), ("a/1.jpg", JPEG)]
+    assert read("a/*.jpg") == expected
+    assert read("*/[01].jpg") == expected
+    assert read("{a,c}/?.jpg") == expected
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit((tree / "a" / "0.jpg").write_bytes, JPEG)
+        assert read("a/0.jpg") == [("a/0.jpg", JPEG)]
+        written.result()
 
 
 def plan_of(*sources):
