@@ -90,35 +90,58 @@ class Walk:
 
 
 def matches(pattern: str) -> Iterator[str]:
-    """Yield the paths that a pattern matches, in order; hidden ones only if it names the dot.
+    """Yield the paths that a pattern matches once, in order; hidden ones only if it names the dot.
 
     After `**` only files match, so that nothing in a folder is named with it.
     """
     parts = [part for part in pattern.split("/") if part]
-    yield from _matches("/" if pattern.startswith("/") else "", parts, "**" in parts)
+    files_only = "**" in parts
+    if parts[-1:] == ["**"]:
+        parts.append("*")
+    yield from _matches("/" if pattern.startswith("/") else "", parts, files_only, set())
 
 
-def _matches(folder: str, parts: list[str], files_only: bool) -> Iterator[str]:
+def _matches(
+    folder: str, parts: list[str], files_only: bool, searched: set[tuple[str, int]]
+) -> Iterator[str]:
+    """Yield the matches of the last parts of a pattern below a folder.
+
+    Args:
+        folder: a match of the parts before.
+        parts: the parts that are left.
+        files_only: whether no folder matches.
+        searched: the folders so far, with the number of parts; several `**` lead to the same.
+    """
     if not parts:
         if not (files_only and os.path.isdir(folder)):
             yield folder
         return
+    if (folder, len(parts)) in searched:
+        return
+    searched.add((folder, len(parts)))
     part, rest = parts[0], parts[1:]
     if part == "**":
-        yield from _matches(folder, rest or ["*"], files_only)
+        yield from _matches(folder, rest, files_only, searched)
         for name in _names(folder):
             path = os.path.join(folder, name)
             if os.path.isdir(path) and not os.path.islink(path):
-                yield from _matches(path, parts, files_only)
-    elif not has_pattern(part):
+                yield from _matches(path, parts, files_only, searched)
+    else:
+        for path in _named(folder, part):
+            if not rest or os.path.isdir(path):
+                yield from _matches(path, rest, files_only, searched)
+
+
+def _named(folder: str, part: str) -> Iterator[str]:
+    """Yield what a part of a pattern matches in a folder."""
+    if not has_pattern(part):
         path = os.path.join(folder, part)
         if os.path.lexists(path):
-            yield from _matches(path, rest, files_only)
-    else:
-        for name in _names(folder, hidden=part.startswith(".")):
-            path = os.path.join(folder, name)
-            if fnmatch.fnmatchcase(name, part) and (not rest or os.path.isdir(path)):
-                yield from _matches(path, rest, files_only)
+            yield path
+        return
+    for name in _names(folder, hidden=part.startswith(".")):
+        if fnmatch.fnmatchcase(name, part):
+            yield os.path.join(folder, name)
 
 
 def _names(folder: str, *, hidden: bool = False) -> list[str]:

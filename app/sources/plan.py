@@ -110,7 +110,9 @@ def _each_once(
 ) -> Iterator[tuple[Found | Skipped, bool]]:
     """Yield everything that sources mean once, and whether a source names it itself."""
     walk = Walk(left_out)
-    may_repeat = len(sources) > 1 or any(map(addresses.has_braces, sources))
+    may_repeat = len(sources) > 1 or any(
+        addresses.has_braces(each) or ".." in each.split("/") for each in sources
+    )
     named: set[str] = set()
     above: list[str] = []
     for source in sources:

@@ -94,6 +94,25 @@ def test_a_pipe_is_read_only_where_a_source_names_it(tree, read):
         written.result()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/**/*.jpg", ["a/1.jpg", "a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/*.jpg", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/**", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/b/**/b/*", ["a/b/b/b/4.jpg"]),
+        ("a/b/**", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("?/../a/1.jpg", ["a/../a/1.jpg"]),
+    ],
+)
+def test_a_file_that_a_pattern_reaches_by_several_folders_is_read_once(
+    tree, read, pattern, expected
+):
+    (tree / "a" / "b" / "b" / "b").mkdir(parents=True)
+    (tree / "a" / "b" / "b" / "b" / "4.jpg").write_bytes(JPEG)
+    assert [path for path, content in read(pattern) if content == JPEG] == expected
+
+
 def plan_of(*sources):
     out = io.StringIO()
     return Planner(out).plan(sources), out.getvalue()
