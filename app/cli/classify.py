@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from app.bulk.classification import Classification, Result
+    from app.cli.skipped import SkippedReport
     from app.on_ray.data_map import Workers
     from app.runtime.loaded_model import Model
     from app.settings import Settings
@@ -119,10 +120,11 @@ def classify(
             _classifier(settings, model, work, on_ray) as results_of,
             photo_progress(length, done.rows, rows_on_stdout=output is None) as on_row,
         ):
-            done += rows.write(results_of(rows.shards()), columns, on_skipped, on_row)
+            results = results_of(rows.shards())
+            if not done.rows:
+                results = _require_rows(results, sources, skipped)
+            done += rows.write(results, columns, on_skipped, on_row)
         skipped.write()
-    if not done.rows:
-        raise _no_photos(sources, skipped.count)
     if done.failed:
         raise CheckFailed(
             f"{done.failed} of {done.rows} photos have no result. Their rows hold the errors."
@@ -144,6 +146,21 @@ def _classifier(
 
     with on_cluster(settings, model, work, on_ray) as classify_shards:
         yield classify_shards
+
+
+def _require_rows(
+    results: "Iterator[Result]", sources: tuple[str, ...], skipped: "SkippedReport"
+) -> "Iterator[Result]":
+    """Yield the results; reject sources without photos before the output is replaced."""
+    from app.runtime.bulk import PhotoResult
+
+    is_empty = True
+    for result in results:
+        is_empty = is_empty and not isinstance(result, PhotoResult)
+        yield result
+    if is_empty:
+        skipped.write()
+        raise _no_photos(sources, skipped.count)
 
 
 def _require_photos(plan: "Plan", sources: tuple[str, ...]) -> None:

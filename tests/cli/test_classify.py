@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pyarrow
@@ -270,6 +271,28 @@ def test_a_folder_without_photos_is_rejected(hubel, models, tmp_path, assert_err
     (tmp_path / "empty").mkdir()
     result = hubel("classify", tmp_path / "empty", "--models", models)
     assert_error(result, 2, f"There are no photos in {tmp_path / 'empty'}.")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("source", ["tar", "Parquet", "no photo"])
+def test_an_archive_without_photos_replaces_no_output(hubel, models, tmp_path, form, source):
+    archive = tmp_path / ("none.parquet" if source == "Parquet" else "none.tar")
+    if source == "Parquet":
+        schema = pyarrow.schema([("jpg", pyarrow.binary())])
+        pyarrow.parquet.write_table(schema.empty_table(), archive)
+    else:
+        with tarfile.open(archive, "w") as file:
+            if source == "no photo":
+                file.add(__file__, "notes.txt")
+    output, skipped = tmp_path / f"rows.{form}", tmp_path / "skipped.txt"
+    output.write_text("old")
+    arguments = ("classify", archive, "--models", models, "--output", output)
+    result = hubel(*arguments, "--skipped", skipped)
+    assert result.exit_code == 2
+    assert f"There are no photos in {archive}" in result.stderr
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir() if "rows" in path.name) == [output.name]
+    assert ("notes.txt" in skipped.read_text()) == (source == "no photo")
 
 
 def test_a_model_is_selected_by_name(hubel, make_bundle, models, photos):
