@@ -110,7 +110,7 @@ def classify(
         require_safe_output(skipped_file, [])
         on_skipped = skipped.add_entry
         plan = rows.plan(sources, on_skipped, refuse_listed(output, skipped_file))
-        _require_photos(plan, sources)
+        _require_photos(plan, sources, skipped)
         model = _load_model(settings, name, version, embedding=embedding)
         work = _classification(model, settings, top_k, embedding, image_column)
         done = rows.begin(_record(model, work, sources), plan, on_skipped)
@@ -160,16 +160,16 @@ def _require_rows(
         yield result
     if is_empty:
         skipped.write()
-        raise _no_photos(sources, skipped.count)
+        raise _no_photos(sources, skipped)
 
 
-def _require_photos(plan: "Plan", sources: tuple[str, ...]) -> None:
+def _require_photos(plan: "Plan", sources: tuple[str, ...], skipped: "SkippedReport") -> None:
     if not plan.photos and not plan.archives:
-        raise _no_photos(sources, plan.skipped)
+        raise _no_photos(sources, skipped)
 
 
-def _no_photos(sources: tuple[str, ...], skipped: int) -> WrongUsage:
-    others = f" ({skipped} files are no photos)" if skipped else ""
+def _no_photos(sources: tuple[str, ...], skipped: "SkippedReport") -> WrongUsage:
+    others = f" ({skipped.no_photos} files are no photos)" if skipped.no_photos else ""
     return WrongUsage(
         f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
     )

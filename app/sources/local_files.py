@@ -60,15 +60,19 @@ class Walk:
             return
         identity = (status.st_dev, status.st_ino)
         if identity in self._seen:
-            yield Skipped(path, "it is a folder that is read already")
+            yield Skipped(path, "it is a folder that is read already", is_repeat=True)
         elif identity not in self.left_out:
             self._seen.add(identity)
             yield from self._inside(path)
 
-    def was_read(self, file: str) -> bool:
-        """Return whether a file lies in a folder that was read."""
-        status = _status(os.path.dirname(file) or ".")
-        return status is not None and (status.st_dev, status.st_ino) in self._seen
+    def has_listed(self, file: str) -> bool:
+        """Return whether a file was found in a folder: not if it was hidden or skipped there."""
+        folder, status = _status(os.path.dirname(file) or "."), _status(file)
+        if folder is None or (folder.st_dev, folder.st_ino) not in self._seen:
+            return False
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            return False
+        return not os.path.basename(file).startswith(".") and _is_source(file)
 
     def _inside(self, folder: str) -> Iterator[Found | Skipped]:
         try:
@@ -83,10 +87,14 @@ class Walk:
                 yield from self.below(path)
             elif status is not None and not stat.S_ISREG(status.st_mode):
                 yield Skipped(path, "it is no regular file")
-            elif shard_kind(name) or names_photo(name) or is_photo(Path(path)):
+            elif _is_source(path):
                 yield _found(path, status)
             else:
                 yield Skipped(path, "it is no photo")
+
+
+def _is_source(path: str) -> bool:
+    return bool(shard_kind(path)) or names_photo(path) or is_photo(Path(path))
 
 
 def matches(pattern: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ memory, and goes on with the same ones after it was killed.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -122,14 +122,26 @@ def _each_once(
                 continue
             if may_repeat:
                 key = place.address if place.identity is None else os.path.abspath(place.address)
-                if key in named or any(place.address.startswith(each) for each in above):
-                    yield Skipped(place.address, "it is named twice"), False
+                if key in named or _lies_below(place.address, above):
+                    yield _named_twice(place.address), False
                     continue
                 if is_named:
                     named.add(key)
             yield place, is_named
         if source.startswith(addresses.LISTED) and not addresses.has_pattern(source):
             above.append(f"{source.rstrip('/')}/")
+
+
+def _named_twice(address: str) -> Skipped:
+    return Skipped(address, "it is named twice", is_repeat=True)
+
+
+def _lies_below(address: str, above: Iterable[str]) -> bool:
+    """Return whether an address was listed with those above it, which leaves hidden ones out."""
+    return any(
+        address.startswith(each) and not addresses.is_hidden(address.removeprefix(each))
+        for each in above
+    )
 
 
 def _places(source: str, walk: Walk) -> Iterator[tuple[Found | Skipped, bool]]:
@@ -142,8 +154,8 @@ def _places(source: str, walk: Walk) -> Iterator[tuple[Found | Skipped, bool]]:
         is_folder = False
         for found in walk.below(path, is_match=is_match):
             is_folder = is_folder or (isinstance(found, Skipped) or found.address != path)
-            if not is_folder and isinstance(found, Found) and walk.was_read(path):
-                yield Skipped(path, "it is named twice"), False
+            if not is_folder and isinstance(found, Found) and walk.has_listed(path):
+                yield _named_twice(path), False
                 continue
             yield found, not is_folder
 

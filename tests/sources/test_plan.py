@@ -38,6 +38,7 @@ def tree(tmp_path, monkeypatch):
         (["a/b", "a"], ["a/b/2.jpg", "a/1.jpg", "a/b", "a/notes.txt"]),
         (["a/1.jpg", "a"], ["a/1.jpg", "a/1.jpg", "a/b/2.jpg", "a/notes.txt"]),
         (["a", "a/1.jpg"], ["a/1.jpg", "a/b/2.jpg", "a/notes.txt", "a/1.jpg"]),
+        (["a", "a/.hidden.jpg"], ["a/1.jpg", "a/b/2.jpg", "a/.hidden.jpg", "a/notes.txt"]),
         (["."], ["a/1.jpg", "a/b/2.jpg", "a/notes.txt", "c/3.png", "c/no suffix"]),
     ],
 )
@@ -89,9 +90,14 @@ def test_a_pipe_is_read_only_where_a_source_names_it(tree, read):
     assert read("*/[01].jpg") == expected
     assert read("{a,c}/?.jpg") == expected
     with ThreadPoolExecutor(1) as pool:
-        written = pool.submit((tree / "a" / "0.jpg").write_bytes, JPEG)
-        assert read("a/0.jpg") == [("a/0.jpg", JPEG)]
-        written.result()
+        for sources in (["a/0.jpg"], ["a", "a/0.jpg"]):
+            written = pool.submit((tree / "a" / "0.jpg").write_bytes, JPEG)
+            assert read(*sources)[-1] == ("a/0.jpg", JPEG)
+            written.result()
+
+
+def test_what_a_folder_skips_is_read_where_a_source_names_it(tree, read):
+    assert ("a/notes.txt", b"text") in read("a", "a/notes.txt")
 
 
 @pytest.mark.parametrize(
