@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from app.bulk.classification import Classification, Result
+    from app.cli.skipped import SkippedReport
     from app.on_ray.data_map import Workers
     from app.runtime.loaded_model import Model
     from app.settings import Settings
-    from app.sources.local_files import Found
     from app.sources.plan import Plan
     from app.sources.shard import Shard
 
@@ -96,6 +96,7 @@ def classify(
     """
     from app.bulk.text_rows import Columns
     from app.cli.bulk_output import BulkOutput
+    from app.cli.output_file import refuse_listed, require_other_file, require_safe_output
     from app.cli.skipped import SkippedReport
 
     settings = read_settings(models=models, device=device)
@@ -105,9 +106,11 @@ def classify(
         BulkOutput(output, row_format) as rows,
         SkippedReport(skipped_file) as skipped,
     ):
+        require_other_file(skipped_file, output)
+        require_safe_output(skipped_file, [])
         on_skipped = skipped.add_entry
-        plan = rows.plan(sources, on_skipped, _refuse_outputs(output, skipped_file))
-        _require_photos(plan, sources)
+        plan = rows.plan(sources, on_skipped, refuse_listed(output, skipped_file))
+        _require_photos(plan, sources, skipped)
         model = _load_model(settings, name, version, embedding=embedding)
         work = _classification(model, settings, top_k, embedding, image_column)
         done = rows.begin(_record(model, work, sources), plan, on_skipped)
@@ -117,10 +120,11 @@ def classify(
             _classifier(settings, model, work, on_ray) as results_of,
             photo_progress(length, done.rows, rows_on_stdout=output is None) as on_row,
         ):
-            done += rows.write(results_of(rows.shards()), columns, on_skipped, on_row)
+            results = results_of(rows.shards())
+            if not done.rows:
+                results = _require_rows(results, sources, skipped)
+            done += rows.write(results, columns, on_skipped, on_row)
         skipped.write()
-    if not done.rows:
-        raise _no_photos(sources, skipped.count)
     if done.failed:
         raise CheckFailed(
             f"{done.failed} of {done.rows} photos have no result. Their rows hold the errors."
@@ -144,31 +148,28 @@ def _classifier(
         yield classify_shards
 
 
-def _refuse_outputs(output: Path | None, skipped_file: Path | None) -> "Callable[[Found], None]":
-    """Return the check of each listed file: that the command doesn't replace it."""
-    from app.cli.output_file import identity_of, is_input, require_safe_output
+def _require_rows(
+    results: "Iterator[Result]", sources: tuple[str, ...], skipped: "SkippedReport"
+) -> "Iterator[Result]":
+    """Yield the results; reject sources without photos before the output is replaced."""
+    from app.runtime.bulk import PhotoResult
 
-    require_safe_output(skipped_file, [])
-    outputs = {
-        identity_of(path): path
-        for path in (output, skipped_file)
-        if path is not None and path.is_file()
-    }
-
-    def check(found: "Found") -> None:
-        if outputs and found.identity in outputs:
-            raise is_input(outputs[found.identity])
-
-    return check
+    is_empty = True
+    for result in results:
+        is_empty = is_empty and not isinstance(result, PhotoResult)
+        yield result
+    if is_empty:
+        skipped.write()
+        raise _no_photos(sources, skipped)
 
 
-def _require_photos(plan: "Plan", sources: tuple[str, ...]) -> None:
+def _require_photos(plan: "Plan", sources: tuple[str, ...], skipped: "SkippedReport") -> None:
     if not plan.photos and not plan.archives:
-        raise _no_photos(sources, plan.skipped)
+        raise _no_photos(sources, skipped)
 
 
-def _no_photos(sources: tuple[str, ...], skipped: int) -> WrongUsage:
-    others = f" ({skipped} files are no photos)" if skipped else ""
+def _no_photos(sources: tuple[str, ...], skipped: "SkippedReport") -> WrongUsage:
+    others = f" ({skipped.no_photos} files are no photos)" if skipped.no_photos else ""
     return WrongUsage(
         f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
     )

@@ -26,20 +26,23 @@ _COLUMNS = ("group", "kind", "path", "similarity", "width", "height", "sha256")
 def duplicates(paths: tuple[Path, ...], output: Path | None, skipped_file: Path | None) -> None:
     """List photos that are copies of each other, or show the same picture.
 
-    Copies have the same bytes. Near duplicates were saved again, resized, made brighter or slightly
-    cropped; the one with the most pixels comes first. Nothing is deleted. Small pictures of all
-    photos take 50 kB each in the folder for temporary files meanwhile.
+    Copies have the same bytes; several paths or links to one file are no copies. Near duplicates
+    were saved again, resized, made brighter or slightly cropped; the one with the most pixels comes
+    first. Nothing is deleted. Small pictures of all photos take 50 kB each in the folder for
+    temporary files meanwhile.
     """
-    from app.cli.output_file import open_output, require_safe_output
+    from app.cli.output_file import open_output, require_other_file, require_safe_output
     from app.cli.skipped import report_skipped
     from training.data.duplicate_groups import find_duplicates
 
     with expected_errors():
+        require_other_file(skipped_file, output)
         found = [_find_photos(path) for path in paths]
-        photos = list(dict.fromkeys(photo for some, _ in found for photo in some))
+        named = list(dict.fromkeys(photo for some, _ in found for photo in some))
+        photos, repeats = _each_file_once(named)
         skipped = [path for _, some in found for path in some]
-        require_safe_output(output, [*paths, *photos])
-        require_safe_output(skipped_file, [*paths, *photos, *skipped])
+        require_safe_output(output, [*paths, *named])
+        require_safe_output(skipped_file, [*paths, *named, *skipped])
         if not photos:
             raise WrongUsage(
                 f"There are no photos in {', '.join(map(str, paths))}. Name photos or their "
@@ -51,7 +54,7 @@ def duplicates(paths: tuple[Path, ...], output: Path | None, skipped_file: Path 
                 _write_csv(result.groups, out)
         else:
             _print(result.groups)
-        report_skipped(skipped, skipped_file)
+        report_skipped(skipped, skipped_file, repeats)
     _report(result)
 
 
@@ -66,6 +69,19 @@ def _find_photos(path: Path) -> tuple[list[Path], list[Path]]:
     used = set(photos)
     skipped = [file for file in listing.files if file not in used]
     return photos, skipped + [entry for entry, _ in listing.skipped]
+
+
+def _each_file_once(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return one path for each file on disk, if possible no link, and the other paths to them."""
+    from app.cli.output_file import identity_of
+
+    chosen: dict[object, Path] = {}
+    for path in paths:
+        identity = identity_of(path) or path
+        if identity not in chosen or (chosen[identity].is_symlink() and not path.is_symlink()):
+            chosen[identity] = path
+    kept = set(chosen.values())
+    return list(chosen.values()), [path for path in paths if path not in kept]
 
 
 def _write_csv(groups: "tuple[Group, ...]", out: Any) -> None:

@@ -60,7 +60,7 @@ def evaluate(
     from dataclasses import asdict
 
     from app.cli.output import evaluation_table
-    from app.cli.output_file import require_safe_output
+    from app.cli.output_file import require_other_file, require_safe_output
     from app.cli.skipped import report_skipped
     from app.runtime.evaluation import measure as evaluation
     from app.runtime.evaluation.labelled_folder import read_folder
@@ -73,10 +73,12 @@ def evaluate(
         with train_extra("A report"):
             from training.report import evaluation_report
     with expected_errors():
+        require_other_file(skipped_file, report and report / "index.html")
         model = load_model(bundle, choose_device(settings.device).device, precision)
         folder = read_folder(data, model.manifest.labels, labels_from, model.manifest.task)
         photos = folder.photos
-        require_safe_output(skipped_file, [*(each.path for each in photos), *folder.skipped])
+        others = (*folder.skipped, *data.rglob("*.csv"), *bundle.rglob("*"))
+        require_safe_output(skipped_file, [*(each.path for each in photos), *others])
         with bulk_engine(model) as engine:
             measured = evaluation.measure(
                 model, photos, limits, engine, lambda items: with_progress_bar(items, len(photos))

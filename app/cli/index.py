@@ -67,6 +67,7 @@ def index(
     index works only with the model that made it. A run that was stopped goes on when it is started
     again.
     """
+    from app.cli.output_file import require_other_file, require_safe_output
     from app.vector_index import require_output
 
     settings = read_settings(models=models, device=device)
@@ -75,6 +76,8 @@ def index(
 
         require_faiss()
         require_output(output, add=add)
+        require_other_file(skipped_file, output)
+        require_safe_output(skipped_file, [])
         model = _model(settings, name, version, output if add else None)
         failed, text = _write(
             sources, output, model, settings, add=add, thumbnails=thumbnails, skipped=skipped_file
@@ -175,32 +178,35 @@ def _stage(
     """Embed all photos; return the number of those that can't be used."""
     from app.bulk.indexing import Indexing, root_of, stage_photos
     from app.bulk.rows import printable
-    from app.cli.skipped import report_skipped
+    from app.cli.output_file import refuse_listed
+    from app.cli.skipped import SkippedReport
     from app.errors import HubelError
     from app.runtime.bulk import PhotoResult
     from app.sources.entry import Skipped
     from app.sources.plan import Planner, read_shards
 
-    skipped: list[Path] = []
     failed = 0
     indexing = Indexing(photo_limits(settings), side, root_of(sources))
     left_out = frozenset(
         (found.st_dev, found.st_ino)
         for found in (place.stat() for place in (output, staging.folder) if place.is_dir())
     )
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as plan:
-        planner = Planner(plan, lambda each: skipped.append(Path(each.path)), left_out=left_out)
+    with (
+        SkippedReport(skipped_file) as skipped,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as plan,
+    ):
+        planner = Planner(plan, skipped.add_entry, refuse_listed(skipped_file), left_out)
         planned = planner.plan(sources)
         with bulk_engine(model) as engine:
             results = stage_photos(read_shards(plan), model, indexing, engine, staging, known)
             for each in with_progress_bar(results, planned.photos):
                 if isinstance(each, Skipped):
-                    skipped.append(Path(each.path))
+                    skipped.add_entry(each)
                 elif isinstance(each, PhotoResult) and isinstance(each.result, HubelError):
                     failed += 1
                     if failed <= _SHOWN_ERRORS:
                         click.echo(printable(f"{each.path}: {each.result}"), err=True)
-    report_skipped(skipped, skipped_file)
+        skipped.write()
     return failed
 
 

@@ -57,7 +57,7 @@ skipped_option = click.option(
     "--skipped",
     "skipped_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File that lists what is skipped because it is no photo. Unset: no list.",
+    help="File that lists what is skipped: it is no photo, or is read already. Unset: no list.",
 )
 labels_from_option = click.option(
     "--labels-from",

@@ -1,18 +1,21 @@
 """The file that a command writes: checked before any work, written beside its place, then renamed.
 
 require_safe_output: no input of the command, no photo, no folder
+require_other_file: --skipped isn't the file or in the folder of --output
+refuse_listed: no file that a source lists
 replace_when_complete: a temporary file beside it -> the file, or nothing
 """
 
 import os
 import sys
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from app.errors import BadParameter, NotAnImage, UnsupportedFormat
+from app.sources.local_files import Found
 from app.vision.sniff import sniff
 
 _HEAD_BYTES = 64
@@ -44,6 +47,49 @@ def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
             f"{output} is an image or a document, and --output would replace it. "
             "Name another --output."
         )
+
+
+def require_other_file(skipped: Path | None, output: Path | None) -> None:
+    """Reject a list of skipped files that would replace the results, or lie in their folder.
+
+    Links are followed. Both may go to one pipe or device, where nothing is replaced.
+
+    Args:
+        skipped: the file of --skipped; None: no list is written.
+        output: the file or folder of the results; None: standard output.
+
+    Raises:
+        BadParameter: `skipped` is `output`, or lies in it.
+    """
+    results = output or Path("/dev/stdout")
+    if skipped is None or (results.exists() and not (results.is_file() or results.is_dir())):
+        return
+    place, other = _resolved(skipped), _resolved(results)
+    identity = identity_of(place)
+    if place == other or (identity is not None and identity == identity_of(other)):
+        raise BadParameter(
+            f"{skipped} is the file of the results, and --skipped would replace it. "
+            "Name another --skipped."
+        )
+    if other in place.parents:
+        raise BadParameter(
+            f"{skipped} lies in {output}, which is for the results alone. "
+            "Name a file in another folder for --skipped."
+        )
+
+
+def refuse_listed(*outputs: Path | None) -> Callable[[Found], None]:
+    """Return the check of each file that a source lists: it is none of the files to write.
+
+    The check raises BadParameter for a file that would be replaced.
+    """
+    replaced = {identity_of(path): path for path in outputs if path is not None and path.is_file()}
+
+    def check(found: Found) -> None:
+        if replaced and found.identity in replaced:
+            raise is_input(replaced[found.identity])
+
+    return check
 
 
 def is_input(output: Path) -> BadParameter:
@@ -93,15 +139,20 @@ def replace_when_complete(output: Path) -> Generator[Path, None, None]:
 
 def _target(output: Path) -> Path:
     """Return the file to replace: the target of a link, not the link."""
+    target = _resolved(output)
+    if target.is_dir():
+        raise BadParameter(f"{target} is a folder. Name a file for --output.")
+    if not target.parent.is_dir():
+        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another --output.")
+    return target
+
+
+def _resolved(output: Path) -> Path:
     try:
         target = output.resolve()
-        is_folder, in_folder = target.is_dir(), target.parent.is_dir()
+        target.is_dir()
     except (OSError, RuntimeError) as err:  # a cycle of links
         raise BadParameter(f"{output} can't be written ({err}). Name another --output.") from err
-    if is_folder:
-        raise BadParameter(f"{target} is a folder. Name a file for --output.")
-    if not in_folder:
-        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another --output.")
     return target
 
 

@@ -1,7 +1,8 @@
-"""The report of files that a command skips, because they are no photos."""
+"""The report of files that a command skips: they are no photos, or are read already."""
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
@@ -15,6 +16,26 @@ from app.sources.entry import Skipped
 _SHOWN = 3
 
 
+@dataclass
+class _Some:
+    """The number of the paths that are skipped for one reason, and the first of them."""
+
+    reason: str
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, path: object) -> None:
+        self.count += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(one_line(path))
+
+    def text(self, *, are_listed: bool) -> str:
+        more = self.count - len(self.first)
+        rest = f" and {more} more" if more else ""
+        hint = "; --skipped FILE lists them all" if more and not are_listed else ""
+        return f"skipped, {self.reason} ({self.count}): {', '.join(self.first)}{rest}{hint}"
+
+
 class SkippedReport:
     """Counts what is skipped, for a report at the end; a context manager.
 
@@ -25,8 +46,7 @@ class SkippedReport:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._replaced = None if file is None else identity_of(file)
-        self.count = 0
-        self._first: list[str] = []
+        self._no_photos, self._repeats = _Some("no photos"), _Some("read already")
         self._list: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -40,11 +60,14 @@ class SkippedReport:
         if self._list is not None:
             self._list.close()
 
-    def add(self, path: object) -> None:
-        """Note a file, or anything else, that is skipped."""
-        self.count += 1
-        if len(self._first) < _SHOWN:
-            self._first.append(one_line(path))
+    @property
+    def no_photos(self) -> int:
+        """The number of files that are no photos."""
+        return self._no_photos.count
+
+    def add(self, path: object, *, is_repeat: bool = False) -> None:
+        """Note a file, or anything else, that is skipped; `is_repeat`: it is read elsewhere."""
+        (self._repeats if is_repeat else self._no_photos).add(path)
         if self._list is not None:
             self._list.write(f"{printable(path)}\n")
 
@@ -57,25 +80,32 @@ class SkippedReport:
         if self._replaced is not None and identity_of(Path(skipped.path)) == self._replaced:
             assert self._file is not None
             raise is_input(self._file)
-        self.add(skipped.path)
+        self.add(skipped.path, is_repeat=skipped.is_repeat)
 
     def write(self) -> None:
-        """Write the list, and the count on standard error."""
+        """Write the list, and the counts on standard error."""
         if self._file is not None and self._list is not None:
             self._list.seek(0)
             with open_output(self._file) as out:
                 out.writelines(self._list)
-        if self.count:
-            more = self.count - _SHOWN
-            rest = "" if more <= 0 else f" and {more} more"
-            hint = "" if more <= 0 or self._file is not None else "; --skipped FILE lists them all"
-            names = ", ".join(self._first)
-            click.echo(f"skipped, no photos ({self.count}): {names}{rest}{hint}", err=True)
+        for some in (self._no_photos, self._repeats):
+            if some.count:
+                click.echo(some.text(are_listed=self._file is not None), err=True)
 
 
-def report_skipped(skipped: Sequence[Path], file: Path | None) -> None:
-    """Count skipped files on standard error, and list them in `file` where one is named."""
+def report_skipped(
+    skipped: Sequence[Path], file: Path | None, repeats: Sequence[Path] = ()
+) -> None:
+    """Count skipped files on standard error, and list them in `file` where one is named.
+
+    Args:
+        skipped: the files that are no photos.
+        file: the file of the list; None: no list.
+        repeats: the files that are read by another path.
+    """
     with SkippedReport(file) as report:
         for path in skipped:
             report.add(path)
+        for path in repeats:
+            report.add(path, is_repeat=True)
         report.write()

@@ -80,6 +80,11 @@ def _choices(text: str) -> Iterator[str]:
         yield f"{number:0{width}}"
 
 
+def is_hidden(path: str) -> bool:
+    """Return whether a path below an address has a hidden part."""
+    return any(part.startswith(".") for part in path.split("/") if part)
+
+
 def has_pattern(source: str) -> bool:
     """Return whether a source is a pattern."""
     return _SPECIAL.search(source) is not None

@@ -28,10 +28,12 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that is no photo, or an entry that is no file."""
+    """A file that is no photo, an entry that is no file, or what is named twice."""
 
     path: str
     reason: str
+    is_repeat: bool = False
+    """Whether it is read elsewhere; otherwise it is no photo."""
 
 
 Entry = Photo | Skipped

@@ -44,23 +44,35 @@ class Walk:
     left_out: frozenset[Identity] = frozenset()
     _seen: set[Identity] = field(default_factory=set)
 
-    def below(self, path: str) -> Iterator[Found | Skipped]:
-        """Yield a file itself, or the photos and shards below a folder, in order."""
+    def below(self, path: str, *, is_match: bool = False) -> Iterator[Found | Skipped]:
+        """Yield a file itself, or the photos and shards below a folder, in order.
+
+        Args:
+            path: the file or folder.
+            is_match: it is known from a pattern; a pipe is read only if a source names it.
+        """
         status = _status(path)
         if status is None or not stat.S_ISDIR(status.st_mode):
-            yield _found(path, status)
+            if is_match and status is not None and not stat.S_ISREG(status.st_mode):
+                yield Skipped(path, "it is no regular file")
+            else:
+                yield _found(path, status)
             return
         identity = (status.st_dev, status.st_ino)
         if identity in self._seen:
-            yield Skipped(path, "it is a folder that is read already")
+            yield Skipped(path, "it is a folder that is read already", is_repeat=True)
         elif identity not in self.left_out:
             self._seen.add(identity)
             yield from self._inside(path)
 
-    def was_read(self, file: str) -> bool:
-        """Return whether a file lies in a folder that was read."""
-        status = _status(os.path.dirname(file) or ".")
-        return status is not None and (status.st_dev, status.st_ino) in self._seen
+    def has_listed(self, file: str) -> bool:
+        """Return whether a file was found in a folder: not if it was hidden or skipped there."""
+        folder, status = _status(os.path.dirname(file) or "."), _status(file)
+        if folder is None or (folder.st_dev, folder.st_ino) not in self._seen:
+            return False
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            return False
+        return not os.path.basename(file).startswith(".") and _is_source(file)
 
     def _inside(self, folder: str) -> Iterator[Found | Skipped]:
         try:
@@ -75,42 +87,69 @@ class Walk:
                 yield from self.below(path)
             elif status is not None and not stat.S_ISREG(status.st_mode):
                 yield Skipped(path, "it is no regular file")
-            elif shard_kind(name) or names_photo(name) or is_photo(Path(path)):
+            elif _is_source(path):
                 yield _found(path, status)
             else:
                 yield Skipped(path, "it is no photo")
 
 
+def _is_source(path: str) -> bool:
+    return bool(shard_kind(path)) or names_photo(path) or is_photo(Path(path))
+
+
 def matches(pattern: str) -> Iterator[str]:
-    """Yield the paths that a pattern matches, in order; hidden ones only if it names the dot.
+    """Yield the paths that a pattern matches once, in order; hidden ones only if it names the dot.
 
     After `**` only files match, so that nothing in a folder is named with it.
     """
     parts = [part for part in pattern.split("/") if part]
-    yield from _matches("/" if pattern.startswith("/") else "", parts, "**" in parts)
+    files_only = "**" in parts
+    if parts[-1:] == ["**"]:
+        parts.append("*")
+    yield from _matches("/" if pattern.startswith("/") else "", parts, files_only, set())
 
 
-def _matches(folder: str, parts: list[str], files_only: bool) -> Iterator[str]:
+def _matches(
+    folder: str, parts: list[str], files_only: bool, searched: set[tuple[str, int]]
+) -> Iterator[str]:
+    """Yield the matches of the last parts of a pattern below a folder.
+
+    Args:
+        folder: a match of the parts before.
+        parts: the parts that are left.
+        files_only: whether no folder matches.
+        searched: the folders so far, with the number of parts; several `**` lead to the same.
+    """
     if not parts:
         if not (files_only and os.path.isdir(folder)):
             yield folder
         return
+    if (folder, len(parts)) in searched:
+        return
+    searched.add((folder, len(parts)))
     part, rest = parts[0], parts[1:]
     if part == "**":
-        yield from _matches(folder, rest or ["*"], files_only)
+        yield from _matches(folder, rest, files_only, searched)
         for name in _names(folder):
             path = os.path.join(folder, name)
             if os.path.isdir(path) and not os.path.islink(path):
-                yield from _matches(path, parts, files_only)
-    elif not has_pattern(part):
+                yield from _matches(path, parts, files_only, searched)
+    else:
+        for path in _named(folder, part):
+            if not rest or os.path.isdir(path):
+                yield from _matches(path, rest, files_only, searched)
+
+
+def _named(folder: str, part: str) -> Iterator[str]:
+    """Yield what a part of a pattern matches in a folder."""
+    if not has_pattern(part):
         path = os.path.join(folder, part)
         if os.path.lexists(path):
-            yield from _matches(path, rest, files_only)
-    else:
-        for name in _names(folder, hidden=part.startswith(".")):
-            path = os.path.join(folder, name)
-            if fnmatch.fnmatchcase(name, part) and (not rest or os.path.isdir(path)):
-                yield from _matches(path, rest, files_only)
+            yield path
+        return
+    for name in _names(folder, hidden=part.startswith(".")):
+        if fnmatch.fnmatchcase(name, part):
+            yield os.path.join(folder, name)
 
 
 def _names(folder: str, *, hidden: bool = False) -> list[str]:

@@ -9,7 +9,7 @@ memory, and goes on with the same ones after it was killed.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -110,7 +110,9 @@ def _each_once(
 ) -> Iterator[tuple[Found | Skipped, bool]]:
     """Yield everything that sources mean once, and whether a source names it itself."""
     walk = Walk(left_out)
-    may_repeat = len(sources) > 1 or any(map(addresses.has_braces, sources))
+    may_repeat = len(sources) > 1 or any(
+        addresses.has_braces(each) or ".." in each.split("/") for each in sources
+    )
     named: set[str] = set()
     above: list[str] = []
     for source in sources:
@@ -120,8 +122,8 @@ def _each_once(
                 continue
             if may_repeat:
                 key = place.address if place.identity is None else os.path.abspath(place.address)
-                if key in named or any(place.address.startswith(each) for each in above):
-                    yield Skipped(place.address, "it is named twice"), False
+                if key in named or _lies_below(place.address, above):
+                    yield _named_twice(place.address), False
                     continue
                 if is_named:
                     named.add(key)
@@ -130,18 +132,30 @@ def _each_once(
             above.append(f"{source.rstrip('/')}/")
 
 
+def _named_twice(address: str) -> Skipped:
+    return Skipped(address, "it is named twice", is_repeat=True)
+
+
+def _lies_below(address: str, above: Iterable[str]) -> bool:
+    """Return whether an address was listed with those above it, which leaves hidden ones out."""
+    return any(
+        address.startswith(each) and not addresses.is_hidden(address.removeprefix(each))
+        for each in above
+    )
+
+
 def _places(source: str, walk: Walk) -> Iterator[tuple[Found | Skipped, bool]]:
     """Yield the files of one source, and whether it names them itself."""
     if addresses.is_remote(source):
         for address in _expanded(source):
             yield from _remote_places(address)
         return
-    for path in _local_paths(source):
+    for path, is_match in _local_paths(source):
         is_folder = False
-        for found in walk.below(path):
+        for found in walk.below(path, is_match=is_match):
             is_folder = is_folder or (isinstance(found, Skipped) or found.address != path)
-            if not is_folder and isinstance(found, Found) and walk.was_read(path):
-                yield Skipped(path, "it is named twice"), False
+            if not is_folder and isinstance(found, Found) and walk.has_listed(path):
+                yield _named_twice(path), False
                 continue
             yield found, not is_folder
 
@@ -165,24 +179,24 @@ def _remote_places(address: str) -> Iterator[tuple[Found | Skipped, bool]]:
         raise BadParameter(f"No file matches {address}. Correct the pattern.")
 
 
-def _local_paths(source: str) -> Iterator[str]:
-    """Yield the paths that a source means.
+def _local_paths(source: str) -> Iterator[tuple[str, bool]]:
+    """Yield the paths that a source means, and whether each matches its pattern.
 
     Raises:
         BadParameter: there are none.
     """
     if os.path.exists(source):
-        yield _plain(source)
+        yield _plain(source), False
         return
     is_empty = True
     for name in _expanded(source):
         if os.path.exists(name):
             is_empty = False
-            yield _plain(name)
+            yield _plain(name), False
         elif addresses.has_pattern(name):
             for path in matches(name):
                 is_empty = False
-                yield _plain(path)
+                yield _plain(path), True
         elif addresses.has_braces(source):
             raise BadParameter(f"There is no {name}, which {source} names. Correct the numbers.")
     if is_empty:

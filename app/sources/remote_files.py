@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from app.errors import BadParameter, HubelError, first_line_of
-from app.sources.addresses import LISTED
+from app.sources.addresses import LISTED, is_hidden
 from app.sources.entry import HEAD_BYTES, require_size
 from app.sources.errors import SourceUnavailable
 from app.sources.local_files import Found
@@ -102,7 +102,7 @@ def list_below(address: str) -> Iterator[Found]:
         for metas in obstore.list(store, prefix or None, chunk_size=_LISTED_AT_ONCE):
             for meta in metas:
                 path = str(meta["path"])
-                if path != prefix and not _is_hidden(path.removeprefix(prefix)):
+                if path != prefix and not is_hidden(path.removeprefix(prefix)):
                     found = True
                     yield Found(f"{root}/{path}", int(meta["size"]), _tag(meta))
     except HubelError:
@@ -262,10 +262,6 @@ def _store(root: str) -> Any:
 
 def _tag(meta: Any) -> str:
     return str(meta.get("e_tag") or meta.get("last_modified") or "")
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/") if part)
 
 
 def _error(address: str, err: Exception) -> HubelError:

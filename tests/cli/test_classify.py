@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pyarrow
@@ -246,8 +247,9 @@ def test_files_that_are_no_photos_are_counted_and_listed(hubel, models, photos, 
     result = hubel(*arguments)
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 1 + 4
-    assert result.stderr.startswith("skipped, no photos (6): ")
-    assert "and 3 more; --skipped FILE lists them all" in result.stderr
+    assert result.stderr.startswith("skipped, no photos (5): ")
+    assert "and 2 more; --skipped FILE lists them all" in result.stderr
+    assert f"skipped, read already (1): {photos / 'more' / 'loop'}\n" in result.stderr
     listed = tmp_path / "skipped.txt"
     assert hubel(*arguments, "--skipped", listed).exit_code == 0
     assert len(listed.read_text().splitlines()) == 6
@@ -270,6 +272,46 @@ def test_a_folder_without_photos_is_rejected(hubel, models, tmp_path, assert_err
     (tmp_path / "empty").mkdir()
     result = hubel("classify", tmp_path / "empty", "--models", models)
     assert_error(result, 2, f"There are no photos in {tmp_path / 'empty'}.")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("source", ["tar", "Parquet", "no photo"])
+def test_an_archive_without_photos_replaces_no_output(hubel, models, tmp_path, form, source):
+    archive = tmp_path / ("none.parquet" if source == "Parquet" else "none.tar")
+    if source == "Parquet":
+        schema = pyarrow.schema([("jpg", pyarrow.binary())])
+        pyarrow.parquet.write_table(schema.empty_table(), archive)
+    else:
+        with tarfile.open(archive, "w") as file:
+            if source == "no photo":
+                file.add(__file__, "notes.txt")
+    output, skipped = tmp_path / f"rows.{form}", tmp_path / "skipped.txt"
+    output.write_text("old")
+    arguments = ("classify", archive, "--models", models, "--output", output)
+    result = hubel(*arguments, "--skipped", skipped)
+    assert result.exit_code == 2
+    assert f"There are no photos in {archive}" in result.stderr
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir() if "rows" in path.name) == [output.name]
+    assert ("notes.txt" in skipped.read_text()) == (source == "no photo")
+
+
+def test_a_photo_that_only_its_own_name_reaches_has_a_row(hubel, models, photos):
+    hidden = photos / ".hidden.jpg"
+    shutil.copy(photos / "a.jpg", hidden)
+    for sources in ((photos, hidden), (hidden, photos), (photos, f"{photos}/.h*")):
+        result = hubel("classify", *sources, "--models", models, "--format", "csv")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert sorted(row["path"] for row in csv.DictReader(io.StringIO(result.stdout))) == sorted(
+            map(str, (hidden, photos / "a.jpg", photos / "more/b.jpg", photos / "more/c.png"))
+        )
+
+
+@pytest.mark.parametrize("again", [".", "more", "a.jpg", "*.jpg"])
+def test_what_is_named_twice_is_reported_as_read_already(hubel, models, photos, again):
+    result = hubel("classify", photos, f"{photos}/{again}", "--models", models)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 3)
+    assert result.stderr.startswith(f"skipped, read already (1): {photos}")
 
 
 def test_a_model_is_selected_by_name(hubel, make_bundle, models, photos):

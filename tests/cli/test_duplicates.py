@@ -49,6 +49,26 @@ def test_copies_and_near_duplicates_are_listed_and_nothing_is_deleted(hubel, pho
     assert sorted(photos.rglob("*")) == before
 
 
+def test_several_paths_to_one_file_are_no_copies(hubel, photos, tmp_path, monkeypatch):
+    (photos / "copy.jpg").unlink()
+    (photos / "0.jpg").symlink_to("a.jpg")
+    (photos / "more/hard.jpg").hardlink_to(photos / "other.jpg")
+    (tmp_path / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path)
+    skipped = tmp_path / "skipped.txt"
+    result = hubel(
+        "duplicates", "photos", photos, "link", "photos/../photos/a.jpg", "--skipped", skipped
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "3 photos: 0 are copies, in 0 groups; 2 are near duplicates" in result.stderr
+    listed = result.stdout.split()
+    assert [path for path in listed if path.endswith(".jpg")] == [
+        "photos/a.jpg", "photos/more/small.jpg",
+    ]  # fmt: skip
+    assert "skipped, read already (15): " in result.stderr
+    assert {"photos/0.jpg", "link/0.jpg"} <= set(skipped.read_text().splitlines())
+
+
 def test_groups_as_csv(hubel, photos, tmp_path, assert_error):
     output = tmp_path / "groups.csv"
     assert hubel("duplicates", photos, "--output", output).exit_code == 0

@@ -2,6 +2,7 @@
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,7 @@ def tree(tmp_path, monkeypatch):
         (["a/b", "a"], ["a/b/2.jpg", "a/1.jpg", "a/b", "a/notes.txt"]),
         (["a/1.jpg", "a"], ["a/1.jpg", "a/1.jpg", "a/b/2.jpg", "a/notes.txt"]),
         (["a", "a/1.jpg"], ["a/1.jpg", "a/b/2.jpg", "a/notes.txt", "a/1.jpg"]),
+        (["a", "a/.hidden.jpg"], ["a/1.jpg", "a/b/2.jpg", "a/.hidden.jpg", "a/notes.txt"]),
         (["."], ["a/1.jpg", "a/b/2.jpg", "a/notes.txt", "c/3.png", "c/no suffix"]),
     ],
 )
@@ -79,6 +81,42 @@ def test_what_cannot_be_read_is_an_error_in_its_place(tree, read):
     assert found["a/loop/c/3.png"] == JPEG
     assert found["a/loop/a"] == "it is a folder that is read already"
     assert dict(read("a/1.jpg", max_bytes=100)) == {"a/1.jpg": "too_many_bytes"}
+
+
+def test_a_pipe_is_read_only_where_a_source_names_it(tree, read):
+    os.mkfifo(tree / "a" / "0.jpg")
+    expected = [("a/0.jpg", "it is no regular file"), ("a/1.jpg", JPEG)]
+    assert read("a/*.jpg") == expected
+    assert read("*/[01].jpg") == expected
+    assert read("{a,c}/?.jpg") == expected
+    with ThreadPoolExecutor(1) as pool:
+        for sources in (["a/0.jpg"], ["a", "a/0.jpg"]):
+            written = pool.submit((tree / "a" / "0.jpg").write_bytes, JPEG)
+            assert read(*sources)[-1] == ("a/0.jpg", JPEG)
+            written.result()
+
+
+def test_what_a_folder_skips_is_read_where_a_source_names_it(tree, read):
+    assert ("a/notes.txt", b"text") in read("a", "a/notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/**/*.jpg", ["a/1.jpg", "a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/*.jpg", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/**", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("**/b/**/b/**/b/*", ["a/b/b/b/4.jpg"]),
+        ("a/b/**", ["a/b/2.jpg", "a/b/b/b/4.jpg"]),
+        ("?/../a/1.jpg", ["a/../a/1.jpg"]),
+    ],
+)
+def test_a_file_that_a_pattern_reaches_by_several_folders_is_read_once(
+    tree, read, pattern, expected
+):
+    (tree / "a" / "b" / "b" / "b").mkdir(parents=True)
+    (tree / "a" / "b" / "b" / "b" / "4.jpg").write_bytes(JPEG)
+    assert [path for path, content in read(pattern) if content == JPEG] == expected
 
 
 def plan_of(*sources):
