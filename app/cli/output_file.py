@@ -19,7 +19,9 @@ _HEAD_BYTES = 64
 """Bytes of a file that tell its format."""
 
 
-def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
+def require_safe_output(
+    output: Path | None, inputs: Iterable[Path], option: str = "--output"
+) -> None:
     """Reject an output that would replace what the command reads, or any photo.
 
     Links are followed, and a hard link to an input counts as the input.
@@ -27,30 +29,34 @@ def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
     Args:
         output: the file to write; None: standard output.
         inputs: the files and folders that are read.
+        option: the option that names the file.
 
     Raises:
         BadParameter: `output` is an input or another photo, or no file can be written there.
     """
     if output is None:
         return
-    target = _target(output)
-    if not target.exists():
-        return
-    identity = identity_of(target)
-    if any(identity_of(path) == identity for path in inputs):
-        raise is_input(output)
-    if target.is_file() and _is_photo(target):
-        raise BadParameter(
-            f"{output} is an image or a document, and --output would replace it. "
-            "Name another --output."
-        )
+    target = _target(output, option)
+    if target.exists():
+        identity = identity_of(target)
+        if any(identity_of(path) == identity for path in inputs):
+            raise is_input(output, option)
+        if not target.is_file():
+            return
+        if _is_photo(target):
+            raise BadParameter(
+                f"{output} is an image or a document, and {option} would replace it. "
+                f"Name another {option}."
+            )
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise BadParameter(f"Nothing can be written to {target.parent}. Name another {option}.")
 
 
-def is_input(output: Path) -> BadParameter:
+def is_input(output: Path, option: str = "--output") -> BadParameter:
     """Return the error for an output that is read."""
     return BadParameter(
-        f"{output} is one of the photos to read, and --output would replace it. "
-        "Name another --output."
+        f"{output} is one of the photos to read, and {option} would replace it. "
+        f"Name another {option}."
     )
 
 
@@ -91,17 +97,17 @@ def replace_when_complete(output: Path) -> Generator[Path, None, None]:
         part.unlink(missing_ok=True)
 
 
-def _target(output: Path) -> Path:
+def _target(output: Path, option: str = "--output") -> Path:
     """Return the file to replace: the target of a link, not the link."""
     try:
         target = output.resolve()
         is_folder, in_folder = target.is_dir(), target.parent.is_dir()
     except (OSError, RuntimeError) as err:  # a cycle of links
-        raise BadParameter(f"{output} can't be written ({err}). Name another --output.") from err
+        raise BadParameter(f"{output} can't be written ({err}). Name another {option}.") from err
     if is_folder:
-        raise BadParameter(f"{target} is a folder. Name a file for --output.")
+        raise BadParameter(f"{target} is a folder. Name a file for {option}.")
     if not in_folder:
-        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another --output.")
+        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another {option}.")
     return target
 
 

@@ -56,7 +56,7 @@ class SkippedReport:
         """
         if self._replaced is not None and identity_of(Path(skipped.path)) == self._replaced:
             assert self._file is not None
-            raise is_input(self._file)
+            raise is_input(self._file, "--skipped")
         self.add(skipped.path)
 
     def write(self) -> None:

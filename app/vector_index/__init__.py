@@ -24,7 +24,7 @@ from app.vector_index.folder import (
 )
 from app.vector_index.manifest import IndexedModel, IndexManifest
 from app.vector_index.photo_table import IndexedPhoto
-from app.vector_index.staging import Staging
+from app.vector_index.staging import Staging, staging_folder
 from app.vector_index.writer import write_index
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
     "open_index",
     "read_manifest",
     "require_output",
+    "staging_folder",
     "write_index",
 ]

@@ -27,6 +27,12 @@ _FLUSH_EVERY = 256
 _NUMBER_BYTES = np.dtype(np.float16).itemsize
 
 
+def staging_folder(output: Path) -> Path:
+    """Return the hidden folder beside the index `output`."""
+    place = output.resolve()
+    return place.parent / f".{place.name}.hubel-index"
+
+
 class Staging:
     """The photos of a run; a context manager that holds the folder's lock.
 
@@ -37,8 +43,7 @@ class Staging:
     """
 
     def __init__(self, output: Path, dimension: int, description: Mapping[str, Any]) -> None:
-        place = output.resolve()
-        self.folder = place.parent / f".{place.name}.hubel-index"
+        self.folder = staging_folder(output)
         self.dimension = dimension
         self._description = json.loads(json.dumps({**description, "dimension": dimension}))
         self._waiting: list[tuple[IndexedPhoto, NDArray[np.float16]]] = []

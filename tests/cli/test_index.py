@@ -1,6 +1,8 @@
 """`hubel index`: a folder of photos to an index, and what can't be one."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +59,66 @@ def test_what_can_not_become_an_index(hubel, models, photos, tmp_path, assert_er
     )
     assert not (tmp_path / "new").exists()
     assert not list(tmp_path.glob(".new*"))
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Fail if a model is loaded: a command must be refused before."""
+    from app.runtime import registry_and_device
+
+    def fail(*_, **__):
+        pytest.fail("a model was loaded")
+
+    monkeypatch.setattr(registry_and_device, "create_registry", fail)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        pytest.param("photos/more/b.jpg", "is an image", id="photo"),
+        pytest.param("photos/odd.jpg", "is one of the photos to read", id="input"),
+        pytest.param("photos/notes.txt", "is one of the photos to read", id="skipped-file"),
+        pytest.param("missing/list.txt", "missing is not a folder", id="no-folder"),
+        pytest.param("index/list.txt", "which is for the index", id="in-the-index"),
+        pytest.param("index/index.json", "which is for the index", id="of-the-index"),
+        pytest.param(".index.hubel-index/list.txt", "which is for the index", id="staging"),
+    ],
+)
+def test_the_list_of_skipped_files_replaces_nothing_that_is_needed(
+    hubel, models, photos, tmp_path, assert_error, no_model, place, words
+):
+    (tmp_path / "index").mkdir()
+    (tmp_path / ".index.hubel-index").mkdir()
+    (tmp_path / "index/index.json").write_text("{}")
+    (photos / "odd.jpg").write_text("damaged")
+    (photos / "notes.txt").write_text("no photo")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = hubel(
+        "index", photos, "--output", tmp_path / "index", "--models", models,
+        "--skipped", tmp_path / place,
+    )  # fmt: skip
+    assert_error(result, 2, words)
+    assert "--skipped" in result.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_list_of_skipped_files_that_can_not_be_written_is_refused_first(
+    hubel, models, photos, tmp_path, assert_error, no_model, monkeypatch
+):
+    (tmp_path / "shut").mkdir()
+    can_access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: can_access(path, mode) and Path(path).name != "shut"
+    )
+    run = ["index", photos, "--output", tmp_path / "index", "--models", models]
+    assert_error(hubel(*run, "--skipped", tmp_path / "shut/list"), 2, "Nothing can be written to")
+
+
+def test_skipped_files_are_listed(hubel, models, photos, tmp_path):
+    (photos / "notes.txt").write_text("no photo")
+    run = ["index", photos, "--output", tmp_path / "index", "--models", models]
+    assert hubel(*run, "--skipped", tmp_path / "list.txt").exit_code == 0
+    assert (tmp_path / "list.txt").read_text().endswith("notes.txt\n")
 
 
 def test_only_the_model_that_made_an_index_adds_to_it(
