@@ -9,6 +9,7 @@ reading: folder -> `read_manifest` (schema, seal) -> `open_index` (bytes, sha256
 
 manifest     the content of index.json
 neighbours   the only module that uses FAISS
+distinct_vectors    the vectors of a graph, each once
 photo_table  the photos, as SQLite
 staging      what a run has embedded so far
 folder       reads, checks and writes the folder

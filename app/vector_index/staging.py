@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from app.errors import BadParameter
 from app.vector_index import photo_table
+from app.vector_index.manifest import SCHEMA_VERSION
 from app.vector_index.neighbours import to_unit_length
 from app.vector_index.photo_table import IndexedPhoto
 
@@ -45,7 +46,8 @@ class Staging:
     def __init__(self, output: Path, dimension: int, description: Mapping[str, Any]) -> None:
         self.folder = staging_folder(output)
         self.dimension = dimension
-        self._description = json.loads(json.dumps({**description, "dimension": dimension}))
+        own = {"schema_version": SCHEMA_VERSION, "dimension": dimension}
+        self._description = json.loads(json.dumps({**description, **own}))
         self._waiting: list[tuple[IndexedPhoto, NDArray[np.float16]]] = []
         self._committed = 0
 
@@ -125,7 +127,7 @@ class Staging:
         self._file.write(np.stack([vector for _, vector in self._waiting]).tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
-        photo_table.insert(self._connection, (photo for photo, _ in self._waiting))
+        photo_table.insert(self._connection, (photo for photo, _ in self._waiting), None)
         self._committed += len(self._waiting)
         self._waiting = []
 

@@ -85,6 +85,83 @@ def test_files_that_are_overwritten_in_place_do_not_end_the_process(tmp_path, co
         index.table.photos(range(2000), thumbnails=False)
 
 
+def paths(results):
+    return [photo.path for photo, _ in results]
+
+
+@pytest.mark.parametrize("place", ["first", "last", "added"])
+def test_copies_of_a_photo_hide_no_other(tmp_path, place):
+    others, copies = vectors(3000), np.repeat(vectors(1, seed=1), 1000, axis=0)
+    names = [f"other-{n}.jpg" for n in range(3000)], [f"copy-{n}.jpg" for n in range(1000)]
+    output = tmp_path / "index"
+    if place == "added":
+        write(output, others[::-1], names[0][::-1])
+        manifest = write(output, copies, names[1], add=True)
+    else:
+        both = slice(None, None, -1 if place == "first" else 1)
+        first, second = names[both]
+        manifest = write(output, np.concatenate([others, copies][both]), first + second)
+    assert (manifest.count, manifest.distinct, manifest.exact) == (4000, 3001, False)
+    index = open_index(output)
+    missed = [n for n in range(3000) if paths(index.search(others[n], 1)) != [names[0][n]]]
+    assert len(missed) <= 3
+    found = index.search(copies[0], 1005)
+    assert paths(found)[:1000] == names[1]  # in the order in which they were added
+    assert all(path.startswith("other") for path in paths(found)[1000:])
+    assert paths(index.search(copies[0], 10)) == names[1][:10]
+
+
+@pytest.mark.parametrize("difference", [1e-3, 1e-2, 0.1])
+@pytest.mark.parametrize("others_first", [True, False], ids=["last", "first"])
+def test_photos_that_are_nearly_equal_hide_no_other(tmp_path, difference, others_first):
+    rng = np.random.default_rng(2)
+    others = vectors(3000)
+    near = vectors(1, seed=1) + rng.normal(scale=difference, size=(1000, DIMENSION))
+    rows = np.concatenate([others, near] if others_first else [near, others]).astype(np.float32)
+    manifest = write(tmp_path / "index", rows)
+    index = open_index(tmp_path / "index")
+    first = 0 if others_first else 1000
+    missed = [n for n in range(3000) if paths(index.search(others[n], 1)) != [f"{first + n}.jpg"]]
+    assert len(missed) <= 3
+    assert manifest.exact is False
+
+
+def test_a_graph_that_hides_photos_is_searched_without_its_links(tmp_path, monkeypatch):
+    from app.vector_index import distinct_vectors
+
+    numbers = iter(range(10_000))
+    monkeypatch.setattr(
+        distinct_vectors, "_keys", lambda rows: [str(next(numbers)).encode() for _ in rows]
+    )
+    others, copies = vectors(1500), np.repeat(vectors(1, seed=1), 1000, axis=0)
+    manifest = write(tmp_path / "index", np.concatenate([copies, others]))
+    assert (manifest.distinct, manifest.exact) == (2500, True)
+    index = open_index(tmp_path / "index")
+    for n in range(0, 1500, 50):
+        assert paths(index.search(others[n], 1)) == [f"{1000 + n}.jpg"]
+
+
+def test_equal_photos_share_a_vector_when_one_of_them_is_replaced(tmp_path):
+    output = tmp_path / "index"
+    rows = vectors(3)
+    write(output, rows[[0, 1, 0, 2, 0]])
+    manifest = write(output, rows[[1, 0]], ["0.jpg", "new.jpg"], add=True)
+    assert (manifest.count, manifest.distinct) == (6, 3)
+    index = open_index(output)
+    assert paths(index.search(rows[0], 3)) == ["2.jpg", "4.jpg", "new.jpg"]
+    assert paths(index.search(rows[1], 2)) == ["1.jpg", "0.jpg"]
+    photo, similarity = index.search(rows[2], 6)[0]
+    assert (photo.path, photo.sha256, photo.size) == ("3.jpg", f"{3:064x}", 103)
+    assert similarity == pytest.approx(1, abs=1e-3)
+
+
+def test_an_index_of_another_version_is_refused(tmp_path):
+    write(tmp_path / "index", vectors(3))
+    damage(tmp_path / "index", "index.json", lambda d: d.replace(b'version": 2', b'version": 1'))
+    with pytest.raises(IndexInvalid, match="by another version of Hubel"):
+        read_manifest(tmp_path / "index")
+
+
 def test_photos_are_added_and_replaced_in_one_step(tmp_path):
     output = tmp_path / "index"
     first = write(output, vectors(5))
