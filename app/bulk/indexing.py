@@ -41,21 +41,44 @@ class Indexing:
     limits: vision.Limits
     thumbnails: int = 0
     """Pixels of a thumbnail's side; 0: there are none."""
-    root: str | None = None
-    """The folder that paths are relative to; None: they stay as they are."""
+    root: str = "/"
+    """The folder that paths are relative to, without links."""
     image_column: str | None = None
+    """The column of Parquet files with the photos or their paths; None: it is found."""
 
     def path_of(self, path: str) -> str:
-        """Return the path of a photo as the index names it; it is valid UTF-8."""
-        name = path if self.root is None else os.path.relpath(path, self.root)
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        """Return the path of a photo as the index names it, whatever way leads to it.
+
+        It is an address, a path below the root, or an absolute path; and valid UTF-8.
+        """
+        if is_remote(path):
+            return _as_utf8(path)
+        absolute = os.path.abspath(path)
+        folder, name = os.path.split(absolute)
+        resolved = _as_utf8(os.path.join(os.path.realpath(folder), name))
+        above = f"{self.root.rstrip('/')}/"
+        for spelling in (_as_utf8(absolute), resolved):
+            if spelling.startswith(above):
+                return spelling.removeprefix(above)
+        return resolved
 
 
-def root_of(sources: Sequence[str]) -> str | None:
-    """Return the folder that paths are relative to: the only source, if it is one."""
-    if len(sources) == 1 and not is_remote(sources[0]) and os.path.isdir(sources[0]):
-        return sources[0]
-    return None
+def root_of(sources: Sequence[str]) -> str:
+    """Return the folder that paths of a new index are relative to.
+
+    It is the only source, if that is a folder; otherwise that in which the command runs.
+    """
+    is_folder = len(sources) == 1 and not is_remote(sources[0]) and os.path.isdir(sources[0])
+    return _as_utf8(os.path.realpath(sources[0] if is_folder else os.curdir))
+
+
+def absolute_sources(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return sources as they are named in any folder."""
+    return tuple(_as_utf8(each if is_remote(each) else os.path.abspath(each)) for each in sources)
+
+
+def _as_utf8(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def indexed_model(model: Model) -> IndexedModel:

@@ -39,6 +39,7 @@ class _Run:
     """The photos of a run, and what embeds them."""
 
     sources: tuple[str, ...]
+    """Absolute."""
     output: Path
     shards: "IO[str]"
     plan: "Plan"
@@ -88,7 +89,7 @@ def index(
     index works only with the model that made it. A run that was stopped goes on when it is started
     again.
     """
-    from app.bulk.indexing import Indexing, root_of
+    from app.bulk.indexing import Indexing, absolute_sources, root_of
     from app.cli.skipped import SkippedReport
     from app.vector_index import require_output
     from app.vector_index.neighbours import require_faiss
@@ -104,7 +105,7 @@ def index(
         plan = _plan(sources, output, shards, skipped, _refuse_skipped(output, skipped_file))
         model = _model(settings, name, version, output if add else None)
         indexing = Indexing(photo_limits(settings), _SIDE * thumbnails, root_of(sources))
-        run = _Run(sources, output, shards, plan, model, indexing, skipped)
+        run = _Run(absolute_sources(sources), output, shards, plan, model, indexing, skipped)
         failed, text = _write(run, add=add)
         skipped.write()
     click.echo(text)
@@ -198,7 +199,8 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
         side = base.manifest.thumbnails
         if run.indexing.thumbnails and not side:
             raise WrongUsage(f"{output} has no thumbnails. Leave --thumbnails out, or index anew.")
-        run = replace(run, indexing=replace(run.indexing, thumbnails=side))
+        root = base.manifest.root
+        run = replace(run, indexing=replace(run.indexing, thumbnails=side, root=root))
     known = base.table.sizes() if base else {}
     identity = indexed_model(model)
     description = {
@@ -228,6 +230,7 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
             identity,
             run.sources,
             run.indexing.thumbnails,
+            root=run.indexing.root,
             add=add,
             report_progress=_report,
         )

@@ -56,7 +56,9 @@ class IndexManifest(_Part):
     thumbnails: Annotated[int, Field(ge=0)]
     """Pixels of a thumbnail's side; 0: there are none."""
     sources: tuple[str, ...]
-    """Folders or addresses that the photos came from."""
+    """Folders or addresses that the photos came from, absolute."""
+    root: str
+    """The folder that paths are relative to; those of photos elsewhere are absolute."""
     names: IndexFiles
     files: dict[str, FileRecord]
     """The size and sha256 of both files."""

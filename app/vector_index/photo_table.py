@@ -30,7 +30,7 @@ class IndexedPhoto:
     row: int
     """Its place among the photos, from 0."""
     path: str
-    """Relative to the source, if that was one folder."""
+    """Relative to the index's root, or absolute where it lies elsewhere."""
     sha256: str
     size: int
     """Bytes of the file."""

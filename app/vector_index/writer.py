@@ -52,6 +52,7 @@ def write_index(
     sources: tuple[str, ...],
     thumbnails: int,
     *,
+    root: str = "/",
     add: bool,
     report_progress: ReportProgress = lambda done, total: None,
 ) -> IndexManifest:
@@ -63,6 +64,7 @@ def write_index(
         model: the model that made the embeddings.
         sources: where the photos came from.
         thumbnails: pixels of a thumbnail's side; 0: there are none.
+        root: the folder that paths are relative to; that of an index which is added to stays.
         add: whether the photos are added to the index that is there; a photo with the path of one
             that is there replaces it.
         report_progress: see `ReportProgress`.
@@ -81,6 +83,7 @@ def write_index(
         graph.save(parts[VECTORS])
         _write_table(parts[PHOTOS], base, kept, staging, distinct.rows)
         old = base.manifest.sources if base else ()
+        root = base.manifest.root if base else root
         dimension, count, different = graph.dimension, len(distinct.rows), len(graph)
         exact = graph.hides_rows()
         del base, graph, distinct
@@ -96,6 +99,7 @@ def write_index(
             storage=_storage(),
             thumbnails=thumbnails,
             sources=tuple(dict.fromkeys((*old, *sources))),
+            root=root,
             names=names,
             files=files,
         )

@@ -42,6 +42,51 @@ def test_an_index_of_a_folder_and_what_is_added_to_it(hubel, models, photos, tmp
     assert open_index(output).search(_vector(), 4, thumbnails=True)[0][0].thumbnail is not None
 
 
+def names_in(output):
+    index = open_index(output)
+    return [path for _, path in index.table.rows_and_paths()]
+
+
+def test_photos_of_two_folders_with_the_same_names_are_both_indexed(
+    hubel, models, tmp_path, photo, monkeypatch
+):
+    output = tmp_path / "index"
+    colours = {"day1/a.jpg": (200, 20, 20), "day2/a.jpg": (20, 20, 200), "day2/b.jpg": (9, 9, 9)}
+    for name, colour in colours.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(photo(colour))
+    assert hubel("index", tmp_path / "day1", "--output", output, "--models", models).exit_code == 0
+    run = ["--output", output, "--models", models, "--add"]
+    added = hubel("index", tmp_path / "day2", *run)
+    assert "3 photos, 2 of them new" in added.stdout
+    there = [f"{tmp_path.resolve()}/day2/{name}.jpg" for name in "ab"]
+    assert names_in(output) == ["a.jpg", *there]
+    monkeypatch.chdir(tmp_path / "day1")  # the same photos by other words
+    (tmp_path / "link").symlink_to(tmp_path / "day2")
+    again = hubel("index", "../day1", "a.jpg", "../link", *run)
+    assert "has all of these photos: 3" in again.stdout
+
+
+def test_photos_of_a_folder_below_are_added_once(hubel, models, photos, tmp_path):
+    output = tmp_path / "index"
+    assert hubel("index", photos, "--output", output, "--models", models).exit_code == 0
+    before = names_in(output)
+    assert "more/b.jpg" in before
+    added = hubel("index", photos / "more", "--output", output, "--models", models, "--add")
+    assert "has all of these photos: 3" in added.stdout
+    assert names_in(output) == before
+
+
+def test_the_paths_of_several_sources_are_relative_to_the_folder_of_the_command(
+    hubel, models, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(photos)
+    run = ["--output", tmp_path / "index", "--models", models]
+    assert hubel("index", "more", "a.jpg", *run).exit_code == 0
+    assert names_in(tmp_path / "index") == ["more/b.jpg", "more/c.png", "a.jpg"]
+    assert read_manifest(tmp_path / "index").root == str(photos.resolve())
+
+
 def _vector():
     import numpy as np
 

@@ -26,7 +26,11 @@ class SimilarPhoto(BaseModel):
     """A photo of the index."""
 
     path: Annotated[
-        str, Field(description="Path, relative to the folder from which the index was made.")
+        str,
+        Field(
+            description="Path, relative to the folder from which the index was made; absolute if "
+            "the photo lies elsewhere."
+        ),
     ]
     similarity: Annotated[
         float, Field(description="Cosine similarity of the embeddings, from -1 to 1.")
