@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app import vision
-from app.errors import HubelError
+from app.errors import BadParameter, HubelError
 from app.runtime.bulk import PhotoResult, classify_photos
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
@@ -108,6 +108,8 @@ def stage_photos(
 ) -> Iterator[PhotoResult | Skipped | Known]:
     """Embed the photos of `shards` and stage them; yield each with its result or its error.
 
+    Of an earlier run, the photos stay staged that are found again with the same bytes.
+
     Args:
         shards: the photos.
         model: a model with an embedding.
@@ -117,6 +119,7 @@ def stage_photos(
         known: the bytes of photos that the index has, by path; those with equal bytes are skipped.
     """
     staged = staging.sizes()
+    found: dict[str, _Content] = {}
     options = ReadOptions(indexing.limits.max_bytes, indexing.image_column)
 
     def entries() -> Iterator[Entry | Known]:
@@ -125,6 +128,7 @@ def stage_photos(
                 path = indexing.path_of(entry.path)
                 size = entry.size if isinstance(entry, Photo) else None
                 if size is not None and size in (known.get(path), staged.get(path)):
+                    found.setdefault(path, _Content(size))
                     yield Known(entry.path)
                 else:
                     yield entry
@@ -134,18 +138,45 @@ def stage_photos(
         entries(), model, query, indexing.limits, engine
     )
     for result in results:
-        if isinstance(result, PhotoResult):
+        if isinstance(result, PhotoResult) and not isinstance(result.result, HubelError):
             path = indexing.path_of(result.path)
-            if path in staged:
-                continue  # named twice, or changed while the run was interrupted
-            if not isinstance(result.result, HubelError):
-                _stage(result, path, indexing, staging)
-                staged[path] = result.size or 0
+            content = _Content(result.size or 0, result.sha256)
+            if path not in found:
+                found[path] = content
+                _stage(result, path, indexing, staging, replace=path in staged)
+            elif found[path].may_be(content):
+                continue  # named twice
+            else:
+                error = BadParameter("Another photo has the same path. Rename one of them.")
+                yield PhotoResult(result.path, error, result.size)
+                continue
         yield result
     staging.flush()
+    for path in staged.keys() - found.keys():  # gone since an earlier run, or damaged
+        staging.drop(path)
 
 
-def _stage(photo: PhotoResult, path: str, indexing: Indexing, staging: Staging) -> None:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The size of a photo in bytes, and their hash where they were read."""
+
+    size: int
+    sha256: str | None = None
+
+    def may_be(self, other: "_Content") -> bool:
+        return self.size == other.size and (
+            None in (self.sha256, other.sha256) or self.sha256 == other.sha256
+        )
+
+
+def _stage(
+    photo: PhotoResult, path: str, indexing: Indexing, staging: Staging, *, replace: bool
+) -> None:
+    """Stage a photo; `replace`: an earlier run has staged one with its path."""
+    if replace:
+        if staging.has(path, photo.sha256 or ""):
+            return
+        staging.drop(path)
     classified = photo.result
     assert not isinstance(classified, HubelError)
     assert classified.embedding is not None

@@ -206,6 +206,8 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
     description = {
         "model": identity.model_dump(),
         "sources": run.sources,
+        "root": run.indexing.root,
+        "files": run.plan.fingerprint,
         "thumbnails": run.indexing.thumbnails,
         "base": base.manifest.files[base.manifest.names.photos].sha256 if base else None,
     }
@@ -214,6 +216,8 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
     with Staging(output, dimension_of(model), description) as staging:
         if len(staging):
             click.echo(f"Going on after {len(staging)} photos of the last run.", err=True)
+        elif staging.began_anew:
+            click.echo("The photos or options aren't those of the last run: begun anew.", err=True)
         failed = _stage(run, staging, known)
         if not len(staging):
             if before is not None:

@@ -1,7 +1,9 @@
 """`hubel index`: a folder of photos to an index, and what can't be one."""
 
+import hashlib
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,80 @@ def test_the_paths_of_several_sources_are_relative_to_the_folder_of_the_command(
     assert hubel("index", "more", "a.jpg", *run).exit_code == 0
     assert names_in(tmp_path / "index") == ["more/b.jpg", "more/c.png", "a.jpg"]
     assert read_manifest(tmp_path / "index").root == str(photos.resolve())
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Stop the runs of `hubel index` once all photos are staged, while the context lasts."""
+
+    @contextmanager
+    def stopped():
+        def stop(*_, **__):
+            raise BadParameter("stopped")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("app.vector_index.write_index", stop)
+            yield
+
+    return stopped
+
+
+def test_a_stopped_run_goes_on_only_with_the_same_files(
+    hubel, models, photos, tmp_path, photo, stop
+):
+    run = ["index", photos, "--output", tmp_path / "index", "--models", models]
+    with stop():
+        assert hubel(*run).exit_code == 2
+        again = hubel(*run)
+    assert "Going on after 3 photos of the last run." in again.stderr
+    status, colour = (photos / "a.jpg").stat(), photo((20, 20, 21))
+    (photos / "a.jpg").write_bytes(colour.ljust(status.st_size, b"\0")[: status.st_size])
+    (photos / "more/c.png").unlink()
+    done = hubel(*run)
+    assert "begun anew" in done.stderr
+    index = open_index(tmp_path / "index")
+    found = {photo.path: photo.sha256 for photo in index.table.all()}
+    assert set(found) == {"a.jpg", "more/b.jpg"}
+    assert found["a.jpg"] == hashlib.sha256((photos / "a.jpg").read_bytes()).hexdigest()
+
+
+def test_a_stopped_run_in_another_folder_does_not_go_on(
+    hubel, models, photos, tmp_path, monkeypatch, stop
+):
+    shutil.copytree(photos, tmp_path / "w/photos")
+    shutil.copytree(photos, tmp_path / "v/photos", copy_function=shutil.copy2)
+    (tmp_path / "v/photos/a.jpg").rename(tmp_path / "v/photos/z.jpg")
+    run = ["index", "photos", "--output", tmp_path / "index", "--models", models]
+    with stop():
+        monkeypatch.chdir(tmp_path / "w")
+        hubel(*run)
+    monkeypatch.chdir(tmp_path / "v")
+    assert "Going on" not in hubel(*run).stderr
+    assert names_in(tmp_path / "index") == ["more/b.jpg", "more/c.png", "z.jpg"]
+    assert read_manifest(tmp_path / "index").root == str((tmp_path / "v/photos").resolve())
+
+
+def test_what_a_parquet_file_names_is_read_again_by_a_run_that_goes_on(
+    hubel, models, photos, tmp_path, photo, stop
+):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = tmp_path / "list.parquet"
+    names = ["photos/a.jpg", "photos/more/b.jpg", "photos/more/c.png", "photos/a.jpg"]
+    parquet.write_table(pa.table({"path": names}), table)
+    run = ["index", table, "--output", tmp_path / "index", "--models", models]
+    with stop():
+        hubel(*run)
+    (photos / "a.jpg").write_bytes(photo((90, 90, 200)))
+    (photos / "more/b.jpg").unlink()
+    done = hubel(*run)
+    assert "Going on after 3 photos" in done.stderr
+    assert "1 photos can't be used" in done.stderr
+    index = open_index(tmp_path / "index")
+    found = {Path(photo.path).name: photo.sha256 for photo in index.table.all()}
+    assert set(found) == {"a.jpg", "c.png"}
+    assert found["a.jpg"] == hashlib.sha256((photos / "a.jpg").read_bytes()).hexdigest()
 
 
 def _vector():

@@ -203,6 +203,30 @@ def test_a_stopped_run_goes_on_and_another_one_begins_anew(tmp_path):
             Staging(output, DIMENSION, {"model": 2}).__enter__()
 
 
+def test_a_staged_photo_can_be_replaced_or_dropped(tmp_path):
+    output = tmp_path / "index"
+    rows = vectors(4)
+    with Staging(output, DIMENSION, {}) as staging:
+        for number in range(3):
+            staging.append(f"{number}.jpg", f"{number:064x}", 1, rows[number], None)
+        staging.flush()
+    with Staging(output, DIMENSION, {}) as staging:
+        assert not staging.began_anew
+        assert staging.has("0.jpg", f"{0:064x}")
+        assert not staging.has("0.jpg", f"{1:064x}")
+        staging.drop("0.jpg")
+        staging.append("0.jpg", f"{7:064x}", 2, rows[3], None)
+        staging.drop("1.jpg")
+    with Staging(output, DIMENSION, {}) as staging:
+        assert staging.sizes() == {"0.jpg": 2, "2.jpg": 1}
+        staging.drop("0.jpg")
+        staging.append("1.jpg", f"{8:064x}", 3, rows[3], None)
+        write_index(output, staging, MODEL, (), 0, add=False)
+    index = open_index(output)
+    assert paths(index.search(rows[2], 2)) == ["2.jpg", "1.jpg"]
+    assert index.search(rows[3], 1)[0][0].sha256 == f"{8:064x}"
+
+
 def damage(folder, name, data):
     file = next(folder.glob(name))
     file.write_bytes(data(file.read_bytes()))
