@@ -63,6 +63,11 @@ class _Run:
     help=f"Store a picture of each photo, of at most {_SIDE} pixels, so that results can be shown.",
 )
 @click.option(
+    "--image-column",
+    help="Column of Parquet files with the photos, or with their paths.  [default: the only one "
+    "that can be it]",
+)
+@click.option(
     "--models",
     type=MODELS,
     help="Folder of model bundles, or their address on S3 (s3://bucket/models), in addition to the "
@@ -77,6 +82,7 @@ def index(
     output: Path,
     add: bool,
     thumbnails: bool,
+    image_column: str | None,
     models: "Path | str | None",
     name: str | None,
     version: int | None,
@@ -104,10 +110,13 @@ def index(
         require_output(output, add=add)
         plan = _plan(sources, output, shards, skipped, _refuse_skipped(output, skipped_file))
         model = _model(settings, name, version, output if add else None)
-        indexing = Indexing(photo_limits(settings), _SIDE * thumbnails, root_of(sources))
+        if not plan.photos and not plan.archives:
+            raise _no_photos(sources, skipped)
+        indexing = Indexing(
+            photo_limits(settings), _SIDE * thumbnails, root_of(sources), image_column
+        )
         run = _Run(absolute_sources(sources), output, shards, plan, model, indexing, skipped)
         failed, text = _write(run, add=add)
-        skipped.write()
     click.echo(text)
     if failed:
         raise CheckFailed(f"{failed} photos can't be used, and aren't in the index.")
@@ -209,6 +218,7 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
         "root": run.indexing.root,
         "files": run.plan.fingerprint,
         "thumbnails": run.indexing.thumbnails,
+        "image_column": run.indexing.image_column,
         "base": base.manifest.files[base.manifest.names.photos].sha256 if base else None,
     }
     before = base.manifest if base else None
@@ -218,15 +228,16 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
             click.echo(f"Going on after {len(staging)} photos of the last run.", err=True)
         elif staging.began_anew:
             click.echo("The photos or options aren't those of the last run: begun anew.", err=True)
-        failed = _stage(run, staging, known)
+        failed, is_known = _stage(run, staging, known)
         if not len(staging):
-            if before is not None:
-                staging.remove()
-                return failed, f"{output} has all of these photos: {before.count}."
             staging.remove()
-            raise WrongUsage(
-                f"There are no photos in {', '.join(run.sources)}. Name their folders."
-            )
+            if not failed and not is_known:
+                raise _no_photos(run.sources, run.skipped)
+            if before is None:
+                raise CheckFailed(f"No photo can be used, of {failed}. No index is written.")
+            if failed:
+                return failed, f"{output}: {before.count} photos, none of them new."
+            return 0, f"{output} has all of these photos: {before.count}."
         new = len(staging)
         manifest = write_index(
             output,
@@ -244,27 +255,37 @@ def _write(run: _Run, *, add: bool) -> tuple[int, str]:
     )
 
 
-def _stage(run: _Run, staging: "Staging", known: dict[str, int]) -> int:
-    """Embed all photos; return the number of those that can't be used."""
-    from app.bulk.indexing import stage_photos
+def _stage(run: _Run, staging: "Staging", known: dict[str, int]) -> tuple[int, bool]:
+    """Embed all photos; return how many can't be used, and whether any is known already."""
+    from app.bulk.indexing import Known, stage_photos
     from app.bulk.rows import printable
     from app.errors import HubelError
     from app.runtime.bulk import PhotoResult
     from app.sources.entry import Skipped
     from app.sources.plan import read_shards
 
-    failed = 0
+    failed, is_known = 0, False
     with bulk_engine(run.model) as engine:
         shards = read_shards(run.shards)
         results = stage_photos(shards, run.model, run.indexing, engine, staging, known)
         for each in with_progress_bar(results, run.plan.photos):
             if isinstance(each, Skipped):
                 run.skipped.add_entry(each)
+            elif isinstance(each, Known):
+                is_known = True
             elif isinstance(each, PhotoResult) and isinstance(each.result, HubelError):
                 failed += 1
                 if failed <= _SHOWN_ERRORS:
                     click.echo(printable(f"{each.path}: {each.result}"), err=True)
-    return failed
+    run.skipped.write()
+    return failed, is_known
+
+
+def _no_photos(sources: tuple[str, ...], skipped: "SkippedReport") -> WrongUsage:
+    others = f" ({skipped.count} files are no photos)" if skipped.count else ""
+    return WrongUsage(
+        f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
+    )
 
 
 def _report(done: int, total: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tarfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,6 +88,60 @@ def test_the_paths_of_several_sources_are_relative_to_the_folder_of_the_command(
     assert hubel("index", "more", "a.jpg", *run).exit_code == 0
     assert names_in(tmp_path / "index") == ["more/b.jpg", "more/c.png", "a.jpg"]
     assert read_manifest(tmp_path / "index").root == str(photos.resolve())
+
+
+def test_the_words_at_the_end_are_those_of_what_happened(
+    hubel, models, photos, tmp_path, assert_error
+):
+    output = tmp_path / "index"
+    run = ["--output", output, "--models", models]
+    for name in ("bad", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad/broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    failed = hubel("index", tmp_path / "bad", *run)
+    assert failed.exit_code == 1
+    assert failed.stderr.endswith("Error: No photo can be used, of 1. No index is written.\n")
+    assert not output.exists()
+    hubel("index", photos, *run)
+    added = hubel("index", tmp_path / "bad", *run, "--add")
+    assert (added.exit_code, added.stdout) == (1, f"{output}: 3 photos, none of them new.\n")
+    assert "1 photos can't be used" in added.stderr
+    assert_error(hubel("index", tmp_path / "empty", *run, "--add"), 2, "There are no photos in")
+    (tmp_path / "empty/notes.txt").write_text("no photo")
+    with tarfile.open(tmp_path / "none.tar", "w") as archive:
+        archive.add(tmp_path / "empty/notes.txt")
+    none = hubel("index", tmp_path / "none.tar", *run, "--add")
+    assert none.exit_code == 2
+    assert "There are no photos in" in none.stderr
+
+
+def test_photos_with_the_same_path_are_named(hubel, models, photos, tmp_path):
+    output = tmp_path / "index"
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as archive:
+        for name in ("a.jpg", "more/b.jpg", "a.jpg"):
+            archive.add(photos / name, "a.jpg")  # the third is a copy of the first
+    result = hubel("index", shard, "--output", output, "--models", models)
+    assert result.exit_code == 1
+    assert f"{shard}/a.jpg: Another photo has the same path. Rename one of them." in result.stderr
+    assert "1 photos can't be used" in result.stderr
+    index = open_index(output)
+    (only,) = index.table.all()
+    assert only.sha256 == hashlib.sha256((photos / "a.jpg").read_bytes()).hexdigest()
+
+
+def test_the_column_of_a_parquet_file_can_be_named(hubel, models, photos, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    data = [(photos / name).read_bytes() for name in ("a.jpg", "more/b.jpg")]
+    table = tmp_path / "two.parquet"
+    parquet.write_table(pa.table({"left": data, "right": data[:1] * 2}), table)
+    run = ["index", table, "--output", tmp_path / "index", "--models", models]
+    assert "--image-column" in hubel(*run).stderr
+    assert hubel(*run, "--image-column", "right").exit_code == 0
+    manifest = read_manifest(tmp_path / "index")
+    assert (manifest.count, manifest.distinct) == (2, 1)
 
 
 @pytest.fixture
