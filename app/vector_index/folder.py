@@ -26,6 +26,7 @@ from app.vector_index.photo_table import IndexedPhoto, PhotoTable
 
 MANIFEST = "index.json"
 _SEAL = "sha256"
+_ALWAYS_THERE = {"schema_version", "hubel", "model", "metric", "names", "files", _SEAL}
 _AGAIN = "Make the index again with `hubel index`."
 
 
@@ -89,9 +90,14 @@ def require_output(folder: Path, *, add: bool) -> None:
     """Check that an index can be written to `folder`.
 
     Raises:
-        BadParameter: it is no index and not empty, or can't be made; or there is no index to add
-            to.
+        BadParameter: it is no index of any version and not empty, or can't be made; or there is
+            no index to add to.
     """
+    if is_index(folder) and not _is_written_by_hubel(folder / MANIFEST):
+        raise BadParameter(
+            f"{folder / MANIFEST} is damaged, or a file of another program. Name a new folder for "
+            "--output."
+        )
     if add and not is_index(folder):
         raise BadParameter(f"{folder} is no index, so nothing can be added. Leave --add out.")
     if folder.is_dir():
@@ -108,6 +114,15 @@ def require_output(folder: Path, *, add: bool) -> None:
         writable = folder.parent
     if not os.access(writable, os.W_OK | os.X_OK):
         raise BadParameter(f"Nothing can be written to {writable}. Name another --output.")
+
+
+def _is_written_by_hubel(file: Path) -> bool:
+    """Return whether a file has the fields that index.json has had in all versions."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.keys() >= _ALWAYS_THERE
 
 
 def read_manifest(folder: Path) -> IndexManifest:

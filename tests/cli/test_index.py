@@ -1,6 +1,7 @@
 """`hubel index`: a folder of photos to an index, and what can't be one."""
 
 import hashlib
+import json
 import os
 import shutil
 import tarfile
@@ -265,7 +266,8 @@ def test_the_list_of_skipped_files_replaces_nothing_that_is_needed(
 ):
     (tmp_path / "index").mkdir()
     (tmp_path / ".index.hubel-index").mkdir()
-    (tmp_path / "index/index.json").write_text("{}")
+    fields = ("schema_version", "hubel", "model", "metric", "names", "files", "sha256")
+    (tmp_path / "index/index.json").write_text(json.dumps(dict.fromkeys(fields)))
     (photos / "odd.jpg").write_text("damaged")
     (photos / "notes.txt").write_text("no photo")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -288,6 +288,31 @@ def test_an_index_is_never_written_over_other_files(tmp_path):
     require_output(tmp_path / "new", add=False)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"version": 3, "files": {"a": "b"}, "names": []}',
+        b"[]",
+        b'{"schema_version": 2, "hubel"',
+        b"\xff\xfe",
+        b"[" * 99_999,
+    ],
+    ids=["of another program", "a list", "cut off", "no text", "deep"],
+)
+@pytest.mark.parametrize("add", [True, False])
+def test_an_index_is_never_written_to_a_folder_of_another_program(tmp_path, content, add):
+    (tmp_path / "index.json").write_bytes(content)
+    with pytest.raises(BadParameter, match="a file of another program"):
+        require_output(tmp_path, add=add)
+
+
+def test_an_index_of_another_version_can_be_replaced(tmp_path):
+    write(tmp_path / "index", vectors(3))
+    damage(tmp_path / "index", "index.json", lambda d: d.replace(b'version": 2', b'version": 1'))
+    require_output(tmp_path / "index", add=False)
+    assert write(tmp_path / "index", vectors(4)).count == 4
+
+
 def test_the_files_of_a_user_stay_in_the_folder(tmp_path):
     write(tmp_path / "index", vectors(3))
     (tmp_path / "index/README.txt").write_text("mine")
