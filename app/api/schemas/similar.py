@@ -71,7 +71,13 @@ class Index(BaseModel):
     thumbnails: Annotated[bool, Field(description="Whether its photos have thumbnails.")]
     created: Annotated[str, Field(description="Time when it was written, as ISO 8601.")]
     ready: Annotated[bool, Field(description="Whether the model that made it is loaded.")]
-    reason: Annotated[str | None, Field(description="Why it isn't ready; null if it is.")]
+    reason: Annotated[
+        str | None,
+        Field(
+            description="Why it isn't ready, or what is wrong with its files while it serves on as "
+            "it was loaded; null if nothing is."
+        ),
+    ]
 
 
 class Indexes(BaseModel):

@@ -159,4 +159,7 @@ def test_a_replaced_index_serves_and_a_damaged_one_does_not(
         assert paths(client.post(SIMILAR, content=photo("red")))[:2].count("new.jpg") == 1
         (output / "index.json").write_text("{")
         indexes.poll()
+        (listed,) = client.get("/api/v1/indexes").json()["indexes"]
+        assert listed["ready"]
+        assert listed["reason"].endswith("The index before serves on.")
         assert len(paths(client.post(SIMILAR, content=photo("red")))) == 4
