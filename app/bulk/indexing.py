@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app import vision
-from app.errors import HubelError
+from app.errors import BadParameter, HubelError
 from app.runtime.bulk import PhotoResult, classify_photos
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
@@ -41,21 +41,44 @@ class Indexing:
     limits: vision.Limits
     thumbnails: int = 0
     """Pixels of a thumbnail's side; 0: there are none."""
-    root: str | None = None
-    """The folder that paths are relative to; None: they stay as they are."""
+    root: str = "/"
+    """The folder that paths are relative to, without links."""
     image_column: str | None = None
+    """The column of Parquet files with the photos or their paths; None: it is found."""
 
     def path_of(self, path: str) -> str:
-        """Return the path of a photo as the index names it; it is valid UTF-8."""
-        name = path if self.root is None else os.path.relpath(path, self.root)
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        """Return the path of a photo as the index names it, whatever way leads to it.
+
+        It is an address, a path below the root, or an absolute path; and valid UTF-8.
+        """
+        if is_remote(path):
+            return _as_utf8(path)
+        absolute = os.path.abspath(path)
+        folder, name = os.path.split(absolute)
+        resolved = _as_utf8(os.path.join(os.path.realpath(folder), name))
+        above = f"{self.root.rstrip('/')}/"
+        for spelling in (_as_utf8(absolute), resolved):
+            if spelling.startswith(above):
+                return spelling.removeprefix(above)
+        return resolved
 
 
-def root_of(sources: Sequence[str]) -> str | None:
-    """Return the folder that paths are relative to: the only source, if it is one."""
-    if len(sources) == 1 and not is_remote(sources[0]) and os.path.isdir(sources[0]):
-        return sources[0]
-    return None
+def root_of(sources: Sequence[str]) -> str:
+    """Return the folder that paths of a new index are relative to.
+
+    It is the only source, if that is a folder; otherwise that in which the command runs.
+    """
+    is_folder = len(sources) == 1 and not is_remote(sources[0]) and os.path.isdir(sources[0])
+    return _as_utf8(os.path.realpath(sources[0] if is_folder else os.curdir))
+
+
+def absolute_sources(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return sources as they are named in any folder."""
+    return tuple(_as_utf8(each if is_remote(each) else os.path.abspath(each)) for each in sources)
+
+
+def _as_utf8(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def indexed_model(model: Model) -> IndexedModel:
@@ -85,6 +108,8 @@ def stage_photos(
 ) -> Iterator[PhotoResult | Skipped | Known]:
     """Embed the photos of `shards` and stage them; yield each with its result or its error.
 
+    Of an earlier run, the photos stay staged that are found again with the same bytes.
+
     Args:
         shards: the photos.
         model: a model with an embedding.
@@ -94,6 +119,7 @@ def stage_photos(
         known: the bytes of photos that the index has, by path; those with equal bytes are skipped.
     """
     staged = staging.sizes()
+    found: dict[str, _Content] = {}
     options = ReadOptions(indexing.limits.max_bytes, indexing.image_column)
 
     def entries() -> Iterator[Entry | Known]:
@@ -102,6 +128,7 @@ def stage_photos(
                 path = indexing.path_of(entry.path)
                 size = entry.size if isinstance(entry, Photo) else None
                 if size is not None and size in (known.get(path), staged.get(path)):
+                    found.setdefault(path, _Content(size))
                     yield Known(entry.path)
                 else:
                     yield entry
@@ -111,18 +138,45 @@ def stage_photos(
         entries(), model, query, indexing.limits, engine
     )
     for result in results:
-        if isinstance(result, PhotoResult):
+        if isinstance(result, PhotoResult) and not isinstance(result.result, HubelError):
             path = indexing.path_of(result.path)
-            if path in staged:
-                continue  # named twice, or changed while the run was interrupted
-            if not isinstance(result.result, HubelError):
-                _stage(result, path, indexing, staging)
-                staged[path] = result.size or 0
+            content = _Content(result.size or 0, result.sha256)
+            if path not in found:
+                found[path] = content
+                _stage(result, path, indexing, staging, replace=path in staged)
+            elif found[path].may_be(content):
+                continue  # named twice
+            else:
+                error = BadParameter("Another photo has the same path. Rename one of them.")
+                yield PhotoResult(result.path, error, result.size)
+                continue
         yield result
     staging.flush()
+    for path in staged.keys() - found.keys():  # gone since an earlier run, or damaged
+        staging.drop(path)
 
 
-def _stage(photo: PhotoResult, path: str, indexing: Indexing, staging: Staging) -> None:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The size of a photo in bytes, and their hash where they were read."""
+
+    size: int
+    sha256: str | None = None
+
+    def may_be(self, other: "_Content") -> bool:
+        return self.size == other.size and (
+            None in (self.sha256, other.sha256) or self.sha256 == other.sha256
+        )
+
+
+def _stage(
+    photo: PhotoResult, path: str, indexing: Indexing, staging: Staging, *, replace: bool
+) -> None:
+    """Stage a photo; `replace`: an earlier run has staged one with its path."""
+    if replace:
+        if staging.has(path, photo.sha256 or ""):
+            return
+        staging.drop(path)
     classified = photo.result
     assert not isinstance(classified, HubelError)
     assert classified.embedding is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, expected_errors
 from app.cli.options import (
     DEVICE,
     MODELS,
@@ -107,9 +107,9 @@ def classify(
         SkippedReport(skipped_file) as skipped,
     ):
         require_other_file(skipped_file, output)
-        require_safe_output(skipped_file, [])
+        require_safe_output(skipped_file, [], "--skipped")
         on_skipped = skipped.add_entry
-        plan = rows.plan(sources, on_skipped, refuse_listed(output, skipped_file))
+        plan = rows.plan(sources, on_skipped, refuse_listed(output=output, skipped=skipped_file))
         _require_photos(plan, sources, skipped)
         model = _load_model(settings, name, version, embedding=embedding)
         work = _classification(model, settings, top_k, embedding, image_column)
@@ -160,19 +160,12 @@ def _require_rows(
         yield result
     if is_empty:
         skipped.write()
-        raise _no_photos(sources, skipped)
+        raise skipped.no_photos_in(sources)
 
 
 def _require_photos(plan: "Plan", sources: tuple[str, ...], skipped: "SkippedReport") -> None:
     if not plan.photos and not plan.archives:
-        raise _no_photos(sources, skipped)
-
-
-def _no_photos(sources: tuple[str, ...], skipped: "SkippedReport") -> WrongUsage:
-    others = f" ({skipped.no_photos} files are no photos)" if skipped.no_photos else ""
-    return WrongUsage(
-        f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
-    )
+        raise skipped.no_photos_in(sources)
 
 
 def _load_model(

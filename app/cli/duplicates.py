@@ -42,7 +42,7 @@ def duplicates(paths: tuple[Path, ...], output: Path | None, skipped_file: Path 
         photos, repeats = _each_file_once(named)
         skipped = [path for _, some in found for path in some]
         require_safe_output(output, [*paths, *named])
-        require_safe_output(skipped_file, [*paths, *named, *skipped])
+        require_safe_output(skipped_file, [*paths, *named, *skipped], "--skipped")
         if not photos:
             raise WrongUsage(
                 f"There are no photos in {', '.join(map(str, paths))}. Name photos or their "

@@ -78,7 +78,7 @@ def evaluate(
         folder = read_folder(data, model.manifest.labels, labels_from, model.manifest.task)
         photos = folder.photos
         others = (*folder.skipped, *data.rglob("*.csv"), *bundle.rglob("*"))
-        require_safe_output(skipped_file, [*(each.path for each in photos), *others])
+        require_safe_output(skipped_file, [*(each.path for each in photos), *others], "--skipped")
         with bulk_engine(model) as engine:
             measured = evaluation.measure(
                 model, photos, limits, engine, lambda items: with_progress_bar(items, len(photos))

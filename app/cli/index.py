@@ -1,6 +1,7 @@
 """`hubel index`: embed photos and write an index in which similar ones are found."""
 
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,33 @@ from app.cli.options import (
 from app.cli.progress import with_progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+    from app.bulk.indexing import Indexing
+    from app.cli.skipped import SkippedReport
     from app.runtime.loaded_model import Model
     from app.settings import Settings
+    from app.sources.local_files import Found
+    from app.sources.plan import Plan
     from app.vector_index import Staging
 
 _SHOWN_ERRORS = 10
 _SIDE = 160
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The photos of a run, and what embeds them."""
+
+    sources: tuple[str, ...]
+    """Absolute."""
+    output: Path
+    shards: "IO[str]"
+    plan: "Plan"
+    model: "Model"
+    indexing: "Indexing"
+    skipped: "SkippedReport"
 
 
 @click.command()
@@ -41,6 +63,11 @@ _SIDE = 160
     help=f"Store a picture of each photo, of at most {_SIDE} pixels, so that results can be shown.",
 )
 @click.option(
+    "--image-column",
+    help="Column of Parquet files with the photos, or with their paths.  [default: the only one "
+    "that can be it]",
+)
+@click.option(
     "--models",
     type=MODELS,
     help="Folder of model bundles, or their address on S3 (s3://bucket/models), in addition to the "
@@ -55,6 +82,7 @@ def index(
     output: Path,
     add: bool,
     thumbnails: bool,
+    image_column: str | None,
     models: "Path | str | None",
     name: str | None,
     version: int | None,
@@ -67,24 +95,64 @@ def index(
     index works only with the model that made it. A run that was stopped goes on when it is started
     again.
     """
-    from app.cli.output_file import require_other_file, require_safe_output
+    from app.bulk.indexing import Indexing, absolute_sources, root_of
+    from app.cli.skipped import SkippedReport
     from app.vector_index import require_output
+    from app.vector_index.neighbours import require_faiss
 
     settings = read_settings(models=models, device=device)
-    with expected_errors():
-        from app.vector_index.neighbours import require_faiss
-
+    with (
+        expected_errors(),
+        tempfile.TemporaryFile("w+", encoding="utf-8") as shards,
+        SkippedReport(skipped_file) as skipped,
+    ):
         require_faiss()
         require_output(output, add=add)
-        require_other_file(skipped_file, output)
-        require_safe_output(skipped_file, [])
+        plan = _plan(sources, output, shards, skipped, _refuse_skipped(output, skipped_file))
         model = _model(settings, name, version, output if add else None)
-        failed, text = _write(
-            sources, output, model, settings, add=add, thumbnails=thumbnails, skipped=skipped_file
+        if not plan.photos and not plan.archives:
+            raise skipped.no_photos_in(sources)
+        indexing = Indexing(
+            photo_limits(settings), _SIDE * thumbnails, root_of(sources), image_column
         )
+        run = _Run(absolute_sources(sources), output, shards, plan, model, indexing, skipped)
+        failed, text = _write(run, add=add)
     click.echo(text)
     if failed:
         raise CheckFailed(f"{failed} photos can't be used, and aren't in the index.")
+
+
+def _refuse_skipped(output: Path, skipped_file: Path | None) -> "Callable[[Found], None]":
+    """Return the check of each listed file: that the list of skipped files doesn't replace it.
+
+    Raises:
+        BadParameter: that list can't be written, or would lie in the folders of the index.
+    """
+    from app.cli.output_file import refuse_listed, require_other_file, require_safe_output
+    from app.vector_index import staging_folder
+
+    require_other_file(skipped_file, output)
+    require_other_file(skipped_file, staging_folder(output))
+    require_safe_output(skipped_file, [], "--skipped")
+    return refuse_listed(output=None, skipped=skipped_file)
+
+
+def _plan(
+    sources: tuple[str, ...],
+    output: Path,
+    shards: "IO[str]",
+    skipped: "SkippedReport",
+    check: "Callable[[Found], None]",
+) -> "Plan":
+    """List the sources, but for the folders of the index."""
+    from app.sources.plan import Planner
+    from app.vector_index import staging_folder
+
+    left_out = frozenset(
+        (found.st_dev, found.st_ino)
+        for found in (place.stat() for place in (output, staging_folder(output)) if place.is_dir())
+    )
+    return Planner(shards, skipped.add_entry, check, left_out).plan(sources)
 
 
 def _model(
@@ -117,30 +185,28 @@ def _model(
     return model
 
 
-def _write(
-    sources: tuple[str, ...],
-    output: Path,
-    model: "Model",
-    settings: "Settings",
-    *,
-    add: bool,
-    thumbnails: bool,
-    skipped: Path | None,
-) -> tuple[int, str]:
+def _write(run: _Run, *, add: bool) -> tuple[int, str]:
     """Write the index; return the number of photos that can't be used, and a closing line."""
     from app.bulk.indexing import dimension_of, indexed_model
     from app.vector_index import Staging, open_index, write_index
 
+    output, model = run.output, run.model
     base = open_index(output) if add else None
-    side = base.manifest.thumbnails if base else _SIDE * thumbnails
-    if thumbnails and not side:
-        raise WrongUsage(f"{output} has no thumbnails. Leave --thumbnails out, or index anew.")
+    if base is not None:
+        side = base.manifest.thumbnails
+        if run.indexing.thumbnails and not side:
+            raise WrongUsage(f"{output} has no thumbnails. Leave --thumbnails out, or index anew.")
+        root = base.manifest.root
+        run = replace(run, indexing=replace(run.indexing, thumbnails=side, root=root))
     known = base.table.sizes() if base else {}
     identity = indexed_model(model)
     description = {
         "model": identity.model_dump(),
-        "sources": sources,
-        "thumbnails": side,
+        "sources": run.sources,
+        "root": run.indexing.root,
+        "files": run.plan.fingerprint,
+        "thumbnails": run.indexing.thumbnails,
+        "image_column": run.indexing.image_column,
         "base": base.manifest.files[base.manifest.names.photos].sha256 if base else None,
     }
     before = base.manifest if base else None
@@ -148,16 +214,28 @@ def _write(
     with Staging(output, dimension_of(model), description) as staging:
         if len(staging):
             click.echo(f"Going on after {len(staging)} photos of the last run.", err=True)
-        failed = _stage(sources, output, model, settings, staging, known, side, skipped)
+        elif staging.began_anew:
+            click.echo("The photos or options aren't those of the last run: begun anew.", err=True)
+        failed, is_known = _stage(run, staging, known)
         if not len(staging):
-            if before is not None:
-                staging.remove()
-                return failed, f"{output} has all of these photos: {before.count}."
             staging.remove()
-            raise WrongUsage(f"There are no photos in {', '.join(sources)}. Name their folders.")
+            if not failed and not is_known:
+                raise run.skipped.no_photos_in(run.sources)
+            if before is None:
+                raise CheckFailed(f"No photo can be used, of {failed}. No index is written.")
+            if failed:
+                return failed, f"{output}: {before.count} photos, none of them new."
+            return 0, f"{output} has all of these photos: {before.count}."
         new = len(staging)
         manifest = write_index(
-            output, staging, identity, sources, side, add=add, report_progress=_report
+            output,
+            staging,
+            identity,
+            run.sources,
+            run.indexing.thumbnails,
+            root=run.indexing.root,
+            add=add,
+            report_progress=_report,
         )
     added = f", {new} of them new" if add else ""
     return failed, (
@@ -165,49 +243,30 @@ def _write(
     )
 
 
-def _stage(
-    sources: tuple[str, ...],
-    output: Path,
-    model: "Model",
-    settings: "Settings",
-    staging: "Staging",
-    known: dict[str, int],
-    side: int,
-    skipped_file: Path | None,
-) -> int:
-    """Embed all photos; return the number of those that can't be used."""
-    from app.bulk.indexing import Indexing, root_of, stage_photos
+def _stage(run: _Run, staging: "Staging", known: dict[str, int]) -> tuple[int, bool]:
+    """Embed all photos; return how many can't be used, and whether any is known already."""
+    from app.bulk.indexing import Known, stage_photos
     from app.bulk.rows import printable
-    from app.cli.output_file import refuse_listed
-    from app.cli.skipped import SkippedReport
     from app.errors import HubelError
     from app.runtime.bulk import PhotoResult
     from app.sources.entry import Skipped
-    from app.sources.plan import Planner, read_shards
+    from app.sources.plan import read_shards
 
-    failed = 0
-    indexing = Indexing(photo_limits(settings), side, root_of(sources))
-    left_out = frozenset(
-        (found.st_dev, found.st_ino)
-        for found in (place.stat() for place in (output, staging.folder) if place.is_dir())
-    )
-    with (
-        SkippedReport(skipped_file) as skipped,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as plan,
-    ):
-        planner = Planner(plan, skipped.add_entry, refuse_listed(skipped_file), left_out)
-        planned = planner.plan(sources)
-        with bulk_engine(model) as engine:
-            results = stage_photos(read_shards(plan), model, indexing, engine, staging, known)
-            for each in with_progress_bar(results, planned.photos):
-                if isinstance(each, Skipped):
-                    skipped.add_entry(each)
-                elif isinstance(each, PhotoResult) and isinstance(each.result, HubelError):
-                    failed += 1
-                    if failed <= _SHOWN_ERRORS:
-                        click.echo(printable(f"{each.path}: {each.result}"), err=True)
-        skipped.write()
-    return failed
+    failed, is_known = 0, False
+    with bulk_engine(run.model) as engine:
+        shards = read_shards(run.shards)
+        results = stage_photos(shards, run.model, run.indexing, engine, staging, known)
+        for each in with_progress_bar(results, run.plan.photos):
+            if isinstance(each, Skipped):
+                run.skipped.add_entry(each)
+            elif isinstance(each, Known):
+                is_known = True
+            elif isinstance(each, PhotoResult) and isinstance(each.result, HubelError):
+                failed += 1
+                if failed <= _SHOWN_ERRORS:
+                    click.echo(printable(f"{each.path}: {each.result}"), err=True)
+    run.skipped.write()
+    return failed, is_known
 
 
 def _report(done: int, total: int) -> None:

@@ -22,7 +22,9 @@ _HEAD_BYTES = 64
 """Bytes of a file that tell its format."""
 
 
-def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
+def require_safe_output(
+    output: Path | None, inputs: Iterable[Path], option: str = "--output"
+) -> None:
     """Reject an output that would replace what the command reads, or any photo.
 
     Links are followed, and a hard link to an input counts as the input.
@@ -30,23 +32,27 @@ def require_safe_output(output: Path | None, inputs: Iterable[Path]) -> None:
     Args:
         output: the file to write; None: standard output.
         inputs: the files and folders that are read.
+        option: the option that names the file.
 
     Raises:
         BadParameter: `output` is an input or another photo, or no file can be written there.
     """
     if output is None:
         return
-    target = _target(output)
-    if not target.exists():
-        return
-    identity = identity_of(target)
-    if any(identity_of(path) == identity for path in inputs):
-        raise is_input(output)
-    if target.is_file() and _is_photo(target):
-        raise BadParameter(
-            f"{output} is an image or a document, and --output would replace it. "
-            "Name another --output."
-        )
+    target = _target(output, option)
+    if target.exists():
+        identity = identity_of(target)
+        if any(identity_of(path) == identity for path in inputs):
+            raise is_input(output, option)
+        if not target.is_file():
+            return
+        if _is_photo(target):
+            raise BadParameter(
+                f"{output} is an image or a document, and {option} would replace it. "
+                f"Name another {option}."
+            )
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise BadParameter(f"Nothing can be written to {target.parent}. Name another {option}.")
 
 
 def require_other_file(skipped: Path | None, output: Path | None) -> None:
@@ -64,7 +70,7 @@ def require_other_file(skipped: Path | None, output: Path | None) -> None:
     results = output or Path("/dev/stdout")
     if skipped is None or (results.exists() and not (results.is_file() or results.is_dir())):
         return
-    place, other = _resolved(skipped), _resolved(results)
+    place, other = _resolved(skipped, "--skipped"), _resolved(results)
     identity = identity_of(place)
     if place == other or (identity is not None and identity == identity_of(other)):
         raise BadParameter(
@@ -78,25 +84,34 @@ def require_other_file(skipped: Path | None, output: Path | None) -> None:
         )
 
 
-def refuse_listed(*outputs: Path | None) -> Callable[[Found], None]:
+def refuse_listed(*, output: Path | None, skipped: Path | None) -> Callable[[Found], None]:
     """Return the check of each file that a source lists: it is none of the files to write.
 
     The check raises BadParameter for a file that would be replaced.
+
+    Args:
+        output: the file of the results; None: it replaces no file.
+        skipped: the file of --skipped; None: no list is written.
     """
-    replaced = {identity_of(path): path for path in outputs if path is not None and path.is_file()}
+    files = (("--output", output), ("--skipped", skipped))
+    replaced = {
+        identity_of(path): (path, option)
+        for option, path in files
+        if path is not None and path.is_file()
+    }
 
     def check(found: Found) -> None:
         if replaced and found.identity in replaced:
-            raise is_input(replaced[found.identity])
+            raise is_input(*replaced[found.identity])
 
     return check
 
 
-def is_input(output: Path) -> BadParameter:
+def is_input(output: Path, option: str = "--output") -> BadParameter:
     """Return the error for an output that is read."""
     return BadParameter(
-        f"{output} is one of the photos to read, and --output would replace it. "
-        "Name another --output."
+        f"{output} is one of the photos to read, and {option} would replace it. "
+        f"Name another {option}."
     )
 
 
@@ -137,22 +152,22 @@ def replace_when_complete(output: Path) -> Generator[Path, None, None]:
         part.unlink(missing_ok=True)
 
 
-def _target(output: Path) -> Path:
+def _target(output: Path, option: str = "--output") -> Path:
     """Return the file to replace: the target of a link, not the link."""
-    target = _resolved(output)
+    target = _resolved(output, option)
     if target.is_dir():
-        raise BadParameter(f"{target} is a folder. Name a file for --output.")
+        raise BadParameter(f"{target} is a folder. Name a file for {option}.")
     if not target.parent.is_dir():
-        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another --output.")
+        raise BadParameter(f"{target.parent} is not a folder. Create it, or name another {option}.")
     return target
 
 
-def _resolved(output: Path) -> Path:
+def _resolved(output: Path, option: str = "--output") -> Path:
     try:
         target = output.resolve()
         target.is_dir()
     except (OSError, RuntimeError) as err:  # a cycle of links
-        raise BadParameter(f"{output} can't be written ({err}). Name another --output.") from err
+        raise BadParameter(f"{output} can't be written ({err}). Name another {option}.") from err
     return target
 
 

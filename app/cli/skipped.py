@@ -10,6 +10,7 @@ import click
 
 from app.bulk.rows import printable
 from app.bulk.text_rows import one_line
+from app.cli.exit_codes import WrongUsage
 from app.cli.output_file import identity_of, is_input, open_output
 from app.sources.entry import Skipped
 
@@ -60,10 +61,13 @@ class SkippedReport:
         if self._list is not None:
             self._list.close()
 
-    @property
-    def no_photos(self) -> int:
-        """The number of files that are no photos."""
-        return self._no_photos.count
+    def no_photos_in(self, sources: Sequence[str]) -> WrongUsage:
+        """Return the error for sources without photos."""
+        count = self._no_photos.count
+        others = f" ({count} files are no photos)" if count else ""
+        return WrongUsage(
+            f"There are no photos in {', '.join(sources)}{others}. Name photos, or what holds them."
+        )
 
     def add(self, path: object, *, is_repeat: bool = False) -> None:
         """Note a file, or anything else, that is skipped; `is_repeat`: it is read elsewhere."""
@@ -79,7 +83,7 @@ class SkippedReport:
         """
         if self._replaced is not None and identity_of(Path(skipped.path)) == self._replaced:
             assert self._file is not None
-            raise is_input(self._file)
+            raise is_input(self._file, "--skipped")
         self.add(skipped.path, is_repeat=skipped.is_repeat)
 
     def write(self) -> None:

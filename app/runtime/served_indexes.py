@@ -4,13 +4,14 @@
     index.json was replaced -> the new one is checked, then replaces the old one in one step
                             -> it can't be used: the old one stays, and the log says why; it is
                                tried again when any file of its folder has changed
+    its folder is gone      -> it serves on, as a model does, and the log and the list say so
     a request: index and model by name -> the index, and the model that made it
 
 A request keeps its index until it is done.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,8 @@ class ServedIndexes(Periodic):
         """The files of each index as they were before it could not be loaded."""
         self._logged: dict[str, tuple[Stamp, str]] = {}
         """The last error of each index, and its index.json."""
+        self._missing: frozenset[str] = frozenset()
+        """The indexes that serve although their folders are gone."""
         self._loading_bytes = 0
         self.on_change: Callable[[], None] = lambda: None
         """Called when `memory_bytes` has changed: before and after an index is loaded."""
@@ -136,8 +139,10 @@ class ServedIndexes(Periodic):
             if not self._is_missing:
                 log.error("the indexes serve on as they are: %s", err)
             self._is_missing = True
+            self._missing = frozenset(self._served)
             return
         self._is_missing = False
+        self._note_missing(folders)
         for name, folder in folders.items():
             stamp = _stamp_of(folder / MANIFEST)
             if stamp is None or self._loaded.get(name) == stamp or self.is_ending:
@@ -153,6 +158,23 @@ class ServedIndexes(Periodic):
             else:
                 self._loaded[name] = stamp
                 del self._failed[name]
+
+    def _note_missing(self, folders: Collection[str]) -> None:
+        missing = frozenset(self._served.keys() - set(folders))
+        for name in sorted(missing - self._missing):
+            log.warning("index %s serves on, but its folder or %s is missing", name, MANIFEST)
+        self._missing = missing
+
+    def fault_of(self, name: str) -> str | None:
+        """Return what is wrong with the files of an index that serves as it was loaded."""
+        if name in self._missing:
+            return (
+                f"Its folder or {MANIFEST} is missing or can't be read. It serves on, as it was "
+                "loaded, until the service ends."
+            )
+        if name in self._failed and name in self._logged:
+            return f"{self._logged[name][1]} The index before serves on."
+        return None
 
     def _log_error(self, name: str, stamp: Stamp, text: str) -> None:
         """Log why an index is not used; only once while its files are being copied."""

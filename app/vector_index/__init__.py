@@ -9,6 +9,7 @@ reading: folder -> `read_manifest` (schema, seal) -> `open_index` (bytes, sha256
 
 manifest     the content of index.json
 neighbours   the only module that uses FAISS
+distinct_vectors    the vectors of a graph, each once
 photo_table  the photos, as SQLite
 staging      what a run has embedded so far
 folder       reads, checks and writes the folder
@@ -24,7 +25,7 @@ from app.vector_index.folder import (
 )
 from app.vector_index.manifest import IndexedModel, IndexManifest
 from app.vector_index.photo_table import IndexedPhoto
-from app.vector_index.staging import Staging
+from app.vector_index.staging import Staging, staging_folder
 from app.vector_index.writer import write_index
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "open_index",
     "read_manifest",
     "require_output",
+    "staging_folder",
     "write_index",
 ]

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -19,12 +20,13 @@ from pydantic import ValidationError
 from app.bundle import FileRecord
 from app.durable_files import write_file
 from app.errors import BadParameter, IndexInvalid
-from app.vector_index.manifest import IndexManifest
+from app.vector_index.manifest import SCHEMA_VERSION, IndexManifest
 from app.vector_index.neighbours import Neighbours
 from app.vector_index.photo_table import IndexedPhoto, PhotoTable
 
 MANIFEST = "index.json"
 _SEAL = "sha256"
+_ALWAYS_THERE = {"schema_version", "hubel", "model", "metric", "names", "files", _SEAL}
 _AGAIN = "Make the index again with `hubel index`."
 
 
@@ -39,6 +41,14 @@ class VectorIndex:
     manifest: IndexManifest
     neighbours: Neighbours
     table: PhotoTable
+    vector_rows: NDArray[np.int64]
+    """The row in `neighbours` of each photo's vector, by the photo's row in `table`."""
+
+    @cached_property
+    def _photos(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All photos in the order of their vectors, and the place of each vector's first one."""
+        order = np.argsort(self.vector_rows, kind="stable")
+        return order, np.searchsorted(self.vector_rows[order], np.arange(len(self.neighbours) + 1))
 
     @property
     def memory_bytes(self) -> int:
@@ -50,6 +60,8 @@ class VectorIndex:
     ) -> list[tuple[IndexedPhoto, float]]:
         """Return the most similar photos with their cosine similarities, the most similar first.
 
+        Photos that are equally similar are in the order in which they were added.
+
         Args:
             vector: (D,), an embedding of the index's model, of any length.
             count: the number of photos; fewer are returned if the index has no more.
@@ -58,9 +70,15 @@ class VectorIndex:
         Raises:
             IndexInvalid: the index was damaged.
         """
-        rows, similarities = self.neighbours.search(vector, count)
-        photos = self.table.photos(rows.tolist(), thumbnails=thumbnails)
-        return list(zip(photos, similarities.tolist(), strict=True))
+        order, firsts = self._photos
+        found = [
+            (-similarity, photo)
+            for row, similarity in zip(*self.neighbours.search(vector, count), strict=True)
+            for photo in order[firsts[row] : firsts[row + 1]][:count].tolist()
+        ]
+        best = sorted(found)[:count]
+        photos = self.table.photos([photo for _, photo in best], thumbnails=thumbnails)
+        return [(photo, -float(lower)) for photo, (lower, _) in zip(photos, best, strict=True)]
 
 
 def is_index(folder: Path) -> bool:
@@ -72,9 +90,14 @@ def require_output(folder: Path, *, add: bool) -> None:
     """Check that an index can be written to `folder`.
 
     Raises:
-        BadParameter: it is no index and not empty, or can't be made; or there is no index to add
-            to.
+        BadParameter: it is no index of any version and not empty, or can't be made; or there is
+            no index to add to.
     """
+    if is_index(folder) and not _is_written_by_hubel(folder / MANIFEST):
+        raise BadParameter(
+            f"{folder / MANIFEST} is damaged, or a file of another program. Name a new folder for "
+            "--output."
+        )
     if add and not is_index(folder):
         raise BadParameter(f"{folder} is no index, so nothing can be added. Leave --add out.")
     if folder.is_dir():
@@ -93,6 +116,15 @@ def require_output(folder: Path, *, add: bool) -> None:
         raise BadParameter(f"Nothing can be written to {writable}. Name another --output.")
 
 
+def _is_written_by_hubel(file: Path) -> bool:
+    """Return whether a file has the fields that index.json has had in all versions."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.keys() >= _ALWAYS_THERE
+
+
 def read_manifest(folder: Path) -> IndexManifest:
     """Read `folder`/index.json.
 
@@ -109,6 +141,11 @@ def read_manifest(folder: Path) -> IndexManifest:
     except (ValueError, RecursionError) as err:
         raise IndexInvalid(f"{file} is not JSON ({err}). {_AGAIN}") from err
     seal = document.pop(_SEAL, None) if isinstance(document, dict) else None
+    if (
+        isinstance(document, dict)
+        and document.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+    ):
+        raise IndexInvalid(f"{file} was written by another version of Hubel. {_AGAIN}")
     try:
         manifest = IndexManifest.model_validate(document)
     except ValidationError as err:
@@ -139,17 +176,23 @@ def open_index(folder: Path) -> VectorIndex:
     before = [_check_size(folder / name, record) for name, record in manifest.files.items()]
     for name, record in manifest.files.items():
         _check_hash(folder / name, record)
-    neighbours = Neighbours.open(folder / manifest.names.vectors)
+    neighbours = Neighbours.open(folder / manifest.names.vectors, exact=manifest.exact)
     table = PhotoTable(folder / manifest.names.photos)
     if before != [_check_size(folder / name, record) for name, record in manifest.files.items()]:
         raise IndexInvalid(f"{folder} was changed while it was read. Copy the index again.")
     found = len(neighbours), table.count, neighbours.dimension
-    if found != (manifest.count, manifest.count, manifest.dimension):
+    if found != (manifest.distinct, manifest.count, manifest.dimension):
         raise IndexInvalid(
             f"{folder} has {found[0]} vectors of {found[2]} numbers and {found[1]} photos; "
-            f"{MANIFEST} says {manifest.count} of {manifest.dimension}. {_AGAIN}"
+            f"{MANIFEST} says {manifest.distinct} of {manifest.dimension} and {manifest.count}. "
+            f"{_AGAIN}"
         )
-    return VectorIndex(folder, manifest, neighbours, table)
+    vector_rows = table.vectors()
+    if not np.array_equal(np.unique(vector_rows), np.arange(manifest.distinct)):
+        raise IndexInvalid(
+            f"{folder} has photos without a vector, or vectors without one. {_AGAIN}"
+        )
+    return VectorIndex(folder, manifest, neighbours, table, vector_rows)
 
 
 def _check_size(path: Path, record: FileRecord) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.bundle import FileRecord, Precision
 
 VECTORS, PHOTOS = "vectors", "photos"
+SCHEMA_VERSION: Literal[2] = 2
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -35,7 +36,7 @@ class IndexFiles(_Part):
 class IndexManifest(_Part):
     """The content of index.json."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     created: str
     """The time, as ISO 8601."""
     hubel: str
@@ -45,13 +46,19 @@ class IndexManifest(_Part):
     """Numbers of an embedding."""
     count: Annotated[int, Field(ge=1)]
     """Photos."""
+    distinct: Annotated[int, Field(ge=1)]
+    """Different vectors; photos with equal ones share one."""
+    exact: bool
+    """Whether a search compares every vector, since the graph would hide some of them."""
     metric: Literal["cosine"] = "cosine"
     storage: Literal["fp16", "int8"]
     """How a number of an embedding is stored."""
     thumbnails: Annotated[int, Field(ge=0)]
     """Pixels of a thumbnail's side; 0: there are none."""
     sources: tuple[str, ...]
-    """Folders or addresses that the photos came from."""
+    """Folders or addresses that the photos came from, absolute."""
+    root: str
+    """The folder that paths are relative to; those of photos elsewhere are absolute."""
     names: IndexFiles
     files: dict[str, FileRecord]
     """The size and sha256 of both files."""

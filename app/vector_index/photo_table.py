@@ -1,6 +1,6 @@
 """The photos of an index, as an SQLite file: row -> path, hash, size and perhaps a thumbnail.
 
-A row is the photo's row among the vectors.
+Each photo names the row of its vector in the graph, which it shares with photos that look the same.
 """
 
 import sqlite3
@@ -9,12 +9,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.errors import IndexInvalid
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS photos (
   row INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,
-  thumbnail BLOB
+  thumbnail BLOB, vector INTEGER NOT NULL
 ) STRICT
 """
 _COLUMNS = "row, path, sha256, bytes"
@@ -25,8 +28,9 @@ class IndexedPhoto:
     """A photo of an index."""
 
     row: int
+    """Its place among the photos, from 0."""
     path: str
-    """Relative to the source, if that was one folder."""
+    """Relative to the index's root, or absolute where it lies elsewhere."""
     sha256: str
     size: int
     """Bytes of the file."""
@@ -41,12 +45,23 @@ def create(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def insert(connection: sqlite3.Connection, photos: Iterable[IndexedPhoto]) -> None:
-    """Add photos, and commit."""
+def insert(
+    connection: sqlite3.Connection, photos: Iterable[IndexedPhoto], vectors: Sequence[int] | None
+) -> None:
+    """Add photos, and commit.
+
+    Args:
+        connection: the table.
+        photos: the photos.
+        vectors: the row of each photo's vector in the graph, by its own row; None: it is the same.
+    """
     with connection:
         connection.executemany(
-            "INSERT INTO photos VALUES (?, ?, ?, ?, ?)",
-            ((p.row, p.path, p.sha256, p.size, p.thumbnail) for p in photos),
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (p.row, p.path, p.sha256, p.size, p.thumbnail, vectors[p.row] if vectors else p.row)
+                for p in photos
+            ),
         )
 
 
@@ -120,6 +135,19 @@ class PhotoTable:
     def rows_and_paths(self) -> Iterator[tuple[int, str]]:
         """Yield row and path of all photos in the order of their rows."""
         return rows_and_paths(self._connection)
+
+    def vectors(self) -> NDArray[np.int64]:
+        """Return the row of each photo's vector in the graph, by the photo's own row.
+
+        Raises:
+            IndexInvalid: the rows of the photos have gaps.
+        """
+        query = "SELECT row, vector FROM photos ORDER BY row"
+        found = np.fromiter(self._connection.execute(query), np.dtype((np.int64, 2)), self.count)
+        self._connection.execute("PRAGMA shrink_memory")  # the pages that were read
+        if (found[:, 0] != np.arange(self.count)).any():
+            raise IndexInvalid(f"{self._path} lacks a photo. Make the index again.")
+        return np.ascontiguousarray(found[:, 1])
 
     def all(self) -> Iterator[IndexedPhoto]:
         """Yield all photos in the order of their rows, with their thumbnails."""

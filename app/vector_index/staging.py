@@ -19,12 +19,19 @@ from numpy.typing import NDArray
 
 from app.errors import BadParameter
 from app.vector_index import photo_table
+from app.vector_index.manifest import SCHEMA_VERSION
 from app.vector_index.neighbours import to_unit_length
 from app.vector_index.photo_table import IndexedPhoto
 
 _DESCRIPTION, _VECTORS, _PHOTOS, _LOCK = "staging.json", "vectors.f16", "photos.sqlite", "lock"
 _FLUSH_EVERY = 256
 _NUMBER_BYTES = np.dtype(np.float16).itemsize
+
+
+def staging_folder(output: Path) -> Path:
+    """Return the hidden folder beside the index `output`."""
+    place = output.resolve()
+    return place.parent / f".{place.name}.hubel-index"
 
 
 class Staging:
@@ -37,10 +44,12 @@ class Staging:
     """
 
     def __init__(self, output: Path, dimension: int, description: Mapping[str, Any]) -> None:
-        place = output.resolve()
-        self.folder = place.parent / f".{place.name}.hubel-index"
+        self.folder = staging_folder(output)
         self.dimension = dimension
-        self._description = json.loads(json.dumps({**description, "dimension": dimension}))
+        own = {"schema_version": SCHEMA_VERSION, "dimension": dimension}
+        self._description = json.loads(json.dumps({**description, **own}))
+        self.began_anew = False
+        """Whether there were photos of a run with another description, which are dropped."""
         self._waiting: list[tuple[IndexedPhoto, NDArray[np.float16]]] = []
         self._committed = 0
 
@@ -59,7 +68,9 @@ class Staging:
             raise BadParameter(
                 "Another `hubel index` writes this index. Wait for it, or name another --output."
             ) from err
-        if self._read_description() != self._description:
+        before = self._read_description()
+        if before != self._description:
+            self.began_anew = before is not None
             for name in (_DESCRIPTION, _VECTORS, _PHOTOS):
                 (self.folder / name).unlink(missing_ok=True)
         self._connection = self._open_table()
@@ -113,6 +124,30 @@ class Staging:
         if len(self._waiting) >= _FLUSH_EVERY:
             self.flush()
 
+    def has(self, path: str, sha256: str) -> bool:
+        """Return whether there is this photo, with these bytes."""
+        self.flush()
+        query = "SELECT 1 FROM photos WHERE path = ? AND sha256 = ?"
+        return self._connection.execute(query, (path, sha256)).fetchone() is not None
+
+    def drop(self, path: str) -> None:
+        """Remove a photo; the last one takes its row."""
+        self.flush()
+        last = len(self) - 1
+        query = "SELECT row FROM photos WHERE path = ?"
+        (row,) = self._connection.execute(query, (path,)).fetchone()
+        moved = self.vectors(last, 1).astype(np.float16).tobytes()
+        with (self.folder / _VECTORS).open("r+b") as file:
+            file.seek(row * len(moved))
+            file.write(moved)
+        with self._connection:
+            self._connection.execute("DELETE FROM photos WHERE row = ?", (row,))
+            self._connection.execute(
+                "UPDATE photos SET row = ?, vector = ? WHERE row = ?", (row, row, last)
+            )
+        self._file.truncate(last * len(moved))
+        self._committed = last
+
     def flush(self) -> None:
         """Write what waits: the vectors first, so that the table never has more."""
         if not self._waiting:
@@ -120,7 +155,7 @@ class Staging:
         self._file.write(np.stack([vector for _, vector in self._waiting]).tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
-        photo_table.insert(self._connection, (photo for photo, _ in self._waiting))
+        photo_table.insert(self._connection, (photo for photo, _ in self._waiting), None)
         self._committed += len(self._waiting)
         self._waiting = []
 

@@ -8,7 +8,7 @@ A service that has opened the older files reads on: their names are gone, not th
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from app import __version__
 from app.bundle import FileRecord
 from app.durable_files import sync
 from app.vector_index import photo_table
+from app.vector_index.distinct_vectors import DistinctVectors
 from app.vector_index.folder import (
     MANIFEST,
     VectorIndex,
@@ -51,6 +52,7 @@ def write_index(
     sources: tuple[str, ...],
     thumbnails: int,
     *,
+    root: str = "/",
     add: bool,
     report_progress: ReportProgress = lambda done, total: None,
 ) -> IndexManifest:
@@ -62,6 +64,7 @@ def write_index(
         model: the model that made the embeddings.
         sources: where the photos came from.
         thumbnails: pixels of a thumbnail's side; 0: there are none.
+        root: the folder that paths are relative to; that of an index which is added to stays.
         add: whether the photos are added to the index that is there; a photo with the path of one
             that is there replaces it.
         report_progress: see `ReportProgress`.
@@ -75,12 +78,15 @@ def write_index(
     try:
         base = open_index(output) if add else None
         kept = None if base is None else _kept_rows(base, staging)
-        graph = _graph(base, kept, staging, report_progress)
+        distinct = _distinct_vectors(base, kept, staging, report_progress)
+        graph = distinct.graph
         graph.save(parts[VECTORS])
-        _write_table(parts[PHOTOS], base, kept, staging)
+        _write_table(parts[PHOTOS], base, kept, staging, distinct.rows)
         old = base.manifest.sources if base else ()
-        dimension, count = graph.dimension, len(graph)
-        del base, graph
+        root = base.manifest.root if base else root
+        dimension, count, different = graph.dimension, len(distinct.rows), len(graph)
+        exact = graph.hides_rows()
+        del base, graph, distinct
         names, files = _rename(output, parts)
         manifest = IndexManifest(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,9 +94,12 @@ def write_index(
             model=model,
             dimension=dimension,
             count=count,
+            distinct=different,
+            exact=exact,
             storage=_storage(),
             thumbnails=thumbnails,
             sources=tuple(dict.fromkeys((*old, *sources))),
+            root=root,
             names=names,
             files=files,
         )
@@ -113,43 +122,47 @@ def _kept_rows(base: VectorIndex, staging: Staging) -> list[int]:
     return [row for row, path in base.table.rows_and_paths() if path not in new]
 
 
-def _graph(
+def _distinct_vectors(
     base: VectorIndex | None,
     kept: list[int] | None,
     staging: Staging,
     report_progress: ReportProgress,
-) -> Neighbours:
-    """Return the graph of the kept photos, then the staged ones."""
+) -> DistinctVectors:
+    """Return the vectors of the kept photos, then those of the staged ones."""
     kept_count = len(kept or ())
     total = kept_count + len(staging)
     if base is not None and kept_count == base.manifest.count:
-        graph = base.neighbours
+        distinct = DistinctVectors(base.neighbours, base.vector_rows)
     else:
-        graph = Neighbours.create(staging.dimension)
+        distinct = DistinctVectors(Neighbours.create(staging.dimension))
         for start in range(0, kept_count, _BLOCK):
             assert base is not None
             assert kept is not None
-            rows = kept[start : start + _BLOCK]
-            graph.add(np.stack([base.neighbours.vectors(row, 1)[0] for row in rows]))
-            report_progress(len(graph), total)
+            rows = base.vector_rows[kept[start : start + _BLOCK]].tolist()
+            distinct.add(np.concatenate([base.neighbours.vectors(row, 1) for row in rows]))
+            report_progress(len(distinct.rows), total)
     for start in range(0, len(staging), _BLOCK):
-        graph.add(staging.vectors(start, _BLOCK))
-        report_progress(len(graph), total)
-    return graph
+        distinct.add(staging.vectors(start, _BLOCK))
+        report_progress(len(distinct.rows), total)
+    return distinct
 
 
 def _write_table(
-    path: Path, base: VectorIndex | None, kept: list[int] | None, staging: Staging
+    path: Path,
+    base: VectorIndex | None,
+    kept: list[int] | None,
+    staging: Staging,
+    vectors: Sequence[int],
 ) -> None:
-    """Write the photos in the order of the graph's rows."""
+    """Write the kept photos, then the staged ones, each with the row of its vector."""
     path.unlink(missing_ok=True)
     rows = set(kept or ())
     with closing(photo_table.create(path)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         old = (p for p in (base.table.all() if base else ()) if p.row in rows)
-        photo_table.insert(connection, (_at(row, photo) for row, photo in enumerate(old)))
+        photo_table.insert(connection, (_at(row, photo) for row, photo in enumerate(old)), vectors)
         photo_table.insert(
-            connection, (_at(len(rows) + photo.row, photo) for photo in staging.photos())
+            connection, (_at(len(rows) + photo.row, photo) for photo in staging.photos()), vectors
         )
     sync(path)
 

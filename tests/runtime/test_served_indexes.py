@@ -77,3 +77,43 @@ def test_the_index_before_and_the_one_that_is_loaded_both_count(served, folder):
     new = write(folder / "holidays", 8)
     served.poll()
     assert counted == [old + new, new]
+
+
+@pytest.mark.parametrize("is_alone", [False, True], ids=["one of several", "the only one"])
+@pytest.mark.parametrize("gone", ["folder", "index.json"])
+def test_an_index_whose_folder_is_gone_serves_on_and_says_so(folder, is_alone, gone, caplog):
+    write(folder / "holidays", 3)
+    write(folder / "other", 4)
+    place = folder / "holidays"
+    served = ServedIndexes(place if is_alone else folder, Registry([], load_model))
+    served.poll()
+    assert served.fault_of("holidays") is None
+    kept = shutil.copytree(place, folder.parent / "kept")
+    caplog.set_level(logging.WARNING)
+    caplog.clear()
+    if gone == "folder":
+        shutil.rmtree(place)
+    else:
+        (place / "index.json").unlink()
+    served.poll()
+    served.poll()
+    assert len(caplog.records) == 1
+    assert "holidays" in [each.name for each in served.served]
+    assert "It serves on" in served.fault_of("holidays")
+    (index,) = [each.index for each in served.served if each.name == "holidays"]
+    assert index.search(np.eye(3, 8, dtype=np.float32)[1], 1)[0][0].path == "1.jpg"
+    shutil.copytree(kept, place, dirs_exist_ok=True)
+    served.poll()
+    assert served.fault_of("holidays") is None
+
+
+def test_why_a_replaced_index_is_not_used_is_known(served, folder):
+    served.poll()
+    (folder / "holidays/index.json").write_text("{")
+    served.poll()
+    assert "is not JSON" in served.fault_of("holidays")
+    assert served.fault_of("holidays").endswith("The index before serves on.")
+    write(folder / "made", 5)
+    shutil.copytree(folder / "made", folder / "holidays", dirs_exist_ok=True)
+    served.poll()
+    assert served.fault_of("holidays") is None

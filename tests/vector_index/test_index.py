@@ -85,6 +85,83 @@ def test_files_that_are_overwritten_in_place_do_not_end_the_process(tmp_path, co
         index.table.photos(range(2000), thumbnails=False)
 
 
+def paths(results):
+    return [photo.path for photo, _ in results]
+
+
+@pytest.mark.parametrize("place", ["first", "last", "added"])
+def test_copies_of_a_photo_hide_no_other(tmp_path, place):
+    others, copies = vectors(3000), np.repeat(vectors(1, seed=1), 1000, axis=0)
+    names = [f"other-{n}.jpg" for n in range(3000)], [f"copy-{n}.jpg" for n in range(1000)]
+    output = tmp_path / "index"
+    if place == "added":
+        write(output, others[::-1], names[0][::-1])
+        manifest = write(output, copies, names[1], add=True)
+    else:
+        both = slice(None, None, -1 if place == "first" else 1)
+        first, second = names[both]
+        manifest = write(output, np.concatenate([others, copies][both]), first + second)
+    assert (manifest.count, manifest.distinct, manifest.exact) == (4000, 3001, False)
+    index = open_index(output)
+    missed = [n for n in range(3000) if paths(index.search(others[n], 1)) != [names[0][n]]]
+    assert len(missed) <= 3
+    found = index.search(copies[0], 1005)
+    assert paths(found)[:1000] == names[1]  # in the order in which they were added
+    assert all(path.startswith("other") for path in paths(found)[1000:])
+    assert paths(index.search(copies[0], 10)) == names[1][:10]
+
+
+@pytest.mark.parametrize("difference", [1e-3, 1e-2, 0.1])
+@pytest.mark.parametrize("others_first", [True, False], ids=["last", "first"])
+def test_photos_that_are_nearly_equal_hide_no_other(tmp_path, difference, others_first):
+    rng = np.random.default_rng(2)
+    others = vectors(3000)
+    near = vectors(1, seed=1) + rng.normal(scale=difference, size=(1000, DIMENSION))
+    rows = np.concatenate([others, near] if others_first else [near, others]).astype(np.float32)
+    manifest = write(tmp_path / "index", rows)
+    index = open_index(tmp_path / "index")
+    first = 0 if others_first else 1000
+    missed = [n for n in range(3000) if paths(index.search(others[n], 1)) != [f"{first + n}.jpg"]]
+    assert len(missed) <= 3
+    assert manifest.exact is False
+
+
+def test_a_graph_that_hides_photos_is_searched_without_its_links(tmp_path, monkeypatch):
+    from app.vector_index import distinct_vectors
+
+    numbers = iter(range(10_000))
+    monkeypatch.setattr(
+        distinct_vectors, "_keys", lambda rows: [str(next(numbers)).encode() for _ in rows]
+    )
+    others, copies = vectors(1500), np.repeat(vectors(1, seed=1), 1000, axis=0)
+    manifest = write(tmp_path / "index", np.concatenate([copies, others]))
+    assert (manifest.distinct, manifest.exact) == (2500, True)
+    index = open_index(tmp_path / "index")
+    for n in range(0, 1500, 50):
+        assert paths(index.search(others[n], 1)) == [f"{1000 + n}.jpg"]
+
+
+def test_equal_photos_share_a_vector_when_one_of_them_is_replaced(tmp_path):
+    output = tmp_path / "index"
+    rows = vectors(3)
+    write(output, rows[[0, 1, 0, 2, 0]])
+    manifest = write(output, rows[[1, 0]], ["0.jpg", "new.jpg"], add=True)
+    assert (manifest.count, manifest.distinct) == (6, 3)
+    index = open_index(output)
+    assert paths(index.search(rows[0], 3)) == ["2.jpg", "4.jpg", "new.jpg"]
+    assert paths(index.search(rows[1], 2)) == ["1.jpg", "0.jpg"]
+    photo, similarity = index.search(rows[2], 6)[0]
+    assert (photo.path, photo.sha256, photo.size) == ("3.jpg", f"{3:064x}", 103)
+    assert similarity == pytest.approx(1, abs=1e-3)
+
+
+def test_an_index_of_another_version_is_refused(tmp_path):
+    write(tmp_path / "index", vectors(3))
+    damage(tmp_path / "index", "index.json", lambda d: d.replace(b'version": 2', b'version": 1'))
+    with pytest.raises(IndexInvalid, match="by another version of Hubel"):
+        read_manifest(tmp_path / "index")
+
+
 def test_photos_are_added_and_replaced_in_one_step(tmp_path):
     output = tmp_path / "index"
     first = write(output, vectors(5))
@@ -124,6 +201,30 @@ def test_a_stopped_run_goes_on_and_another_one_begins_anew(tmp_path):
         assert len(staging) == 0
         with pytest.raises(BadParameter, match="Another `hubel index`"):
             Staging(output, DIMENSION, {"model": 2}).__enter__()
+
+
+def test_a_staged_photo_can_be_replaced_or_dropped(tmp_path):
+    output = tmp_path / "index"
+    rows = vectors(4)
+    with Staging(output, DIMENSION, {}) as staging:
+        for number in range(3):
+            staging.append(f"{number}.jpg", f"{number:064x}", 1, rows[number], None)
+        staging.flush()
+    with Staging(output, DIMENSION, {}) as staging:
+        assert not staging.began_anew
+        assert staging.has("0.jpg", f"{0:064x}")
+        assert not staging.has("0.jpg", f"{1:064x}")
+        staging.drop("0.jpg")
+        staging.append("0.jpg", f"{7:064x}", 2, rows[3], None)
+        staging.drop("1.jpg")
+    with Staging(output, DIMENSION, {}) as staging:
+        assert staging.sizes() == {"0.jpg": 2, "2.jpg": 1}
+        staging.drop("0.jpg")
+        staging.append("1.jpg", f"{8:064x}", 3, rows[3], None)
+        write_index(output, staging, MODEL, (), 0, add=False)
+    index = open_index(output)
+    assert paths(index.search(rows[2], 2)) == ["2.jpg", "1.jpg"]
+    assert index.search(rows[3], 1)[0][0].sha256 == f"{8:064x}"
 
 
 def damage(folder, name, data):
@@ -185,6 +286,31 @@ def test_an_index_is_never_written_over_other_files(tmp_path):
     with pytest.raises(BadParameter, match="is not a folder"):
         require_output(tmp_path / "a/b", add=False)
     require_output(tmp_path / "new", add=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"version": 3, "files": {"a": "b"}, "names": []}',
+        b"[]",
+        b'{"schema_version": 2, "hubel"',
+        b"\xff\xfe",
+        b"[" * 99_999,
+    ],
+    ids=["of another program", "a list", "cut off", "no text", "deep"],
+)
+@pytest.mark.parametrize("add", [True, False])
+def test_an_index_is_never_written_to_a_folder_of_another_program(tmp_path, content, add):
+    (tmp_path / "index.json").write_bytes(content)
+    with pytest.raises(BadParameter, match="a file of another program"):
+        require_output(tmp_path, add=add)
+
+
+def test_an_index_of_another_version_can_be_replaced(tmp_path):
+    write(tmp_path / "index", vectors(3))
+    damage(tmp_path / "index", "index.json", lambda d: d.replace(b'version": 2', b'version": 1'))
+    require_output(tmp_path / "index", add=False)
+    assert write(tmp_path / "index", vectors(4)).count == 4
 
 
 def test_the_files_of_a_user_stay_in_the_folder(tmp_path):

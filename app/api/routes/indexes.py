@@ -5,10 +5,11 @@ from fastapi import APIRouter, Depends
 from app.api.auth import KEY_ERRORS, require_key
 from app.api.problems import openapi_responses
 from app.api.schemas.similar import Index, Indexes
-from app.api.service import Service, ServiceDep
+from app.api.service import ServiceDep
 from app.api.unknown_parameters import forbid_unknown_parameters
 from app.errors import HubelError
-from app.runtime.served_indexes import ServedIndex, model_of
+from app.runtime.registry import Registry
+from app.runtime.served_indexes import ServedIndex, ServedIndexes, model_of
 
 router = APIRouter(
     prefix="/api/v1",
@@ -21,17 +22,19 @@ router = APIRouter(
 @router.get("/indexes", summary="List the indexes of photos")
 async def list_indexes(service: ServiceDep) -> Indexes:
     """List the indexes that can be searched for similar photos; none if the service has none."""
-    served = service.indexes.served if service.indexes is not None else ()
-    return Indexes(indexes=[_index_of(each, service) for each in served])
+    indexes = service.indexes
+    if indexes is None:
+        return Indexes(indexes=[])
+    return Indexes(indexes=[_index_of(each, indexes, service.registry) for each in indexes.served])
 
 
-def _index_of(served: ServedIndex, service: Service) -> Index:
+def _index_of(served: ServedIndex, indexes: ServedIndexes, registry: Registry) -> Index:
     manifest = served.index.manifest
+    ready, reason = True, indexes.fault_of(served.name)
     try:
-        model_of(manifest, served.name, service.registry)
-        reason = None
+        model_of(manifest, served.name, registry)
     except HubelError as err:
-        reason = err.message
+        ready, reason = False, err.message
     return Index(
         name=served.name,
         model=manifest.model.name,
@@ -40,6 +43,6 @@ def _index_of(served: ServedIndex, service: Service) -> Index:
         dimension=manifest.dimension,
         thumbnails=manifest.thumbnails > 0,
         created=manifest.created,
-        ready=reason is None,
+        ready=ready,
         reason=reason,
     )

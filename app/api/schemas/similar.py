@@ -26,7 +26,11 @@ class SimilarPhoto(BaseModel):
     """A photo of the index."""
 
     path: Annotated[
-        str, Field(description="Path, relative to the folder from which the index was made.")
+        str,
+        Field(
+            description="Path, relative to the folder from which the index was made; absolute if "
+            "the photo lies elsewhere."
+        ),
     ]
     similarity: Annotated[
         float, Field(description="Cosine similarity of the embeddings, from -1 to 1.")
@@ -67,7 +71,13 @@ class Index(BaseModel):
     thumbnails: Annotated[bool, Field(description="Whether its photos have thumbnails.")]
     created: Annotated[str, Field(description="Time when it was written, as ISO 8601.")]
     ready: Annotated[bool, Field(description="Whether the model that made it is loaded.")]
-    reason: Annotated[str | None, Field(description="Why it isn't ready; null if it is.")]
+    reason: Annotated[
+        str | None,
+        Field(
+            description="Why it isn't ready, or what is wrong with its files while it serves on as "
+            "it was loaded; null if nothing is."
+        ),
+    ]
 
 
 class Indexes(BaseModel):

@@ -151,7 +151,7 @@ def test_a_replaced_index_serves_and_a_damaged_one_does_not(
     with serve(index=output) as client:
         indexes = client.app.state.service.indexes
         before = client.app.state.service.memory_budget.total_bytes
-        write(output, bundle, {"new.jpg": COLOURS["red.jpg"], **COLOURS})
+        write(output, bundle, {"new.jpg": (230, 21, 20), **COLOURS})
         while indexes.served[0].index.manifest.count < 4:
             indexes.poll()  # or the service's own thread does
             time.sleep(0.01)
@@ -159,4 +159,7 @@ def test_a_replaced_index_serves_and_a_damaged_one_does_not(
         assert paths(client.post(SIMILAR, content=photo("red")))[:2].count("new.jpg") == 1
         (output / "index.json").write_text("{")
         indexes.poll()
+        (listed,) = client.get("/api/v1/indexes").json()["indexes"]
+        assert listed["ready"]
+        assert listed["reason"].endswith("The index before serves on.")
         assert len(paths(client.post(SIMILAR, content=photo("red")))) == 4
