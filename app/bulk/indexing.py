@@ -19,7 +19,7 @@ from app.runtime.bulk import PhotoResult, classify_photos
 from app.runtime.classifier import Query
 from app.runtime.engine import Engine
 from app.runtime.loaded_model import Model
-from app.sources.addresses import is_remote
+from app.sources.addresses import is_remote, shard_kind
 from app.sources.entry import Entry, Photo, ReadOptions, Skipped
 from app.sources.shard import Shard, entries_of
 from app.vector_index import IndexedModel, Staging
@@ -49,18 +49,30 @@ class Indexing:
     def path_of(self, path: str) -> str:
         """Return the path of a photo as the index names it, whatever way leads to it.
 
-        It is an address, a path below the root, or an absolute path; and valid UTF-8.
+        It is an address, a path below the root, or an absolute path; and valid UTF-8. The name of a
+        member in an archive stays as it is.
         """
         if is_remote(path):
             return _as_utf8(path)
-        absolute = os.path.abspath(path)
+        file, member = _file_and_member(path)
+        absolute = os.path.abspath(file)
         folder, name = os.path.split(absolute)
-        resolved = _as_utf8(os.path.join(os.path.realpath(folder), name))
+        resolved = os.path.join(os.path.realpath(folder), name)
         above = f"{self.root.rstrip('/')}/"
-        for spelling in (_as_utf8(absolute), resolved):
-            if spelling.startswith(above):
-                return spelling.removeprefix(above)
-        return resolved
+        for spelling in (absolute, resolved):
+            if _as_utf8(spelling).startswith(above):
+                return _as_utf8(spelling + member).removeprefix(above)
+        return _as_utf8(resolved + member)
+
+
+def _file_and_member(path: str) -> tuple[str, str]:
+    """Return the file of a path such as `shard.tar/../a.jpg`, and the rest behind it."""
+    place = path.find("/")
+    while place >= 0:
+        if shard_kind(path[:place]) is not None:
+            return path[:place], path[place:]
+        place = path.find("/", place + 1)
+    return path, ""
 
 
 def root_of(sources: Sequence[str]) -> str:

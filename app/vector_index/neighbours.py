@@ -29,12 +29,12 @@ _BUILD_EFFORT = 128
 _SEARCH_EFFORT = 128
 """Candidates that are kept while the nearest photos are searched, at least."""
 _EFFORT_PER_RESULT = 2
-_EXACT_UP_TO = 2000
-"""Rows that are compared with a query faster than the links are followed, or as fast."""
+_EXACT_UP_TO = 5000
+"""Rows that are compared with a query about as fast as the links are followed."""
 _SAMPLE = 1000
-_MOST_HIDDEN = 0.01
+_MOST_HIDDEN = 0.005
 """The share of a sample that a graph may fail to find."""
-_NEARLY = 0.02
+_NEARLY = 0.005
 """The most by which what is found may be less similar than what is searched for."""
 
 Vectors = NDArray[np.float32]

@@ -131,6 +131,20 @@ def test_photos_with_the_same_path_are_named(hubel, models, photos, tmp_path):
     assert only.sha256 == hashlib.sha256((photos / "a.jpg").read_bytes()).hexdigest()
 
 
+def test_a_member_of_an_archive_takes_no_path_of_a_file(
+    hubel, models, photos, tmp_path, monkeypatch
+):
+    with tarfile.open(photos / "shard.tar", "w") as archive:
+        archive.add(photos / "more/c.png", "../a.jpg")
+    monkeypatch.chdir(tmp_path)
+    for source in ("photos", "photos/../photos/shard.tar"):
+        add = ["--add"] if source != "photos" else []
+        run = ["--output", tmp_path / "index", "--models", models, *add]
+        assert hubel("index", source, *run).exit_code == 0
+    expected = ["a.jpg", "more/b.jpg", "more/c.png", "shard.tar/../a.jpg"]
+    assert sorted(names_in(tmp_path / "index")) == expected
+
+
 def test_the_column_of_a_parquet_file_can_be_named(hubel, models, photos, tmp_path):
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet

@@ -32,7 +32,9 @@ def write(output, rows, names=None, *, add=False, thumbnail=None):
         return write_index(output, staging, MODEL, ("photos",), 0, add=add)
 
 
-def test_the_nearest_photos_are_those_of_an_exact_search(tmp_path):
+@pytest.mark.parametrize("exact_up_to", [0, 5000])
+def test_the_nearest_photos_are_those_of_an_exact_search(tmp_path, exact_up_to, monkeypatch):
+    monkeypatch.setattr("app.vector_index.neighbours._EXACT_UP_TO", exact_up_to)
     rows = vectors(400)
     write(tmp_path / "index", rows)
     index = open_index(tmp_path / "index")
@@ -89,8 +91,14 @@ def paths(results):
     return [photo.path for photo, _ in results]
 
 
+@pytest.fixture
+def links(monkeypatch):
+    """Search small graphs by their links, too."""
+    monkeypatch.setattr("app.vector_index.neighbours._EXACT_UP_TO", 0)
+
+
 @pytest.mark.parametrize("place", ["first", "last", "added"])
-def test_copies_of_a_photo_hide_no_other(tmp_path, place):
+def test_copies_of_a_photo_hide_no_other(tmp_path, place, links):
     others, copies = vectors(3000), np.repeat(vectors(1, seed=1), 1000, axis=0)
     names = [f"other-{n}.jpg" for n in range(3000)], [f"copy-{n}.jpg" for n in range(1000)]
     output = tmp_path / "index"
@@ -113,7 +121,7 @@ def test_copies_of_a_photo_hide_no_other(tmp_path, place):
 
 @pytest.mark.parametrize("difference", [1e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("others_first", [True, False], ids=["last", "first"])
-def test_photos_that_are_nearly_equal_hide_no_other(tmp_path, difference, others_first):
+def test_photos_that_are_nearly_equal_hide_no_other(tmp_path, difference, others_first, links):
     rng = np.random.default_rng(2)
     others = vectors(3000)
     near = vectors(1, seed=1) + rng.normal(scale=difference, size=(1000, DIMENSION))
@@ -126,7 +134,7 @@ def test_photos_that_are_nearly_equal_hide_no_other(tmp_path, difference, others
     assert manifest.exact is False
 
 
-def test_a_graph_that_hides_photos_is_searched_without_its_links(tmp_path, monkeypatch):
+def test_a_graph_that_hides_photos_is_searched_without_its_links(tmp_path, monkeypatch, links):
     from app.vector_index import distinct_vectors
 
     numbers = iter(range(10_000))
