@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.options import (
     DEVICE,
     MODELS,
@@ -50,6 +50,7 @@ _SIDE = 160
 @click.option("--version", type=int, help="Version of the model. Unset: the serving version.")
 @click.option("--device", type=DEVICE, help="Device that runs the model.  [default: auto]")
 @skipped_option
+@cleanup_on_sigterm()
 def index(
     sources: tuple[str, ...],
     output: Path,
