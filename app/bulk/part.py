@@ -14,6 +14,8 @@ from app.errors import HubelError
 from app.runtime.bulk import PhotoResult
 from app.sources.entry import Skipped
 
+_KINDS = ("rows", "skipped", "counts")
+
 
 class Part:
     """A part that is written beside its place."""
@@ -22,7 +24,7 @@ class Part:
 
     def __init__(self, hidden: Path, form: str, columns: Columns) -> None:
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._paths = [hidden / f"{name}.{kind}{self.SUFFIX}" for kind in ("rows", "skipped")]
+        self._paths = [hidden / f"{name}.{kind}{self.SUFFIX}" for kind in _KINDS]
         self._hidden = hidden
         self.counts = Counts()
         self._open = ExitStack()
@@ -45,11 +47,10 @@ class Part:
     def finish(self, place: Path) -> None:
         """Rename the part into its place, its counts first."""
         self._open.close()
-        rows, skipped = self._paths
+        rows, skipped, counts = self._paths
         if self.counts.skipped:
             _sync(skipped)
             skipped.replace(self._hidden / f"{place.stem}.skipped")
-        counts = rows.with_suffix(f".counts{self.SUFFIX}")
         counts.write_text(json.dumps(asdict(self.counts)), encoding="utf-8")
         _sync(counts)
         counts.replace(self._hidden / f"{place.stem}.json")

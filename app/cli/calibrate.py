@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     FOLDER,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seed of the folds and the prototypes.",
 )
+@cleanup_on_sigterm()
 def calibrate(
     bundle: Path,
     data: Path,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import WrongUsage, expected_errors
+from app.cli.exit_codes import WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.options import FOLDER, FiniteRange, read_settings
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def list_(model: str | None, labelled: bool | None, count: int, data_dir: Path |
 @click.argument("output", type=click.Path(file_okay=False, path_type=Path))
 @model_option
 @data_dir_option
+@cleanup_on_sigterm()
 def export(output: Path, model: str | None, data_dir: Path | None) -> None:
     """Write the labelled photos to the new folder OUTPUT, which `hubel train` reads.
 

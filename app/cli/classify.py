@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.exit_codes import CheckFailed, cleanup_on_sigterm, expected_errors
 from app.cli.options import (
     DEVICE,
     MODELS,
@@ -70,6 +70,7 @@ _TOP_K = 3
 )
 @skipped_option
 @workers_options("classifies")
+@cleanup_on_sigterm()
 def classify(
     sources: tuple[str, ...],
     models: "Path | str | None",

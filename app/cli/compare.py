@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.exit_codes import CheckFailed, cleanup_on_sigterm, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import FOLDER, FiniteRange, labels_from_option
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 0.5, min_open=True),
     help="Loss of accuracy that counts as not worse.  [default: 0.05]",
 )
+@cleanup_on_sigterm()
 def compare(
     serving: Path,
     candidate: Path,

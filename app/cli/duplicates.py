@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import WrongUsage, expected_errors
+from app.cli.exit_codes import WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.options import PATH, skipped_option
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _COLUMNS = ("group", "kind", "path", "similarity", "width", "height", "sha256")
     help="CSV file for the groups, with a row for each photo. Unset: they are printed.",
 )
 @skipped_option
+@cleanup_on_sigterm()
 def duplicates(paths: tuple[Path, ...], output: Path | None, skipped_file: Path | None) -> None:
     """List photos that are copies of each other, or show the same picture.
 

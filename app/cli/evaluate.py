@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, expected_errors
+from app.cli.exit_codes import CheckFailed, cleanup_on_sigterm, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     DEVICE,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 )
 @labels_from_option
 @skipped_option
+@cleanup_on_sigterm()
 def evaluate(
     bundle: Path,
     data: Path,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.installation import train_extra
 from app.cli.options import (
     FILE,
@@ -170,6 +170,7 @@ class _Size(click.ParamType[Any]):
     show_default=True,
     help="Seed of the sampling and the split of labelled photos.",
 )
+@cleanup_on_sigterm()
 def import_(
     *,
     model: Path,

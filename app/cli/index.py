@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.exit_codes import CheckFailed, WrongUsage, expected_errors
+from app.cli.exit_codes import CheckFailed, WrongUsage, cleanup_on_sigterm, expected_errors
 from app.cli.options import (
     DEVICE,
     MODELS,
@@ -77,6 +77,7 @@ class _Run:
 @click.option("--version", type=int, help="Version of the model. Unset: the serving version.")
 @click.option("--device", type=DEVICE, help="Device that runs the model.  [default: auto]")
 @skipped_option
+@cleanup_on_sigterm()
 def index(
     sources: tuple[str, ...],
     output: Path,

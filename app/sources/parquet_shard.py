@@ -74,15 +74,21 @@ def column_of(address: str, schema: Any, named: str | None) -> str:
     """
     columns: dict[str, str | None] = {field.name: _kind(field.type) for field in schema}
     if named is not None:
-        if columns.get(named) is None:
+        if named not in columns:
             raise BadParameter(
-                f"{address} has no column {named!r} with bytes or paths; its columns are "
-                f"{', '.join(columns)}. Name another --image-column."
+                f"{address} has no column {named!r}; its columns are {', '.join(columns)}. Name "
+                "another --image-column."
+            )
+        if columns[named] is None:
+            (of_type, *_) = (field.type for field in schema if field.name == named)
+            raise BadParameter(
+                f"The column {named!r} of {address} has no bytes or paths: its type is {of_type}. "
+                "Name another --image-column."
             )
         return named
-    for kind, usual in (("bytes", _NAMES), ("path", _PATHS)):
+    for kind, usual in (("bytes", _NAMES), ("path", _PATHS), ("fixed bytes", _NAMES)):
         able = [name for name, its in columns.items() if its == kind]
-        if kind == "bytes" and len(able) == 1:
+        if kind != "path" and len(able) == 1:
             return able[0]
         likely = [name for name in able if name.lower() in usual]
         if len(likely) == 1:
@@ -96,14 +102,22 @@ def column_of(address: str, schema: Any, named: str | None) -> str:
 
 
 def _kind(type: Any) -> str | None:
+    """Return bytes, fixed bytes or path; None: a column of this type holds no photos.
+
+    Fixed bytes are mostly hashes, so that other columns come first.
+    """
     import pyarrow as pa
 
+    if pa.types.is_dictionary(type):  # the categories of pandas
+        type = type.value_type
     if pa.types.is_struct(type):
         names = {type.field(place).name for place in range(type.num_fields)}
         return "bytes" if "bytes" in names else None
-    if pa.types.is_binary(type) or pa.types.is_large_binary(type):
+    if pa.types.is_fixed_size_binary(type):
+        return "fixed bytes"
+    if type in (pa.binary(), pa.large_binary(), pa.binary_view()):
         return "bytes"
-    return "path" if pa.types.is_string(type) or pa.types.is_large_string(type) else None
+    return "path" if type in (pa.string(), pa.large_string(), pa.string_view()) else None
 
 
 def _rows_at_once(metadata: Any, column: str) -> int:

@@ -4,6 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from app.errors import BadParameter
+from app.sources.parquet_shard import column_of
+
 JPEG = b"\xff\xd8\xff\xe0" + bytes(700)
 
 
@@ -30,6 +33,47 @@ def hugging_face(photos):
 def test_rows_are_photos_named_by_their_number(read, tmp_path, columns, named):
     shard = write(tmp_path / "s.parquet", columns)
     assert read(shard, column=named) == [(f"{shard}/{row}", JPEG) for row in range(2)]
+
+
+@pytest.mark.parametrize("named", [None, "image"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.dictionary(pa.int32(), pa.binary()),
+        pa.binary(len(JPEG)),
+        pa.large_binary(),
+        pa.binary_view(),
+    ],
+    ids=str,
+)
+def test_bytes_of_every_type_are_photos(read, tmp_path, kind, named):
+    columns = {"sha256": pa.array([b"1" * 32] * 2, pa.binary(32))} if named else {}
+    shard = write(tmp_path / "s.parquet", columns | {"image": pa.array([JPEG, JPEG], kind)})
+    assert read(shard, column=named) == [(f"{shard}/{row}", JPEG) for row in range(2)]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.dictionary(pa.int32(), pa.string()), pa.large_string(), pa.string_view()],
+    ids=str,
+)
+def test_paths_of_every_type_are_read(read, tmp_path, kind):
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    hashes = pa.array([b"1" * 32] * 2, pa.binary(32))
+    columns = {"sha256": hashes, "path": pa.array(["a.jpg", None], kind)}
+    shard = write(tmp_path / "s.parquet", columns)
+    for named in (None, "path"):
+        assert read(shard, column=named) == [
+            (str(tmp_path / "a.jpg"), JPEG), (f"{shard}/1", "bad_parameter"),
+        ]  # fmt: skip
+
+
+def test_a_type_that_can_not_be_read_is_named():
+    schema = pa.schema([("image", pa.list_(pa.binary()))])
+    with pytest.raises(BadParameter, match=r"'image' of s.parquet .* its type is list<"):
+        column_of("s.parquet", schema, "image")
+    with pytest.raises(BadParameter, match="has no column 'png'; its columns are image"):
+        column_of("s.parquet", schema, "png")
 
 
 def test_paths_are_relative_to_the_file(read, tmp_path):

@@ -70,11 +70,14 @@ class Engine:
         if memory is not None:
             memory.on_room(self._on_room)
         self._lock = threading.Lock()
+        self._has_work = [threading.Condition(self._lock) for _ in range(threads)]
         self._idle: list[threading.Condition] = []
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._run_jobs, name=f"engine-{i}", daemon=True)
-            for i in range(threads)
+            threading.Thread(
+                target=self._run_jobs, args=(has_work,), name=f"engine-{i}", daemon=True
+            )
+            for i, has_work in enumerate(self._has_work)
         ]
 
     def __enter__(self) -> Self:
@@ -93,7 +96,8 @@ class Engine:
         """Finish the queued jobs, then end the threads; a job that hangs is abandoned."""
         with self._lock:
             self._closed = True
-            self._wake(len(self._idle))
+            for has_work in self._has_work:  # not `_wake`: Ctrl-C in it leaves a thread asleep
+                has_work.notify()
         until = time.monotonic() + self.deadline_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -225,10 +229,9 @@ class Engine:
         for _ in range(min(threads, len(self._idle))):
             self._idle.pop().notify()
 
-    def _run_jobs(self) -> None:
+    def _run_jobs(self, has_work: threading.Condition) -> None:
         if self._behind_event_loop:
             go_behind_event_loop()
-        has_work = threading.Condition(self._lock)
         while True:
             with self._lock:
                 while (job := self._queue.take()) is None:

@@ -195,6 +195,14 @@ def test_closing_finishes_queued_work(gate):
     assert not any(t.is_alive() for t in engine._threads)
 
 
+def test_closing_ends_a_thread_that_an_interrupted_call_did_not_wake():
+    with Engine(threads=1, deadline_s=3) as engine:
+        while not engine._idle:
+            time.sleep(0.001)
+        engine._idle.pop()  # Ctrl-C came before the thread was woken
+    assert not engine._threads[0].is_alive()
+
+
 class Photo:
     """An object that a weak reference can point to."""
 
