@@ -63,6 +63,7 @@ def main() -> None:
             began, cpu = time.perf_counter(), time.process_time()
             if use_graph:
                 graph = candidates.graph_of(coarse)
+                assert graph is not None
                 blocks = candidates.similar_pairs_of_graph(graph, coarse, options.least)
             else:
                 blocks = candidates.similar_pairs(coarse, options.least, 10**9)

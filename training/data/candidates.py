@@ -4,9 +4,11 @@
     more photos                 the nearest photos of each, by the vector index; where even the
                                 last of them is similar, more of them
 
-The graph needs the extra `index`. Without it every pair is compared, which takes longer.
+The graph needs the extra `index`. Without it, or where very many pictures are equal, every pair is
+compared, which takes longer.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +24,8 @@ _BLOCK = 512
 _FIRST_NEIGHBOURS, _MORE = 16, 8
 """Neighbours of each photo at first; they become so many times more while all are similar."""
 _MOST_NEIGHBOURS = 1024
+_MOST_EQUAL = 50
+"""Equal pictures that the graph may hold. 200 of an embedding hid no other, 400 did."""
 _ROUNDING = 0.005
 """The most that a similarity of the graph, which stores fp16, is below the exact one."""
 
@@ -99,8 +103,14 @@ def nearest(graph: Neighbours, coarse: Vectors) -> tuple[NDArray[np.int64], Vect
     return np.concatenate(others), np.concatenate(values)
 
 
-def graph_of(coarse: Vectors) -> Neighbours:
-    """Return the graph of the rows of `coarse`."""
+def graph_of(coarse: Vectors) -> Neighbours | None:
+    """Return the graph of the rows of `coarse`; None: too many are equal, such as blank scans.
+
+    Equal rows link to each other alone, and so hide the others.
+    """
+    rows = Counter(hash(row.tobytes()) for row in coarse)
+    if rows.most_common(1)[0][1] > _MOST_EQUAL:
+        return None
     graph = Neighbours.create(coarse.shape[1])
     graph.add(coarse)
     return graph

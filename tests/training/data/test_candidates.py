@@ -40,6 +40,14 @@ def test_the_graph_finds_the_nearest_photo_of_each(coarse):
     np.testing.assert_allclose(values, every[np.arange(len(coarse)), others], atol=1e-5)
 
 
+def test_where_many_pictures_are_equal_every_pair_is_compared(coarse):
+    """Their links lead to each other alone, so the graph would hide the other photos."""
+    for copies, is_graph in ((50, True), (51, False)):
+        equal = np.repeat(coarse[:1], copies - 1, axis=0)
+        graph = candidates.graph_of(np.concatenate([coarse, equal]))
+        assert (graph is not None) == is_graph
+
+
 def test_groups_are_the_same_by_the_graph(read_blobs, monkeypatch):
     photos, pixels = read_blobs
     every = duplicates.find(photos, pixels)
