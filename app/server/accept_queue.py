@@ -4,7 +4,8 @@ listener is readable -> up to _MAX_AT_ONCE connections are accepted, each gets i
 no file is left      -> nothing is accepted for _PAUSE_S, logged; the kernel keeps the connections
 TLS                  -> its handshake first, within _HANDSHAKE_S; too many at once: the oldest
                         ends if it has taken _SLOW_HANDSHAKE_S, else the new connection
-close                -> the connections that are in the queue are accepted, then it is closed
+close                -> the kernel drops the first packets of new connections for _LAST_PACKETS_S;
+                        the connections that have begun are accepted, then the queue is closed
 
 libuv accepts one connection in each turn of the loop (https://github.com/libuv/libuv/pull/3696).
 Under overload a turn takes milliseconds, so that new connections waited for seconds before their
@@ -19,6 +20,7 @@ from functools import partial
 
 from app.server.certificate import Certificate
 from app.server.open_files import MAX_HANDSHAKES
+from app.server.syn_filter import hold_new_connections
 
 log = logging.getLogger("hubel")
 
@@ -33,6 +35,8 @@ _SLOW_HANDSHAKE_S = 1.0
 """A handshake that has taken longer makes room for others: most such clients never speak."""
 _LAST_HANDSHAKES_S = 2.0
 """Time for the handshakes that are under way when the queue closes."""
+_LAST_PACKETS_S = 0.25
+"""Time for the last packets of connections that begin when the queue closes: a long round trip."""
 _TLS_SHUTDOWN_S = 2.0
 """Time for the client to confirm the end of TLS, before the connection is closed anyway."""
 
@@ -68,8 +72,11 @@ class AcceptQueue:
     async def close(self) -> None:
         """Accept what is in the queue, stop listening, and wait until each has its protocol.
 
-        There is no await between the last accept and the close, so that no connection is lost.
+        Where the kernel can't hold new connections back, one that it completes between the last
+        accept and the close is lost; there is no await between them.
         """
+        if hold_new_connections(self._listener):
+            await asyncio.sleep(_LAST_PACKETS_S)
         self._stop()
         self._accept(_BACKLOG)
         self._stop()  # the last accept may have found no file

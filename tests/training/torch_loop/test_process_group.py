@@ -1,6 +1,7 @@
 """Two processes train the network that one does, and `hubel train --processes` starts them."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_hubel_train_starts_its_processes(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "cpu in float32, 2 processes" in done.stdout
+    assert re.search("cpu in (float32|bfloat16), 2 processes", done.stdout)
     manifest = bundles.load(tmp_path / "colours").manifest
     assert manifest.training.arguments["trained_in"].endswith(", 2 processes")
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
