@@ -66,18 +66,22 @@ class ConvUnit(nn.Module):
         self.kernel = kernel
         self.stride = stride
         self.relu6 = relu6
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        # With a stride of 1, SAME padding is equal on all sides: the convolution adds it itself.
+        padding = kernel // 2 if stride == 1 else 0
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
         # TensorFlow's momentum of .99 is the weight of the old mean, PyTorch's of the new batch.
         self.norm = nn.BatchNorm2d(outputs, eps=NORM_EPSILON, momentum=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
-        height, width = images.shape[-2:]
-        padding = (
-            *same_padding(width, self.kernel, self.stride),
-            *same_padding(height, self.kernel, self.stride),
-        )
-        x: Tensor = self.norm(self.conv(functional.pad(images, padding)))
+        if self.stride > 1:
+            height, width = images.shape[-2:]
+            padding = (
+                *same_padding(width, self.kernel, self.stride),
+                *same_padding(height, self.kernel, self.stride),
+            )
+            images = functional.pad(images, padding)
+        x: Tensor = self.norm(self.conv(images))
         return functional.relu6(x) if self.relu6 else x
 
 
