@@ -2,9 +2,9 @@
 
 A connection that the kernel completes between the last accept and the close of the listener is
 reset, though its client may have sent its request. With this filter the kernel drops the first
-packet of new connections (SYN), as if it were lost, so that those that have begun can be accepted,
-and then none is left. A client whose SYN was dropped repeats it a second later, and finds the port
-closed.
+packet of new connections (SYN), as if it were lost. Those that have begun are completed and can be
+accepted, and then none is left. A client whose SYN was dropped repeats it a second later, and finds
+the port closed.
 
 Source of the instructions: https://www.kernel.org/doc/html/latest/networking/filter.html.
 """

@@ -1,4 +1,4 @@
-"""How many of the photos that a model is measured on it has learnt from, by the bundle's record."""
+"""Count the photos of an evaluation that the model learnt from, by the record in its bundle."""
 
 import hashlib
 from collections.abc import Iterable
