@@ -56,7 +56,7 @@ class _Scan:
     stray: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     without_label: int = 0
-    """Those of `unlabelled` that a table lists."""
+    """The number of `unlabelled` photos that a table lists."""
     missing: list[str] = field(default_factory=list)
     spelling: list[str] = field(default_factory=list)
     contradictory: list[str] = field(default_factory=list)

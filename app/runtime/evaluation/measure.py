@@ -60,7 +60,7 @@ class Evaluation:
     precision: str
     images: int
     learnt: int | None
-    """Those that training used, other than as test photos; None: the bundle doesn't record them."""
+    """Photos that training used, other than as test photos; None: the bundle has no record."""
     top1: float
     top1_interval: list[float]
     """Lower and upper limit of the 95 % confidence interval of top-1 (Clopper and Pearson)."""
@@ -88,7 +88,7 @@ class MultiLabelEvaluation:
     precision: str
     images: int
     learnt: int | None
-    """As in `Evaluation`."""
+    """Photos that training used, as in `Evaluation`."""
     mean_average_precision: float
     f1_micro: float
     f1_macro: float
