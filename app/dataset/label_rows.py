@@ -2,8 +2,8 @@
 
     table -> a header and rows -> by the columns of its form -> `ListedFile`s
 
-Cells are separated by commas, semicolons or tabs, as spreadsheets save them. `label_table` finds the
-files that are listed.
+Cells are separated by commas, semicolons or tabs, as spreadsheets save them. `label_table` finds
+the files that are listed.
 """
 
 import csv
